@@ -1,0 +1,7 @@
+"""`python -m responses_shim.cli`: the command where its script is not on the path."""
+
+import sys
+
+from responses_shim.cli import main
+
+sys.exit(main())

@@ -1,0 +1,330 @@
+"""The chat-completions dialect, as hosts speak it: chunks, deltas, and the shapes their errors come in.
+
+A chunk is decoded straight into the few keys that are needed; what it has besides is skipped unread. A frame that
+the strict decoder refuses (NaN, a lone half of a surrogate pair, `content` as a list of parts, arguments as an
+object) is read once more by the standard library and put right; only what is not JSON at all is an error.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from responses_shim.core.types import (
+    InputTokensDetails,
+    Logprob,
+    OutputTokensDetails,
+    TopLogprob,
+    Usage,
+)
+from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
+
+
+class FunctionDelta(Struct, gc=False):
+    name: str | None = None
+    arguments: str | None = None
+
+
+class ToolCallDelta(Struct, gc=False):
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+
+
+class Delta(Struct, gc=False):
+    content: str | None = None
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    refusal: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
+
+
+class ChatTopLogprob(Struct, gc=False):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+
+class ChatLogprob(ChatTopLogprob, gc=False):
+    top_logprobs: list[ChatTopLogprob] | None = None
+
+
+class Logprobs(Struct, gc=False):
+    content: list[ChatLogprob] | None = None
+
+
+class Choice(Struct, gc=False):
+    """`message` stands in for `delta` in the answer of a host that was asked to stream and did not."""
+
+    index: int = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    finish_reason: str | None = None
+    logprobs: Logprobs | None = None
+
+
+class Chunk(Struct, gc=False):
+    choices: list[Choice] | None = None
+    usage: dict[str, Any] | None = None
+    error: Any = None
+
+
+class ChunkDecoder:
+    """Data payloads into chunks, in order. Holds half a surrogate pair until the other half comes."""
+
+    def __init__(self) -> None:
+        self._strict = msgspec.json.Decoder(Chunk).decode
+        self._halves: dict[str, str] = {}
+
+    def decode(self, payload: bytes) -> Chunk:
+        """One payload. Raises UpstreamError if it is not a JSON object."""
+        if not self._halves:
+            try:
+                chunk = self._strict(payload)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                return self._lenient(payload)
+            if chunk.choices is not None or chunk.usage is not None or chunk.error is not None:
+                return chunk
+        return self._lenient(payload)
+
+    def _lenient(self, payload: bytes) -> Chunk:
+        try:
+            frame = json.loads(payload.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            raise UpstreamError("The host sent a stream frame that is not JSON.") from None
+        if not isinstance(frame, dict):
+            raise UpstreamError("The host sent a stream frame that is not a JSON object.")
+        choices = frame.get("choices")
+        if not isinstance(choices, list):
+            error = frame.get("error")
+            if error is None and ("message" in frame or "detail" in frame):
+                error = frame
+            return Chunk(usage=_dict(frame.get("usage")), error=error)
+        return Chunk(
+            choices=[self._choice(choice) for choice in choices if isinstance(choice, dict)],
+            usage=_dict(frame.get("usage")),
+            error=frame.get("error"),
+        )
+
+    def _choice(self, choice: dict[str, Any]) -> Choice:
+        delta = _dict(choice.get("delta")) or _dict(choice.get("message")) or {}
+        calls = delta.get("tool_calls")
+        finish = choice.get("finish_reason")
+        index = choice.get("index")
+        return Choice(
+            index=index if isinstance(index, int) else 0,
+            delta=Delta(
+                content=self._text("content", delta.get("content")),
+                reasoning=self._text("reasoning", delta.get("reasoning")),
+                reasoning_content=self._text("reasoning_content", delta.get("reasoning_content")),
+                refusal=self._text("refusal", delta.get("refusal")),
+                tool_calls=[self._call(call) for call in calls if isinstance(call, dict)]
+                if isinstance(calls, list)
+                else None,
+            ),
+            finish_reason=finish if isinstance(finish, str) else None,
+            logprobs=_logprobs(choice.get("logprobs")),
+        )
+
+    def _call(self, call: dict[str, Any]) -> ToolCallDelta:
+        function = _dict(call.get("function")) or {}
+        arguments = function.get("arguments")
+        if isinstance(arguments, (dict, list)):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        index = call.get("index")
+        if isinstance(index, str) and index.isdecimal():
+            index = int(index)
+        index = index if isinstance(index, int) else None
+        return ToolCallDelta(
+            index=index,
+            id=_str(call.get("id")),
+            function=FunctionDelta(
+                name=_str(function.get("name")), arguments=self._text(f"arguments {index}", arguments)
+            ),
+        )
+
+    def _text(self, field: str, value: Any) -> str | None:
+        """The text of a field, with a half held from the chunk before in front and a new half held back."""
+        if isinstance(value, list):
+            texts = (part.get("text") for part in value if isinstance(part, dict))
+            value = "".join(text for text in texts if isinstance(text, str))
+        if not isinstance(value, str):
+            return None
+        if not value:
+            return value
+        value = self._halves.pop(field, "") + value
+        if "\ud800" <= value[-1] <= "\udbff":
+            self._halves[field] = value[-1]
+            value = value[:-1]
+        return whole(value)
+
+
+def whole(text: str) -> str:
+    """`text` with the halves of surrogate pairs joined, and U+FFFD for a half that is alone: UTF-8 can hold it."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _dict(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
+
+
+def _str(value: Any) -> str | None:
+    return whole(value) if isinstance(value, str) else None
+
+
+def _logprobs(value: Any) -> Logprobs | None:
+    try:
+        return msgspec.convert(value, Logprobs | None)
+    except msgspec.ValidationError:
+        return None
+
+
+# Log-probabilities and usage -----------------------------------------------------------------------------------
+
+# What OpenAI sends for "so unlikely that it has no number"; JSON has no infinity.
+UNLIKELY = -9999.0
+
+
+def logprobs_of(choice: Choice) -> list[Logprob]:
+    """The chat entries of one choice as Responses entries; `bytes` from the token where the host gives null."""
+    if choice.logprobs is None or not choice.logprobs.content:
+        return []
+    return [
+        Logprob(
+            token=entry.token,
+            logprob=_finite(entry.logprob),
+            bytes=_bytes(entry),
+            top_logprobs=[
+                TopLogprob(token=top.token, logprob=_finite(top.logprob), bytes=_bytes(top))
+                for top in entry.top_logprobs or ()
+            ],
+        )
+        for entry in choice.logprobs.content
+    ]
+
+
+def _finite(logprob: float) -> float:
+    return logprob if UNLIKELY <= logprob <= 0 else (0.0 if logprob > 0 else UNLIKELY)
+
+
+def _bytes(entry: ChatTopLogprob) -> list[int]:
+    return entry.bytes if entry.bytes is not None else list(whole(entry.token).encode())
+
+
+def usage_of(usage: dict[str, Any] | None) -> Usage | None:
+    """Chat usage as Responses usage, or None when the host told no counts: unknown is not 0.
+
+    Details that the host leaves out are 0 because the API's type requires a number there. A total that the host
+    gives is kept even where it is not the sum.
+    """
+    counts = usage or {}
+    prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
+    if prompt is None or completion is None:
+        return None
+    of_prompt = _dict(counts.get("prompt_tokens_details")) or {}
+    of_completion = _dict(counts.get("completion_tokens_details")) or {}
+    total = _count(counts, "total_tokens")
+    return Usage(
+        input_tokens=prompt,
+        input_tokens_details=InputTokensDetails(
+            cached_tokens=_count(of_prompt, "cached_tokens") or 0,
+            cache_write_tokens=_count(of_prompt, "created_cache_tokens") or 0,
+        ),
+        output_tokens=completion,
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=_count(of_completion, "reasoning_tokens") or 0),
+        total_tokens=total if total is not None else prompt + completion,
+    )
+
+
+def _count(counts: dict[str, Any], key: str) -> int | None:
+    value = counts.get(key)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+# Errors --------------------------------------------------------------------------------------------------------
+
+# Chat fields in a host's complaint, and what the client called them.
+_PARAMS = {
+    "messages": "input",
+    "input_tokens": "input",
+    "max_tokens": "max_output_tokens",
+    "max_completion_tokens": "max_output_tokens",
+    "response_format": "text.format",
+    "reasoning_effort": "reasoning.effort",
+}
+_OVERFLOW = re.compile(r"context (length|window)|maximum context|exceeds? the (available )?context", re.IGNORECASE)
+_MESSAGES = {
+    401: "The host refused the credentials.",
+    403: "The host refused access.",
+    404: "The host does not know that model or route.",
+    429: "The host is limiting requests.",
+    503: "The host is busy.",
+}
+
+
+def error_from(told: Any, status: int = 500) -> ShimError:
+    """A host's error, whichever shape it has, as one of ours; `status` is what HTTP said, 500 in a stream frame.
+
+    The shapes: `{"error": {…}}`, `{"error": "text"}`, `{"detail": "text"}`, `{"detail": [pydantic errors]}`,
+    `{"detail": {"error": …, "message": …}}`, plain text; and in frames the inner object or text alone.
+    """
+    message: Any = None
+    kind: Any = None
+    param: Any = None
+    code: Any = None
+    for _ in range(4):  # unwrap {"detail": {"error": {…}}}, taking what each layer knows
+        if isinstance(told, list):
+            told = told[0] if told and isinstance(told[0], dict) else None
+            message = told.get("msg") if told else None
+            param = _location(told.get("loc")) if told else None
+            break
+        if not isinstance(told, dict):
+            if isinstance(told, str) and message is not None:
+                code = told  # {"error": "text_generation_busy", "message": "…"}
+            elif isinstance(told, str):
+                message = told
+            break
+        message = told.get("message", message)
+        kind, param, code = told.get("type", kind), told.get("param", param), told.get("code", code)
+        told = told.get("error", told.get("detail"))
+    if isinstance(code, int) and not isinstance(code, bool):
+        status = code if 400 <= code <= 599 else status
+        code = None
+    if status == 422:
+        status = 400
+    text = message if isinstance(message, str) and message.strip() else _MESSAGES.get(status)
+    text = whole(text or f"The host failed with status {status} and did not say why.")
+    code = code if isinstance(code, str) and code else None
+    if status in (400, 413, 500) and code is None and _OVERFLOW.search(text):
+        status, code = 400, "context_length_exceeded"
+    error = InvalidRequest if 400 <= status < 500 else UpstreamError
+    return error(
+        text,
+        status=status,
+        type=_type(kind, status),
+        code=code or {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status),
+        param=_param(param),
+    )
+
+
+def _type(kind: Any, status: int) -> str:
+    if isinstance(kind, str) and re.fullmatch(r"[a-z]+(_[a-z]+)+", kind) and kind != "internal_server_error":
+        return kind
+    if status == 429:
+        return "rate_limit_error"
+    return "invalid_request_error" if 400 <= status < 500 else "server_error"
+
+
+def _param(param: Any) -> str | None:
+    if not isinstance(param, str) or not param:
+        return None
+    name = param.removeprefix("body.")
+    return None if name.isdecimal() else _PARAMS.get(name, name)
+
+
+def _location(loc: Any) -> str | None:
+    return ".".join(str(step) for step in loc if step != "body") if isinstance(loc, list) else None

@@ -1,0 +1,99 @@
+"""The scalar request fields as chat parameters.
+
+Only what the client set is passed on: null and absent leave the host its own default. Spellings are OpenAI's chat
+spellings; a host that has others is served by its profile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from responses_shim.core.report import Report
+from responses_shim.core.types import CreateRequest, JsonObjectFormat, JsonSchemaFormat, TextFormat
+
+# Same name, same meaning in both APIs.
+_SAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "user")
+
+
+def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
+    """Everything of the chat request but messages and tools."""
+    chat: dict[str, Any] = {
+        "model": request.model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    for name in _SAME:
+        value = getattr(request, name)
+        if value is not None:
+            chat[name] = value
+    if request.max_output_tokens is not None:
+        chat["max_completion_tokens"] = request.max_output_tokens
+        report.mapped("max_output_tokens")
+    if request.reasoning is not None and request.reasoning.effort is not None:
+        chat["reasoning_effort"] = request.reasoning.effort
+        report.mapped("reasoning.effort")
+    if wants_logprobs(request):
+        chat["logprobs"] = True
+        chat["top_logprobs"] = request.top_logprobs or 0
+    if request.text is not None and request.text.format is not None:
+        response_format = _response_format(request.text.format)
+        if response_format is not None:
+            chat["response_format"] = response_format
+            report.mapped("text.format")
+    _without_effect(request, report)
+    return chat
+
+
+def wants_logprobs(request: CreateRequest) -> bool:
+    """Whether log-probabilities were asked for, in either of the two ways there are."""
+    return bool(request.top_logprobs) or "message.output_text.logprobs" in (request.include or ())
+
+
+def _response_format(form: TextFormat | JsonObjectFormat | JsonSchemaFormat) -> dict[str, Any] | None:
+    """Flat in Responses, nested under `json_schema` in chat."""
+    if isinstance(form, JsonSchemaFormat):
+        fields = {name: getattr(form, name) for name in ("name", "description", "schema", "strict")}
+        return {
+            "type": "json_schema",
+            "json_schema": {name: value for name, value in fields.items() if value is not None},
+        }
+    return {"type": "json_object"} if isinstance(form, JsonObjectFormat) else None
+
+
+def _without_effect(request: CreateRequest, report: Report) -> None:
+    """Tell of what is accepted and changes nothing: no chat host has it."""
+    if request.truncation == "auto":
+        report.dropped("truncation")
+    if request.text is not None and request.text.verbosity is not None:
+        report.dropped("text.verbosity")
+    if request.reasoning is not None:
+        for name in ("summary", "generate_summary", "context", "mode"):
+            if getattr(request.reasoning, name) is not None:
+                report.dropped(f"reasoning.{name}")
+    if request.max_tool_calls is not None:
+        report.dropped("max_tool_calls")
+    if request.stream_options is not None and request.stream_options.include_obfuscation:
+        report.dropped("stream_options.include_obfuscation")
+    if request.prompt_cache_key is not None:
+        report.dropped("prompt_cache_key")
+    if request.prompt_cache_retention is not None:
+        report.dropped("prompt_cache_retention")
+    if request.service_tier not in (None, "auto", "default"):
+        report.defaulted("service_tier")
+    if request.store is True:
+        report.defaulted("store")
+    for place, included in enumerate(request.include or ()):
+        if included != "message.output_text.logprobs":
+            report.dropped(f"include[{place}]")
+
+
+def text_echo(request: CreateRequest) -> dict[str, Any]:
+    """`text` as the response echoes it: a format always, verbosity when it was given."""
+    config = request.text
+    form = config.format if config is not None and config.format is not None else TextFormat()
+    echo: dict[str, Any] = {"format": msgspec.to_builtins(form)}
+    if config is not None and config.verbosity is not None:
+        echo["verbosity"] = config.verbosity
+    return echo

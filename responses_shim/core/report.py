@@ -1,0 +1,58 @@
+"""What became of a request's fields: the value of the `Responses-Shim-Report` header.
+
+Only what differs from plain pass-through is told. The header is a structured field dictionary (RFC 9651) of inner
+lists of strings, each string the path of a request field as in error messages:
+
+    mapped=("max_output_tokens"), dropped=("tools[2]" "truncation"), defaulted=("store")
+
+- mapped: honoured by the host under another name or in another form
+- dropped: accepted, but without effect on this host
+- defaulted: replaced by the default
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+MAX_BYTES = 2048
+
+_VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\%')
+
+
+class Report:
+    """Collects paths in the order they are met. A path is told once per list."""
+
+    def __init__(self) -> None:
+        self._lists: dict[str, dict[str, None]] = {}
+
+    def mapped(self, path: str) -> None:
+        self._tell("mapped", path)
+
+    def dropped(self, path: str) -> None:
+        self._tell("dropped", path)
+
+    def defaulted(self, path: str) -> None:
+        self._tell("defaulted", path)
+
+    def _tell(self, what: str, path: str) -> None:
+        self._lists.setdefault(what, {})[path] = None
+
+    def header(self) -> str:
+        """The header's value: visible ASCII and spaces, at most `MAX_BYTES`; `truncated=?1` when not all fit."""
+        members = []
+        room = MAX_BYTES - len(", truncated=?1")
+        for what, paths in self._lists.items():
+            told = []
+            room -= len(what) + len("=(), ")
+            for path in paths:
+                entry = f'"{quote(path, safe=_VISIBLE)}"'
+                room -= len(entry) + 1
+                if room < 0:
+                    break
+                told.append(entry)
+            if told:
+                members.append(f"{what}=({' '.join(told)})")
+            if room < 0:
+                members.append("truncated=?1")
+                break
+        return ", ".join(members)

@@ -1,0 +1,95 @@
+"""A create request as one chat request: messages, parameters and tools together, and what the response will echo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from responses_shim.core.inputs import Item, to_messages
+from responses_shim.core.invalid import convert, missing, unsupported
+from responses_shim.core.offers import ToolMap, check_depth
+from responses_shim.core.params import chat_params, text_echo
+from responses_shim.core.report import Report
+from responses_shim.core.types import CreateRequest, JsonSchemaFormat, ReasoningEcho, Response
+
+# Fields that need what does not exist here, with what to do instead. Refused, never silently ignored.
+_UNSUPPORTED = {
+    "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
+    "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
+    "background": "there are no background responses here; leave it out or send false.",
+    "prompt": "there are no stored prompts here; send 'instructions' and 'input'.",
+    "context_management": "there is no server-side compaction here; leave it out.",
+    "moderation": "there is no moderation here; leave it out.",
+}
+
+
+class Translation(Struct):
+    """`chat` is the chat request before any host's profile; `report` what became of the rest."""
+
+    chat: dict[str, Any]
+    tools: ToolMap
+    report: Report
+
+
+def read_request(body: Any) -> CreateRequest:
+    """Plain JSON data as a checked request. InvalidRequest names the first field that is wrong."""
+    request: CreateRequest = convert(body, CreateRequest)
+    if not request.model:
+        raise missing("model")
+    for name, instead in _UNSUPPORTED.items():
+        if getattr(request, name) not in (None, False, []):
+            raise unsupported(name, f"'{name}': {instead}")
+    if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
+        check_depth(request.text.format.schema, "text.format.schema")
+    return request
+
+
+def to_chat(request: CreateRequest, history: list[Item] | None = None) -> Translation:
+    """The chat request for `request`, with `history` (the items of earlier turns) before its input."""
+    report = Report()
+    items = request.input
+    if history:
+        items = history + ([{"role": "user", "content": items}] if isinstance(items, str) else items)
+    tools = ToolMap(request.tools, request.tool_choice, request.parallel_tool_calls, report)
+    chat = chat_params(request, report)
+    chat["messages"] = to_messages(request.instructions, items, report)
+    chat.update(tools.params())
+    return Translation(chat, tools, report)
+
+
+def new_response(request: CreateRequest, tools: ToolMap, id: str, created_at: int) -> Response:
+    """The response object as it begins: nothing put out yet, the request's fields or their defaults echoed."""
+    response = Response(
+        id=id,
+        created_at=created_at,
+        model=request.model,
+        instructions=request.instructions,
+        max_output_tokens=request.max_output_tokens,
+        max_tool_calls=request.max_tool_calls,
+        prompt_cache_key=request.prompt_cache_key,
+        prompt_cache_retention=request.prompt_cache_retention,
+        safety_identifier=request.safety_identifier,
+        text=text_echo(request),
+        tool_choice=tools.choice_echo,
+        tools=tools.echo,
+        user=request.user,
+        metadata=request.metadata or {},
+    )
+    for name in (
+        "temperature",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "top_logprobs",
+        "truncation",
+        "parallel_tool_calls",
+    ):
+        value = getattr(request, name)
+        if value is not None:
+            setattr(response, name, value)
+    if request.reasoning is not None:
+        response.reasoning = ReasoningEcho(
+            request.reasoning.effort, request.reasoning.summary or request.reasoning.generate_summary
+        )
+    return response

@@ -1,0 +1,100 @@
+"""Server-sent events: the host's bytes into data payloads, our events into frames.
+
+Both ends see one frame per token, so each has a short way for the common case. `SSEDecoder` takes a body message
+that is exactly one `data:` line and its blank line without buffering it; `SSEEncoder` keeps, for the item and part
+that deltas are coming for, the bytes of the frame up to the number, and puts number and delta behind them.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from responses_shim.core.events import DeltaEvent, Event, OutputTextDelta
+
+DONE = b"data: [DONE]\n\n"
+COMMENT = b": ping\n\n"
+
+_BOM = b"\xef\xbb\xbf"
+_LF = 0x0A
+_json = msgspec.json.Encoder().encode
+
+
+class SSEDecoder:
+    """Bytes in, data payloads out, however the bytes are cut. Comments, `event:`, `id:` and `retry:` are passed over.
+
+    Line ends are LF, CRLF or CR; several `data:` lines of one frame are joined by LF (WHATWG HTML, "Server-sent
+    events"). Unlike a browser, `close` hands out a last frame that lacks its blank line: hosts end so.
+    """
+
+    def __init__(self) -> None:
+        self._tail = b""  # bytes of a line whose end has not come
+        self._data: list[bytes] = []  # the data lines of a frame whose blank line has not come
+        self._fresh = True  # nothing has come: a byte order mark may
+
+    def feed(self, data: bytes) -> list[bytes]:
+        if data[:6] == b"data: " and data.find(b"\n") == len(data) - 2 and not self._tail and not self._data:
+            if data[-1] == _LF and b"\r" not in data:
+                self._fresh = False
+                return [data[6:-2]]
+        buffer = self._tail + data
+        if self._fresh and buffer:
+            if len(buffer) < 3 and _BOM.startswith(buffer):
+                self._tail = buffer
+                return []
+            self._fresh = False
+            buffer = buffer.removeprefix(_BOM)
+        lines = buffer.splitlines(keepends=True)
+        self._tail = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        return [payload for line in lines if (payload := self._line(line)) is not None]
+
+    def close(self) -> list[bytes]:
+        """The payload of a frame that the end of the stream has cut short of its blank line, if there is one."""
+        lines = [*self._tail.splitlines(), b""]
+        self._tail = b""
+        return [payload for line in lines if (payload := self._line(line)) is not None]
+
+    def _line(self, line: bytes) -> bytes | None:
+        line = line.rstrip(b"\r\n")
+        if not line:
+            if self._data:
+                payload = b"\n".join(self._data)
+                self._data = []
+                return payload
+        elif line.startswith(b"data:"):
+            value = line[5:]
+            self._data.append(value[1:] if value.startswith(b" ") else value)
+        return None
+
+
+def encode(event: Event) -> bytes:
+    """One event as one frame: `event: <type>`, `data: <json>`, blank line."""
+    return b"event: %b\ndata: %b\n\n" % (event.name.encode(), _json(event))
+
+
+class SSEEncoder:
+    """Frames for one response. `encode` for every event, with a template for the deltas of the open part.
+
+    A delta's constant fields are encoded once per part: what changes from token to token is the number and the text.
+    Two parts of one item that are open one after the other are of different kinds, so kind and item tell the part.
+    """
+
+    def __init__(self) -> None:
+        self._kind: type[DeltaEvent] | None = None
+        self._item_id = ""
+        self._prefix = b""
+
+    def encode(self, event: Event) -> bytes:
+        if not isinstance(event, DeltaEvent) or (isinstance(event, OutputTextDelta) and event.logprobs):
+            return encode(event)
+        if type(event) is not self._kind or event.item_id is not self._item_id:
+            self._kind = type(event)
+            self._item_id = event.item_id
+            self._prefix = _delta_prefix(event)
+        return b'%b%d,"delta":%b}\n\n' % (self._prefix, event.sequence_number, _json(event.delta))
+
+
+def _delta_prefix(event: DeltaEvent) -> bytes:
+    fields = msgspec.to_builtins(event)
+    for changing in ("sequence_number", "delta"):
+        del fields[changing]
+    return b'event: %b\ndata: %b,"sequence_number":' % (event.name.encode(), _json(fields)[:-1])

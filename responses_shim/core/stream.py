@@ -1,0 +1,308 @@
+"""The state machine: a host's chat chunks in, the events of one response out.
+
+How it works. A response is written by `start`, any number of rounds (chat calls: `feed` per chunk, then `end_round`),
+and `close`; `ping` may come anywhere between start and close. The machine holds what is open: at most one of
+reasoning and message, and beside it any number of calls. Each is an object of `outputs` that makes its own events;
+the machine decides which opens, which closes, and what the end was. It knows no host: a host's quirk is undone
+before its chunks come here. It knows no time and no chance either: ids and clock are handed in.
+
+What it promises, and the property tests hold over random chunk streams:
+
+ 1. `sequence_number` is unique and strictly increasing from 0, pings included; nobody after this module numbers.
+ 2. Each item has one `added` and one `done` with everything of the item between them; each part likewise.
+ 3. The joined deltas, the `done` value and what stands in the terminal snapshot are the same string; the snapshot
+    is made of the items that were streamed, and is never parsed again.
+ 4. `output_index` is given once, when the item opens; it is dense and equals the place in `output`. An id is the
+    same in added, done and the snapshot.
+ 5. Exactly one terminal event, last, whatever happened. Only the last item may be `incomplete`.
+ 6. How the host's bytes were cut, or its chunks merged, changes no value: text, arguments, items, status, usage.
+ 7. The streamed response equals the one that is not streamed: both are the terminal event's `response`.
+ 8. What follows event N is the same whether it was seen live or replayed: events are never changed once made.
+ 9. One item per host call index. Calls stay open side by side until the round ends; reasoning, message and the
+    opening of a call close what is being written; an empty delta opens nothing.
+10. The first error wins. An end without a finish_reason is a failure, not a completion. `length` and
+    `content_filter` make the response incomplete. That there are calls is told by deltas, not by finish_reason.
+11. Several rounds make one response of which all this holds: indices run on, usage adds up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from responses_shim.core.chat import Choice, Chunk, ToolCallDelta, error_from, logprobs_of, usage_of
+from responses_shim.core.events import (
+    Completed,
+    Created,
+    Error,
+    Event,
+    Failed,
+    Incomplete,
+    InProgress,
+    Ping,
+)
+from responses_shim.core.outputs import (
+    NO_LOGPROBS,
+    FunctionCallOutput,
+    MessageOutput,
+    Output,
+    ReasoningOutput,
+)
+from responses_shim.core.types import (
+    FunctionCallItem,
+    IncompleteDetails,
+    OutputItem,
+    Response,
+    ResponseError,
+    Usage,
+)
+from responses_shim.errors import ShimError, UpstreamError
+
+
+class Round(Struct, frozen=True):
+    """How one chat call ended: its finish_reason (None: it never came) and the calls it made, in order."""
+
+    finish: str | None
+    calls: list[FunctionCallItem]
+
+
+class _PendingCall:
+    """A call whose name has not come yet: nothing can be opened for it."""
+
+    def __init__(self) -> None:
+        self.id: str | None = None
+        self.arguments: list[str] = []
+
+
+class ResponseStream:
+    """One response. `response` is the snapshot; it is complete once `close` has returned.
+
+    `new_id` gives an id for a prefix (`msg` → `msg_…`), `now` Unix seconds. `logprobs` says that the client asked
+    for them: a host may send them unasked.
+    """
+
+    def __init__(
+        self,
+        response: Response,
+        *,
+        new_id: Callable[[str], str],
+        now: Callable[[], int],
+        logprobs: bool = False,
+    ) -> None:
+        self.response = response
+        self.finish: str | None = None
+        self.error: ShimError | None = None
+        self._new_id = new_id
+        self._now = now
+        self._wants_logprobs = logprobs
+        self._number = count().__next__
+        self._message: MessageOutput | None = None
+        self._reasoning: ReasoningOutput | None = None
+        self._calls: dict[object, FunctionCallOutput | _PendingCall] = {}
+        self._latest_call: object = None
+        self._open: list[Output] = []
+        self._opened = 0
+        self._items: dict[int, OutputItem] = {}
+        self._round_usage: dict[str, object] | None = None
+        self._rounds = 0
+
+    # The response's own life ------------------------------------------------------------------------------------
+
+    def start(self) -> list[Event]:
+        """`response.created` and `response.in_progress`."""
+        begun = replace(self.response, output=[])
+        return [Created(self._number(), begun), InProgress(self._number(), begun)]
+
+    def ping(self) -> Event:
+        return Ping(self._number())
+
+    def still_in_progress(self) -> Event:
+        """The other kind of ping: `response.in_progress` again, with what is finished so far."""
+        return InProgress(self._number(), replace(self.response, output=self._finished()))
+
+    def fail(self, error: ShimError) -> None:
+        """Remember why the response cannot complete. The first reason stays."""
+        if self.error is None:
+            self.error = error
+
+    # One round ---------------------------------------------------------------------------------------------------
+
+    def feed(self, chunk: Chunk) -> list[Event]:
+        """The events of one chunk: none, one or several."""
+        events: list[Event] = []
+        if chunk.error is not None:
+            self.fail(error_from(chunk.error))
+        if chunk.usage is not None:
+            self._round_usage = chunk.usage
+        if chunk.choices and self.error is None:
+            for choice in chunk.choices:
+                if choice.index == 0:
+                    self._feed(choice, events)
+        return events
+
+    def _feed(self, choice: Choice, events: list[Event]) -> None:
+        delta = choice.delta or choice.message
+        if delta is not None:
+            content = delta.content
+            reasoning = delta.reasoning or delta.reasoning_content
+            if reasoning:
+                (self._reasoning or self._open_reasoning(events)).text(reasoning, events)
+            if content:
+                message = self._message or self._open_message(events)
+                logprobs = logprobs_of(choice) if self._wants_logprobs else NO_LOGPROBS
+                message.text(content, logprobs, events)
+            if delta.refusal:
+                (self._message or self._open_message(events)).refusal(delta.refusal, events)
+            if delta.tool_calls:
+                for call in delta.tool_calls:
+                    self._call(call, events)
+        if choice.finish_reason:
+            self.finish = choice.finish_reason
+
+    def _call(self, delta: ToolCallDelta, events: list[Event]) -> None:
+        name = delta.function.name if delta.function else None
+        arguments = delta.function.arguments if delta.function else None
+        key = self._key(delta, name)
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = _PendingCall()
+        self._latest_call = key
+        if isinstance(call, _PendingCall):
+            call.id = call.id or delta.id
+            if not name:
+                if arguments:
+                    call.arguments.append(arguments)
+                return
+            call = self._open_call(key, call, name, events)
+        if arguments:
+            call.arguments(arguments, events)
+
+    def _key(self, delta: ToolCallDelta, name: str | None) -> object:
+        """What tells the host's calls apart: the index; without one the id; without either a name begins a call."""
+        if delta.index is not None:
+            return delta.index
+        if delta.id:
+            return delta.id
+        return len(self._calls) if name or self._latest_call is None else self._latest_call
+
+    def _open_call(self, key: object, pending: _PendingCall, name: str, events: list[Event]) -> FunctionCallOutput:
+        self._close_writing(events)
+        call_id = pending.id or self._new_id("call")
+        call = FunctionCallOutput(self._new_id("fc"), self._opened, self._number, call_id, name)
+        self._calls[key] = call
+        self._begin(call, events)
+        for arguments in pending.arguments:
+            call.arguments(arguments, events)
+        return call
+
+    def _open_reasoning(self, events: list[Event]) -> ReasoningOutput:
+        self._close_writing(events)
+        self._reasoning = ReasoningOutput(self._new_id("rs"), self._opened, self._number)
+        self._begin(self._reasoning, events)
+        return self._reasoning
+
+    def _open_message(self, events: list[Event]) -> MessageOutput:
+        self._close_writing(events)
+        self._message = MessageOutput(self._new_id("msg"), self._opened, self._number)
+        self._begin(self._message, events)
+        return self._message
+
+    def _begin(self, output: Output, events: list[Event]) -> None:
+        self._opened += 1
+        self._open.append(output)
+        output.open(events)
+
+    def _close_writing(self, events: list[Event]) -> None:
+        for output in (self._reasoning, self._message):
+            if output is not None:
+                self._open.remove(output)
+                self._items[output.index] = output.close("completed", events)
+        self._reasoning = self._message = None
+
+    def end_round(self) -> tuple[Round, list[Event]]:
+        """The chat call is over: close its items, add its usage. Another round may follow, or `close`."""
+        events: list[Event] = []
+        for key, call in list(self._calls.items()):
+            if isinstance(call, _PendingCall) and (call.id or call.arguments):
+                self._open_call(key, call, "", events)
+        whole = self.error is None and self.finish not in _CUT
+        calls = []
+        for output in self._open:
+            last = output.index == self._opened - 1
+            item = output.close("completed" if whole or not last else "incomplete", events)
+            self._items[output.index] = item
+            if isinstance(item, FunctionCallItem):
+                calls.append(item)
+        ended = Round(self.finish, calls)
+        usage = usage_of(self._round_usage)
+        self.response.usage = usage if self._rounds == 0 else _sum(self.response.usage, usage)
+        self._rounds += 1
+        self._message = self._reasoning = self._latest_call = self._round_usage = None
+        self._calls = {}
+        self._open = []
+        return ended, events
+
+    def begin_round(self) -> None:
+        """Another chat call for the same response: its finish_reason is still to come."""
+        self.finish = None
+
+    # The end -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> list[Event]:
+        """The terminal event, after `error` if the response failed. Call `end_round` first, and this once."""
+        response = self.response
+        response.output = self._finished()
+        if self.error is None and self.finish is None:
+            self.fail(UpstreamError("The host ended its stream before the answer was complete."))
+        if self.error is None and self.finish in _ABORTED:
+            self.fail(UpstreamError(f"The host gave up on the answer (finish_reason {self.finish!r})."))
+        if self.error is not None:
+            response.status = "failed"
+            response.error = ResponseError(self.error.failure_code, self.error.message)
+            return [
+                Error(self._number(), response.error.code, self.error.message, self.error.param),
+                Failed(self._number(), response),
+            ]
+        reason = _REASONS.get(self.finish or "")
+        if reason is not None:
+            response.status = "incomplete"
+            response.incomplete_details = reason
+            return [Incomplete(self._number(), response)]
+        response.status = "completed"
+        response.completed_at = self._now()
+        return [Completed(self._number(), response)]
+
+    def _finished(self) -> list[OutputItem]:
+        return [self._items[index] for index in sorted(self._items)]
+
+
+_ABORTED = ("abort", "error")  # vLLM: the request was aborted, or the engine failed
+_REASONS = {
+    "length": IncompleteDetails("max_output_tokens"),
+    "content_filter": IncompleteDetails("content_filter"),
+}
+_CUT = (None, *_ABORTED, *_REASONS)
+
+
+def _sum(left: Usage | None, right: Usage | None) -> Usage | None:
+    """Two rounds' usage; unknown if either is: a part is not the whole."""
+    if left is None or right is None:
+        return None
+    of_input, of_output = left.input_tokens_details, left.output_tokens_details
+    return Usage(
+        input_tokens=left.input_tokens + right.input_tokens,
+        input_tokens_details=replace(
+            of_input,
+            cached_tokens=of_input.cached_tokens + right.input_tokens_details.cached_tokens,
+            cache_write_tokens=of_input.cache_write_tokens + right.input_tokens_details.cache_write_tokens,
+        ),
+        output_tokens=left.output_tokens + right.output_tokens,
+        output_tokens_details=replace(
+            of_output,
+            reasoning_tokens=of_output.reasoning_tokens + right.output_tokens_details.reasoning_tokens,
+        ),
+        total_tokens=left.total_tokens + right.total_tokens,
+    )

@@ -1,0 +1,206 @@
+"""llama-cpp-python's server (`python -m llama_cpp.server`), measured at 0.3.36.
+
+Its request model ignores what it does not know (`max_completion_tokens`, `stream_options`), fails on null where it
+expects a value, and knows no developer role and no `json_schema`. Chat templates take strings only. Of the tool
+choices only a named one does anything: the others reach the template at most, and the answer is never parsed.
+
+It turns schemas into a grammar and does not check the result: some schemas end the whole process. `safe_schema` is
+what stands between such a schema and the host. `tests/captures/llama_cpp` holds what the server was seen to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from responses_shim.core.chat import Chunk, error_from
+from responses_shim.core.report import Report
+from responses_shim.errors import InvalidRequest, ShimError
+from responses_shim.hosts.profile import Chat, HostProfile
+
+# Of what is sent to hosts in general, what this one reads. The rest it would ignore.
+_READ = (
+    "model",
+    "messages",
+    "stream",
+    "temperature",
+    "top_p",
+    "presence_penalty",
+    "frequency_penalty",
+    "logprobs",
+    "top_logprobs",
+    "tools",
+    "tool_choice",
+    "response_format",
+)
+
+
+def adapt(chat: Chat, report: Report) -> Chat:
+    """The subset that this server reads, in its spellings."""
+    adapted = {name: chat[name] for name in _READ if name in chat}
+    if "max_completion_tokens" in chat:
+        adapted["max_tokens"] = chat["max_completion_tokens"]
+    adapted["messages"] = [_message(message) for message in chat["messages"]]
+    if "reasoning_effort" in chat:
+        report.dropped("reasoning.effort")
+    if "parallel_tool_calls" in chat:
+        report.dropped("parallel_tool_calls")
+    if "response_format" in adapted:
+        adapted["response_format"] = _response_format(adapted["response_format"], report)
+    if "tools" in adapted:
+        adapted["tools"] = [_tool(tool, place, report) for place, tool in enumerate(adapted["tools"])]
+        _choose(adapted, report)
+    return adapted
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    """Assistant content is a string, `""` beside calls: null fails validation, none at all fails the template."""
+    message = {name: value for name, value in message.items() if name != "reasoning"}
+    if message["content"] is None:
+        message["content"] = ""
+    return message
+
+
+def _response_format(form: dict[str, Any], report: Report) -> dict[str, Any]:
+    if form["type"] != "json_schema":
+        return form
+    schema = form["json_schema"]["schema"]
+    return {"type": "json_object", "schema": _safe(schema, "text.format.schema", report)}
+
+
+def _tool(tool: dict[str, Any], place: int, report: Report) -> dict[str, Any]:
+    function = tool["function"]
+    parameters = function.get("parameters") or {"type": "object", "properties": {}}
+    safe = _safe(parameters, f"tools[{place}].parameters", report)
+    return {"type": "function", "function": {**function, "parameters": safe}}
+
+
+def _choose(chat: Chat, report: Report) -> None:
+    """`required` says nothing to this server; with one tool it is the same as naming that tool."""
+    if chat.get("tool_choice") != "required":
+        return
+    if len(chat["tools"]) == 1:
+        chat["tool_choice"] = {"type": "function", "function": {"name": chat["tools"][0]["function"]["name"]}}
+        report.mapped("tool_choice")
+    else:
+        report.dropped("tool_choice")
+
+
+# Schemas that end the process ------------------------------------------------------------------------------------
+
+
+def _safe(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
+    safe: dict[str, Any] = safe_schema(schema)
+    if safe != schema:
+        report.mapped(path)
+    return safe
+
+
+def safe_schema(schema: Any) -> Any:
+    """`schema` without what makes this server crash (SIGSEGV: the grammar does not parse and is used all the same).
+
+    Dropped: a `pattern` with a backslash, an empty `enum`, an `enum` or `const` string with a quote or backslash; a
+    property with such a name is no longer described, nor required. What is left allows more than the schema did.
+    """
+    if isinstance(schema, list):
+        return [safe_schema(entry) for entry in schema]
+    if not isinstance(schema, dict):
+        return schema
+    safe: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
+            safe[key] = {name: safe_schema(inner) for name, inner in value.items() if _speakable(name)}
+        elif key == "required" and isinstance(value, list):
+            safe[key] = [name for name in value if _speakable(name)]
+        elif (
+            (key == "pattern" and isinstance(value, str) and "\\" in value)
+            or (key == "enum" and (not value or not _speakable(value)))
+            or (key == "const" and not _speakable(value))
+        ):
+            continue
+        elif key in ("enum", "const", "default", "examples", "description", "title"):
+            safe[key] = value
+        else:
+            safe[key] = safe_schema(value)
+    return safe
+
+
+def _speakable(value: Any) -> bool:
+    """Whether every string in `value` can be written into a grammar as it stands."""
+    if isinstance(value, str):
+        return '"' not in value and "\\" not in value
+    if isinstance(value, list):
+        return all(_speakable(entry) for entry in value)
+    if isinstance(value, dict):
+        return all(_speakable(key) and _speakable(entry) for key, entry in value.items())
+    return True
+
+
+# Answers ---------------------------------------------------------------------------------------------------------
+
+
+def mending(chat: Chat) -> Callable[[Chunk], Chunk] | None:
+    """A named call that the token limit cut says `tool_calls`, as a whole one does: only its JSON tells."""
+    return _CutCalls() if isinstance(chat.get("tool_choice"), dict) else None
+
+
+class _CutCalls:
+    """Gathers the arguments of one call and says `length` at the end if they are no JSON."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+
+    def __call__(self, chunk: Chunk) -> Chunk:
+        for choice in chunk.choices or ():
+            for call in (choice.delta and choice.delta.tool_calls) or ():
+                if call.function is not None and call.function.arguments:
+                    self._pieces.append(call.function.arguments)
+            if choice.finish_reason == "tool_calls" and not self._whole():
+                choice.finish_reason = "length"
+        return chunk
+
+    def _whole(self) -> bool:
+        try:
+            msgspec.json.decode("".join(self._pieces))
+        except msgspec.DecodeError:
+            return False
+        return True
+
+
+_VALIDATION = re.compile(r"\d+ validation errors?:\s")
+_COMPLAINT = re.compile(r"'loc': \((?P<loc>[^)]*)\), 'msg': (?P<quote>['\"])(?P<msg>.*?)(?P=quote)")
+
+
+def read_error(told: Any, status: int) -> ShimError:
+    """Its validation errors come as 500 with file paths and the input in them: 400, and only what is wrong."""
+    error = error_from(told, status)
+    if _VALIDATION.match(error.message):
+        complaint = _COMPLAINT.search(error.message)
+        where = complaint["loc"].replace("'", "").replace("body, ", "", 1).strip(", ") if complaint else ""
+        what = complaint["msg"] if complaint else "it does not say why"
+        field = ".".join(where.split(", "))
+        return InvalidRequest(f"The host refused the request: {field or 'body'}: {what}.")
+    return error
+
+
+def read_exception(error: Exception) -> ShimError:
+    """What it raises after an empty stream is what it answers as JSON when it does not stream: its words are fine."""
+    return read_error(f"The host failed: {error}" if str(error) else f"The host failed: {type(error).__name__}", 500)
+
+
+PROFILE = HostProfile(
+    name="llama-cpp",
+    modules=("llama_cpp",),
+    adapt=adapt,
+    read_error=read_error,
+    read_exception=read_exception,
+    mending=mending,
+    unfinished=(
+        "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
+        "comes; start it with --interrupt_requests False to have requests wait for one another."
+    ),
+    request_id="uuid4",
+)
