@@ -2,7 +2,7 @@
 
     app.add_middleware(ResponsesShim)
 
-The names are loaded on first use, so that `responses_shim.core`, which is pure, can be imported without a web framework.
+The names are loaded on first use, so that `responses_shim.core`, which is pure, can be imported alone.
 """
 
 from importlib import import_module

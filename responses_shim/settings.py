@@ -37,7 +37,7 @@ class Settings(BaseModel):
     """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""
 
     ping: Literal["event", "in_progress", "comment", "off"] = "event"
-    """What keeps a silent stream alive: a `response.ping` event, `response.in_progress` again, an SSE comment, nothing."""
+    """What keeps a silent stream alive: a `response.ping` event, `response.in_progress` again, a comment, nothing."""
 
     ping_interval: float = Field(default=15.0, gt=0)
     """How long a stream may be silent before it is pinged."""

@@ -1,4 +1,4 @@
-"""The chat-completions dialect, as hosts speak it: chunks, deltas, and the shapes their errors come in.
+"""The chat-completions dialect, as hosts speak it: chunks, deltas, log-probabilities, usage.
 
 A chunk is decoded straight into the few keys that are needed; what it has besides is skipped unread. A frame that
 the strict decoder refuses (NaN, a lone half of a surrogate pair, `content` as a list of parts, arguments as an
@@ -8,7 +8,6 @@ object) is read once more by the standard library and put right; only what is no
 from __future__ import annotations
 
 import json
-import re
 from typing import Any
 
 import msgspec
@@ -21,7 +20,7 @@ from responses_shim.core.types import (
     TopLogprob,
     Usage,
 )
-from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
+from responses_shim.errors import UpstreamError
 
 
 class FunctionDelta(Struct, gc=False):
@@ -243,88 +242,3 @@ def usage_of(usage: dict[str, Any] | None) -> Usage | None:
 def _count(counts: dict[str, Any], key: str) -> int | None:
     value = counts.get(key)
     return value if isinstance(value, int) and value >= 0 else None
-
-
-# Errors --------------------------------------------------------------------------------------------------------
-
-# Chat fields in a host's complaint, and what the client called them.
-_PARAMS = {
-    "messages": "input",
-    "input_tokens": "input",
-    "max_tokens": "max_output_tokens",
-    "max_completion_tokens": "max_output_tokens",
-    "response_format": "text.format",
-    "reasoning_effort": "reasoning.effort",
-}
-_OVERFLOW = re.compile(r"context (length|window)|maximum context|exceeds? the (available )?context", re.IGNORECASE)
-_MESSAGES = {
-    401: "The host refused the credentials.",
-    403: "The host refused access.",
-    404: "The host does not know that model or route.",
-    429: "The host is limiting requests.",
-    503: "The host is busy.",
-}
-
-
-def error_from(told: Any, status: int = 500) -> ShimError:
-    """A host's error, whichever shape it has, as one of ours; `status` is what HTTP said, 500 in a stream frame.
-
-    The shapes: `{"error": {…}}`, `{"error": "text"}`, `{"detail": "text"}`, `{"detail": [pydantic errors]}`,
-    `{"detail": {"error": …, "message": …}}`, plain text; and in frames the inner object or text alone.
-    """
-    message: Any = None
-    kind: Any = None
-    param: Any = None
-    code: Any = None
-    for _ in range(4):  # unwrap {"detail": {"error": {…}}}, taking what each layer knows
-        if isinstance(told, list):
-            told = told[0] if told and isinstance(told[0], dict) else None
-            message = told.get("msg") if told else None
-            param = _location(told.get("loc")) if told else None
-            break
-        if not isinstance(told, dict):
-            if isinstance(told, str) and message is not None:
-                code = told  # {"error": "text_generation_busy", "message": "…"}
-            elif isinstance(told, str):
-                message = told
-            break
-        message = told.get("message", message)
-        kind, param, code = told.get("type", kind), told.get("param", param), told.get("code", code)
-        told = told.get("error", told.get("detail"))
-    if isinstance(code, int) and not isinstance(code, bool):
-        status = code if 400 <= code <= 599 else status
-        code = None
-    if status == 422:
-        status = 400
-    text = message if isinstance(message, str) and message.strip() else _MESSAGES.get(status)
-    text = whole(text or f"The host failed with status {status} and did not say why.")
-    code = code if isinstance(code, str) and code else None
-    if status in (400, 413, 500) and code is None and _OVERFLOW.search(text):
-        status, code = 400, "context_length_exceeded"
-    error = InvalidRequest if 400 <= status < 500 else UpstreamError
-    return error(
-        text,
-        status=status,
-        type=_type(kind, status),
-        code=code or {401: "invalid_api_key", 429: "rate_limit_exceeded"}.get(status),
-        param=_param(param),
-    )
-
-
-def _type(kind: Any, status: int) -> str:
-    if isinstance(kind, str) and re.fullmatch(r"[a-z]+(_[a-z]+)+", kind) and kind != "internal_server_error":
-        return kind
-    if status == 429:
-        return "rate_limit_error"
-    return "invalid_request_error" if 400 <= status < 500 else "server_error"
-
-
-def _param(param: Any) -> str | None:
-    if not isinstance(param, str) or not param:
-        return None
-    name = param.removeprefix("body.")
-    return None if name.isdecimal() else _PARAMS.get(name, name)
-
-
-def _location(loc: Any) -> str | None:
-    return ".".join(str(step) for step in loc if step != "body") if isinstance(loc, list) else None

@@ -67,18 +67,9 @@ class ToolMap:
         function: FunctionTool = convert(tool, FunctionTool, path)
         check_depth(function.parameters, f"{path}.parameters")
         self.echo.append(msgspec.to_builtins(function))
-        fields = {
-            "name": function.name,
-            "description": function.description,
-            "parameters": function.parameters,
-        }
-        fields["strict"] = function.strict
-        self.tools.append(
-            {
-                "type": "function",
-                "function": {name: value for name, value in fields.items() if value is not None},
-            }
-        )
+        fields = {name: getattr(function, name) for name in ("name", "description", "parameters", "strict")}
+        offered = {name: value for name, value in fields.items() if value is not None}
+        self.tools.append({"type": "function", "function": offered})
 
     def _choose(self, choice: str | dict[str, Any] | None, report: Report) -> None:
         if isinstance(choice, dict):

@@ -32,10 +32,16 @@ class SSEDecoder:
         self._fresh = True  # nothing has come: a byte order mark may
 
     def feed(self, data: bytes) -> list[bytes]:
-        if data[:6] == b"data: " and data.find(b"\n") == len(data) - 2 and not self._tail and not self._data:
-            if data[-1] == _LF and b"\r" not in data:
-                self._fresh = False
-                return [data[6:-2]]
+        if (
+            data[:6] == b"data: "
+            and data.find(b"\n") == len(data) - 2  # the first line end is the last but one byte,
+            and data[-1] == _LF  # and the last byte the blank line's
+            and not self._tail
+            and not self._data
+            and b"\r" not in data
+        ):
+            self._fresh = False
+            return [data[6:-2]]
         buffer = self._tail + data
         if self._fresh and buffer:
             if len(buffer) < 3 and _BOM.startswith(buffer):

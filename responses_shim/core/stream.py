@@ -33,7 +33,7 @@ from itertools import count
 from msgspec import Struct
 from msgspec.structs import replace
 
-from responses_shim.core.chat import Choice, Chunk, ToolCallDelta, error_from, logprobs_of, usage_of
+from responses_shim.core.chat import Choice, Chunk, ToolCallDelta, logprobs_of, usage_of
 from responses_shim.core.events import (
     Completed,
     Created,
@@ -59,6 +59,7 @@ from responses_shim.core.types import (
     ResponseError,
     Usage,
 )
+from responses_shim.core.upstream_errors import error_from
 from responses_shim.errors import ShimError, UpstreamError
 
 

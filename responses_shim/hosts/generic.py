@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from responses_shim.core.chat import Chunk, error_from
+from responses_shim.core.chat import Chunk
 from responses_shim.core.report import Report
+from responses_shim.core.upstream_errors import error_from
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat, HostProfile
 

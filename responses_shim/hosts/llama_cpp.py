@@ -16,8 +16,9 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.chat import Chunk, error_from
+from responses_shim.core.chat import Chunk
 from responses_shim.core.report import Report
+from responses_shim.core.upstream_errors import error_from
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts.profile import Chat, HostProfile
 
