@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 import msgspec
 from starlette.types import Send
 
@@ -40,21 +42,21 @@ class EventStream:
         self._headers = headers
         self._encode = SSEEncoder().encode
 
-    async def begin(self, headers: Pairs) -> None:
+    def begin(self, headers: Pairs) -> Awaitable[None]:
         start = [*headers, *self._headers, *_STREAM_HEADERS]
-        await self._send({"type": "http.response.start", "status": 200, "headers": start})
+        return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
-    async def write(self, events: list[Event]) -> None:
+    def write(self, events: list[Event]) -> Awaitable[None]:
         encode = self._encode
         body = encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events])
-        await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
-    async def comment(self) -> None:
-        await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+    def comment(self) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
 
-    async def finish(self, events: list[Event]) -> None:
+    def finish(self, events: list[Event]) -> Awaitable[None]:
         body = b"".join([self._encode(event) for event in events]) + DONE
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        return self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 class WholeResponse:

@@ -9,6 +9,7 @@ look for the connection there.
 from __future__ import annotations
 
 import logging
+from collections.abc import Awaitable
 from typing import Any
 from urllib.parse import quote
 
@@ -93,20 +94,17 @@ class _Answer:
         self._body: list[bytes] = []
         self._size = 0
 
-    async def send(self, message: Message) -> None:
-        kind = message["type"]
-        if kind == "http.response.body":
-            body = message.get("body", b"")
-            more = message.get("more_body", False)
-            if not self._streams:
-                await self._collect(body, more)
-                return
-            if body:
-                await self._listener.data(body)
-            if not more:
-                await self._listener.end()
-        elif kind == "http.response.start":
+    def send(self, message: Message) -> Awaitable[None]:
+        """Not a coroutine itself: a token passes here, and what it awaits is the listener."""
+        if self._streams and message["type"] == "http.response.body":
+            return self._listener.data(message.get("body", b""), message.get("more_body", False))
+        return self._other(message)
+
+    async def _other(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
             self._start(message)
+        elif message["type"] == "http.response.body":
+            await self._collect(message.get("body", b""), message.get("more_body", False))
 
     def _start(self, message: Message) -> None:
         self._status = message["status"]
@@ -127,8 +125,7 @@ class _Answer:
             self._body.append(body)
             self._size += len(body)
         if not more and self._good():
-            await self._listener.payload(b"".join(self._body))
-            await self._listener.end()
+            await self._listener.whole(b"".join(self._body))
 
     def error(self) -> ShimError | None:
         """Why the call failed, as far as HTTP tells; None when it did not, or when only the stream can tell."""

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import urlsplit
 
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.server import Server
@@ -29,23 +28,20 @@ def stream_response(server: Server, request: dict[str, Any]) -> Iterator[tuple[f
     """
     import httpx
 
-    count = 0
-    start = time.perf_counter()
-    with (
-        _explained(server),
-        _client(server) as client,
-        client.stream("POST", server.responses_url, json={**request, "stream": True}) as answer,
-    ):
-        _check(server, answer)
+    with _explained(server), _client(server) as client:
+        count = 0
         decoder = SSEDecoder()
-        try:
-            for data in answer.iter_bytes():
-                for payload in decoder.feed(data):
-                    if payload != b"[DONE]":
-                        count += 1
-                        yield (time.perf_counter() - start) * 1000, _event(payload)
-        except (httpx.ReadError, httpx.RemoteProtocolError) as error:
-            raise CommandFailed(f"the stream broke off after {count} events: {error}") from error
+        start = time.perf_counter()
+        with client.stream("POST", server.responses_url, json={**request, "stream": True}) as answer:
+            _check(server, answer)
+            try:
+                for data in answer.iter_bytes():
+                    for payload in decoder.feed(data):
+                        if payload != b"[DONE]":
+                            count += 1
+                            yield (time.perf_counter() - start) * 1000, _event(payload)
+            except (httpx.ReadError, httpx.RemoteProtocolError) as error:
+                raise CommandFailed(f"the stream broke off after {count} events: {error}") from error
 
 
 def first_model(base_url: str, api_key: str | None) -> str:
@@ -71,7 +67,7 @@ def _client(server: Server) -> httpx.Client:
     if server.api_key is not None:
         headers["authorization"] = f"Bearer {server.api_key}"
     # A proxy from the environment cannot know what this machine's own address means.
-    is_here = urlsplit(server.base_url).hostname in ("127.0.0.1", "localhost", "::1")
+    is_here = httpx.URL(server.base_url).host in ("127.0.0.1", "localhost", "::1")
     return httpx.Client(headers=headers, timeout=httpx.Timeout(SILENCE, connect=5), trust_env=not is_here)
 
 

@@ -15,6 +15,8 @@ from responses_shim.cli.failure import CommandFailed
 
 LOOPBACK = "127.0.0.1"
 LAST_LINES = 12
+STOP_SECONDS = 5.0
+"""How long a child may take to end in good order before it is killed."""
 
 
 def why_not_free(port: int) -> str | None:
@@ -70,7 +72,7 @@ class ChildServer:
     ) -> None:
         self._process.terminate()
         try:
-            self._process.wait(timeout=5)
+            self._process.wait(timeout=STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -93,10 +95,13 @@ class ChildServer:
                 return
         raise CommandFailed(f"the server did not start within {seconds:.0f} s", details=self._lines)
 
-    def check(self) -> None:
-        """CommandFailed, with the end of its log, if the child has ended."""
-        if self._process.poll() is not None:
-            raise self._has_ended()
+    def check(self, *, within: float = 0.0) -> None:
+        """CommandFailed, with the end of its log, if the child has ended or does so `within` these seconds."""
+        try:
+            self._process.wait(timeout=within)
+        except subprocess.TimeoutExpired:
+            return
+        raise self._has_ended()
 
     def wait(self) -> None:
         """Returns never: a server that ends by itself is a failure, and Ctrl-C is an exception."""

@@ -17,7 +17,7 @@ from responses_shim.cli.server import Server
 from responses_shim.cli.transcript import Transcript
 
 PORT = 8000
-PROMPT = "Write two sentences about the sea."
+PROMPT = "Write a short poem about the sea."
 MAX_OUTPUT_TOKENS = 120
 START_SECONDS = 120.0
 
@@ -71,13 +71,15 @@ def _show_embedded(options: argparse.Namespace) -> None:
         try:
             _answer(server, options.prompt)
         except CommandFailed:
-            child.check()  # a server that has died explains more than a connection that broke
+            # A server that has died explains more than a connection that broke, which is seen a little earlier.
+            child.check(within=1)
             raise
         if options.once:
             return
         _show_snippets(server)
-        _say(f"\nThe server keeps running at {server.base_url}. Ctrl-C ends it.")
+        _say("Codex also wants a larger model than this one: its own prompt is about 10,000 tokens.")
         try:
+            _say(f"\nThe server keeps running at {server.base_url}. Ctrl-C ends it.")
             child.wait()
         except KeyboardInterrupt:
             _say("\nEnded.")

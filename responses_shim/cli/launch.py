@@ -44,7 +44,7 @@ def llama_cpp() -> ResponsesShim:
     Exits with one line where the settings are wrong: an exception would leave uvicorn as a traceback.
     """
     try:
-        return _mounted(_import_llama_cpp("llama_cpp.server.app").create_app)()
+        return _mounted(_import_llama_cpp("llama_cpp.server.app").create_app, "llama-cpp")()
     except ConfigurationError as error:
         sys.exit(f"responses-shim: {error}")
 
@@ -53,7 +53,7 @@ def _run_llama_cpp() -> None:
     # `python -m llama_cpp.server` looks up `create_app` in its own module: replaced there, every flag and
     # variable of that command stays as it is.
     server = _import_llama_cpp("llama_cpp.server.__main__")
-    server.create_app = _mounted(server.create_app)
+    server.create_app = _mounted(server.create_app, "llama-cpp")
     server.main()
 
 
@@ -79,8 +79,8 @@ def _import_llama_cpp(module: str) -> Any:
         raise ConfigurationError(f"llama-cpp-python cannot be loaded: {_one_line(error)}") from error
 
 
-def _mounted(create_app: Callable[..., Any]) -> Callable[..., ResponsesShim]:
-    """`create_app` with the shim around its app, outermost.
+def _mounted(create_app: Callable[..., Any], host: str) -> Callable[..., ResponsesShim]:
+    """`create_app` with the shim around its app, outermost, and told which host it is.
 
     The shim's settings are read first, for a large model takes minutes to load. The host refuses its own by
     ValueError: a model that is not there, a bad config file.
@@ -88,6 +88,8 @@ def _mounted(create_app: Callable[..., Any]) -> Callable[..., ResponsesShim]:
 
     def create(*args: Any, **options: Any) -> ResponsesShim:
         settings = Settings.load()
+        if settings.host == "auto":
+            settings = settings.model_copy(update={"host": host})
         try:
             app = create_app(*args, **options)
         except ValueError as error:

@@ -75,20 +75,22 @@ class Chunk(Struct, gc=False):
 class ChunkDecoder:
     """Data payloads into chunks, in order. Holds half a surrogate pair until the other half comes."""
 
+    _strict = staticmethod(msgspec.json.Decoder(Chunk).decode)
+
     def __init__(self) -> None:
-        self._strict = msgspec.json.Decoder(Chunk).decode
         self._halves: dict[str, str] = {}
 
     def decode(self, payload: bytes) -> Chunk:
         """One payload. Raises UpstreamError if it is not a JSON object."""
-        if not self._halves:
-            try:
-                chunk = self._strict(payload)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                return self._lenient(payload)
-            if chunk.choices is not None or chunk.usage is not None or chunk.error is not None:
-                return chunk
-        return self._lenient(payload)
+        if self._halves:
+            return self._lenient(payload)
+        try:
+            chunk = self._strict(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._lenient(payload)
+        if chunk.choices is None and chunk.usage is None and chunk.error is None:
+            return self._lenient(payload)
+        return chunk
 
     def _lenient(self, payload: bytes) -> Chunk:
         try:

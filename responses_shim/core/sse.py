@@ -15,15 +15,15 @@ DONE = b"data: [DONE]\n\n"
 COMMENT = b": ping\n\n"
 
 _BOM = b"\xef\xbb\xbf"
-_LF = 0x0A
 _json = msgspec.json.Encoder().encode
 
 
 class SSEDecoder:
     """Bytes in, data payloads out, however the bytes are cut. Comments, `event:`, `id:` and `retry:` are passed over.
 
-    Line ends are LF, CRLF or CR; several `data:` lines of one frame are joined by LF (WHATWG HTML, "Server-sent
-    events"). Unlike a browser, `close` hands out a last frame that lacks its blank line: hosts end so.
+    Line ends are LF, CRLF or CR; several `data:` lines of one frame are joined by LF; a frame without data is none
+    (WHATWG HTML, "Server-sent events"). Unlike a browser, `close` hands out a last frame that lacks its blank line:
+    hosts end so.
     """
 
     def __init__(self) -> None:
@@ -32,16 +32,11 @@ class SSEDecoder:
         self._fresh = True  # nothing has come: a byte order mark may
 
     def feed(self, data: bytes) -> list[bytes]:
-        if (
-            data[:6] == b"data: "
-            and data.find(b"\n") == len(data) - 2  # the first line end is the last but one byte,
-            and data[-1] == _LF  # and the last byte the blank line's
-            and not self._tail
-            and not self._data
-            and b"\r" not in data
-        ):
+        lines = data.splitlines()
+        if len(lines) == 2 and not lines[1] and lines[0][:6] == b"data: " and not self._tail and not self._data:
             self._fresh = False
-            return [data[6:-2]]
+            payload = lines[0][6:]
+            return [payload] if payload else []
         buffer = self._tail + data
         if self._fresh and buffer:
             if len(buffer) < 3 and _BOM.startswith(buffer):
@@ -50,26 +45,30 @@ class SSEDecoder:
             self._fresh = False
             buffer = buffer.removeprefix(_BOM)
         lines = buffer.splitlines(keepends=True)
+        # A line that ends in CR may be going to end in CRLF.
         self._tail = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
-        return [payload for line in lines if (payload := self._line(line)) is not None]
+        return self._payloads(lines)
 
     def close(self) -> list[bytes]:
         """The payload of a frame that the end of the stream has cut short of its blank line, if there is one."""
         lines = [*self._tail.splitlines(), b""]
         self._tail = b""
-        return [payload for line in lines if (payload := self._line(line)) is not None]
+        return self._payloads(lines)
 
-    def _line(self, line: bytes) -> bytes | None:
-        line = line.rstrip(b"\r\n")
-        if not line:
-            if self._data:
+    def _payloads(self, lines: list[bytes]) -> list[bytes]:
+        payloads = []
+        for line in lines:
+            line = line.rstrip(b"\r\n")
+            if line:
+                name, _, value = line.partition(b":")
+                if name == b"data":
+                    self._data.append(value.removeprefix(b" "))
+            elif self._data:
                 payload = b"\n".join(self._data)
                 self._data = []
-                return payload
-        elif line.startswith(b"data:"):
-            value = line[5:]
-            self._data.append(value[1:] if value.startswith(b" ") else value)
-        return None
+                if payload:
+                    payloads.append(payload)
+        return payloads
 
 
 def encode(event: Event) -> bytes:
@@ -90,7 +89,10 @@ class SSEEncoder:
         self._prefix = b""
 
     def encode(self, event: Event) -> bytes:
-        if not isinstance(event, DeltaEvent) or (isinstance(event, OutputTextDelta) and event.logprobs):
+        if not isinstance(event, DeltaEvent):
+            return encode(event)
+        if isinstance(event, OutputTextDelta) and event.logprobs:
+            self._kind = None
             return encode(event)
         if type(event) is not self._kind or event.item_id is not self._item_id:
             self._kind = type(event)

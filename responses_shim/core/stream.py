@@ -33,7 +33,7 @@ from itertools import count
 from msgspec import Struct
 from msgspec.structs import replace
 
-from responses_shim.core.chat import Choice, Chunk, ToolCallDelta, logprobs_of, usage_of
+from responses_shim.core.chat import Chunk, ToolCallDelta, logprobs_of, usage_of
 from responses_shim.core.events import (
     Completed,
     Created,
@@ -140,28 +140,25 @@ class ResponseStream:
             self._round_usage = chunk.usage
         if chunk.choices and self.error is None:
             for choice in chunk.choices:
-                if choice.index == 0:
-                    self._feed(choice, events)
+                if choice.index != 0:
+                    continue
+                if choice.finish_reason:
+                    self.finish = choice.finish_reason
+                delta = choice.delta or choice.message
+                if delta is None:
+                    continue
+                reasoning = delta.reasoning or delta.reasoning_content
+                if reasoning:
+                    (self._reasoning or self._open_reasoning(events)).text(reasoning, events)
+                if delta.content:
+                    logprobs = logprobs_of(choice) if self._wants_logprobs else NO_LOGPROBS
+                    (self._message or self._open_message(events)).text(delta.content, logprobs, events)
+                if delta.refusal:
+                    (self._message or self._open_message(events)).refusal(delta.refusal, events)
+                if delta.tool_calls:
+                    for call in delta.tool_calls:
+                        self._call(call, events)
         return events
-
-    def _feed(self, choice: Choice, events: list[Event]) -> None:
-        delta = choice.delta or choice.message
-        if delta is not None:
-            content = delta.content
-            reasoning = delta.reasoning or delta.reasoning_content
-            if reasoning:
-                (self._reasoning or self._open_reasoning(events)).text(reasoning, events)
-            if content:
-                message = self._message or self._open_message(events)
-                logprobs = logprobs_of(choice) if self._wants_logprobs else NO_LOGPROBS
-                message.text(content, logprobs, events)
-            if delta.refusal:
-                (self._message or self._open_message(events)).refusal(delta.refusal, events)
-            if delta.tool_calls:
-                for call in delta.tool_calls:
-                    self._call(call, events)
-        if choice.finish_reason:
-            self.finish = choice.finish_reason
 
     def _call(self, delta: ToolCallDelta, events: list[Event]) -> None:
         name = delta.function.name if delta.function else None

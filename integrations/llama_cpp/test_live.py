@@ -1,0 +1,393 @@
+"""The shim on a real engine, called by the clients that people use.
+
+    pip install -e '.[demo,dev]'
+    pytest integrations/llama_cpp
+
+What the model says is never checked, only what the API says about it.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+from openai import OpenAI
+from pydantic import BaseModel
+
+pytestmark = [
+    pytest.mark.live,
+    # The SDK leaves the closing of its connections to the garbage collector.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
+
+Start = Callable[..., str]
+
+HERE = Path(__file__).parent
+MODEL = "smollm2"
+SECONDS = 60.0
+
+GET_WEATHER: dict[str, Any] = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather of a city",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string", "enum": ["Paris", "Rome"]}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+    "strict": True,
+}
+CALL_WEATHER = {"type": "function", "name": "get_weather"}
+
+
+def held_to(text: str) -> dict[str, Any]:
+    """A `text` field that holds the model to this very text, whatever it would rather say."""
+    schema = {"type": "object", "properties": {"text": {"const": text}}, "required": ["text"]}
+    return {"format": {"type": "json_schema", "name": "held", "schema": schema}}
+
+
+LONG_ANSWER = held_to(" ".join(f"item {n}" for n in range(80)))
+"""Some hundred tokens: seconds of work."""
+
+
+@pytest.fixture(scope="session")
+def client(url: str) -> Iterator[OpenAI]:
+    with OpenAI(base_url=url, api_key="none", max_retries=0, timeout=SECONDS) as client:
+        yield client
+
+
+def body(**fields: Any) -> dict[str, Any]:
+    return {"model": MODEL, "input": "Say hello.", "max_output_tokens": 16, **fields}
+
+
+def stream_events(url: str, **fields: Any) -> list[dict[str, Any]]:
+    """The events of one streamed response as they stand on the wire, checked by the suite's own oracle."""
+    from tests.oracle import check_stream
+
+    with httpx.stream("POST", f"{url}/responses", json=body(stream=True, **fields), timeout=SECONDS) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        data = [line.removeprefix("data: ") for line in answer.iter_lines() if line.startswith("data: ")]
+    assert data.pop() == "[DONE]"
+    events = [json.loads(line) for line in data]
+    check_stream(events)
+    return events
+
+
+def create(url: str, **fields: Any) -> dict[str, Any]:
+    from tests.oracle import check_response
+
+    answer = httpx.post(f"{url}/responses", json=body(**fields), timeout=SECONDS)
+    assert answer.status_code == 200, answer.text
+    response: dict[str, Any] = answer.json()
+    check_response(response)
+    return response
+
+
+# Text
+
+
+def test_a_streamed_answer_is_one_story(url: str) -> None:
+    events = stream_events(url)
+    assert [event["type"] for event in events[:5]] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+        "response.output_text.delta",
+    ]
+    assert events[-1]["type"] in ("response.completed", "response.incomplete")
+    assert events[-1]["response"]["usage"] is None  # this host counts no tokens in a stream, and nobody guesses
+
+
+def test_the_sdk_streams(client: OpenAI) -> None:
+    with client.responses.stream(model=MODEL, input="Say hello.", text=held_to("Hello there.")) as stream:
+        deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        final = stream.get_final_response()
+    assert len(deltas) > 1
+    assert final.output_text == "".join(deltas)
+    assert json.loads(final.output_text) == {"text": "Hello there."}
+
+
+def test_the_sdk_does_without_a_stream(client: OpenAI) -> None:
+    response = client.responses.create(model=MODEL, input="Say hello.", max_output_tokens=60)
+    assert response.output_text
+    assert response.status in ("completed", "incomplete")
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_an_answer_that_is_cut_says_so(url: str, streamed: bool) -> None:
+    if streamed:
+        last = stream_events(url, max_output_tokens=2)[-1]
+        assert last["type"] == "response.incomplete"
+        response = last["response"]
+    else:
+        response = create(url, max_output_tokens=2)
+    assert response["status"] == "incomplete"
+    assert response["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert response["output"][-1]["status"] == "incomplete"
+
+
+def test_instructions_and_a_developer_message(client: OpenAI) -> None:
+    response = client.responses.create(
+        model=MODEL,
+        instructions="Answer in one word.",
+        input=[{"role": "developer", "content": "Be polite."}, {"role": "user", "content": "Say hello."}],
+        max_output_tokens=16,
+    )
+    assert response.output_text
+    assert response.instructions == "Answer in one word."
+
+
+def test_the_history_may_be_sent_back(client: OpenAI) -> None:
+    question = {"role": "user", "content": "Say hello."}
+    first = client.responses.create(model=MODEL, input=[question], max_output_tokens=16)
+    history = [question, *(item.to_dict() for item in first.output), {"role": "user", "content": "Again."}]
+    assert client.responses.create(model=MODEL, input=history, max_output_tokens=16).output_text
+
+
+def test_text_parts(url: str) -> None:
+    part = {"type": "input_text", "text": "Say hello."}
+    assert create(url, input=[{"role": "user", "content": [part, part]}])["output"]
+
+
+def test_logprobs(url: str) -> None:
+    fields = {"include": ["message.output_text.logprobs"], "top_logprobs": 2, "max_output_tokens": 3}
+    events = stream_events(url, **fields)
+    deltas = [event for event in events if event["type"] == "response.output_text.delta"]
+    # The token that was chosen comes on top of the two that were asked for, if it is neither.
+    assert {len(entry["top_logprobs"]) for event in deltas for entry in event["logprobs"]} <= {2, 3}
+    assert any(event["logprobs"] for event in deltas)
+    assert create(url, **fields)["output"][0]["content"][0]["logprobs"]
+
+
+# Tools and formats
+
+
+def test_a_named_function_is_called(client: OpenAI) -> None:
+    response = client.responses.create(
+        model=MODEL,
+        input="What is the weather in Paris?",
+        tools=[GET_WEATHER],  # type: ignore[list-item]
+        tool_choice=CALL_WEATHER,  # type: ignore[arg-type]
+    )
+    [call] = response.output
+    assert (call.type, call.name, call.status) == ("function_call", "get_weather", "completed")
+    assert json.loads(call.arguments)["city"] in ("Paris", "Rome")
+
+
+def test_a_named_function_is_called_in_a_stream(url: str) -> None:
+    fields = {"tools": [GET_WEATHER], "tool_choice": CALL_WEATHER, "max_output_tokens": 60}
+    events = stream_events(url, input="What is the weather in Paris?", **fields)
+    deltas = [event["delta"] for event in events if event["type"] == "response.function_call_arguments.delta"]
+    [call] = events[-1]["response"]["output"]
+    assert call["name"] == "get_weather"
+    assert call["arguments"] == "".join(deltas)
+    assert json.loads(call["arguments"])["city"] in ("Paris", "Rome")
+
+
+def test_a_call_that_is_cut_is_incomplete(url: str) -> None:
+    response = create(url, tools=[GET_WEATHER], tool_choice=CALL_WEATHER, max_output_tokens=2)
+    assert response["status"] == "incomplete"
+    assert response["output"][0]["status"] == "incomplete"
+
+
+def test_a_functions_output_is_read(client: OpenAI) -> None:
+    question = {"role": "user", "content": "What is the weather in Paris?"}
+    first = client.responses.create(
+        model=MODEL,
+        input=[question],  # type: ignore[list-item]
+        tools=[GET_WEATHER],  # type: ignore[list-item]
+        tool_choice=CALL_WEATHER,  # type: ignore[arg-type]
+    )
+    output = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "18 degrees"}
+    second = client.responses.create(
+        model=MODEL,
+        input=[question, first.output[0].to_dict(), output],  # type: ignore[list-item]
+        tools=[GET_WEATHER],  # type: ignore[list-item]
+        tool_choice="none",
+        max_output_tokens=16,
+    )
+    assert second.output_text
+
+
+class City(str, Enum):
+    PARIS = "Paris"
+    ROME = "Rome"
+
+
+class Place(BaseModel):
+    city: City
+
+
+def test_a_schema_is_kept_to(client: OpenAI) -> None:
+    response = client.responses.parse(model=MODEL, input="Name a city.", text_format=Place)
+    assert response.output_parsed is not None
+    assert response.output_parsed.city in City
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"a": {"type": "string", "pattern": r"^\d{3}$", "maxLength": 5}},
+        {"a": {"enum": []}},
+        {"a": {"enum": ['x"y']}},
+        {'x"y': {"type": "string", "maxLength": 5}},
+    ],
+    ids=["escape in a pattern", "empty enum", "quote in a value", "quote in a name"],
+)
+def test_schemas_that_kill_the_bare_server_do_not(url: str, properties: dict[str, Any]) -> None:
+    schema = {"type": "object", "properties": properties}
+    text = {"format": {"type": "json_schema", "name": "odd", "schema": schema}}
+    answer = httpx.post(f"{url}/responses", json=body(text=text), timeout=SECONDS)
+    assert answer.status_code in (200, 400)
+    assert create(url, max_output_tokens=1)
+
+
+# Errors
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_too_long_for_the_context(client: OpenAI, streamed: bool) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.responses.create(model=MODEL, input="word " * 3000, stream=streamed)
+    assert refused.value.code == "context_length_exceeded"
+
+
+def test_a_wrong_key_is_refused_by_the_host(locked_url: str) -> None:
+    from tests.oracle import check_error
+
+    for key in ({}, {"authorization": "Bearer wrong"}):
+        for streamed in (True, False):
+            refused = httpx.post(f"{locked_url}/responses", json=body(stream=streamed), headers=key)
+            assert refused.status_code == 401
+            check_error(refused.json())
+    with OpenAI(base_url=locked_url, api_key="wrong", max_retries=0) as client:
+        with pytest.raises(openai.AuthenticationError):
+            client.responses.create(model=MODEL, input="Say hello.")
+        assert client.with_options(api_key="right").responses.create(**body()).output_text
+
+
+def test_a_stream_that_the_host_gives_up_has_failed(locked_url: str) -> None:
+    """As it is by default, this host ends a running stream as soon as anybody asks it anything."""
+    headers = {"authorization": "Bearer right"}
+    asked = body(stream=True, text=LONG_ANSWER, max_output_tokens=400)
+    with httpx.stream("POST", f"{locked_url}/responses", json=asked, headers=headers, timeout=SECONDS) as answer:
+        lines = answer.iter_lines()
+        next(line for line in lines if line == "event: response.output_text.delta")
+        assert httpx.get(f"{locked_url}/models", headers=headers, timeout=SECONDS).status_code == 200
+        names = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    assert "error" in names
+    assert names[-1] == "response.failed"
+
+
+# The engine
+
+
+def test_requests_wait_for_one_another(url: str) -> None:
+    with ThreadPoolExecutor(3) as threads:
+        for events in threads.map(lambda _: stream_events(url), range(3)):
+            assert events[-1]["type"] in ("response.completed", "response.incomplete")
+
+
+@pytest.fixture(scope="session")
+def long_seconds(url: str) -> float:
+    """How long the long answer takes from beginning to end."""
+    began = time.monotonic()
+    create(url, text=LONG_ANSWER, max_output_tokens=600)
+    return time.monotonic() - began
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_client_that_leaves_frees_the_engine(url: str, long_seconds: float, streamed: bool) -> None:
+    asked = body(stream=streamed, text=LONG_ANSWER, max_output_tokens=600)
+    if streamed:
+        with httpx.stream("POST", f"{url}/responses", json=asked, timeout=SECONDS) as answer:
+            next(line for line in answer.iter_lines() if line == "event: response.output_text.delta")
+    else:
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{url}/responses", json=asked, timeout=httpx.Timeout(SECONDS, read=0.5))
+    began = time.monotonic()
+    create(url, max_output_tokens=1)
+    assert time.monotonic() - began < long_seconds / 2
+
+
+# What is not ours
+
+
+def test_other_routes_are_the_hosts(url: str) -> None:
+    root = url.removesuffix("/v1")
+    assert [entry["id"] for entry in httpx.get(f"{url}/models").json()["data"]] == [MODEL]
+    assert httpx.get(f"{root}/no-such-route").json() == {"detail": "Not Found"}
+    assert "/v1/chat/completions" in httpx.get(f"{root}/openapi.json").json()["paths"]
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 2, "stream": True}
+    answer = httpx.post(f"{url}/chat/completions", json=asked, timeout=SECONDS)
+    assert answer.text.startswith('data: {"id": "chatcmpl-')
+    assert answer.text.endswith("data: [DONE]\n\n")
+    assert "event:" not in answer.text
+
+
+# The other ways to mount it, and the demo
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        ["--factory", "responses_shim.cli.launch:llama_cpp"],
+        ["--app-dir", str(HERE), "app:app"],
+    ],
+    ids=["factory", "app.py"],
+)
+def test_uvicorn_serves_it(start: Start, target: list[str]) -> None:
+    url = start(command=[sys.executable, "-m", "uvicorn", *target, "--port", "PORT"])
+    assert stream_events(url)[-1]["response"]["output"]
+
+
+def demo(*words: str) -> list[str]:
+    return [sys.executable, "-m", "responses_shim.cli", "demo", *words]
+
+
+def nothing_listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+@pytest.mark.usefixtures("model")
+def test_the_demo_once(free_port: int) -> None:
+    shown = subprocess.run(demo("--once", "--port", str(free_port)), capture_output=True, text=True, timeout=SECONDS)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "response.output_text.delta" in shown.stdout
+    assert "first delta after" in shown.stdout
+    assert nothing_listens(free_port)
+
+
+def test_the_demo_on_a_server_that_is_there(url: str) -> None:
+    shown = subprocess.run(demo("--url", url), capture_output=True, text=True, timeout=SECONDS)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert f"curl -N {url}/responses" in shown.stdout
+
+
+@pytest.mark.usefixtures("model")
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_the_demo_takes_its_server_with_it(free_port: int, by: signal.Signals) -> None:
+    with subprocess.Popen(demo("--port", str(free_port)), stdout=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None
+        assert any("keeps running" in line for line in running.stdout)
+        with socket.create_connection(("127.0.0.1", free_port), timeout=SECONDS) as connection:
+            running.send_signal(by)
+            assert running.wait(SECONDS) == (0 if by == signal.SIGINT else -by)
+            assert connection.recv(1) == b""  # the server's end, which is its death
+    assert nothing_listens(free_port)

@@ -1,0 +1,1 @@
+"""What the shim costs beside its host: `python -m tests.benchmarks`. See README.md."""

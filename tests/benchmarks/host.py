@@ -1,0 +1,209 @@
+"""An instant chat server: the cheapest host there can be, so that what is added to it shows.
+
+The answer is asked for through the model's name, the one field that every proxy carries through unchanged:
+`text-1000-instant` is a thousand tokens of text, as fast as the socket takes them. The chunks are those of
+vLLM 0.32, encoded beforehand, one ASGI message each.
+
+`python -m tests.benchmarks.host raw|shim FD` serves it on an inherited listening socket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import json
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+GAP = 0.005
+"""Seconds between two tokens of a paced answer: 200 tokens a second in each stream."""
+
+WORDS = (
+    " the",
+    " quick",
+    " brown",
+    " fox",
+    " jump",
+    "s",
+    " over",
+    " a",
+    " lazy",
+    " dog",
+    ".",
+    " And",
+    " then",
+)
+
+
+@dataclass(frozen=True)
+class Script:
+    """What the host shall answer. `str(script)` is the model name that asks for it."""
+
+    kind: str = "text"
+    """`text`, `logprobs` (text and the likeliest tokens), `reasoning`, or `call` (a function's arguments)."""
+    tokens: int = 1000
+    pace: str = "instant"
+    """`instant`; `paced`: `GAP` between tokens; `held`: after the tokens, silence until the client goes."""
+
+    def __str__(self) -> str:
+        return f"{self.kind}-{self.tokens}-{self.pace}"
+
+    @classmethod
+    def parse(cls, model: str) -> Script:
+        kind, tokens, pace = model.split("-")
+        return cls(kind, int(tokens), pace)
+
+
+async def chat(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+    """The host: one route that streams, and a model list for whoever asks before that."""
+    if scope["type"] == "lifespan":
+        await _lifespan(receive, send)
+        return
+    body = await _read(receive)
+    if scope["path"] != "/v1/chat/completions":
+        await _start(send, b"application/json")
+        await send({"type": "http.response.body", "body": b'{"object":"list","data":[]}'})
+        return
+    script = Script.parse(json.loads(body)["model"])
+    frames = _frames(script)
+    await _start(send, b"text/event-stream; charset=utf-8")
+    if script.pace == "paced":
+        await _paced(frames, send)
+        return
+    for frame in frames:
+        await send({"type": "http.response.body", "body": frame, "more_body": True})
+    if script.pace == "held":
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        return
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _paced(frames: tuple[bytes, ...], send: Send) -> None:
+    for place, frame in enumerate(frames):
+        if place > 1:  # The role and the first token come together, as an engine sends them.
+            await asyncio.sleep(GAP)
+        await send({"type": "http.response.body", "body": frame, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _start(send: Send, content_type: bytes) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", content_type)]})
+
+
+async def _read(receive: Receive) -> bytes:
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(parts)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+@functools.cache
+def _frames(script: Script) -> tuple[bytes, ...]:
+    """The whole answer as server-sent events; a held one stops before its end."""
+    frames = [_frame({"role": "assistant", "content": ""}, prompt_token_ids=None, prompt_text=None)]
+    frames += _deltas(script)
+    if script.pace != "held":
+        finish = "tool_calls" if script.kind == "call" else "stop"
+        frames.append(_frame({}, finish=finish, system_fingerprint="vllm-0.32.0"))
+        usage = {"prompt_tokens": 33, "total_tokens": 33 + script.tokens, "completion_tokens": script.tokens}
+        frames.append(_event(choices=[], usage=usage, system_fingerprint="vllm-0.32.0"))
+        frames.append(b"data: [DONE]\n\n")
+    return tuple(frames)
+
+
+def words(script: Script) -> list[str]:
+    """The tokens of the answer. Those of a call are pieces of one JSON object."""
+    tokens = [WORDS[place % len(WORDS)] for place in range(script.tokens)]
+    if script.kind == "call":
+        tokens[0], tokens[-1] = '{"text":"', '"}'
+    return tokens
+
+
+def _deltas(script: Script) -> Iterator[bytes]:
+    if script.kind == "call":
+        function = {"id": "chatcmpl-tool-84a31d0ca26285e7", "type": "function", "index": 0}
+        yield _frame({"content": None, "tool_calls": [{**function, "function": {"name": "write"}}]})
+    for word in words(script):
+        if script.kind == "call":
+            piece = {"index": 0, "function": {"arguments": word}}
+            yield _frame({"content": None, "tool_calls": [piece]}, token_ids=None)
+        elif script.kind == "reasoning":
+            yield _frame({"reasoning": word}, token_ids=None)
+        elif script.kind == "logprobs":
+            yield _frame({"content": word}, logprobs=_logprobs(word), token_ids=None)
+        else:
+            yield _frame({"content": word}, token_ids=None)
+
+
+def _logprobs(word: str) -> dict[str, object]:
+    likeliest = [
+        {"token": other, "logprob": -0.7572631239891052 - rank, "bytes": list(other.encode())}
+        for rank, other in enumerate((word, " I", " an", "!", ","))
+    ]
+    return {"content": [{**likeliest[0], "top_logprobs": likeliest}]}
+
+
+def _frame(delta: dict[str, object], finish: str | None = None, logprobs: object = None, **extra: object) -> bytes:
+    choice = {"index": 0, "delta": delta, "logprobs": logprobs, "finish_reason": finish}
+    if "token_ids" in extra:
+        choice["token_ids"] = extra.pop("token_ids")
+    return _event(choices=[choice], **extra)
+
+
+def _event(**fields: object) -> bytes:
+    chunk = {
+        "id": "chatcmpl-9468728b6c82ede2",
+        "object": "chat.completion.chunk",
+        "created": 1795226178,
+        "model": "smol",
+        **fields,
+    }
+    return b"data: " + json.dumps(chunk, separators=(",", ":")).encode() + b"\n\n"
+
+
+def application(name: str) -> App:
+    """`raw`: the host itself. `shim`: the same under the shim, with every default on."""
+    if name == "raw":
+        return chat
+    from responses_shim import ResponsesShim
+
+    return ResponsesShim(chat)
+
+
+def serve(name: str, listener: socket.socket) -> None:
+    """Serve until a signal comes, on the loop and the parser that hosts use in production."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        application(name),
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+        timeout_keep_alive=600,  # A connection rests while the others have their turns.
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1], socket.socket(fileno=int(sys.argv[2])))

@@ -1,0 +1,76 @@
+"""Paired samples: on a shared machine only neighbours in time can be compared.
+
+The contestants run in turns of a tenth of a second or so, and who goes first rotates. A sample is the sum
+over the turns of one round, so whatever slows the machine down for a while slows all of them down alike.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+Sample = dict[str, float]
+"""What each contestant cost in one round."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much to measure. The defaults are the full run; `QUICK` only shows that everything works."""
+
+    pairs: int = 9
+    """Rounds; each gives one pair, and the median is over pairs."""
+    slices: int = 6
+    """Turns that each contestant gets within a round."""
+    streams: int = 16
+    """Streams at the same time, where the load is concurrent."""
+    tokens: int = 1000
+    """About how many tokens each of those streams carries in one slice."""
+    waves: int = 10
+    """Answers per stream in one round of the first-event measurement."""
+    held: int = 200
+    """Streams held open at once in the memory measurement."""
+    megabytes: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 4.0)
+    """Sizes of input to translate."""
+
+
+QUICK = Plan(pairs=3, slices=2, waves=2, held=40, megabytes=(0.1, 0.5))
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Median and extremes over the rounds."""
+
+    median: float
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: list[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
+
+
+async def in_turns(rounds: int, slices: int, contestants: Mapping[str, Callable[[], Awaitable[float]]]) -> list[Sample]:
+    """Run every contestant `slices` times in each round; who goes first changes with every slice."""
+    names = list(contestants)
+    samples = []
+    for _ in range(rounds):
+        sample = dict.fromkeys(names, 0.0)
+        for turn in range(slices):
+            start = turn % len(names)
+            for name in names[start:] + names[:start]:
+                sample[name] += await contestants[name]()
+        samples.append(sample)
+    return samples
+
+
+def ratio(samples: list[Sample], over: str, under: str) -> Spread:
+    return Spread.of([sample[over] / sample[under] for sample in samples])
+
+
+def difference(samples: list[Sample], of: str, less: str) -> Spread:
+    return Spread.of([sample[of] - sample[less] for sample in samples])
+
+
+def middle(samples: list[Sample], name: str) -> float:
+    return statistics.median(sample[name] for sample in samples)

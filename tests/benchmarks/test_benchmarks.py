@@ -1,0 +1,84 @@
+"""That the harness works: every token of every server is counted. No time is asserted."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("the CPU clocks of other processes are read the Linux way", allow_module_level=True)
+uvloop = pytest.importorskip("uvloop", reason="clients and servers run on it: pip install 'uvicorn[standard]'")
+
+from . import first_event, memory, options, report, servers, tokens, translation  # noqa: E402
+from .client import CHAT, LAST_CHUNK, Answer, connect, unchunk  # noqa: E402
+from .host import Script, words  # noqa: E402
+from .report import Row  # noqa: E402
+from .sampling import Plan  # noqa: E402
+from .servers import Server  # noqa: E402
+
+TINY = Plan(pairs=1, slices=1, streams=2, tokens=20, waves=1, held=2, megabytes=(0.01, 0.02))
+
+
+@pytest.mark.parametrize("start", [servers.raw, servers.shim, servers.relay])
+def test_every_token_of_every_server_is_counted(start: Callable[[], AbstractContextManager[Server]]) -> None:
+    if start is servers.relay and servers.relay_command() is None:
+        pytest.skip("codex-relay is not installed: pip install codex-relay==0.5.8")
+    script = Script(tokens=50)
+
+    async def ask(server: Server) -> list[Answer]:
+        connection = await connect(server.port)
+        try:
+            return [await connection.ask(server.dialect.request(script)) for _ in range(2)]
+        finally:
+            await connection.close()
+
+    with start() as server:
+        answers = uvloop.run(ask(server))
+        assert server.cpu_seconds() > 0
+        assert server.resident_kb() > 0
+    for answer in answers:
+        tokens.check(answer, server.dialect, script)
+        assert text(list(answer.events())) == "".join(words(script))
+        assert 0 < answer.asked < answer.first
+
+
+def text(events: list[dict[str, Any]]) -> str:
+    """The text of an answer in either dialect, read the slow way."""
+    if "choices" in events[0]:
+        return "".join(choice["delta"].get("content") or "" for event in events for choice in event["choices"])
+    return "".join(event["delta"] for event in events if event["type"] == "response.output_text.delta")
+
+
+def test_a_missing_token_is_an_error() -> None:
+    answer = Answer([b"5\r\ndata:" + LAST_CHUNK])
+    with pytest.raises(AssertionError, match="0 tokens instead of 3"):
+        tokens.check(answer, CHAT, Script(tokens=3))
+
+
+def test_an_unfinished_body_gives_its_whole_chunks() -> None:
+    assert unchunk(b"3\r\nabc\r\n4\r\nde") == b"abc"
+    assert unchunk(b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n") == b"abcdefg"
+    assert unchunk(b"3\r\nabc\r\na") == b"abc"
+
+
+@pytest.mark.parametrize("rows", [tokens, first_event, translation, memory])
+def test_every_row_can_be_measured(rows: ModuleType) -> None:
+    async def measure() -> list[Row]:
+        return [row async for row in rows.measure(TINY)]
+
+    measured = uvloop.run(measure())
+    assert measured
+    for row in measured:
+        assert row.spread is not None or "codex-relay" in row.detail
+        assert len(row.cells()) == len(report.HEADINGS)
+
+
+def test_every_script_can_be_asked_for_by_its_name() -> None:
+    for option in options.OPTIONS:
+        script = Script(option.kind, 7, "paced")
+        assert Script.parse(str(script)) == script

@@ -1,0 +1,168 @@
+"""Whatever a host does, and however its bytes are cut: the whole shim, over random scripts, against the oracle.
+
+A client gets an HTTP error with its four keys, or a response that is valid to the last event; and the response is
+the same whether it is streamed or not.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import anyio
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from responses_shim import ResponsesShim
+from tests import caller
+from tests.caller import Reply
+from tests.oracle import check_error, check_response, check_stream
+from tests.scripted import (
+    DONE,
+    End,
+    Json,
+    Raise,
+    Return,
+    Script,
+    ScriptedHost,
+    Step,
+    call,
+    chunk,
+    frame,
+    usage,
+)
+
+REQUEST = {
+    "model": "scripted",
+    "input": "Hi",
+    "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+    "include": ["message.output_text.logprobs"],
+}
+LOGPROBS = {"content": [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}]}
+
+text = st.sampled_from(["", "a", "é", "😀", "\n\n", "data: x\n\n", "</think>", "{}"])
+index = st.integers(0, 2)
+
+said = st.one_of(
+    st.builds(chunk, text),
+    st.builds(lambda t: chunk(t, logprobs=LOGPROBS), text),
+    st.builds(lambda t: chunk(reasoning=t), text),
+    st.builds(lambda t: chunk(reasoning=t, reasoning_content=t), text),
+    st.builds(lambda t: chunk(refusal=t), text),
+    st.builds(lambda i, t: chunk(tool_calls=[call(i, f"call_{i}", "f", t)]), index, text),
+    st.builds(lambda i, t: chunk(tool_calls=[call(i, arguments=t)]), index, text),
+    st.builds(lambda i, t: chunk(t, reasoning=t, tool_calls=[call(i, f"call_{i}", "f", t)]), index, text),
+    st.just(chunk("", role="assistant")),
+    st.just(frame({"choices": [{"index": 0, "delta": {"content": None, "tool_calls": None}}], "usage": None})),
+    st.just(b": a comment\n\n"),
+)
+finish = st.builds(
+    lambda t, reason, counts: chunk(t, finish_reason=reason, usage=counts),
+    st.none() | text,
+    st.sampled_from(["stop", "length", "content_filter", "tool_calls", "something_else"]),
+    st.sampled_from([None, usage(3, 4), usage(3, 4, cached=1, reasoning=2)]),
+)
+failure = st.sampled_from(
+    [
+        frame({"error": {"message": "boom", "type": "server_error", "code": None}}),
+        frame({"error": {"message": "boom", "code": 400}}),
+        frame({"error": "boom"}),
+        b"data: {not json\n\n",
+        b"data: 5\n\n",
+        b'data: {"choices":[',
+    ]
+)
+ending: st.SearchStrategy[list[Step]] = st.one_of(
+    st.builds(lambda f: [f, DONE], finish),
+    st.builds(lambda f: [f, chunk(usage=usage(3, 4)), DONE], finish),
+    st.builds(lambda f: [f], finish),
+    st.builds(lambda f: [f, DONE, End(), Raise(RuntimeError("late"))], finish),
+    st.builds(lambda f: [f], failure),
+    st.builds(lambda f, g: [f, g, DONE], failure, finish),
+    st.sampled_from(
+        [
+            [],
+            [DONE],
+            [Return()],
+            [Raise(RuntimeError("boom"))],
+            [End(), Raise(RuntimeError("late"))],
+        ]
+    ),
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> list[Step]:
+    """A stream of anything, its bytes cut and merged anywhere."""
+    steps = [*draw(st.lists(said, max_size=8)), *draw(ending)]
+    body = b"".join(step for step in steps if isinstance(step, bytes))
+    cuts = sorted(draw(st.sets(st.integers(0, len(body)), max_size=12)))
+    pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    return [*filter(None, pieces), *[step for step in steps if not isinstance(step, bytes)]]
+
+
+refusals = st.builds(
+    lambda status, body: [Json(status, body)],
+    st.sampled_from([400, 401, 404, 422, 429, 500, 503]),
+    st.sampled_from(
+        [
+            {"error": {"message": "no", "type": "x", "param": None, "code": None}},
+            {"error": "no"},
+            {"detail": "no"},
+            {"detail": [{"loc": ["body"], "msg": "no", "type": "missing"}]},
+            {"object": "error", "message": "no", "code": 400},
+            [],
+            "no",
+        ]
+    ),
+)
+scripts: st.SearchStrategy[Script] = streams() | refusals
+
+
+def ask(script: Script, *, listens: bool, stream: bool) -> Reply:
+    app = ResponsesShim(ScriptedHost(script, listens=listens))
+
+    async def asking() -> Reply:
+        return await caller.post(app, "/v1/responses", {**REQUEST, "stream": stream})
+
+    return anyio.run(asking)
+
+
+def story(reply: Reply) -> Any:
+    """What a reply tells, without what is new in each: ids and times."""
+    data = caller.payloads(reply.events)[-1]["response"] if is_stream(reply) else reply.json
+    told = re.sub(r'"(resp|msg|rs|fc)_[0-9a-f]+"', r'"\1"', json.dumps(data))
+    return json.loads(re.sub(r'("(?:created|completed)_at": )\d+', r"\g<1>0", told))
+
+
+def is_stream(reply: Reply) -> bool:
+    return reply.headers["content-type"].startswith("text/event-stream")
+
+
+@settings(max_examples=150, deadline=None)
+@given(script=scripts, listens=st.booleans())
+def test_what_a_client_gets_is_valid(script: Script, listens: bool) -> None:
+    reply = ask(script, listens=listens, stream=True)
+    if is_stream(reply):
+        assert reply.status == 200
+        check_stream(caller.payloads(reply.events))
+    else:
+        assert reply.status >= 400
+        check_error(reply.json)
+
+
+@settings(max_examples=150, deadline=None)
+@given(script=scripts, listens=st.booleans())
+def test_streamed_or_not_it_is_the_same_response(script: Script, listens: bool) -> None:
+    streamed = ask(script, listens=listens, stream=True)
+    whole = ask(script, listens=listens, stream=False)
+    if whole.status == 200:
+        check_response(whole.json)
+        assert story(whole) == story(streamed)
+    elif is_stream(streamed):
+        failed = story(streamed)
+        assert failed["status"] == "failed"
+        assert failed["error"]["message"] == whole.json["error"]["message"]
+    else:
+        assert (whole.status, whole.json) == (streamed.status, streamed.json)

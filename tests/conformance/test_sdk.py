@@ -1,0 +1,201 @@
+"""OpenAI's own Python SDK as the client, over real HTTP: what people will do first."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import openai
+import pytest
+from openai import OpenAI
+from pydantic import BaseModel
+
+from responses_shim import ResponsesShim
+from tests.oracle import check_error, check_response, check_stream
+from tests.scripted import Json, Script, ScriptedHost, call_answer, chunk, obliging, text_answer
+from tests.serving import serving
+
+WEATHER: Any = {
+    "type": "function",
+    "name": "get_weather",
+    "description": "The weather in a city.",
+    "parameters": {
+        "type": "object",
+        "properties": {"city": {"type": "string"}},
+        "required": ["city"],
+        "additionalProperties": False,
+    },
+    "strict": True,
+}
+
+
+@contextmanager
+def client_of(*scripts: Script) -> Iterator[tuple[OpenAI, ScriptedHost]]:
+    """The SDK, connected to the shim over a host with these scripts."""
+    host = ScriptedHost(*scripts)
+    with (
+        serving(ResponsesShim(host)) as url,
+        OpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0, timeout=20) as client,
+    ):
+        yield client, host
+
+
+def as_json(model: Any) -> Any:
+    """What the SDK read, as it stood on the wire: the SDK turns the times of a response into floats."""
+    data = model.to_dict(mode="json")
+    response = data.get("response", data)
+    for key in ("created_at", "completed_at"):
+        if isinstance(response.get(key), float):
+            assert response[key].is_integer()
+            response[key] = int(response[key])
+    return data
+
+
+def stream_of(client: OpenAI) -> list[Any]:
+    return list(client.responses.create(model="scripted", input="Hi", stream=True))
+
+
+def test_create() -> None:
+    with client_of(text_answer("Hello", " world")) as (client, host):
+        response = client.responses.create(model="scripted", instructions="Be brief.", input="Hi")
+    check_response(as_json(response))
+    assert response.status == "completed"
+    assert response.output_text == "Hello world"
+    assert response.usage is not None
+    assert (response.usage.input_tokens, response.usage.output_tokens, response.usage.total_tokens) == (7, 2, 9)
+    (request,) = host.requests
+    assert [(m["role"], m["content"]) for m in request["messages"]] == [("system", "Be brief."), ("user", "Hi")]
+    assert host.headers[0]["authorization"] == "Bearer key"
+
+
+def test_create_with_stream() -> None:
+    with client_of(text_answer("Hello", " world")) as (client, _):
+        events = stream_of(client)
+    check_stream([as_json(event) for event in events])
+    assert [e.delta for e in events if e.type == "response.output_text.delta"] == ["Hello", " world"]
+    assert events[-1].type == "response.completed"
+    assert events[-1].response.output_text == "Hello world"
+
+
+def test_the_stream_helper() -> None:
+    with (
+        client_of(text_answer("Hello", " world")) as (client, _),
+        client.responses.stream(model="scripted", input="Hi") as stream,
+    ):
+        types = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert types[0] == "response.created"
+    assert types[-1] == "response.completed"
+    assert final.output_text == "Hello world"
+
+
+def test_parse_reads_the_schema_it_asked_for() -> None:
+    class City(BaseModel):
+        name: str
+
+    with client_of(text_answer('{"name":', '"Paris"}')) as (client, host):
+        response = client.responses.parse(model="scripted", input="Where?", text_format=City)
+    assert response.output_parsed == City(name="Paris")
+    wanted = host.requests[0]["response_format"]
+    assert wanted["type"] == "json_schema"
+    assert wanted["json_schema"]["name"] == "City"
+    assert wanted["json_schema"]["schema"]["required"] == ["name"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_tool_is_called_and_answered(stream: bool) -> None:
+    question: Any = {"role": "user", "content": "Weather in Paris?"}
+    script = call_answer(("call_7", "get_weather", '{"city": "Paris"}'))
+    with client_of(script, text_answer("It is", " sunny.")) as (client, host):
+
+        def ask(history: list[Any]) -> Any:
+            options: dict[str, Any] = {"model": "scripted", "input": history, "tools": [WEATHER]}
+            if not stream:
+                return client.responses.create(**options)
+            events = list(client.responses.create(**options, stream=True))
+            check_stream([as_json(event) for event in events])
+            return events[-1].response
+
+        first = ask([question])
+        (called,) = first.output
+        result = {"type": "function_call_output", "call_id": called.call_id, "output": "sunny"}
+        second = ask([question, as_json(called), result])
+
+    check_response(as_json(first))
+    check_response(as_json(second))
+    assert (called.type, called.name, called.call_id) == ("function_call", "get_weather", "call_7")
+    assert json.loads(called.arguments) == {"city": "Paris"}
+    assert second.output_text == "It is sunny."
+
+    offered = host.requests[0]["tools"][0]
+    assert offered["type"] == "function"
+    assert offered["function"]["name"] == "get_weather"
+    assert offered["function"]["parameters"] == WEATHER["parameters"]
+    _, asked, answered = host.requests[1]["messages"]
+    assert asked["role"] == "assistant"
+    assert asked["tool_calls"][0]["id"] == answered["tool_call_id"] == "call_7"
+    assert asked["tool_calls"][0]["function"]["name"] == "get_weather"
+    assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"city": "Paris"}
+    assert (answered["role"], answered["content"]) == ("tool", "sunny")
+
+
+def test_a_bad_request_names_its_field() -> None:
+    hot: Any = "hot"
+    with client_of() as (client, host), pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="scripted", input="Hi", temperature=hot)
+    assert caught.value.param == "temperature"
+    assert caught.value.type == "invalid_request_error"
+    check_error({"error": caught.value.body})
+    assert not host.requests, "the engine was bothered with it"
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, openai.BadRequestError),
+        (401, openai.AuthenticationError),
+        (403, openai.PermissionDeniedError),
+        (404, openai.NotFoundError),
+        (429, openai.RateLimitError),
+        (503, openai.InternalServerError),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_refusal_of_the_host_keeps_its_status(status: int, error: type[openai.APIStatusError], stream: bool) -> None:
+    refusal = {"error": {"message": "not like this", "type": "some_error", "param": None, "code": None}}
+    with client_of([Json(status, refusal)]) as (client, _), pytest.raises(error) as caught:
+        client.responses.create(model="scripted", input="Hi", stream=stream)
+    assert caught.value.status_code == status
+    assert "not like this" in caught.value.message
+    check_error({"error": caught.value.body})
+
+
+def test_a_stream_that_breaks_off_ends_as_failed() -> None:
+    with client_of([chunk("Hel")]) as (client, _):
+        events = stream_of(client)
+    check_stream([as_json(event) for event in events])
+    assert [event.type for event in events][-2:] == ["error", "response.failed"]
+    failed = events[-1].response
+    assert failed.status == "failed"
+    assert failed.error.message
+    assert failed.output_text == "Hel"
+
+
+def test_an_answer_cut_short_says_so() -> None:
+    with client_of(text_answer("Hello", finish_reason="length")) as (client, _):
+        response = client.responses.create(model="scripted", input="Hi", max_output_tokens=16)
+    check_response(as_json(response))
+    assert response.status == "incomplete"
+    assert response.incomplete_details is not None
+    assert response.incomplete_details.reason == "max_output_tokens"
+
+
+def test_requests_at_the_same_time_do_not_mix() -> None:
+    with client_of(obliging) as (client, _):
+        streams = [client.responses.create(model="scripted", input="Hi", stream=True) for _ in range(4)]
+        stories = [[as_json(event) for event in stream] for stream in streams]
+    for story in stories:
+        check_stream(story)
+    assert len({story[0]["response"]["id"] for story in stories}) == 4

@@ -1,0 +1,217 @@
+"""What a valid event, response, item and error looks like, according to somebody else.
+
+The shapes come from the types of OpenAI's own Python SDK, used strictly: nothing is coerced, nothing required
+is missing, and what the type reads it writes again unchanged, so the right member of every union was found.
+On top of that stand the keys that Open Responses requires. Every check raises AssertionError.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, get_args
+
+from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.shared import ErrorObject
+from pydantic import BaseModel, TypeAdapter, ValidationError
+
+Json = dict[str, Any]
+
+EVENT_TYPES: dict[str, type[BaseModel]] = {
+    name: member
+    for member in get_args(get_args(ResponseStreamEvent)[0])
+    for name in get_args(member.model_fields["type"].annotation)
+}
+
+FAILURE_CODES = frozenset(
+    {
+        "context_length_exceeded",
+        "cyber_policy",
+        "insufficient_quota",
+        "server_is_overloaded",
+        "slow_down",
+        "usage_not_included",
+    }
+)
+"""Codes of `response.error` that the SDK's closed list lacks although clients, Codex above all, know them."""
+
+EXTRA_KEYS = {
+    "Response": {"frequency_penalty", "presence_penalty", "store"},
+    "ResponseFunctionCallArgumentsDoneEvent": {"name"},
+    "Logprob": {"bytes"},
+    "LogprobTopLogprob": {"bytes"},
+}
+"""Keys the SDK does not know but a specification asks for. Any other unknown key is taken for a slip."""
+
+NEVER_NULL = frozenset(
+    {
+        "id",
+        "object",
+        "created_at",
+        "status",
+        "model",
+        "output",
+        "tools",
+        "tool_choice",
+        "truncation",
+        "parallel_tool_calls",
+        "text",
+        "top_p",
+        "presence_penalty",
+        "frequency_penalty",
+        "top_logprobs",
+        "temperature",
+        "store",
+        "background",
+        "service_tier",
+    }
+)
+NULLABLE = frozenset(
+    {
+        "completed_at",
+        "incomplete_details",
+        "previous_response_id",
+        "instructions",
+        "error",
+        "reasoning",
+        "usage",
+        "max_output_tokens",
+        "max_tool_calls",
+        "metadata",
+        "safety_identifier",
+        "prompt_cache_key",
+    }
+)
+"""The other keys that Open Responses requires."""
+
+ID_PREFIXES = {"message": "msg_", "reasoning": "rs_", "function_call": "fc_"}
+ITEM_STATUSES = {"in_progress", "completed", "incomplete"}
+
+
+def check_event(event: Json) -> None:
+    """One event of the default dialect, by itself."""
+    name = event.get("type")
+    assert "error" not in event, f"{name}: a top-level error makes the SDK raise and hide what follows"
+    if name == "response.ping":
+        assert type(event.get("sequence_number")) is int, f"response.ping: no number in {event}"
+        return
+    assert name in EVENT_TYPES, f"no such event type: {name!r}"
+    snapshot = event.get("response")
+    if isinstance(snapshot, dict):
+        check_response(snapshot)
+        event = {**event, "response": _with_listed_code(snapshot)}
+    _check_shape(event, EVENT_TYPES[name], name)
+
+
+def check_response(response: Json) -> None:
+    """A response object, alone or in an event, at any moment of its life."""
+    _check_shape(_with_listed_code(response), Response, "response")
+    missing = (NEVER_NULL | NULLABLE) - response.keys()
+    assert not missing, f"response: Open Responses requires {sorted(missing)}"
+    null = {key for key in NEVER_NULL if response[key] is None}
+    assert not null, f"response: null where Open Responses allows none: {sorted(null)}"
+    assert response["id"].startswith("resp_"), f"response: id is {response['id']!r}"
+    assert type(response["created_at"]) is int, f"response: created_at is {response['created_at']!r}"
+    for tool in response["tools"]:
+        absent = {"name", "description", "parameters", "strict"} - tool.keys()
+        assert tool["type"] != "function" or not absent, f"response: a function tool lacks {sorted(absent)}"
+    for item in response["output"]:
+        check_item(item)
+    _check_status(response)
+
+
+def _check_status(response: Json) -> None:
+    """The status agrees with the keys that explain it."""
+    status = response["status"]
+    explained_by = {
+        "completed_at": "completed",
+        "error": "failed",
+        "incomplete_details": "incomplete",
+    }
+    for key, due in explained_by.items():
+        there = response[key] is not None
+        assert there == (status == due), f"response: {status}, but {key} is {response[key]!r}"
+    if status == "completed":
+        assert type(response["completed_at"]) is int
+        assert response["completed_at"] >= response["created_at"]
+    unfinished = [place for place, item in enumerate(response["output"]) if item["status"] == "incomplete"]
+    if unfinished:
+        assert status != "completed", "response: completed, with an incomplete item"
+        assert unfinished == [len(response["output"]) - 1], f"response: incomplete items at {unfinished}"
+
+
+def check_item(item: Json) -> None:
+    """What every item of the output has, whatever its kind."""
+    kind = item.get("type")
+    assert isinstance(kind, str), f"an item without a type: {item}"
+    prefix = ID_PREFIXES.get(kind, "")
+    rest = str(item.get("id", "")).removeprefix(prefix)
+    assert rest, f"{kind}: id {item.get('id')!r}"
+    assert item["id"] == prefix + rest, f"{kind}: id {item['id']!r} does not begin with {prefix}"
+    assert item.get("status") in ITEM_STATUSES, f"{kind}: status {item.get('status')!r}"
+    assert item.get("encrypted_content", "") is not None, f"{kind}: encrypted_content is null, not absent"
+
+
+def check_error(body: Json) -> None:
+    """The body of an HTTP error: four keys, all there, with something to read."""
+    assert body.keys() == {"error"}, f"error: the body's keys are {sorted(body)}"
+    error = body["error"]
+    assert error.keys() == {"message", "type", "param", "code"}, f"error: its keys are {sorted(error)}"
+    _check_shape(error, ErrorObject, "error")
+    assert error["message"].strip(), "error: the message is empty"
+    assert error["type"], "error: the type is empty"
+
+
+@cache
+def _adapter(shape: type[BaseModel]) -> TypeAdapter[Any]:
+    return TypeAdapter(shape)
+
+
+def _check_shape(data: Json, shape: type[BaseModel], name: str) -> None:
+    adapter = _adapter(shape)
+    try:
+        value = adapter.validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        problems = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise AssertionError(f"{name}: not a {shape.__name__}: {'; '.join(problems)}") from None
+    again = adapter.dump_python(value, mode="json", by_alias=True, exclude_unset=True)
+    changed = difference(data, again, name)
+    assert changed is None, f"{changed} (as read by {shape.__name__})"
+    unknown = sorted(_unknown_keys(value, name))
+    assert not unknown, f"unknown keys: {unknown}"
+
+
+def difference(ours: Any, theirs: Any, path: str) -> str | None:
+    """The first place where two JSON values differ."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        if ours.keys() != theirs.keys():
+            return f"{path}: keys {sorted(ours.keys() ^ theirs.keys())} are lost or added"
+        pairs = [(ours[key], theirs[key], f"{path}.{key}") for key in ours]
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        pairs = [(a, b, f"{path}[{place}]") for place, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+    else:
+        same = ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool)
+        return None if same else f"{path}: {ours!r} becomes {theirs!r}"
+    return next((found for pair in pairs if (found := difference(*pair)) is not None), None)
+
+
+def _unknown_keys(value: Any, path: str) -> Iterator[str]:
+    """The keys that only `extra="allow"` let in; tools are an echo of the request and may hold anything."""
+    if isinstance(value, BaseModel):
+        shape = type(value).__name__
+        allowed = EXTRA_KEYS.get(shape, set()) | ({"obfuscation"} if shape.endswith("DeltaEvent") else set())
+        yield from (f"{path}.{key}" for key in (value.model_extra or {}).keys() - allowed)
+        for key in type(value).model_fields.keys() - {"tools"}:
+            yield from _unknown_keys(getattr(value, key), f"{path}.{key}")
+    elif isinstance(value, list):
+        for place, entry in enumerate(value):
+            yield from _unknown_keys(entry, f"{path}[{place}]")
+
+
+def _with_listed_code(response: Json) -> Json:
+    """The same response, its error code one the SDK has, if its own is one we know to be missing there."""
+    error = response.get("error")
+    if isinstance(error, dict) and error.get("code") in FAILURE_CODES:
+        return {**response, "error": {**error, "code": "server_error"}}
+    return response

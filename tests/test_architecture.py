@@ -1,0 +1,264 @@
+"""The shape of the package, held by walking its imports: who may know whom, and what stays out of the core.
+
+    errors ← core ← hosts, stores ← runtime ← asgi ← cli
+
+Never upward. `settings` stands beside: only `errors` is below it, and the core does not know it.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = "responses_shim"
+LONGEST = 450
+
+BELOW = {
+    "errors": set(),
+    "settings": {"errors"},
+    "core": {"errors"},
+    "hosts": {"errors", "settings", "core"},
+    "stores": {"errors", "settings", "core"},
+    "runtime": {"errors", "settings", "core", "hosts", "stores"},
+    "asgi": {"errors", "settings", "core", "hosts", "stores", "runtime"},
+    "cli": {"errors", "settings", "core", "hosts", "stores", "runtime", "asgi", ""},
+}
+"""Each layer, and the layers it may import. The empty one is the public face: the package's own names."""
+
+IMPURE = {
+    *("asyncio", "concurrent", "ctypes", "datetime", "importlib", "io", "logging", "multiprocessing", "os"),
+    *(
+        "pathlib",
+        "random",
+        "secrets",
+        "select",
+        "selectors",
+        "signal",
+        "socket",
+        "sqlite3",
+        "ssl",
+        "subprocess",
+    ),
+    *("sys", "tempfile", "threading", "time", "urllib.request", "uuid"),
+}
+"""Parts of the standard library through which a clock, chance, a thread or the outside could get in."""
+
+EMPTY_WORDS = ("manager", "helper", "util", "handler")
+ENGINES = {"vllm", "vllm_mlx", "mlx", "llama_cpp", "torch", "transformers", "numpy"}
+
+
+@dataclass(frozen=True)
+class Module:
+    """One source file of the package, and what its text alone tells."""
+
+    name: str
+    source: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    @property
+    def layer(self) -> str:
+        """The first part of the name below the package; empty for the package itself."""
+        return self.name.removeprefix(PACKAGE).lstrip(".").partition(".")[0]
+
+    @cached_property
+    def imports(self) -> list[str]:
+        """Every dotted name it imports, inside functions and for type checking too."""
+        return list(self._imports())
+
+    def _imports(self) -> Iterator[str]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{self.name}: a relative import hides where it leads"
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+    @property
+    def packages(self) -> set[str]:
+        """The top-level packages it imports."""
+        return {name.partition(".")[0] for name in self.imports}
+
+    @property
+    def layers(self) -> set[str]:
+        """The layers of our own package it imports; every layer may know the version."""
+        own = {name for name in self.imports if name.partition(".")[0] == PACKAGE}
+        found = {Module(name, "").layer for name in own - {f"{PACKAGE}.__version__"}}
+        return {layer if layer in BELOW else "" for layer in found}
+
+    def mentions(self, *names: str) -> bool:
+        """One of the attributes is read, by whatever way it was imported."""
+        nodes = list(ast.walk(self.tree))
+        read = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+        return bool(read & set(names)) or any(name.rpartition(".")[2] in names for name in self.imports)
+
+
+def package_modules() -> list[Module]:
+    paths = sorted((ROOT / PACKAGE).rglob("*.py"))
+    return [Module(_dotted(path), path.read_text()) for path in paths]
+
+
+def _dotted(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = package_modules()
+INNER = [module for module in MODULES if module.name != PACKAGE]
+CORE = [module for module in MODULES if module.layer == "core"]
+
+
+def names(modules: list[Module]) -> list[str]:
+    return [module.name for module in modules]
+
+
+def upward(module: Module) -> set[str]:
+    return module.layers - BELOW[module.layer] - {module.layer}
+
+
+def impurities(module: Module) -> list[str]:
+    """What a module of the core may not have."""
+    foreign = module.packages - sys.stdlib_module_names - {"msgspec", PACKAGE}
+    impure = {bad for bad in IMPURE for name in module.imports if f"{name}.".startswith(f"{bad}.")}
+    found = [f"imports {name}" for name in sorted(foreign | impure)]
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith):
+            found.append(f"line {node.lineno} is asynchronous")
+        called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
+        if called in {"open", "print", "input", "__import__"}:
+            found.append(f"calls {called}")
+    return found
+
+
+def test_every_module_has_a_layer() -> None:
+    assert CORE, "the walk found no core: it walks the wrong tree"
+    assert {module.layer for module in INNER} <= BELOW.keys()
+
+
+@pytest.mark.parametrize("module", INNER, ids=names(INNER))
+def test_imports_lead_downward(module: Module) -> None:
+    assert not upward(module)
+
+
+@pytest.mark.parametrize("module", CORE, ids=names(CORE))
+def test_the_core_is_pure(module: Module) -> None:
+    assert not impurities(module)
+
+
+def test_errors_need_only_the_standard_library() -> None:
+    (errors,) = [module for module in MODULES if module.layer == "errors"]
+    assert errors.packages <= sys.stdlib_module_names
+
+
+def test_starlette_is_known_at_the_edges_only() -> None:
+    assert {m.layer for m in MODULES if "starlette" in m.packages} <= {"asgi", "hosts", "cli"}
+
+
+def test_the_environment_is_read_in_one_place() -> None:
+    """The command line is a program of its own, which hands its environment on to its children."""
+    readers = [m for m in MODULES if m.mentions("environ", "environb", "getenv", "getenvb")]
+    assert [m.name for m in readers if m.layer != "cli"] == [f"{PACKAGE}.settings"]
+
+
+def test_httpx_is_imported_in_one_place_at_most() -> None:
+    assert len([m.name for m in MODULES if "httpx" in m.packages]) <= 1
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names(MODULES))
+def test_a_module_is_one_idea(module: Module) -> None:
+    assert len(module.source.splitlines()) <= LONGEST
+
+
+@pytest.mark.parametrize("module", MODULES, ids=names(MODULES))
+def test_names_say_what_a_thing_is(module: Module) -> None:
+    classes = [node.name for node in ast.walk(module.tree) if isinstance(node, ast.ClassDef)]
+    empty = [n for n in [module.name, *classes] if any(word in n.lower() for word in EMPTY_WORDS)]
+    assert not empty
+
+
+# The walk itself: it sees what it is there to see.
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "seen"),
+    [
+        ("core.stream", "from responses_shim.runtime.runs import Run", {"runtime"}),
+        ("core.stream", "from responses_shim import settings", {"settings"}),
+        ("asgi.endpoints", "from responses_shim import ResponsesShim", {""}),
+        ("core.stream", "if TYPE_CHECKING:\n    import responses_shim.asgi", {"asgi"}),
+        ("hosts.vllm", "def f():\n    from responses_shim.stores import Store", {"stores"}),
+        ("runtime.runs", "import responses_shim.core.stream, responses_shim.hosts", set()),
+        ("asgi", "from responses_shim import __version__", set()),
+        ("cli", "from responses_shim import ResponsesShim", set()),
+    ],
+)
+def test_an_upward_import_is_seen(name: str, source: str, seen: set[str]) -> None:
+    assert upward(Module(f"{PACKAGE}.{name}", source)) == seen
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import anyio",
+        "from time import time",
+        "async def f(): ...",
+        "open('x')",
+        "def f():\n    import os.path",
+    ],
+)
+def test_an_impurity_is_seen(source: str) -> None:
+    assert impurities(Module(f"{PACKAGE}.core.stream", source))
+
+
+def test_pure_code_passes() -> None:
+    source = "import json\nimport msgspec\nfrom urllib.parse import quote\nfrom responses_shim.core import sse"
+    assert not impurities(Module(f"{PACKAGE}.core.stream", source))
+
+
+@pytest.mark.parametrize(
+    "source", ["import os\nos.environ['A']", "from os import getenv", "import os as o\no.getenv('A')"]
+)
+def test_a_reader_of_the_environment_is_seen(source: str) -> None:
+    assert Module(PACKAGE, source).mentions("environ", "getenv")
+
+
+# What really comes along, in an interpreter that has nothing loaded.
+
+
+def loaded_by(*modules: str) -> set[str]:
+    """The top-level packages in memory after the modules, or `module:name`s, have been imported."""
+    program = """
+import importlib, json, sys
+for target in sys.argv[1:]:
+    module, _, name = target.partition(":")
+    loaded = importlib.import_module(module)
+    if name:
+        getattr(loaded, name)
+print(json.dumps(sorted({name.partition(".")[0] for name in sys.modules})))
+"""
+    run = [sys.executable, "-c", program, *modules]
+    out = subprocess.run(run, check=True, capture_output=True, text=True, cwd=ROOT, timeout=60).stdout
+    return set(json.loads(out))
+
+
+def test_the_core_brings_no_framework() -> None:
+    brought = loaded_by(*names(CORE))
+    assert "msgspec" in brought
+    assert not brought & {"anyio", "asyncio", "starlette", "pydantic", "httpx"}
+
+
+def test_the_mount_brings_no_engine_and_nothing_slow() -> None:
+    brought = loaded_by(f"{PACKAGE}:ResponsesShim", f"{PACKAGE}:Settings")
+    assert "starlette" in brought
+    assert not brought & (ENGINES | {"fastapi", "uvicorn", "httpx", "openai", "mcp"})

@@ -1,0 +1,419 @@
+"""The oracle can fail: a good stream passes, and each way of spoiling it is found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+
+from tests.oracle import check_error, check_event, check_response, check_stream
+
+Json = dict[str, Any]
+
+TEXT = "Hello world"
+LOGPROB = {
+    "token": "Hello",
+    "bytes": [72],
+    "logprob": -0.5,
+    "top_logprobs": [{"token": "Hello", "bytes": [72], "logprob": -0.5}],
+}
+
+
+def unshared(events: list[Json]) -> list[Json]:
+    """As if read from the wire: no two events hold the same object."""
+    copy: list[Json] = json.loads(json.dumps(events))
+    return copy
+
+
+def snapshot(status: str, output: list[Json], **changes: Any) -> Json:
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_700_000_000,
+        "completed_at": 1_700_000_001 if status == "completed" else None,
+        "status": status,
+        "incomplete_details": None,
+        "model": "scripted",
+        "previous_response_id": None,
+        "instructions": None,
+        "output": output,
+        "error": None,
+        "tools": [{"type": "function", "name": "f", "description": None, "parameters": {"a": 1}, "strict": None}],
+        "tool_choice": "auto",
+        "truncation": "disabled",
+        "parallel_tool_calls": True,
+        "text": {"format": {"type": "text"}},
+        "top_p": 1.0,
+        "presence_penalty": 0.0,
+        "frequency_penalty": 0.0,
+        "top_logprobs": 0,
+        "temperature": 1.0,
+        "reasoning": {"effort": None, "summary": None},
+        "usage": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "store": False,
+        "background": False,
+        "service_tier": "default",
+        "metadata": {},
+        "safety_identifier": None,
+        "prompt_cache_key": None,
+        **changes,
+    }
+
+
+def reasoning(status: str, *content: Json) -> Json:
+    return {"id": "rs_1", "type": "reasoning", "summary": [], "content": list(content), "status": status}
+
+
+def message(status: str, *content: Json) -> Json:
+    return {"id": "msg_1", "type": "message", "role": "assistant", "content": list(content), "status": status}
+
+
+def function_call(number: int, status: str, arguments: str) -> Json:
+    return {
+        "id": f"fc_{number}",
+        "type": "function_call",
+        "call_id": f"call_{number}",
+        "name": "f",
+        "arguments": arguments,
+        "status": status,
+    }
+
+
+def good_stream() -> list[Json]:
+    """Reasoning, text with logprobs and two calls side by side: everything the first hosts can make."""
+    thought = {"type": "reasoning_text", "text": "Hm."}
+    text = {"type": "output_text", "text": TEXT, "annotations": [], "logprobs": [LOGPROB]}
+    empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    finished = [
+        reasoning("completed", thought),
+        message("completed", text),
+        function_call(1, "completed", '{"a":1}'),
+        function_call(2, "completed", "{}"),
+    ]
+
+    def about(index: int, **more: Any) -> Json:
+        return {"item_id": finished[index]["id"], "output_index": index, **more}
+
+    def part(index: int, **more: Any) -> Json:
+        return about(index, content_index=0, **more)
+
+    def lifecycle(status: str, output: list[Json]) -> Json:
+        return {"response": snapshot(status, output)}
+
+    story: list[tuple[str, Json]] = [
+        ("response.created", lifecycle("in_progress", [])),
+        ("response.in_progress", lifecycle("in_progress", [])),
+        ("response.output_item.added", {"output_index": 0, "item": reasoning("in_progress")}),
+        ("response.content_part.added", part(0, part={**thought, "text": ""})),
+        ("response.reasoning_text.delta", part(0, delta="Hm.")),
+        ("response.reasoning_text.done", part(0, text="Hm.")),
+        ("response.content_part.done", part(0, part=thought)),
+        ("response.output_item.done", {"output_index": 0, "item": finished[0]}),
+        ("response.ping", {}),
+        ("response.output_item.added", {"output_index": 1, "item": message("in_progress")}),
+        ("response.content_part.added", part(1, part=empty)),
+        ("response.output_text.delta", part(1, delta="Hello", logprobs=[LOGPROB])),
+        ("response.in_progress", lifecycle("in_progress", [])),
+        ("response.output_text.delta", part(1, delta=" world", logprobs=[])),
+        ("response.output_text.done", part(1, text=TEXT, logprobs=[LOGPROB])),
+        ("response.content_part.done", part(1, part=text)),
+        ("response.output_item.done", {"output_index": 1, "item": finished[1]}),
+        ("response.output_item.added", {"output_index": 2, "item": function_call(1, "in_progress", "")}),
+        ("response.function_call_arguments.delta", about(2, delta='{"a"')),
+        ("response.output_item.added", {"output_index": 3, "item": function_call(2, "in_progress", "")}),
+        ("response.function_call_arguments.delta", about(3, delta="{}")),
+        ("response.function_call_arguments.delta", about(2, delta=":1}")),
+        ("response.function_call_arguments.done", about(2, name="f", arguments='{"a":1}')),
+        ("response.output_item.done", {"output_index": 2, "item": finished[2]}),
+        ("response.function_call_arguments.done", about(3, name="f", arguments="{}")),
+        ("response.output_item.done", {"output_index": 3, "item": finished[3]}),
+        ("response.completed", lifecycle("completed", finished)),
+    ]
+    events = [{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(story)]
+    return unshared(events)
+
+
+def failed_stream() -> list[Json]:
+    """The host dies after half a sentence."""
+    part = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
+    failure = {"code": "context_length_exceeded", "message": "too long"}
+    events = [event for event in good_stream() if event["sequence_number"] < 2]
+    at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    story: list[tuple[str, Json]] = [
+        ("response.output_item.added", {"output_index": 0, "item": message("in_progress")}),
+        ("response.content_part.added", {**at, "part": {**part, "text": ""}}),
+        ("response.output_text.delta", {**at, "delta": "Hello", "logprobs": []}),
+        ("response.output_text.done", {**at, "text": "Hello", "logprobs": []}),
+        ("response.content_part.done", {**at, "part": part}),
+        ("response.output_item.done", {"output_index": 0, "item": message("incomplete", part)}),
+        ("error", {"code": "context_length_exceeded", "message": "too long", "param": None}),
+        ("response.failed", {"response": snapshot("failed", [message("incomplete", part)], error=failure)}),
+    ]
+    events += [{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(story, 2)]
+    return unshared(events)
+
+
+def test_a_good_stream_passes() -> None:
+    check_stream(good_stream())
+    check_stream(failed_stream())
+
+
+def first(events: list[Json], name: str) -> Json:
+    return next(event for event in events if event["type"] == name)
+
+
+def renumber(events: list[Json]) -> None:
+    for number, event in enumerate(events):
+        event["sequence_number"] = number
+
+
+def drop(events: list[Json], name: str) -> None:
+    events.remove(first(events, name))
+    renumber(events)
+
+
+def repeat(events: list[Json], name: str) -> None:
+    event = first(events, name)
+    events.insert(events.index(event), deepcopy(event))
+    renumber(events)
+
+
+def swap(events: list[Json], one: int, other: int) -> None:
+    events[one], events[other] = events[other], events[one]
+    renumber(events)
+
+
+# Each way to spoil the good stream, and a word of what the oracle must then say.
+SPOILS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
+    # One event, against the SDK's types.
+    "a required key is missing": (
+        lambda e: first(e, "response.output_text.done").pop("logprobs"),
+        "logprobs: Field required",
+    ),
+    "a number is a string": (
+        lambda e: first(e, "response.output_text.delta").update(output_index="1"),
+        "valid integer",
+    ),
+    "a number is a boolean": (
+        lambda e: first(e, "response.output_text.delta").update(output_index=True),
+        "valid integer",
+    ),
+    "a string is null": (
+        lambda e: first(e, "response.output_text.delta").update(delta=None),
+        "valid string",
+    ),
+    "a key is misspelt": (
+        lambda e: first(e, "response.output_text.delta").update(detla=""),
+        "unknown keys",
+    ),
+    "an unknown event": (
+        lambda e: e[4].update(type="response.reasoning.delta"),
+        "no such event type",
+    ),
+    "an unknown part": (
+        lambda e: first(e, "response.content_part.added")["part"].update(type="text"),
+        "not a ResponseContentPartAddedEvent",
+    ),
+    "a nested error": (
+        lambda e: e[4].update(error={"message": "no"}),
+        "top-level error",
+    ),
+    "a ping without a number": (
+        lambda e: first(e, "response.ping").pop("sequence_number"),
+        "no number",
+    ),
+    # The response object.
+    "a key of Open Responses is missing": (
+        lambda e: e[-1]["response"].pop("store"),
+        "requires ['store']",
+    ),
+    "a key is null that may not be": (
+        lambda e: e[-1]["response"].update(service_tier=None),
+        "null where",
+    ),
+    "completed without the time": (
+        lambda e: e[-1]["response"].update(completed_at=None),
+        "completed_at is None",
+    ),
+    "a time before the end": (
+        lambda e: e[0]["response"].update(completed_at=1_700_000_001),
+        "in_progress, but completed_at",
+    ),
+    "a fractional time": (
+        lambda e: e[0]["response"].update(created_at=1_700_000_000.5),
+        "created_at",
+    ),
+    "a tool echoed in part": (
+        lambda e: e[0]["response"]["tools"][0].pop("description"),
+        "lacks ['description']",
+    ),
+    "an item without a status": (
+        lambda e: e[2]["item"].pop("status"),
+        "status None",
+    ),
+    "sealed reasoning that is null": (
+        lambda e: e[2]["item"].update(encrypted_content=None),
+        "encrypted_content",
+    ),
+    "an id of the wrong kind": (
+        lambda e: [event["response"].update(id="msg_9") for event in e if "response" in event],
+        "response: id",
+    ),
+    # The order.
+    "the first number is one": (
+        lambda e: [event.update(sequence_number=event["sequence_number"] + 1) for event in e],
+        "first number is 1",
+    ),
+    "a number twice": (
+        lambda e: e[5].update(sequence_number=4),
+        "number 4 follows 4",
+    ),
+    "no created": (lambda e: drop(e, "response.created"), "should be response.created"),
+    "created twice": (lambda e: repeat(e, "response.created"), "should be response.in_progress"),
+    "no terminal event": (lambda e: e.pop(), "no terminal event"),
+    "two terminal events": (lambda e: repeat(e, "response.completed"), "after the terminal one"),
+    "a ping at the end": (
+        lambda e: e.append({"type": "response.ping", "sequence_number": 99}),
+        "after the terminal one",
+    ),
+    # Items.
+    "an item is not opened": (lambda e: drop(e, "response.output_item.added"), "no item at 0"),
+    "an item is opened twice": (lambda e: repeat(e, "response.output_item.added"), "output_index 0"),
+    "an item is not closed": (lambda e: drop(e, "response.output_item.done"), "items [0] are not done"),
+    "an item is closed twice": (lambda e: repeat(e, "response.output_item.done"), "is done"),
+    "a gap in the indices": (
+        lambda e: [event.update(output_index=4) for event in e if event.get("output_index") == 3],
+        "output_index 4",
+    ),
+    "an id is used twice": (
+        lambda e: e[19]["item"].update(id="fc_1"),
+        "is taken",
+    ),
+    "ids are swapped": (
+        lambda e: e[20].update(item_id="fc_1"),
+        "not that of the item",
+    ),
+    "an id changes at the end": (
+        lambda e: first(e, "response.output_item.done")["item"].update(id="rs_2"),
+        "id changes",
+    ),
+    "an item opens with its text": (
+        lambda e: e[17]["item"].update(arguments="{"),
+        "not empty yet",
+    ),
+    "a call opens as completed": (
+        lambda e: e[17]["item"].update(status="completed"),
+        "added as completed",
+    ),
+    "the name is another": (
+        lambda e: first(e, "response.function_call_arguments.done").update(name="g"),
+        "name is 'g'",
+    ),
+    # Parts and text.
+    "a part is not opened": (lambda e: drop(e, "response.content_part.added"), "no part at 0"),
+    "a part is not closed": (lambda e: drop(e, "response.content_part.done"), "parts [0] are not done"),
+    "a text is not closed": (lambda e: drop(e, "response.output_text.done"), "before its text"),
+    "a delta after done": (lambda e: swap(e, 13, 14), "deltas join to 'Hello'"),
+    "a delta is lost": (lambda e: drop(e, "response.output_text.delta"), "deltas join to"),
+    "a delta of another kind": (
+        lambda e: e[4].update(type="response.output_text.delta", logprobs=[]),
+        "the part is reasoning_text",
+    ),
+    "the part says something else": (
+        lambda e: first(e, "response.content_part.done")["part"].update(text="Ho."),
+        "the part has",
+    ),
+    "the item says something else": (
+        lambda e: e[16]["item"]["content"][0].update(text="Hello, world"),
+        "the item is not what was streamed",
+    ),
+    "the arguments say something else": (
+        lambda e: e[23]["item"].update(arguments="{}"),
+        "the item has",
+    ),
+    "the logprobs are lost": (
+        lambda e: first(e, "response.output_text.done").update(logprobs=[]),
+        "logprobs",
+    ),
+    "the snapshot says something else": (
+        lambda e: e[-1]["response"]["output"][2].update(arguments="{}"),
+        "the snapshot is not",
+    ),
+    "the snapshot is in another order": (
+        lambda e: e[-1]["response"]["output"].reverse(),
+        "the snapshot is not",
+    ),
+    "the snapshot lacks an item": (
+        lambda e: e[-1]["response"]["output"].pop(),
+        "the snapshot is not",
+    ),
+    "the response changes its id": (
+        lambda e: e[-1]["response"].update(id="resp_2"),
+        "id changes",
+    ),
+    "completed with an incomplete item": (
+        lambda e: [event.update(status="incomplete") for event in (e[25]["item"], e[-1]["response"]["output"][3])],
+        "with an incomplete item",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", SPOILS)
+def test_a_spoiled_stream_is_found(way: str) -> None:
+    events = good_stream()
+    spoil, complaint = SPOILS[way]
+    spoil(events)
+    with pytest.raises(AssertionError) as caught:
+        check_stream(events)
+    assert complaint in str(caught.value)
+
+
+def test_an_error_must_end_in_failure() -> None:
+    events = failed_stream()
+    events[-1] = {
+        "type": "response.incomplete",
+        "sequence_number": 99,
+        "response": {
+            **events[-1]["response"],
+            "status": "incomplete",
+            "error": None,
+            "incomplete_details": {"reason": "max_output_tokens"},
+        },
+    }
+    with pytest.raises(AssertionError, match="an error was sent before it"):
+        check_stream(events)
+
+
+def test_an_incomplete_item_must_be_last() -> None:
+    part = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
+    output = [message("incomplete", part), function_call(1, "completed", "{}")]
+    response = snapshot("incomplete", output, incomplete_details={"reason": "max_output_tokens"})
+    with pytest.raises(AssertionError, match="incomplete items at"):
+        check_response(response)
+
+
+def test_only_the_listed_failure_codes_pass() -> None:
+    event = failed_stream()[-1]
+    check_event(event)
+    event["response"]["error"]["code"] = "my_own_code"
+    with pytest.raises(AssertionError, match=r"error\.code"):
+        check_event(event)
+
+
+def test_an_error_body_has_four_keys() -> None:
+    whole = {"message": "no", "type": "invalid_request_error", "param": None, "code": None}
+    check_error({"error": whole})
+    for key in whole:
+        with pytest.raises(AssertionError):
+            check_error({"error": {name: value for name, value in whole.items() if name != key}})
+    with pytest.raises(AssertionError):
+        check_error({"error": {**whole, "message": " "}})
+    with pytest.raises(AssertionError):
+        check_error({"error": {**whole, "code": 400}})
+    with pytest.raises(AssertionError):
+        check_error({"error": whole, "detail": "x"})
