@@ -115,14 +115,15 @@ class ChunkDecoder:
         delta = _dict(choice.get("delta")) or _dict(choice.get("message")) or {}
         calls = delta.get("tool_calls")
         finish = choice.get("finish_reason")
+        last = isinstance(finish, str)  # nothing more will come that a half could be joined with
         index = choice.get("index")
         return Choice(
             index=index if isinstance(index, int) else 0,
             delta=Delta(
-                content=self._text("content", delta.get("content")),
-                reasoning=self._text("reasoning", delta.get("reasoning")),
-                reasoning_content=self._text("reasoning_content", delta.get("reasoning_content")),
-                refusal=self._text("refusal", delta.get("refusal")),
+                content=self._text("content", delta.get("content"), last),
+                reasoning=self._text("reasoning", delta.get("reasoning"), last),
+                reasoning_content=self._text("reasoning_content", delta.get("reasoning_content"), last),
+                refusal=self._text("refusal", delta.get("refusal"), last),
                 tool_calls=[self._call(call) for call in calls if isinstance(call, dict)]
                 if isinstance(calls, list)
                 else None,
@@ -148,19 +149,20 @@ class ChunkDecoder:
             ),
         )
 
-    def _text(self, field: str, value: Any) -> str | None:
+    def _text(self, field: str, value: Any, last: bool = False) -> str | None:
         """The text of a field, with a half held from the chunk before in front and a new half held back."""
         if isinstance(value, list):
             texts = (part.get("text") for part in value if isinstance(part, dict))
             value = "".join(text for text in texts if isinstance(text, str))
-        if not isinstance(value, str):
+        if last:
+            value = self._halves.pop(field, "") + (value if isinstance(value, str) else "")
+        elif not isinstance(value, str):
             return None
-        if not value:
-            return value
-        value = self._halves.pop(field, "") + value
-        if "\ud800" <= value[-1] <= "\udbff":
-            self._halves[field] = value[-1]
-            value = value[:-1]
+        elif value:
+            value = self._halves.pop(field, "") + value
+            if "\ud800" <= value[-1] <= "\udbff":
+                self._halves[field] = value[-1]
+                value = value[:-1]
         return whole(value)
 
 
@@ -196,11 +198,11 @@ def logprobs_of(choice: Choice) -> list[Logprob]:
         return []
     return [
         Logprob(
-            token=entry.token,
+            token=whole(entry.token),
             logprob=_finite(entry.logprob),
             bytes=_bytes(entry),
             top_logprobs=[
-                TopLogprob(token=top.token, logprob=_finite(top.logprob), bytes=_bytes(top))
+                TopLogprob(token=whole(top.token), logprob=_finite(top.logprob), bytes=_bytes(top))
                 for top in entry.top_logprobs or ()
             ],
         )

@@ -52,7 +52,7 @@ class _Transcript:
             raise missing(f"{path}.type")
         reader = _READERS.get(kind) if isinstance(kind, str) else None
         if reader is None:
-            if kind in _KNOWN:
+            if isinstance(kind, str) and kind in _KNOWN:
                 raise unsupported(f"{path}.type", f"items of type '{kind}' are not supported here yet.")
             raise bad_value(f"{path}.type", kind, sorted(_READERS))
         reader(self, item, path)

@@ -47,7 +47,7 @@ def bad_value(param: str, got: object, supported: list[str]) -> InvalidRequest:
 
 def _invalid(said: str, kind: Any, base: str) -> InvalidRequest:
     """msgspec's `Expected `int`, got `str` - at `$.a[0].b`` in our words."""
-    found = re.fullmatch(r"(?P<what>.*?)(?: - at (?P<of>`key` in )?`\$(?P<at>.*)`)?", said, re.DOTALL)
+    found = re.fullmatch(r"(?P<what>.*)(?: - at (?:`key` in )?`\$(?P<at>.*?)`)", said, re.DOTALL)
     at = (found["at"] or "").replace("[...]", "") if found else ""
     path = base + (at if base else at.removeprefix("."))
     what = found["what"] if found else said

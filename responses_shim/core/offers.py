@@ -91,7 +91,8 @@ class ToolMap:
             self.choice_echo = str(kind)
             self._choose(str(kind), report)
         elif kind == "function":
-            name = choice.get("name") or (choice.get("function") or {}).get("name")
+            inner = choice.get("function")
+            name = choice.get("name") or (inner.get("name") if isinstance(inner, dict) else None)
             if not isinstance(name, str):
                 raise missing("tool_choice.name")
             self._require(name, "tool_choice.name")
@@ -112,17 +113,23 @@ class ToolMap:
             raise missing("tool_choice.tools")
         if mode not in ("auto", "required"):
             raise bad_value("tool_choice.mode", mode, ["auto", "required"])
-        names = {tool.get("name") for tool in allowed if tool.get("type", "function") == "function"}
-        for name in names:
-            self._require(name, "tool_choice.tools")
+        names = set()
+        for place, tool in enumerate(allowed):
+            if tool.get("type", "function") == "function":
+                name = tool.get("name")
+                if not isinstance(name, str):
+                    raise missing(f"tool_choice.tools[{place}].name")
+                self._require(name, f"tool_choice.tools[{place}].name")
+                names.add(name)
+        self.choice_echo = {"type": "allowed_tools", "mode": mode, "tools": allowed}
         self.tools = [tool for tool in self.tools if tool["function"]["name"] in names]
         report.mapped("tool_choice")
         self._choose(mode, report)
 
-    def _require(self, name: object, path: str) -> None:
+    def _require(self, name: str, path: str) -> None:
         if all(tool["function"]["name"] != name for tool in self.tools):
             raise InvalidRequest(
-                f"Tool choice {str(name)!r} is not among the tools of the request.",
+                f"Tool choice {name!r} is not among the tools of the request.",
                 param=path,
                 code="invalid_value",
             )

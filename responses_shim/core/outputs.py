@@ -7,6 +7,7 @@ to the list that is handed in, so that one host chunk makes one list.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 
 from responses_shim.core.events import (
@@ -40,7 +41,7 @@ Number = Callable[[], int]
 NO_LOGPROBS: list[Logprob] = []
 
 
-class Output:
+class Output(ABC):
     """One output item from `added` to `done`. `index` is its place in `output`, given once."""
 
     def __init__(self, id: str, index: int, number: Number) -> None:
@@ -48,9 +49,10 @@ class Output:
         self.index = index
         self.number = number
 
+    @abstractmethod
     def item(self, status: ItemStatus) -> OutputItem:
         """The item as it stands: empty when it opens, whole when it closes."""
-        raise AssertionError(f"{type(self).__name__} does not say what its item is")
+        ...
 
     def open(self, events: list[Event]) -> None:
         events.append(OutputItemAdded(self.number(), self.index, self.item("in_progress")))

@@ -74,8 +74,8 @@ class _PendingCall:
     """A call whose name has not come yet: nothing can be opened for it."""
 
     def __init__(self) -> None:
-        self.id: str | None = None
-        self.arguments: list[str] = []
+        self.call_id: str | None = None
+        self.pieces: list[str] = []
 
 
 class ResponseStream:
@@ -169,10 +169,10 @@ class ResponseStream:
             call = self._calls[key] = _PendingCall()
         self._latest_call = key
         if isinstance(call, _PendingCall):
-            call.id = call.id or delta.id
+            call.call_id = call.call_id or delta.id
             if not name:
                 if arguments:
-                    call.arguments.append(arguments)
+                    call.pieces.append(arguments)
                 return
             call = self._open_call(key, call, name, events)
         if arguments:
@@ -183,16 +183,17 @@ class ResponseStream:
         if delta.index is not None:
             return delta.index
         if delta.id:
-            return delta.id
-        return len(self._calls) if name or self._latest_call is None else self._latest_call
+            known = (key for key, call in self._calls.items() if call.call_id == delta.id)
+            return next(known, delta.id)
+        return f"call {len(self._calls)}" if name or self._latest_call is None else self._latest_call
 
     def _open_call(self, key: object, pending: _PendingCall, name: str, events: list[Event]) -> FunctionCallOutput:
         self._close_writing(events)
-        call_id = pending.id or self._new_id("call")
+        call_id = pending.call_id or self._new_id("call")
         call = FunctionCallOutput(self._new_id("fc"), self._opened, self._number, call_id, name)
         self._calls[key] = call
         self._begin(call, events)
-        for arguments in pending.arguments:
+        for arguments in pending.pieces:
             call.arguments(arguments, events)
         return call
 
@@ -224,7 +225,7 @@ class ResponseStream:
         """The chat call is over: close its items, add its usage. Another round may follow, or `close`."""
         events: list[Event] = []
         for key, call in list(self._calls.items()):
-            if isinstance(call, _PendingCall) and (call.id or call.arguments):
+            if isinstance(call, _PendingCall) and (call.call_id or call.pieces):
                 self._open_call(key, call, "", events)
         whole = self.error is None and self.finish not in _CUT
         calls = []

@@ -64,7 +64,7 @@ def error_from(told: Any, status: int = 500) -> ShimError:
         status = 400
     text = message if isinstance(message, str) and message.strip() else _MESSAGES.get(status)
     text = whole(text or f"The host failed with status {status} and did not say why.")
-    code = code if isinstance(code, str) and code else None
+    code = whole(code) if isinstance(code, str) and code else None
     if status in (400, 413, 500) and code is None and _OVERFLOW.search(text):
         status, code = 400, "context_length_exceeded"
     error = InvalidRequest if 400 <= status < 500 else UpstreamError
@@ -89,7 +89,7 @@ def _param(param: Any) -> str | None:
     if not isinstance(param, str) or not param:
         return None
     name = param.removeprefix("body.")
-    return None if name.isdecimal() else _PARAMS.get(name, name)
+    return None if name.isdecimal() else _PARAMS.get(name, whole(name))
 
 
 def _location(loc: Any) -> str | None:

@@ -87,6 +87,7 @@ def _choose(chat: Chat, report: Report) -> None:
         chat["tool_choice"] = {"type": "function", "function": {"name": chat["tools"][0]["function"]["name"]}}
         report.mapped("tool_choice")
     else:
+        del chat["tool_choice"]
         report.dropped("tool_choice")
 
 
@@ -103,8 +104,9 @@ def _safe(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
 def safe_schema(schema: Any) -> Any:
     """`schema` without what makes this server crash (SIGSEGV: the grammar does not parse and is used all the same).
 
-    Dropped: a `pattern` with a backslash, an empty `enum`, an `enum` or `const` string with a quote or backslash; a
-    property with such a name is no longer described, nor required. What is left allows more than the schema did.
+    Dropped: a `pattern` that is not of the plainest kind, a `maxLength` or `maxItems` over 1,000, an empty `enum`,
+    `anyOf`, `oneOf` or `type`, and an `enum`, `const` or property name that a grammar cannot spell. What is left
+    allows more than the schema did.
     """
     if isinstance(schema, list):
         return [safe_schema(entry) for entry in schema]
@@ -116,23 +118,35 @@ def safe_schema(schema: Any) -> Any:
             safe[key] = {name: safe_schema(inner) for name, inner in value.items() if _speakable(name)}
         elif key == "required" and isinstance(value, list):
             safe[key] = [name for name in value if _speakable(name)]
-        elif (
-            (key == "pattern" and isinstance(value, str) and "\\" in value)
-            or (key == "enum" and (not value or not _speakable(value)))
-            or (key == "const" and not _speakable(value))
-        ):
-            continue
-        elif key in ("enum", "const", "default", "examples", "description", "title"):
-            safe[key] = value
-        else:
-            safe[key] = safe_schema(value)
+        elif not _crashes(key, value):
+            safe[key] = value if key in _VALUES else safe_schema(value)
     return safe
+
+
+# Keywords that hold values, not schemas.
+_VALUES = frozenset({"enum", "const", "default", "examples", "description", "title", "pattern"})
+_MAX_REPEAT = 1000  # of one grammar rule, after which the server's stack gives out
+# One literal, set or small repetition after the other: what the server's converter is known to get through.
+_PLAIN_PATTERN = re.compile(r"\^(?:\[[^\[\]\\]+\]|[^\[\]{}\\]|\{\d{0,3}(?:,\d{0,3})?\})*\$")
+
+
+def _crashes(key: str, value: Any) -> bool:
+    if key == "pattern":
+        return not (isinstance(value, str) and _PLAIN_PATTERN.fullmatch(value))
+    if key in ("maxLength", "maxItems", "minLength", "minItems"):
+        return isinstance(value, (int, float)) and value > _MAX_REPEAT
+    if key in ("enum", "anyOf", "oneOf", "type"):
+        return not value or (key == "enum" and not _speakable(value))
+    return key == "const" and not _speakable(value)
+
+
+_UNSPEAKABLE = frozenset('"\\\b\f')
 
 
 def _speakable(value: Any) -> bool:
     """Whether every string in `value` can be written into a grammar as it stands."""
     if isinstance(value, str):
-        return '"' not in value and "\\" not in value
+        return _UNSPEAKABLE.isdisjoint(value)
     if isinstance(value, list):
         return all(_speakable(entry) for entry in value)
     if isinstance(value, dict):
@@ -156,7 +170,8 @@ class _CutCalls:
 
     def __call__(self, chunk: Chunk) -> Chunk:
         for choice in chunk.choices or ():
-            for call in (choice.delta and choice.delta.tool_calls) or ():
+            said = choice.delta or choice.message
+            for call in (said and said.tool_calls) or ():
                 if call.function is not None and call.function.arguments:
                     self._pieces.append(call.function.arguments)
             if choice.finish_reason == "tool_calls" and not self._whole():

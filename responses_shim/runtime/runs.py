@@ -1,7 +1,7 @@
 """One run: a chat call in, the events of one response out, from the first to the terminal one.
 
-**Push.** The host's `send` ends up in `Run.data`, which decodes and translates when it is called, and whose awaitable is
-the client's `send`. There is no queue between a token and the socket, and a slow client slows the engine down.
+**Push.** The host's `send` ends up in `Run.data`, which decodes and translates when it is called, and whose awaitable
+is the client's `send`. There is no queue between a token and the socket, and a slow client slows the engine down.
 
 **Commit.** Until the first event is written, a failure is raised by `execute`, and becomes an HTTP error with the
 right status. The run commits at the first chunk, or when `commit_after` has passed. From then on every failure is an
@@ -260,6 +260,7 @@ class Run:
 
     async def _watch(self) -> None:
         """Wait for the client to leave, and meanwhile do what is due."""
+        left = False
         while True:
             due, act = min(self._deadlines(), key=itemgetter(0))
             wait = due - self._clock()
@@ -268,9 +269,10 @@ class Run:
                 continue
             # A write may begin meanwhile without telling: look again before it could have timed out.
             with anyio.move_on_after(min(wait, self._settings.write_timeout / 4)) as self._nap:
-                if self._client_gone:
+                if left:
                     await anyio.sleep_forever()
                 await self._disconnected()
+                left = True  # or has all that it wanted: servers say so too
                 self._abandon()
 
     def _deadlines(self) -> Iterator[tuple[float, Callable[[], Awaitable[None]]]]:

@@ -7,9 +7,10 @@ clock was stopped, so that reading one stream never delays another.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -162,3 +163,14 @@ async def connect(port: int) -> Connection:
     """Connect to a server on this machine."""
     loop = asyncio.get_running_loop()
     return (await loop.create_connection(Connection, "127.0.0.1", port))[1]
+
+
+@contextlib.asynccontextmanager
+async def connected(port: int, number: int) -> AsyncIterator[list[Connection]]:
+    """So many connections, closed at the end."""
+    connections = [await connect(port) for _ in range(number)]
+    try:
+        yield connections
+    finally:
+        for connection in connections:
+            await connection.close()

@@ -7,15 +7,15 @@ once more. Hence the pace: each stream gets a token every 5 ms, and the server i
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import statistics
 from collections.abc import AsyncIterator
+from itertools import chain
 
 from . import servers
-from .client import Connection, connect
+from .client import Answer, Connection, connected
 from .host import GAP, Script
 from .report import Row
-from .sampling import Plan, difference, in_turns, middle
+from .sampling import Plan, Sample, difference, in_turns, middle
 from .servers import Server
 from .tokens import check
 
@@ -23,7 +23,7 @@ SCRIPT = Script(tokens=20, pace="paced")
 
 
 class Arrivals:
-    """Open connections to one server. A wave gives the median time to the first event, in milliseconds."""
+    """Open connections to one server. A sample is the median time to the first event, in milliseconds."""
 
     def __init__(self, server: Server, connections: list[Connection], waves: int) -> None:
         self._server = server
@@ -31,57 +31,47 @@ class Arrivals:
         self._waves = waves
         self._request = server.dialect.request(SCRIPT)
 
-    async def spread(self) -> float:
+    async def evenly(self) -> float:
         """Each stream begins its next answer when the last one ended; their beginnings are spread evenly."""
         lasts = SCRIPT.tokens * GAP
         delays = [lasts * place / len(self._connections) for place in range(len(self._connections))]
-        waits = await asyncio.gather(*map(self._repeat, self._connections, delays))
-        return statistics.median(wait for of_one in waits for wait in of_one)
+        answers = await asyncio.gather(*map(self._repeat, self._connections, delays))
+        return self._median(answers)
 
     async def at_once(self) -> float:
         """All streams begin at the same moment, again and again."""
-        waits: list[float] = []
+        answers = []
         for _ in range(self._waves):
-            waits += await asyncio.gather(*map(self._first, self._connections))
-        return statistics.median(waits)
+            answers.append(await asyncio.gather(*(connection.ask(self._request) for connection in self._connections)))
+        return self._median(answers)
 
-    async def _repeat(self, connection: Connection, delay: float) -> list[float]:
+    async def _repeat(self, connection: Connection, delay: float) -> list[Answer]:
         await asyncio.sleep(delay)
-        return [await self._first(connection) for _ in range(self._waves)]
+        return [await connection.ask(self._request) for _ in range(self._waves)]
 
-    async def _first(self, connection: Connection) -> float:
-        answer = await connection.ask(self._request)
-        check(answer, self._server.dialect, SCRIPT)
-        return (answer.first - answer.asked) * 1000
+    def _median(self, answers: list[list[Answer]]) -> float:
+        waits = []
+        for answer in chain.from_iterable(answers):
+            check(answer, self._server.dialect, SCRIPT)
+            waits.append((answer.first - answer.asked) * 1000)
+        return statistics.median(waits)
 
 
 async def measure(plan: Plan) -> AsyncIterator[Row]:
-    with contextlib.ExitStack() as started:
-        running = {
-            "raw": started.enter_context(servers.raw()),
-            "shim": started.enter_context(servers.shim()),
-        }
-        arrivals = {}
-        opened: list[Connection] = []
-        try:
-            for name, server in running.items():
-                connections = [await connect(server.port) for _ in range(plan.streams)]
-                opened += connections
-                arrivals[name] = Arrivals(server, connections, plan.waves)
-                await arrivals[name].at_once()
-            for manner in ("spread", "at_once"):
-                contestants = {name: getattr(arrival, manner) for name, arrival in arrivals.items()}
-                samples = await in_turns(plan.pairs, 1, contestants)
-                yield _row(manner, samples, plan)
-        finally:
-            for connection in opened:
-                await connection.close()
+    with servers.raw() as raw, servers.shim() as shim:
+        async with connected(raw.port, plan.streams) as to_raw, connected(shim.port, plan.streams) as to_shim:
+            bare, ours = Arrivals(raw, to_raw, plan.waves), Arrivals(shim, to_shim, plan.waves)
+            await bare.at_once()
+            await ours.at_once()
+            samples = await in_turns(plan.pairs, 1, {"raw": bare.evenly, "shim": ours.evenly})
+            yield _row("arriving evenly", samples, plan)
+            samples = await in_turns(plan.pairs, 1, {"raw": bare.at_once, "shim": ours.at_once})
+            yield _row("arriving at once", samples, plan)
 
 
-def _row(manner: str, samples: list[dict[str, float]], plan: Plan) -> Row:
-    manners = {"spread": "arriving evenly", "at_once": "arriving at once"}
+def _row(manner: str, samples: list[Sample], plan: Plan) -> Row:
     return Row(
-        f"time to first event, p50, {plan.streams} streams {manners[manner]}: shim − chat stream",
+        f"time to first event, p50, {plan.streams} streams {manner}: shim − chat stream",
         difference(samples, "shim", "raw"),
         " ms",
         "≤ 0.3 ms",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager
+from functools import partial
 
 from . import servers
 from .client import Connection, connect
@@ -26,14 +27,11 @@ WARM_UP = 5
 async def measure(plan: Plan) -> AsyncIterator[Row]:
     for length in LENGTHS:
         script = Script(tokens=length // 2, pace="held")
-
-        async def raw(script: Script = script) -> float:
-            return await _kb_per_stream(servers.raw, script, plan.held)
-
-        async def shim(script: Script = script) -> float:
-            return await _kb_per_stream(servers.shim, script, plan.held)
-
-        samples = await in_turns(plan.pairs, 1, {"raw": raw, "shim": shim})
+        contestants = {
+            "raw": partial(_kb_per_stream, servers.raw, script, plan.held),
+            "shim": partial(_kb_per_stream, servers.shim, script, plan.held),
+        }
+        samples = await in_turns(plan.pairs, 1, contestants)
         yield Row(
             f"memory per open stream, {script.tokens} of {length:,} tokens sent: shim − chat stream",
             difference(samples, "shim", "raw"),

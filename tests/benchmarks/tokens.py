@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from itertools import chain
 
 from . import servers
-from .client import Answer, Connection, Dialect, connect
+from .client import Answer, Connection, Dialect, connected
 from .host import Script
 from .report import Row
 from .sampling import Plan, in_turns, middle, ratio
@@ -34,7 +35,7 @@ class Load:
         before = self.server.cpu_seconds()
         answers = await asyncio.gather(*map(self._repeat, self.connections))
         spent = self.server.cpu_seconds() - before
-        for answer in (answer for of_one in answers for answer in of_one):
+        for answer in chain.from_iterable(answers):
             check(answer, self.server.dialect, self.script)
         return spent * 1e6 / (len(self.connections) * self.answers * self.script.tokens)
 
@@ -53,16 +54,12 @@ def check(answer: Answer, dialect: Dialect, script: Script) -> None:
 async def load(
     server: Server, script: Script, plan: Plan, fields: dict[str, object] | None = None
 ) -> AsyncIterator[Load]:
-    """Connect, and warm up with one slice."""
-    connections = [await connect(server.port) for _ in range(plan.streams)]
+    """Connect, and warm up with one slice. `fields` go into the request's body."""
     request = server.dialect.request(script, **(fields or {}))
-    try:
+    async with connected(server.port, plan.streams) as connections:
         ready = Load(server, connections, script, request, max(1, plan.tokens // script.tokens))
         await ready.cpu()
         yield ready
-    finally:
-        for connection in connections:
-            await connection.close()
 
 
 async def measure(plan: Plan) -> AsyncIterator[Row]:

@@ -10,18 +10,15 @@ from typing import Any
 
 import msgspec
 
+from responses_shim.core.request import read_request, to_chat
+
 from .report import Row
-from .sampling import Plan, in_turns, middle, ratio
+from .sampling import Plan, Spread, in_turns, middle, ratio
 
 MEGABYTE = 1_000_000
 
 
 async def measure(plan: Plan) -> AsyncIterator[Row]:
-    from responses_shim.core.request import read_request, to_chat
-
-    def translate(body: Any) -> object:
-        return to_chat(read_request(body))
-
     samples = await in_turns(
         plan.pairs,
         1,
@@ -29,7 +26,7 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
     )
     for size in plan.megabytes:
         body = request_of(size)
-        spread = ratio([{"ms": sample[str(size)], "MB": 1.0} for sample in samples], "ms", "MB")
+        spread = Spread.of([sample[str(size)] for sample in samples])
         reading = _milliseconds(msgspec.json.decode, json.dumps(body).encode())
         items = len(body["input"])
         whole = spread.median * size

@@ -1,0 +1,7 @@
+"""How long the property tests look."""
+
+from hypothesis import settings
+
+# A busy machine is no failure: no deadline per example.
+settings.register_profile("core", deadline=None, max_examples=150)
+settings.load_profile("core")

@@ -1,0 +1,410 @@
+"""What a host says: as a value that a test can reason about, and as the bytes in which some host would say it.
+
+A `Round` is one chat call: statements in order, how it finished, what it cost. `expected_output` tells what a
+response must make of it, item by item. `encode` writes the round down the way some host might: cut into tokens,
+several things in one chunk, keys null or missing or repeated, empty deltas, comments between. Whatever the dice
+decide there must not change what was said.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from random import Random
+from typing import Any, TypeAlias
+
+from hypothesis import strategies as st
+
+Json: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Said:
+    """Text on one of the channels `text`, `reasoning`, `refusal`."""
+
+    channel: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Argued:
+    """A piece of the arguments of one of the round's calls. The first piece opens the call."""
+
+    call: int
+    text: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """`id` is None with a host that gives none."""
+
+    id: str | None
+    name: str
+
+
+Statement: TypeAlias = Said | Argued
+
+
+@dataclass(frozen=True)
+class Round:
+    statements: Sequence[Statement]
+    calls: Sequence[Call] = ()
+    indexed: bool = True
+    """The host numbers its calls. One that does not tells them apart by id, or makes one after the other."""
+    finish: str | None = "stop"
+    usage: Json | None = None
+    error: Any = None
+    """An error frame after the statements; what the host says after that must not count."""
+
+    @property
+    def whole(self) -> bool:
+        return self.error is None and self.finish in ("stop", "tool_calls")
+
+    def tells_apart(self, call: Call) -> bool:
+        """A later piece of the call's arguments can be known to belong to it."""
+        return self.indexed or call.id is not None
+
+
+# What must become of it ------------------------------------------------------------------------------------------
+
+PARTS = {"text": "output_text", "refusal": "refusal", "reasoning": "reasoning_text"}
+
+
+@dataclass
+class Item:
+    """An output item as far as the host decides it."""
+
+    type: str
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    """Type and text of each content part."""
+    call: Call | None = None
+    arguments: str = ""
+    status: str = "completed"
+
+
+def expected_items(round: Round) -> list[Item]:
+    """Reasoning, message and the opening of a call close what is being written; calls stay open to the end."""
+    items: list[Item] = []
+    writing: Item | None = None
+    open_calls: dict[int, Item] = {}
+    for statement in round.statements:
+        if isinstance(statement, Argued):
+            if statement.call not in open_calls:
+                open_calls[statement.call] = Item("function_call", call=round.calls[statement.call])
+                items.append(open_calls[statement.call])
+                writing = None
+            open_calls[statement.call].arguments += statement.text
+            continue
+        kind = "reasoning" if statement.channel == "reasoning" else "message"
+        if writing is None or writing.type != kind:
+            writing = Item(kind)
+            items.append(writing)
+        part = PARTS[statement.channel]
+        if writing.parts and writing.parts[-1][0] == part:
+            writing.parts[-1] = (part, writing.parts[-1][1] + statement.text)
+        else:
+            writing.parts.append((part, statement.text))
+    if items and not round.whole:
+        items[-1].status = "incomplete"
+    return items
+
+
+def expected_output(rounds: Sequence[Round]) -> list[Item]:
+    return [item for round in rounds for item in expected_items(round)]
+
+
+def as_item(item: Json) -> Item:
+    """An item of a response, brought down to what the host decides."""
+    if item["type"] == "function_call":
+        call = Call(None if item["call_id"].startswith("call_") else item["call_id"], item["name"])
+        return Item("function_call", call=call, arguments=item["arguments"], status=item["status"])
+    parts = [(part["type"], part["refusal"] if part["type"] == "refusal" else part["text"]) for part in item["content"]]
+    return Item(item["type"], parts, status=item["status"])
+
+
+def expected_terminal(rounds: Sequence[Round]) -> str:
+    last = rounds[-1]
+    if last.error is None and last.finish in ("length", "content_filter"):
+        return "response.incomplete"
+    return "response.completed" if last.whole else "response.failed"
+
+
+def expected_usage(rounds: Sequence[Round]) -> Json | None:
+    if any(round.usage is None for round in rounds):
+        return None
+    told = [round.usage for round in rounds if round.usage is not None]
+    details = {
+        "cached_tokens": "prompt_tokens_details",
+        "created_cache_tokens": "prompt_tokens_details",
+        "reasoning_tokens": "completion_tokens_details",
+    }
+    summed = {name: sum(usage.get(holder, {}).get(name, 0) for usage in told) for name, holder in details.items()} | {
+        name: sum(usage[name] for usage in told) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
+    }
+    return {
+        "input_tokens": summed["prompt_tokens"],
+        "input_tokens_details": {
+            "cached_tokens": summed["cached_tokens"],
+            "cache_write_tokens": summed["created_cache_tokens"],
+        },
+        "output_tokens": summed["completion_tokens"],
+        "output_tokens_details": {"reasoning_tokens": summed["reasoning_tokens"]},
+        "total_tokens": summed["total_tokens"],
+    }
+
+
+# How a host might say it -------------------------------------------------------------------------------------------
+
+
+def encode(round: Round, dice: Random) -> list[bytes]:
+    """The round as server-sent events, each element one or more whole lines."""
+    newline = dice.choice([b"\n", b"\n", b"\r\n"])
+    frames: list[bytes] = []
+    for chunk in chunks(round, dice):
+        while dice.random() < 0.1:
+            frames.append(
+                dice.choice([b": ping - now\n\n", b":\n\n", b"retry: 3000\n\n", b"event: ping\n\n", b"data:\n\n"])
+            )
+        frames.append(frame(chunk, dice))
+    if dice.random() < 0.8 or round.finish is None:
+        frames.append(b"data: [DONE]\n\n")
+    elif dice.random() < 0.5:
+        frames[-1] = frames[-1].removesuffix(b"\n")  # hosts exist that leave out the last blank line
+    return [frame.replace(b"\n", newline) for frame in frames]
+
+
+def frame(chunk: Json, dice: Random) -> bytes:
+    indent = 1 if dice.random() < 0.05 else None
+    text = json.dumps(chunk, ensure_ascii=dice.random() < 0.3, indent=indent)
+    try:
+        payload = text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair: JSON can say it, UTF-8 cannot
+        payload = json.dumps(chunk, indent=indent).encode()
+    data = b"data: " if dice.random() < 0.9 else b"data:"
+    head = b"event: message\nid: 7\n" if dice.random() < 0.05 else b""
+    return head + b"".join(data + line + b"\n" for line in payload.split(b"\n")) + b"\n"
+
+
+def chunks(round: Round, dice: Random) -> Iterator[Json]:
+    """The round's chunks, the error frame and what stands around it included."""
+    deltas = list(_deltas(round, dice))
+    finish_apart = round.finish is None or not deltas or round.error is not None or dice.random() < 0.6
+    usage_on_finish = round.usage is not None and round.finish is not None and dice.random() < 0.5
+    usage_alone = round.usage is not None and (not usage_on_finish or dice.random() < 0.3)
+    if dice.random() < 0.7:
+        yield _chunk({"role": "assistant", **_empty(dice)}, dice)
+    for place, delta in enumerate(deltas):
+        while dice.random() < 0.05:
+            yield _nothing(dice)
+        finish = round.finish if place == len(deltas) - 1 and not finish_apart else None
+        usage = round.usage if finish is not None and usage_on_finish else None
+        yield _chunk(delta, dice, finish, usage)
+    if round.error is not None:
+        yield round.error
+        yield _chunk({"content": "not to be heard"}, dice)
+    if round.finish is not None and finish_apart:
+        yield _chunk(_empty(dice), dice, round.finish, round.usage if usage_on_finish else None)
+    if usage_alone:
+        yield {"id": "chatcmpl-1", "choices": [], "usage": round.usage}
+
+
+def _chunk(delta: Json, dice: Random, finish: str | None = None, usage: Json | None = None) -> Json:
+    choice: Json = {"index": 0, "delta": delta}
+    if dice.random() < 0.2:
+        choice["index"] = None
+    if dice.random() < 0.2:
+        del choice["index"]
+    if finish is not None or dice.random() < 0.5:
+        choice["finish_reason"] = finish
+    if dice.random() < 0.2:
+        choice["logprobs"] = None
+    chunk: Json = {
+        "id": "chatcmpl-1",
+        "object": "chat.completion.chunk",
+        "created": 1,
+        "model": "m",
+        "choices": [choice],
+    }
+    if usage is not None or dice.random() < 0.2:
+        chunk["usage"] = usage
+    return chunk
+
+
+def _nothing(dice: Random) -> Json:
+    """A chunk that says nothing."""
+    return dice.choice(
+        [
+            _chunk(_empty(dice), dice),
+            {"choices": [], "usage": None},
+            {"choices": None},
+            {"choices": [{"index": 0, "delta": None, "finish_reason": None}]},
+            {"choices": [{"index": 1, "delta": {"content": "of another choice"}}]},
+            {"object": "keep-alive"},
+        ]
+    )
+
+
+def _empty(dice: Random) -> Json:
+    """Keys that are there and say nothing."""
+    keys = ("content", "reasoning", "reasoning_content", "refusal", "tool_calls", "function_call")
+    return {key: dice.choice([None, NOTHINGS.get(key, "")]) for key in keys if dice.random() < 0.2}
+
+
+NOTHINGS: Json = {"tool_calls": [], "function_call": None}
+
+
+def _deltas(round: Round, dice: Random) -> Iterator[Json]:
+    """The statements in pieces, as many to a chunk as their order allows: a delta is read in the order of RANKS."""
+    delta: Json = {}
+    rank = -1
+    for bit in _bits(round, dice):
+        key = next(iter(bit))
+        next_rank = RANKS[key]
+        goes_along = next_rank > rank or key == "tool_calls"
+        if delta and not (goes_along and dice.random() < 0.3):
+            yield {**_empty(dice), **delta}
+            delta = {}
+        if key == "tool_calls":
+            delta[key] = [*delta.get(key, []), *bit[key]]
+        else:
+            delta.update(bit)
+        rank = next_rank
+    if delta:
+        yield {**_empty(dice), **delta}
+
+
+RANKS = {"reasoning": 0, "reasoning_content": 0, "content": 1, "refusal": 2, "tool_calls": 3}
+
+
+def _bits(round: Round, dice: Random) -> Iterator[Json]:
+    """The smallest deltas that the statements can be cut into here."""
+    opened: list[int] = []
+    keys = {
+        "text": ["content"],
+        "refusal": ["refusal"],
+        "reasoning": dice.choice([["reasoning"], ["reasoning_content"], ["reasoning", "reasoning_content"]]),
+    }
+    for statement in round.statements:
+        if isinstance(statement, Said):
+            for piece in cut(statement.text, dice):
+                yield dict.fromkeys(keys[statement.channel], piece)
+            continue
+        call = round.calls[statement.call]
+        for piece in cut(statement.text, dice, halves=False) if round.tells_apart(call) else [statement.text]:
+            if round.indexed and statement.call not in opened and dice.random() < 0.1:
+                yield {"tool_calls": [{"index": statement.call, "id": call.id}]}  # its name comes later
+            yield {"tool_calls": [_argued(round, statement.call, piece, opened, dice)]}
+            opened.append(statement.call)
+
+
+def _argued(round: Round, number: int, piece: str, opened: Sequence[int], dice: Random) -> Json:
+    call = round.calls[number]
+    first = number not in opened
+    goes_on = bool(opened) and opened[-1] == number
+    entry: Json = {"function": {"arguments": piece}}
+    if round.indexed and (first or not goes_on or dice.random() < 0.8):
+        entry["index"] = number
+    told_apart = "index" in entry or goes_on
+    if call.id is not None and (first or not told_apart or dice.random() < 0.3):
+        entry["id"] = call.id
+    if first or ("index" in entry and dice.random() < 0.3):
+        entry["function"]["name"] = call.name
+    if dice.random() < 0.5:
+        entry["type"] = "function"
+    return entry
+
+
+def cut(text: str, dice: Random, *, halves: bool = True) -> list[str]:
+    """`text` in pieces, cut anywhere, with `halves` between the halves of a surrogate pair too: some hosts do that."""
+    codec, width = ("utf-16-le", 2) if halves else ("utf-32-le", 4)
+    data = text.encode(codec)
+    length = len(data) // width
+    places = sorted(dice.randrange(length + 1) for _ in range(dice.choice([0, 1, 1, 3, 6])))
+    return [
+        data[width * start : width * end].decode(codec, "surrogatepass")
+        for start, end in zip([0, *places], [*places, length], strict=True)
+    ]
+
+
+# Which things are said ----------------------------------------------------------------------------------------------
+
+TEXTS = st.one_of(
+    st.sampled_from(["Hello", " world", "é", "日本語", "😀", "👩‍👩‍👧", "\n\n", '"\\', "\u2028", "\x00\r\x85", "{}"]),
+    st.text(min_size=1, max_size=8),
+)
+ARGUMENTS = st.one_of(st.just(""), st.sampled_from(["{}", '{"city": "Paris"}', '{"a": "😀']), st.text(max_size=8))
+USAGES = st.builds(
+    lambda prompt, completion, details: {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+        **details,
+    },
+    st.integers(0, 9999),
+    st.integers(0, 9999),
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "prompt_tokens_details": st.fixed_dictionaries(
+                {}, optional={"cached_tokens": st.integers(0, 99), "created_cache_tokens": st.integers(0, 99)}
+            ),
+            "completion_tokens_details": st.fixed_dictionaries({}, optional={"reasoning_tokens": st.integers(0, 99)}),
+        },
+    ),
+)
+ERRORS = st.sampled_from(
+    [
+        {"error": {"message": "CUDA out of memory", "type": "server_error", "param": None, "code": None}},
+        {"error": "the engine is gone"},
+        {"error": {"message": "slow down", "code": 429}},
+        {"message": "aborted", "code": 500},
+        {"detail": "aborted"},
+        {"error": {}},
+    ]
+)
+ENDS = st.sampled_from([None, "stop", "tool_calls", "length", "content_filter", "abort", "error"])
+
+
+@st.composite
+def rounds(draw: st.DrawFn, ends: st.SearchStrategy[str | None] = ENDS, may_fail: bool = True) -> Round:
+    indexed = draw(st.booleans())
+    count = draw(st.integers(0, 3))
+    calls = [
+        Call(
+            draw(st.sampled_from([f"host-{number}", None])),
+            draw(st.sampled_from(["get_weather", "f", "naïve"])),
+        )
+        for number in range(count)
+    ]
+    said = st.builds(Said, st.sampled_from(["text", "text", "reasoning", "refusal"]), TEXTS)
+    argued = [st.builds(Argued, st.just(number), ARGUMENTS) for number in range(count)]
+    round = Round(
+        draw(st.lists(st.one_of(said, *argued), max_size=7)),
+        calls,
+        indexed,
+        draw(ends),
+        draw(st.none() | USAGES),
+        draw(st.none() | ERRORS) if may_fail and draw(st.booleans()) else None,
+    )
+    return replace(round, statements=list(_sayable(round)))
+
+
+def _sayable(round: Round) -> Iterator[Statement]:
+    """A call that nothing tells apart is said in one go."""
+    seen: set[int] = set()
+    for statement in round.statements:
+        if isinstance(statement, Argued):
+            if statement.call in seen and not round.tells_apart(round.calls[statement.call]):
+                continue
+            seen.add(statement.call)
+        yield statement
+
+
+CONVERSATIONS = st.one_of(
+    st.tuples(rounds()),
+    st.tuples(rounds(ends=st.sampled_from(["stop", "tool_calls"]), may_fail=False), rounds()),
+)
+"""The rounds of one response."""
+
+DICE = st.builds(Random, st.integers(0, 2**32))
