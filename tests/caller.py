@@ -154,7 +154,8 @@ class Exchange:
     @property
     def complete(self) -> bool:
         """The final body message has been sent."""
-        return any(m["type"] == "http.response.body" and not m.get("more_body", False) for m in self.sent)
+        last = self.sent[-1] if self.sent else {"type": "nothing"}
+        return last["type"] == "http.response.body" and not last.get("more_body", False)
 
     @property
     def comments(self) -> list[str]:
@@ -195,16 +196,18 @@ class Exchange:
         return self._events.pop(0)
 
     async def events(self) -> list[Event]:
-        """The rest of the events."""
+        """The rest of the events. The deadline is for all of them: pings alone could go on for ever."""
         rest = []
-        while (event := await self.next_event()) is not None:
-            rest.append(event)
+        with anyio.fail_after(DEADLINE):
+            while (event := await self.next_event()) is not None:
+                rest.append(event)
         return rest
 
     async def read(self) -> bytes:
-        """The whole body, from its beginning."""
-        async for _ in self.messages():
-            pass
+        """The whole body, from its beginning, within the deadline."""
+        with anyio.fail_after(DEADLINE):
+            async for _ in self.messages():
+                pass
         return self.body
 
     async def reply(self) -> Reply:

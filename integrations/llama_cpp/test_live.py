@@ -353,6 +353,9 @@ def test_other_routes_are_the_hosts(url: str) -> None:
 )
 def test_uvicorn_serves_it(start: Start, target: list[str]) -> None:
     url = start(command=[sys.executable, "-m", "uvicorn", *target, "--port", "PORT"])
+    # This host knows no developers and no schemas: that they work shows that it was recognised.
+    messages = [{"role": "developer", "content": "Be polite."}, {"role": "user", "content": "Say hello."}]
+    assert create(url, input=messages, text=held_to("Hello."), max_output_tokens=60)["status"] == "completed"
     assert stream_events(url)[-1]["response"]["output"]
 
 

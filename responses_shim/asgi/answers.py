@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable
+from contextlib import suppress
 
 import msgspec
 from starlette.types import Send
@@ -28,8 +29,10 @@ async def send_json(send: Send, status: int, body: object, headers: Pairs) -> No
 
 
 async def send_error(send: Send, error: ShimError, headers: Pairs) -> None:
+    """The error as HTTP says it. A client that has left meanwhile is none of our errors."""
     own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers]
-    await send_json(send, error.status, error.body(), own + headers)
+    with suppress(OSError):
+        await send_json(send, error.status, error.body(), own + headers)
 
 
 class EventStream:
@@ -48,11 +51,8 @@ class EventStream:
 
     def write(self, events: list[Event]) -> Awaitable[None]:
         encode = self._encode
-        body = encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events])
+        body = encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events]) or COMMENT
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
-
-    def comment(self) -> Awaitable[None]:
-        return self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
 
     def finish(self, events: list[Event]) -> Awaitable[None]:
         body = b"".join([self._encode(event) for event in events]) + DONE
@@ -74,9 +74,6 @@ class WholeResponse:
 
     async def write(self, events: list[Event]) -> None:
         raise AssertionError("a response that is not streamed is written at its end")
-
-    async def comment(self) -> None:
-        raise AssertionError("a response that is not streamed is not kept alive")
 
     async def finish(self, events: list[Event]) -> None:
         terminal = events[-1]

@@ -17,7 +17,7 @@ class Event(Struct, tag_field="type"):
     sequence_number: int
 
     @property
-    def name(self) -> str:
+    def wire_type(self) -> str:
         return str(self.__struct_config__.tag)
 
 

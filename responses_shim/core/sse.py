@@ -7,6 +7,8 @@ that deltas are coming for, the bytes of the frame up to the number, and puts nu
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from responses_shim.core.events import DeltaEvent, Event, OutputTextDelta
@@ -73,7 +75,7 @@ class SSEDecoder:
 
 def encode(event: Event) -> bytes:
     """One event as one frame: `event: <type>`, `data: <json>`, blank line."""
-    return b"event: %b\ndata: %b\n\n" % (event.name.encode(), _json(event))
+    return b"event: %b\ndata: %b\n\n" % (event.wire_type.encode(), _json(event))
 
 
 class SSEEncoder:
@@ -89,20 +91,26 @@ class SSEEncoder:
         self._prefix = b""
 
     def encode(self, event: Event) -> bytes:
-        if not isinstance(event, DeltaEvent):
-            return encode(event)
-        if isinstance(event, OutputTextDelta) and event.logprobs:
-            self._kind = None
-            return encode(event)
-        if type(event) is not self._kind or event.item_id is not self._item_id:
+        if type(event) is not self._kind:
+            return self._turn(event)
+        delta: Any = event  # of the kind that the template is for, so a DeltaEvent
+        if delta.item_id is not self._item_id or (self._kind is OutputTextDelta and delta.logprobs):
+            return self._turn(event)
+        return b'%b%d,"delta":%b}\n\n' % (self._prefix, delta.sequence_number, _json(delta.delta))
+
+    def _turn(self, event: Event) -> bytes:
+        """Any other event. A delta makes the template for those after it."""
+        if isinstance(event, DeltaEvent) and not (isinstance(event, OutputTextDelta) and event.logprobs):
             self._kind = type(event)
             self._item_id = event.item_id
             self._prefix = _delta_prefix(event)
-        return b'%b%d,"delta":%b}\n\n' % (self._prefix, event.sequence_number, _json(event.delta))
+        else:
+            self._kind = None
+        return encode(event)
 
 
 def _delta_prefix(event: DeltaEvent) -> bytes:
     fields = msgspec.to_builtins(event)
     for changing in ("sequence_number", "delta"):
         del fields[changing]
-    return b'event: %b\ndata: %b,"sequence_number":' % (event.name.encode(), _json(fields)[:-1])
+    return b'event: %b\ndata: %b,"sequence_number":' % (event.wire_type.encode(), _json(fields)[:-1])

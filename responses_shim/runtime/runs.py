@@ -21,6 +21,7 @@ moment for the call to return or raise: hosts exist that end a stream cleanly an
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import time
@@ -30,7 +31,6 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 import anyio
-from anyio.abc import TaskGroup
 
 from responses_shim.core.chat import Chunk, ChunkDecoder
 from responses_shim.core.events import Event
@@ -68,10 +68,8 @@ class Sink(Protocol):
         """The answer begins; `headers` are those of the host's answer, if it has come."""
         ...
 
-    def write(self, events: list[Event]) -> Awaitable[None]: ...
-
-    def comment(self) -> Awaitable[None]:
-        """Something that is no event, to keep the connection alive."""
+    def write(self, events: list[Event]) -> Awaitable[None]:
+        """Some events; none at all stands for something that is no event and keeps the connection alive."""
         ...
 
     def finish(self, events: list[Event]) -> Awaitable[None]:
@@ -126,7 +124,7 @@ class Run:
         self._frames = SSEDecoder()
         self._chunks = ChunkDecoder()
         self._headers: Headers = []
-        self._tasks: TaskGroup
+        self._call = anyio.CancelScope()
         self._nap = anyio.CancelScope()
         self._started = False  # the opening events have been made
         self._round_over = False  # finish_reason and the end of the stream have been seen
@@ -140,10 +138,14 @@ class Run:
     async def execute(self, upstream: Upstream, chat: dict[str, Any]) -> None:
         """Make the call and see the response to its end. Raises ShimError if nothing was written yet."""
         cause: ShimError | None = None
-        async with anyio.create_task_group() as self._tasks:
-            self._tasks.start_soon(self._watch)
-            cause = await upstream(chat, self)
-            self._tasks.cancel_scope.cancel()
+        # A bare task: a task group costs as much as fifty tokens, and this one task never outlives the call.
+        watch = asyncio.create_task(self._watch())
+        try:
+            with self._call:
+                cause = await upstream(chat, self)
+            await self._turn()  # a write of the clock's may be half done
+        finally:
+            watch.cancel()
         if not self._closed:
             await self._conclude(cause)
         self._log()
@@ -230,17 +232,18 @@ class Run:
         self._cut_at = self._wrote + GRACE
         _, ending = self._stream.end_round()
         ending += self._stream.close()
-        if self._stream.error is not None:
-            self.gone.set()
-            if not self.committed:
-                return
-        await self._write([*events, *ending], last=True)
+        failed = self._stream.error is not None
+        try:
+            if self.committed or not failed:
+                await self._write([*events, *ending], last=True)
+        finally:
+            if failed:
+                self.gone.set()  # not before the write: it is the host's own task that writes
 
     async def _write(self, events: list[Event], *, last: bool = False) -> None:
         """Hand events to the sink, one writer at a time. The first write begins the answer."""
-        while self._writing:
-            self._written = anyio.Event()
-            await self._written.wait()
+        if self._writing:
+            await self._turn()
         self._writing = True
         try:
             if not self.committed:
@@ -254,21 +257,30 @@ class Run:
             self._writing = False
             if self._written is not None:
                 self._written.set()
-                self._written = None
+
+    async def _turn(self) -> None:
+        """Wait until the clock has written. It begins no other write meanwhile: what waits here is numbered."""
+        while self._writing:
+            self._written = anyio.Event()
+            await self._written.wait()
+        self._written = None
 
     # The client and the clock ------------------------------------------------------------------------------------
 
     async def _watch(self) -> None:
         """Wait for the client to leave, and meanwhile do what is due."""
         left = False
+        # A write may begin during a nap, and end: neither tells. So look again before what follows could be due.
+        longest = self._settings.write_timeout / 4
+        if self._settings.ping != "off":
+            longest = min(longest, self._settings.ping_interval / 4)
         while True:
             due, act = min(self._deadlines(), key=itemgetter(0))
             wait = due - self._clock()
             if wait <= 0:
                 await act()
                 continue
-            # A write may begin meanwhile without telling: look again before it could have timed out.
-            with anyio.move_on_after(min(wait, self._settings.write_timeout / 4)) as self._nap:
+            with anyio.move_on_after(min(wait, longest)) as self._nap:
                 if left:
                     await anyio.sleep_forever()
                 await self._disconnected()
@@ -281,7 +293,7 @@ class Run:
         yield math.inf, anyio.sleep_forever
         if self._cut_at is not None:
             yield self._cut_at, self._cut
-        if self._writing:
+        if self._writing or self._written is not None:
             yield self._wrote + settings.write_timeout, self._drop_client
         elif not self._closed:
             yield self._heard + settings.upstream_idle, self._give_up
@@ -304,7 +316,7 @@ class Run:
     async def _cut(self) -> None:
         """End the call, which has not ended by itself."""
         self._cut_at = None
-        self._tasks.cancel_scope.cancel()
+        self._call.cancel()
 
     async def _drop_client(self) -> None:
         """A write has been going on for too long: a reader that takes nothing is not there."""
@@ -322,19 +334,12 @@ class Run:
         await self._by_clock(lambda: self._write(self._opening()))
 
     async def _ping(self) -> None:
-        if self._settings.ping == "comment":
-            await self._by_clock(self._comment)
+        events: list[Event] = []
+        if self._settings.ping == "event":
+            events = [self._stream.ping()]
         elif self._settings.ping == "in_progress":
-            await self._by_clock(lambda: self._write([self._stream.still_in_progress()]))
-        else:
-            await self._by_clock(lambda: self._write([self._stream.ping()]))
-
-    async def _comment(self) -> None:
-        self._writing = True
-        try:
-            await self._sink.comment()
-        finally:
-            self._writing = False
+            events = [self._stream.still_in_progress()]
+        await self._by_clock(lambda: self._write(events))
 
     async def _by_clock(self, write: Callable[[], Awaitable[None]]) -> None:
         """A write of the clock's own, which nobody else can time out."""

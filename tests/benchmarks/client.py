@@ -18,6 +18,9 @@ from .host import Script
 
 LAST_CHUNK = b"\r\n0\r\n\r\n"
 
+PATIENCE = 60.0
+"""Seconds that an answer may take: a server that hangs fails the run instead of holding it."""
+
 PROMPT = "Tell me about the fox and the dog, in a few plain sentences. "
 
 
@@ -118,7 +121,7 @@ class Connection(asyncio.Protocol):
         self._done = asyncio.get_running_loop().create_future()
         self._answer.asked = time.perf_counter()
         self._transport.write(request)
-        await self._done
+        await asyncio.wait_for(self._done, PATIENCE)
         return self._answer
 
     async def close(self) -> None:

@@ -17,15 +17,12 @@ from .report import Row
 from .sampling import Plan, difference, in_turns, middle
 from .servers import Server
 
-LENGTHS = (1000, 50)
-"""Tokens in an answer; half of them have been sent when the memory is read."""
-
 WARM_UP = 5
 """Streams that are opened and closed before: what is loaded once is no part of a stream."""
 
 
 async def measure(plan: Plan) -> AsyncIterator[Row]:
-    for length in LENGTHS:
+    for length in plan.lengths:
         script = Script(tokens=length // 2, pace="held")
         contestants = {
             "raw": partial(_kb_per_stream, servers.raw, script, plan.held),

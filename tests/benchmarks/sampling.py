@@ -24,6 +24,8 @@ class Plan:
     """Turns that each contestant gets within a round."""
     streams: int = 16
     """Streams at the same time, where the load is concurrent."""
+    lengths: tuple[int, ...] = (1000, 50)
+    """Tokens in an answer: where the stream is everything, and where the request counts as well."""
     tokens: int = 1000
     """About how many tokens each of those streams carries in one slice."""
     waves: int = 10

@@ -21,7 +21,7 @@ from .report import Row  # noqa: E402
 from .sampling import Plan  # noqa: E402
 from .servers import Server  # noqa: E402
 
-TINY = Plan(pairs=1, slices=1, streams=2, tokens=20, waves=1, held=2, megabytes=(0.01, 0.02))
+TINY = Plan(pairs=1, slices=1, streams=2, lengths=(20,), tokens=20, waves=1, held=2, megabytes=(0.01, 0.02))
 
 
 @pytest.mark.parametrize("start", [servers.raw, servers.shim, servers.relay])

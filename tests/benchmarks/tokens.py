@@ -15,9 +15,6 @@ from .report import Row
 from .sampling import Plan, in_turns, middle, ratio
 from .servers import Server
 
-LENGTHS = (1000, 50)
-"""Tokens in an answer: where the stream is everything, and where the request counts as well."""
-
 
 @dataclass
 class Load:
@@ -70,7 +67,7 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
         }
         if servers.relay_command() is not None:
             running["relay"] = started.enter_context(servers.relay())
-        for tokens in LENGTHS:
+        for tokens in plan.lengths:
             async for row in _compare(running, Script(tokens=tokens), plan):
                 yield row
 

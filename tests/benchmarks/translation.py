@@ -22,7 +22,7 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
     samples = await in_turns(
         plan.pairs,
         1,
-        {str(size): _timed(translate, size, plan.megabytes[-1]) for size in plan.megabytes},
+        {str(size): _timed(size, plan.megabytes[-1]) for size in plan.megabytes},
     )
     for size in plan.megabytes:
         body = request_of(size)
@@ -41,7 +41,12 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
     )
 
 
-def _timed(translate: Callable[[Any], object], size: float, most: float) -> Callable[[], Awaitable[float]]:
+def translate(body: Any) -> object:
+    """What becomes of a request between its JSON and the JSON of the chat request."""
+    return to_chat(read_request(body))
+
+
+def _timed(size: float, most: float) -> Callable[[], Awaitable[float]]:
     """A contestant: milliseconds per MB, over as many calls as make up the work of the largest size."""
     body = request_of(size)
     calls = max(1, round(most / size))

@@ -132,7 +132,7 @@ def ask(script: Script, *, listens: bool, stream: bool) -> Reply:
 def story(reply: Reply) -> Any:
     """What a reply tells, without what is new in each: ids and times."""
     data = caller.payloads(reply.events)[-1]["response"] if is_stream(reply) else reply.json
-    told = re.sub(r'"(resp|msg|rs|fc)_[0-9a-f]+"', r'"\1"', json.dumps(data))
+    told = re.sub(r'"(resp|msg|rs|fc|call)_[0-9a-f]{32}"', r'"\1"', json.dumps(data))
     return json.loads(re.sub(r'("(?:created|completed)_at": )\d+', r"\g<1>0", told))
 
 
