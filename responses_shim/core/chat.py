@@ -106,7 +106,9 @@ class ChunkDecoder:
                 error = frame
             return Chunk(usage=_dict(frame.get("usage")), error=error)
         return Chunk(
-            choices=[self._choice(choice) for choice in choices if isinstance(choice, dict)],
+            choices=[
+                self._choice(choice) for choice in choices if isinstance(choice, dict) and not choice.get("index")
+            ],
             usage=_dict(frame.get("usage")),
             error=frame.get("error"),
         )
@@ -115,10 +117,8 @@ class ChunkDecoder:
         delta = _dict(choice.get("delta")) or _dict(choice.get("message")) or {}
         calls = delta.get("tool_calls")
         finish = choice.get("finish_reason")
-        last = isinstance(finish, str)  # nothing more will come that a half could be joined with
-        index = choice.get("index")
+        last = isinstance(finish, str) and finish != ""  # nothing more will come that a half could be joined with
         return Choice(
-            index=index if isinstance(index, int) else 0,
             delta=Delta(
                 content=self._text("content", delta.get("content"), last),
                 reasoning=self._text("reasoning", delta.get("reasoning"), last),

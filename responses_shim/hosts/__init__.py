@@ -8,6 +8,8 @@ from typing import Any
 from responses_shim.hosts import generic, llama_cpp
 from responses_shim.hosts.profile import HostProfile
 
+MAX_LAYERS = 20
+
 __all__ = ["PROFILES", "HostProfile", "detect"]
 
 PROFILES: dict[str, HostProfile] = {profile.name: profile for profile in (llama_cpp.PROFILE, generic.PROFILE)}
@@ -20,8 +22,7 @@ def detect(app: Any) -> HostProfile:
     packages.
     """
     for layer in _layers(app):
-        for route in getattr(layer, "routes", ()):
-            module = str(getattr(getattr(route, "endpoint", None), "__module__", ""))
+        for module in _modules(layer):
             for profile in PROFILES.values():
                 if any(module == name or module.startswith(f"{name}.") for name in profile.modules):
                     return profile
@@ -29,8 +30,17 @@ def detect(app: Any) -> HostProfile:
 
 
 def _layers(app: Any) -> Iterator[Any]:
-    for _ in range(100):  # a chain of middlewares, not a ring
+    for _ in range(MAX_LAYERS):  # a chain of middlewares, not a ring
         if app is None:
             return
         yield app
         app = getattr(app, "app", None)
+
+
+def _modules(routed: Any, depth: int = 0) -> Iterator[str]:
+    """The modules of the route functions, those of routers inside included (a Mount's; FastAPI's, since 0.165)."""
+    for route in getattr(routed, "routes", None) or ():
+        if endpoint := getattr(route, "endpoint", None):
+            yield str(getattr(endpoint, "__module__", ""))
+        elif depth < MAX_LAYERS:
+            yield from _modules(getattr(route, "original_router", route), depth + 1)

@@ -4,8 +4,7 @@ Its request model ignores what it does not know (`max_completion_tokens`, `strea
 expects a value, and knows no developer role and no `json_schema`. Chat templates take strings only. Of the tool
 choices only a named one does anything: the others reach the template at most, and the answer is never parsed.
 
-It turns schemas into a grammar and does not check the result: some schemas end the whole process. `safe_schema` is
-what stands between such a schema and the host. `tests/captures/llama_cpp` holds what the server was seen to do.
+Some JSON schemas end its whole process; `llama_cpp_schema` stands between them and the host. `tests/captures/llama_cpp` holds what the server was seen to do.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from responses_shim.core.chat import Chunk
 from responses_shim.core.report import Report
 from responses_shim.core.upstream_errors import error_from
 from responses_shim.errors import InvalidRequest, ShimError
+from responses_shim.hosts.llama_cpp_schema import safe_schema
 from responses_shim.hosts.profile import Chat, HostProfile
 
 # Of what is sent to hosts in general, what this one reads. The rest it would ignore.
@@ -91,67 +91,11 @@ def _choose(chat: Chat, report: Report) -> None:
         report.dropped("tool_choice")
 
 
-# Schemas that end the process ------------------------------------------------------------------------------------
-
-
 def _safe(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
     safe: dict[str, Any] = safe_schema(schema)
     if safe != schema:
         report.mapped(path)
     return safe
-
-
-def safe_schema(schema: Any) -> Any:
-    """`schema` without what makes this server crash (SIGSEGV: the grammar does not parse and is used all the same).
-
-    Dropped: a `pattern` that is not of the plainest kind, a `maxLength` or `maxItems` over 1,000, an empty `enum`,
-    `anyOf`, `oneOf` or `type`, and an `enum`, `const` or property name that a grammar cannot spell. What is left
-    allows more than the schema did.
-    """
-    if isinstance(schema, list):
-        return [safe_schema(entry) for entry in schema]
-    if not isinstance(schema, dict):
-        return schema
-    safe: dict[str, Any] = {}
-    for key, value in schema.items():
-        if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
-            safe[key] = {name: safe_schema(inner) for name, inner in value.items() if _speakable(name)}
-        elif key == "required" and isinstance(value, list):
-            safe[key] = [name for name in value if _speakable(name)]
-        elif not _crashes(key, value):
-            safe[key] = value if key in _VALUES else safe_schema(value)
-    return safe
-
-
-# Keywords that hold values, not schemas.
-_VALUES = frozenset({"enum", "const", "default", "examples", "description", "title", "pattern"})
-_MAX_REPEAT = 1000  # of one grammar rule, after which the server's stack gives out
-# One literal, set or small repetition after the other: what the server's converter is known to get through.
-_PLAIN_PATTERN = re.compile(r"\^(?:\[[^\[\]\\]+\]|[^\[\]{}\\]|\{\d{0,3}(?:,\d{0,3})?\})*\$")
-
-
-def _crashes(key: str, value: Any) -> bool:
-    if key == "pattern":
-        return not (isinstance(value, str) and _PLAIN_PATTERN.fullmatch(value))
-    if key in ("maxLength", "maxItems", "minLength", "minItems"):
-        return isinstance(value, (int, float)) and value > _MAX_REPEAT
-    if key in ("enum", "anyOf", "oneOf", "type"):
-        return not value or (key == "enum" and not _speakable(value))
-    return key == "const" and not _speakable(value)
-
-
-_UNSPEAKABLE = frozenset('"\\\b\f')
-
-
-def _speakable(value: Any) -> bool:
-    """Whether every string in `value` can be written into a grammar as it stands."""
-    if isinstance(value, str):
-        return _UNSPEAKABLE.isdisjoint(value)
-    if isinstance(value, list):
-        return all(_speakable(entry) for entry in value)
-    if isinstance(value, dict):
-        return all(_speakable(key) and _speakable(entry) for key, entry in value.items())
-    return True
 
 
 # Answers ---------------------------------------------------------------------------------------------------------

@@ -216,9 +216,9 @@ def _chunk(delta: Json, dice: Random, finish: str | None = None, usage: Json | N
     if dice.random() < 0.2:
         del choice["index"]
     if finish is not None or dice.random() < 0.5:
-        choice["finish_reason"] = finish
-    if dice.random() < 0.2:
-        choice["logprobs"] = None
+        choice["finish_reason"] = finish or dice.choice([None, None, ""])
+    if dice.random() < 0.3:
+        choice["logprobs"] = dice.choice([None, {"content": None}, _logprobs(delta.get("content"))])
     chunk: Json = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
@@ -229,6 +229,11 @@ def _chunk(delta: Json, dice: Random, finish: str | None = None, usage: Json | N
     if usage is not None or dice.random() < 0.2:
         chunk["usage"] = usage
     return chunk
+
+
+def _logprobs(text: str | None) -> Json:
+    entries = [{"token": text, "logprob": -0.5, "bytes": None, "top_logprobs": [{"token": "", "logprob": -9}]}]
+    return {"content": entries if text else []}
 
 
 def _nothing(dice: Random) -> Json:
@@ -334,23 +339,24 @@ TEXTS = st.one_of(
     st.text(min_size=1, max_size=8),
 )
 ARGUMENTS = st.one_of(st.just(""), st.sampled_from(["{}", '{"city": "Paris"}', '{"a": "😀']), st.text(max_size=8))
+
+
+def counts(prompt: int, completion: int, details: Json) -> Json:
+    total = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return total | details
+
+
+def details(**names: st.SearchStrategy[Any]) -> st.SearchStrategy[Json]:
+    return st.fixed_dictionaries({}, optional=names)
+
+
 USAGES = st.builds(
-    lambda prompt, completion, details: {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "total_tokens": prompt + completion,
-        **details,
-    },
+    counts,
     st.integers(0, 9999),
     st.integers(0, 9999),
-    st.fixed_dictionaries(
-        {},
-        optional={
-            "prompt_tokens_details": st.fixed_dictionaries(
-                {}, optional={"cached_tokens": st.integers(0, 99), "created_cache_tokens": st.integers(0, 99)}
-            ),
-            "completion_tokens_details": st.fixed_dictionaries({}, optional={"reasoning_tokens": st.integers(0, 99)}),
-        },
+    details(
+        prompt_tokens_details=details(cached_tokens=st.integers(0, 99), created_cache_tokens=st.integers(0, 99)),
+        completion_tokens_details=details(reasoning_tokens=st.integers(0, 99)),
     ),
 )
 ERRORS = st.sampled_from(

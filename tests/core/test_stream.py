@@ -51,7 +51,7 @@ def recut(messages: Sequence[bytes], places: Sequence[int]) -> list[bytes]:
 
 @given(CONVERSATIONS, DICE)
 def test_what_the_host_said_is_what_the_response_says(rounds: Sequence[Round], dice: Random) -> None:
-    played = say(rounds, dice)
+    played = say(rounds, dice, logprobs=True)
     check_stream(played.payloads)
     assert [as_item(item) for item in played.response["output"]] == expected_output(rounds)
     assert played.response["usage"] == expected_usage(rounds)
@@ -71,7 +71,8 @@ def test_each_round_tells_its_calls_and_its_finish(rounds: Sequence[Round], dice
 @given(CONVERSATIONS, DICE, st.lists(st.integers(0, 10_000), max_size=30))
 def test_where_the_bytes_are_cut_changes_nothing(rounds: Sequence[Round], dice: Random, places: Sequence[int]) -> None:
     messages = [encode(round, dice) for round in rounds]
-    assert play(*[recut(message, places) for message in messages]).frames == play(*messages).frames
+    cut = [recut(message, places) for message in messages]
+    assert play(*cut, logprobs=True).frames == play(*messages, logprobs=True).frames
 
 
 @given(CONVERSATIONS, DICE, DICE)
@@ -107,7 +108,7 @@ def unnumbered(events: Sequence[Json]) -> list[Json]:
 
 @given(CONVERSATIONS, DICE)
 def test_an_event_is_never_changed_once_it_is_made(rounds: Sequence[Round], dice: Random) -> None:
-    played = say(rounds, dice)
+    played = say(rounds, dice, logprobs=True)
     assert [plainly(event) for event in played.events] == played.payloads
 
 

@@ -90,12 +90,11 @@ NOTHING = "The host failed with status 500 and did not say why."
 
 @pytest.mark.parametrize(
     "told",
-    ["", "  ", None, 7, {}, [], {"error": {}}, {"error": None}, {"error": {"message": ""}}, {"error": {"message": {}}}]
-    + [
-        {"detail": []},
-        {"detail": ["x"]},
-        {"detail": [{}]},
-        {"detail": {"error": {"error": {"error": {"message": "?"}}}}},
+    [
+        *["", "  ", None, 7, {}, []],
+        *[{"error": {}}, {"error": None}, {"error": {"message": ""}}, {"error": {"message": {}}}],
+        *[{"detail": []}, {"detail": ["x"]}, {"detail": [{}]}],
+        {"detail": {"error": {"error": {"error": {"message": "too deep to be looked for"}}}}},
     ],
 )
 def test_an_error_that_says_nothing_says_so(told: Any) -> None:
