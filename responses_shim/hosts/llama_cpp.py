@@ -4,7 +4,8 @@ Its request model ignores what it does not know (`max_completion_tokens`, `strea
 expects a value, and knows no developer role and no `json_schema`. Chat templates take strings only. Of the tool
 choices only a named one does anything: the others reach the template at most, and the answer is never parsed.
 
-Some JSON schemas end its whole process; `llama_cpp_schema` stands between them and the host. `tests/captures/llama_cpp` holds what the server was seen to do.
+Some JSON schemas end its whole process;
+`llama_cpp_schema` stands between them and the host. `tests/captures/llama_cpp` holds what the server was seen to do.
 """
 
 from __future__ import annotations

@@ -53,10 +53,12 @@ def _kills(key: str, value: Any) -> bool:
     if key == "pattern":
         return not (isinstance(value, str) and _PATTERN.fullmatch(value))
     if key in ("enum", "const"):
-        return value == [] or not _speakable(value)
+        return (not value and isinstance(value, list)) or not _speakable(value)
     if key in ("anyOf", "oneOf", "type"):
-        return value == []
-    return key in _COUNTS and not (isinstance(value, int) and 0 <= value <= _MAX_COUNT)
+        return isinstance(value, list) and not value
+    if key in _COUNTS:
+        return not (isinstance(value, int) and 0 <= value <= _MAX_COUNT)
+    return False
 
 
 def _speakable(value: Any) -> bool:
@@ -86,7 +88,7 @@ def _references(schema: Any) -> set[str]:
 
 
 def _resolves(schema: dict[str, Any], reference: str) -> bool:
-    """Whether `reference` names a definition that does not lead back to itself, nor to one that does."""
+    """Whether `reference` names a definition, and all that it refers to are there and none of them is `reference`."""
     path: set[str] = set()
     layer = [reference]
     while layer:
