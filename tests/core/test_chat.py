@@ -355,7 +355,11 @@ SCALARS = st.one_of(
     st.sampled_from([0, "stop"]),
 )
 KEYS = st.sampled_from(
-    ["content", "reasoning", "refusal", "tool_calls", "function", "name", "arguments", "index", "id", "finish_reason", "logprobs", "token", "logprob", "bytes", "top_logprobs", "message", "delta", "error", "detail", "code", "param"]
+    [
+        *["content", "reasoning", "refusal", "tool_calls", "function", "name", "arguments", "index", "id"],
+        *["finish_reason", "logprobs", "token", "logprob", "bytes", "top_logprobs", "message", "delta"],
+        *["error", "detail", "code", "param"],
+    ]
 )
 VALUES = st.recursive(
     SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=8
