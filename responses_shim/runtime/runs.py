@@ -229,7 +229,6 @@ class Run:
         """Write the last events, unless it has failed before anything was written: then `execute` raises."""
         self._closed = True
         self._wrote = self._clock()
-        self._cut_at = self._wrote + GRACE
         _, ending = self._stream.end_round()
         ending += self._stream.close()
         failed = self._stream.error is not None
@@ -237,8 +236,10 @@ class Run:
             if self.committed or not failed:
                 await self._write([*events, *ending], last=True)
         finally:
+            # Not before the write: it is the host's own task that writes.
             if failed:
-                self.gone.set()  # not before the write: it is the host's own task that writes
+                self.gone.set()
+            self._cut_at = self._clock() + GRACE
 
     async def _write(self, events: list[Event], *, last: bool = False) -> None:
         """Hand events to the sink, one writer at a time. The first write begins the answer."""
@@ -291,9 +292,10 @@ class Run:
         """What there is to do, and when: whatever comes first counts."""
         settings = self._settings
         yield math.inf, anyio.sleep_forever
-        if self._cut_at is not None:
+        writing = self._writing or self._written is not None
+        if self._cut_at is not None and (self._client_gone or not writing):
             yield self._cut_at, self._cut
-        if self._writing or self._written is not None:
+        if writing:
             yield self._wrote + settings.write_timeout, self._drop_client
         elif not self._closed:
             yield self._heard + settings.upstream_idle, self._give_up
