@@ -100,10 +100,10 @@ class _Transcript:
             raise bad_value(f"{path}.role", role, ["user", "assistant", "system", "developer"])
 
     def reasoning(self, item: Item, path: str) -> None:
-        content = item.get("content") or item.get("summary") or []
+        name = "content" if item.get("content") else "summary"
         if self._texts or self._calls:
             self._flush()  # reasoning begins a turn
-        text = _joined(content, path, "\n")
+        text = _joined(item.get(name) or [], path, "\n", name)
         if text:
             self._reasoning.append(text)
         if item.get("encrypted_content"):

@@ -47,7 +47,7 @@ def bad_value(param: str, got: object, supported: list[str]) -> InvalidRequest:
 
 def _invalid(said: str, kind: Any, base: str) -> InvalidRequest:
     """msgspec's `Expected `int`, got `str` - at `$.a[0].b`` in our words."""
-    found = re.fullmatch(r"(?P<what>.*)(?: - at (?:`key` in )?`\$(?P<at>.*?)`)", said, re.DOTALL)
+    found = re.fullmatch(r"(?P<what>.*)(?: - at (?P<key>`key` in )?`\$(?P<at>.*?)`)", said, re.DOTALL)
     at = (found["at"] or "").replace("[...]", "") if found else ""
     path = base + (at if base else at.removeprefix("."))
     what = found["what"] if found else said
@@ -68,6 +68,8 @@ def _invalid(said: str, kind: Any, base: str) -> InvalidRequest:
             code="invalid_type",
         )
     what = re.sub(r"`(\w+)`", lambda name: _NAMES.get(name[1], name[1]), what)
+    if found and found["key"]:
+        what = f"of a key, {what[:1].lower()}{what[1:]}"
     return InvalidRequest(
         f"Invalid '{path or 'body'}': {what[:1].lower()}{what[1:]}.",
         param=path or None,

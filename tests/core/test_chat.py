@@ -46,8 +46,8 @@ def test_keys_that_nobody_needs_are_passed_over() -> None:
     assert delta == Delta(content="Hello")
 
 
-@pytest.mark.parametrize("index", [0, None, "0", 0.5])
-def test_a_choice_with_an_odd_index_is_the_first(index: Any) -> None:
+@pytest.mark.parametrize("index", [0, None])
+def test_a_choice_without_a_number_is_the_first(index: Any) -> None:
     (chunk,) = decode({"choices": [{"index": index, "delta": {"content": "Hello"}}]})
     assert chunk.choices is not None
     assert chunk.choices[0].index == 0

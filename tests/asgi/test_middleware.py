@@ -1,0 +1,359 @@
+"""Which requests are ours, under whatever path the app is mounted; the others reach the host untouched."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.types import Message, Receive, Scope, Send
+
+from responses_shim import ResponsesShim, Settings
+from responses_shim.errors import ConfigurationError
+from tests.caller import post, request
+from tests.oracle import check_error, check_response
+from tests.scripted import CHAT_PATH, ScriptedHost
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+
+# Not ours ----------------------------------------------------------------------------------------------------------
+
+
+class Recorder:
+    """An app that remembers what it was called with."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Scope, Receive, Send]] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.calls.append((scope, receive, send))
+
+
+async def reaches_host(scope: Scope, **options: Any) -> bool:
+    """Whether the scope goes to the host: with the very objects of the server, and unchanged."""
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    host, before = Recorder(), dict(scope)
+    await ResponsesShim(host, **options)(scope, receive, send)
+    assert scope == before
+    if not host.calls:
+        return False
+    [(inner_scope, inner_receive, inner_send)] = host.calls
+    assert inner_scope is scope
+    assert inner_receive is receive
+    assert inner_send is send
+    assert not sent
+    return True
+
+
+def http(path: str, method: str = "POST", **more: Any) -> Scope:
+    """A request for `path`, which is percent-encoded as on the wire."""
+    return {
+        "type": "http",
+        "method": method,
+        "path": unquote(path),
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "headers": [(b"content-type", b"application/json")],
+        **more,
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/v1/models",
+        "/v1/chat/completions",
+        "/v1/responsesX",
+        "/v1/response",
+        "/v1/conversationsX",
+        "/v1/Responses",
+        "/v1/responses%0A",
+        "/v2/responses",
+        "/x/v1/responses",
+        "/responses",
+        "/conversations",
+    ],
+)
+async def test_another_path_goes_to_the_host_untouched(path: str) -> None:
+    assert await reaches_host(http(path))
+
+
+ODD_PATHS = [
+    "//v1/responses",
+    "/v1//responses",
+    "/v1/responses//",
+    "/v1/responses//input_items",
+    "/v1/./responses",
+    "/v1/responses/.",
+    "/v1/responses/./resp_1",
+    "/v1/responses/..",
+    "/v1/responses/../models",
+    "/v1/x/../responses",
+]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *ODD_PATHS,
+        "/v1%2fresponses",
+        "/v1/responses%2Fresp_1",
+        "/v1/responses/%2e%2e",
+        "/v1/responses/%2E/resp_1",
+        "/v1/responses/.%2e/models",
+    ],
+)
+async def test_a_path_that_a_proxy_may_read_otherwise_goes_to_the_host(path: str) -> None:
+    assert await reaches_host(http(path))
+
+
+@pytest.mark.parametrize("path", ODD_PATHS)
+async def test_odd_paths_are_told_from_the_path_alone_where_a_server_gives_no_raw_path(path: str) -> None:
+    scope = http(path)
+    del scope["raw_path"]
+    assert await reaches_host(scope)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/resp_1", "/v1/conversations"])
+async def test_options_is_answered_by_the_host(path: str) -> None:
+    assert await reaches_host(http(path, "OPTIONS"))
+
+
+@pytest.mark.parametrize(
+    "scope",
+    [
+        {"type": "lifespan", "asgi": {"version": "3.0"}},
+        {"type": "websocket", "path": "/v1/chat", "headers": []},
+        {"type": "websocket", "path": "/v1/responses/resp_1", "headers": []},
+        {"type": "websocket", "path": "/v1/conversations", "headers": []},
+        {"type": "something.new", "path": "/v1/responses"},
+    ],
+    ids=lambda scope: f"{scope['type']} {scope.get('path', '')}",
+)
+async def test_what_is_no_http_request_goes_to_the_host_untouched(scope: Scope) -> None:
+    assert await reaches_host(scope)
+
+
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/", "/v1/responses/resp_1", "/v1/conversations"])
+async def test_switched_off_it_lets_everything_through(path: str) -> None:
+    assert await reaches_host(http(path), enabled=False)
+    assert not await reaches_host(http(path))
+
+
+async def test_bodies_headers_and_query_pass_byte_for_byte() -> None:
+    body = bytes(range(256))
+    headers = [("x-twice", "1"), ("x-twice", "2"), ("x-latin", "é"), ("connection", "x-twice")]
+    app = ResponsesShim(ScriptedHost())
+    reply = await request(app, "PUT", "/some/%C3%A9", body=[body, body], headers=headers, query="a=1&a=%20")
+    assert reply.json == {
+        "method": "PUT",
+        "path": "/some/é",
+        "raw_path": "/some/%C3%A9",
+        "root_path": "",
+        "query": "a=1&a=%20",
+        "headers": [["host", "testserver"], *map(list, headers)],
+        "body": (body + body).decode("latin-1"),
+    }
+    assert reply.headers.getlist("set-cookie") == ["a=1", "b=2"]
+
+
+async def test_the_hosts_own_chat_route_answers_as_ever() -> None:
+    host = ScriptedHost([b"data: 1\n\n", b"\xff"])
+    direct = await post(host, CHAT_PATH, {"any": "thing"})
+    through = await post(ResponsesShim(host), CHAT_PATH, {"any": "thing"})
+    assert (through.status, through.body, through.headers.raw) == (direct.status, direct.body, direct.headers.raw)
+
+
+# Under a mount and a root path ---------------------------------------------------------------------------------------
+
+
+async def test_one_trailing_slash_is_accepted() -> None:
+    check_response((await post(ResponsesShim(ScriptedHost()), "/v1/responses/", REQUEST)).json)
+
+
+async def test_the_root_path_stands_before_the_inner_path_if_the_server_puts_it_there() -> None:
+    host = ScriptedHost()
+    check_response((await post(ResponsesShim(host), "/v1/responses", REQUEST, root_path="/api")).json)
+    [scope] = host.scopes
+    assert (scope["path"], scope["raw_path"]) == ("/api/v1/chat/completions", b"/api/v1/chat/completions")
+    assert scope["root_path"] == "/api"
+
+
+async def test_the_root_path_stays_out_of_the_inner_path_if_the_server_keeps_it_out() -> None:
+    host = ScriptedHost()
+    reply = await post(ResponsesShim(host), "/v1/responses", REQUEST, scope={"root_path": "/api"})
+    check_response(reply.json)
+    [scope] = host.scopes
+    assert (scope["path"], scope["root_path"]) == ("/v1/chat/completions", "/api")
+
+
+async def test_a_root_path_outside_ascii_is_encoded_in_the_inner_raw_path() -> None:
+    host = ScriptedHost()
+    check_response(
+        (await post(ResponsesShim(host), "/caf%C3%A9/v1/responses", REQUEST, scope={"root_path": "/café"})).json
+    )
+    assert host.scopes[0]["path"] == "/café/v1/chat/completions"
+    assert host.scopes[0]["raw_path"] == b"/caf%C3%A9/v1/chat/completions"
+
+
+async def test_a_path_that_only_begins_like_the_root_path_is_not_below_it() -> None:
+    reply = await post(ResponsesShim(ScriptedHost()), "/apiary/v1/responses", REQUEST, scope={"root_path": "/api"})
+    assert reply.json["path"] == "/apiary/v1/responses"
+
+
+@pytest.mark.parametrize("root_path", ["", "/behind/a/proxy"])
+async def test_it_works_inside_a_starlette_mount(root_path: str) -> None:
+    host = ScriptedHost()
+    app = Starlette(routes=[Mount("/engine", app=ResponsesShim(host))])
+    check_response((await post(app, "/engine/v1/responses", REQUEST, root_path=root_path)).json)
+    assert host.scopes[0]["path"] == f"{root_path}/engine/v1/chat/completions"
+    assert host.scopes[0]["root_path"] == f"{root_path}/engine"
+    assert "path_params" not in host.scopes[0]
+
+
+async def test_around_a_starlette_mount_the_mounted_path_is_the_hosts() -> None:
+    app = ResponsesShim(Starlette(routes=[Mount("/engine", app=ScriptedHost())]))
+    assert (await post(app, "/engine/v1/responses", REQUEST)).json["path"] == "/engine/v1/responses"
+
+
+async def test_unprefixed_serves_the_routes_without_v1_too() -> None:
+    host = ScriptedHost()
+    app = ResponsesShim(host, unprefixed=True)
+    check_response((await post(app, "/responses", REQUEST)).json)
+    check_response((await post(app, "/v1/responses", REQUEST)).json)
+    assert [scope["path"] for scope in host.scopes] == [CHAT_PATH, CHAT_PATH]
+    assert (await request(app, "GET", "/conversations/conv_1")).status == 404
+
+
+async def test_mounted_twice_the_host_is_asked_once() -> None:
+    host = ScriptedHost()
+    check_response((await post(ResponsesShim(ResponsesShim(host)), "/v1/responses", REQUEST)).json)
+    assert len(host.requests) == 1
+
+
+# Over WebSocket ------------------------------------------------------------------------------------------------------
+
+UPGRADE = {"connection": "keep-alive, Upgrade", "upgrade": "WebSocket", "sec-websocket-version": "13"}
+
+
+async def open_websocket(extensions: dict[str, Any] | None) -> list[Message]:
+    """What the app sends when somebody wants a WebSocket at /v1/responses."""
+    scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": extensions}
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await ResponsesShim(ScriptedHost())(scope, receive, send)
+    return sent
+
+
+async def test_a_websocket_is_refused_with_426_where_the_server_can_say_so() -> None:
+    start, body = await open_websocket({"websocket.http.response": {}})
+    assert (start["type"], start["status"]) == ("websocket.http.response.start", 426)
+    assert body["type"] == "websocket.http.response.body"
+    assert b'"websocket_not_supported"' in body["body"]
+
+
+@pytest.mark.parametrize("extensions", [{}, None])
+async def test_a_websocket_is_closed_where_the_server_cannot_say_why(extensions: dict[str, Any] | None) -> None:
+    [close] = await open_websocket(extensions)
+    assert (close["type"], close["code"]) == ("websocket.close", 1008)
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_upgrade_that_comes_as_plain_http_is_refused_with_426(method: str) -> None:
+    reply = await request(ResponsesShim(ScriptedHost()), method, "/v1/responses", headers=UPGRADE)
+    check_error(reply.json)
+    assert (reply.status, reply.json["error"]["code"]) == (426, "websocket_not_supported")
+    assert reply.headers["upgrade"] == "HTTP/1.1"
+
+
+async def test_websockets_of_the_host_still_work() -> None:
+    messages: list[Message] = [
+        {"type": "websocket.connect"},
+        {"type": "websocket.receive", "text": "hello"},
+        {"type": "websocket.receive", "bytes": b"\x00\xff"},
+        {"type": "websocket.disconnect", "code": 1000},
+    ]
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    await ResponsesShim(ScriptedHost())({"type": "websocket", "path": "/echo", "headers": []}, receive, send)
+    assert sent == [
+        {"type": "websocket.accept"},
+        {"type": "websocket.send", "text": "hello"},
+        {"type": "websocket.send", "bytes": b"\x00\xff"},
+    ]
+
+
+async def test_lifespan_is_the_hosts() -> None:
+    host = ScriptedHost()
+    messages: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+    sent: list[str] = []
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await ResponsesShim(host)({"type": "lifespan"}, receive, send)
+    assert host.lifespan == ["lifespan.startup", "lifespan.shutdown"]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
+# Settings ------------------------------------------------------------------------------------------------------------
+
+
+async def test_settings_come_as_keyword_arguments_or_as_one_object() -> None:
+    for shim in (ResponsesShim(Recorder(), max_body=7), ResponsesShim(Recorder(), Settings(max_body=7))):
+        assert shim.settings == Settings(max_body=7)
+
+
+async def test_settings_in_both_forms_are_refused() -> None:
+    with pytest.raises(ConfigurationError, match="not both"):
+        ResponsesShim(Recorder(), Settings(), max_body=7)
+
+
+async def test_a_keyword_that_is_no_setting_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="max_boddy"):
+        ResponsesShim(Recorder(), max_boddy=7)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("RESPONSES_SHIM_PING_INTERVAL", "often"), ("RESPONSES_SHIM_PING", "loud"), ("RESPONSES_SHIM_PIMG", "off")],
+)
+async def test_a_bad_variable_stops_the_start_and_is_named(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(ConfigurationError, match=rf"^{variable}: [^\n]+$"):
+        ResponsesShim(Recorder())
+
+
+async def test_a_variable_sets_what_no_keyword_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESPONSES_SHIM_ENABLED", "false")
+    assert ResponsesShim(Recorder()).settings.enabled is False
+    assert ResponsesShim(Recorder(), enabled=True).settings.enabled is True

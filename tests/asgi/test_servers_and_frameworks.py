@@ -1,0 +1,186 @@
+"""The shim where people put it: `add_middleware` on FastAPI and Starlette, other middlewares around, a real server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+import anyio
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, HTTPException
+from starlette.applications import Starlette
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
+
+from responses_shim import ResponsesShim
+from tests.caller import call, payloads, post, request
+from tests.oracle import check_error, check_response, check_stream
+from tests.scripted import CHAT_PATH, DONE, ScriptedHost, chunk, usage
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+STREAMED = {**REQUEST, "stream": True}
+ANSWER = [chunk("", role="assistant"), chunk("Hello"), chunk(finish_reason="stop"), chunk(usage=usage(1, 1)), DONE]
+
+
+class Engine:
+    """What a host's chat route does; with `endless` it goes on until it is stopped."""
+
+    def __init__(self, *, endless: bool = False) -> None:
+        self.endless = endless
+
+    async def chat(self, request: Request) -> Response:
+        if (await request.json())["model"] == "unknown":
+            raise HTTPException(404, "no such model")
+        return StreamingResponse(self.tokens(), media_type="text/event-stream")
+
+    async def tokens(self) -> AsyncIterator[bytes]:
+        for step in ANSWER[:2] if self.endless else ANSWER:
+            yield step
+        while self.endless:
+            await anyio.sleep(0.001)
+            yield chunk("!")
+
+
+App: TypeAlias = FastAPI | Starlette
+
+
+def fastapi_app(engine: Engine) -> App:
+    app = FastAPI()
+    app.post(CHAT_PATH)(engine.chat)
+    return app
+
+
+def starlette_app(engine: Engine) -> App:
+    return Starlette(routes=[Route(CHAT_PATH, engine.chat, methods=["POST"])])
+
+
+class Stamp(BaseHTTPMiddleware):
+    """The middleware most people write."""
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = await call_next(request)
+        response.headers["x-stamp"] = request.url.path
+        return response
+
+
+def alone(app: App) -> None:
+    app.add_middleware(ResponsesShim)
+
+
+def behind_another(app: App) -> None:
+    app.add_middleware(ResponsesShim)
+    app.add_middleware(Stamp)
+
+
+def in_front_of_another(app: App) -> None:
+    app.add_middleware(Stamp)
+    app.add_middleware(ResponsesShim)
+
+
+frameworks = pytest.mark.parametrize("framework", [fastapi_app, starlette_app])
+places = pytest.mark.parametrize("place", [alone, behind_another, in_front_of_another])
+
+
+@frameworks
+@places
+async def test_it_answers_on_a_framework(framework: Callable[[Engine], App], place: Callable[[App], None]) -> None:
+    app = framework(Engine())
+    place(app)
+    reply = await post(app, "/v1/responses", STREAMED)
+    check_stream(payloads(reply.events))
+    whole = await post(app, "/v1/responses", REQUEST)
+    check_response(whole.json)
+    assert whole.json["output"][0]["content"][0]["text"] == "Hello"
+    if place is not alone:
+        assert reply.headers["x-stamp"] == (CHAT_PATH if place is in_front_of_another else "/v1/responses")
+
+
+@frameworks
+@places
+async def test_a_client_that_leaves_stops_the_engine(
+    framework: Callable[[Engine], App], place: Callable[[App], None]
+) -> None:
+    app = framework(Engine(endless=True))
+    place(app)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await exchange.disconnect()
+        await exchange.finish()  # which the app cannot while its engine goes on
+
+
+async def test_an_error_of_the_framework_keeps_its_status() -> None:
+    app = fastapi_app(Engine())
+    app.add_middleware(ResponsesShim)
+    reply = await post(app, "/v1/responses", {**STREAMED, "model": "unknown"})
+    check_error(reply.json)
+    assert (reply.status, reply.json["error"]["message"]) == (404, "no such model")
+
+
+async def test_cors_is_right_with_the_shim_on_either_side() -> None:
+    for order in ([CORSMiddleware, ResponsesShim], [ResponsesShim, CORSMiddleware]):
+        app = starlette_app(Engine())
+        for middleware in order:
+            options: dict[str, Any] = {"allow_origins": ["https://x.test"], "allow_methods": ["POST"]} if middleware is CORSMiddleware else {}
+            app.add_middleware(middleware, **options)
+        reply = await post(app, "/v1/responses", STREAMED, headers={"origin": "https://x.test"})
+        assert reply.headers.getlist("access-control-allow-origin") == ["https://x.test"]
+        preflight = {"origin": "https://x.test", "access-control-request-method": "POST"}
+        if order[0] is CORSMiddleware:
+            assert (await request(app, "OPTIONS", "/v1/responses", headers=preflight)).status == 200
+
+
+# A real server -------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serve the app in this event loop, WebSockets included; gives host and port."""
+    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        async with anyio.create_task_group() as group:
+            group.start_soon(server.serve, [listener])
+            yield f"127.0.0.1:{listener.getsockname()[1]}"
+            server.should_exit = True
+
+
+async def test_a_websocket_client_is_told_426() -> None:
+    async with serving(ResponsesShim(ScriptedHost())) as address:
+        with pytest.raises(InvalidStatus) as refused:
+            await connect(f"ws://{address}/v1/responses", proxy=None)
+    response = refused.value.response
+    assert response.status_code == 426
+    assert b'"websocket_not_supported"' in (response.body or b"")
+
+
+async def test_a_websocket_of_the_host_passes_through() -> None:
+    async with serving(ResponsesShim(ScriptedHost())) as address, connect(f"ws://{address}/echo", proxy=None) as socket:
+        await socket.send("hello")
+        assert await socket.recv() == "hello"
+
+
+async def test_a_client_that_closes_its_connection_stops_the_engine() -> None:
+    app = fastapi_app(Engine(endless=True))
+    app.add_middleware(ResponsesShim)
+    ended = anyio.Event()
+
+    async def watched(scope: Scope, receive: Receive, send: Send) -> None:
+        await app(scope, receive, send)
+        ended.set()
+
+    async with serving(watched) as address, httpx.AsyncClient(trust_env=False) as client:
+        async with client.stream("POST", f"http://{address}/v1/responses", json=STREAMED) as reply:
+            await anext(reply.aiter_lines())
+        with anyio.fail_after(5):
+            await ended.wait()

@@ -1,0 +1,71 @@
+"""The list of events and the table of their order agree with one another and with the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from responses_shim.core.events import (
+    TERMINAL,
+    WITHIN_ITEM,
+    Completed,
+    Created,
+    DeltaEvent,
+    Error,
+    Event,
+    Failed,
+    Incomplete,
+    InProgress,
+    OutputItemAdded,
+    OutputItemDone,
+    Ping,
+)
+from tests.shapes import EVENT_TYPES
+
+
+def kinds(of: type[Event] = Event) -> Iterator[type[Event]]:
+    for kind in of.__subclasses__():
+        if kind is not DeltaEvent:
+            yield kind
+        yield from kinds(kind)
+
+
+def wire_type(kind: type[Event]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def test_every_event_but_the_ping_is_one_of_the_api() -> None:
+    assert {wire_type(kind) for kind in kinds()} - EVENT_TYPES.keys() == {"response.ping"}
+
+
+def test_no_two_events_have_the_same_type() -> None:
+    types = [wire_type(kind) for kind in kinds()]
+    assert len(types) == len(set(types))
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=wire_type)
+def test_an_event_has_the_fields_that_the_sdk_requires(kind: type[Event]) -> None:
+    if kind is Ping:
+        assert kind.__struct_fields__ == ("sequence_number",)
+        return
+    required = {name for name, field in EVENT_TYPES[wire_type(kind)].model_fields.items() if field.is_required()}
+    assert {"type", *kind.__struct_fields__} >= required
+
+
+def test_the_table_tells_of_every_event_of_an_item_and_of_no_other() -> None:
+    around = {Created, InProgress, Ping, Error, Completed, Incomplete, Failed}
+    assert set(WITHIN_ITEM) == set(kinds()) - around
+    assert set(TERMINAL) == {Completed, Incomplete, Failed}
+
+
+def test_in_the_table_everything_leads_from_added_to_done() -> None:
+    def reachable(kind: type[Event]) -> set[type[Event]]:
+        found = {kind}
+        while not found >= (more := {after for before in found for after in WITHIN_ITEM[before]}):
+            found |= more
+        return found
+
+    assert reachable(OutputItemAdded) == set(WITHIN_ITEM)
+    assert all(OutputItemDone in reachable(kind) for kind in WITHIN_ITEM)
+    assert [kind for kind, after in WITHIN_ITEM.items() if not after] == [OutputItemDone]
