@@ -19,7 +19,7 @@ from responses_shim.settings import Settings
 _OURS = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
 _OURS_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
 # Paths that a proxy may read otherwise than we do are left to the host.
-_ODD = re.compile(rb"//|/\.\.?(/|$)|%2f", re.IGNORECASE)
+_ODD = re.compile(r"//|/\.\.?(/|$)")
 
 
 class ResponsesShim:
@@ -40,7 +40,7 @@ class ResponsesShim:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _route_path(scope) if scope["type"] in ("http", "websocket") else None
         ours = self._ours.fullmatch(path) if path is not None and self.settings.enabled else None
-        if ours is None or scope.get("method") == "OPTIONS" or _ODD.search(scope.get("raw_path") or b""):
+        if ours is None or scope.get("method") == "OPTIONS" or _odd(scope):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._refuse_websocket(scope, receive, send, ours)
@@ -82,6 +82,10 @@ class ResponsesShim:
             found = detect(self.app)
             self._profile = found if found.modules else detect(scope.get("app"))
         return self._profile
+
+
+def _odd(scope: Scope) -> bool:
+    return _ODD.search(scope["path"]) is not None or b"%2f" in (scope.get("raw_path") or b"").lower()
 
 
 def _route_path(scope: Scope) -> str:
