@@ -73,16 +73,16 @@ class Chunk(Struct, gc=False):
 
 
 class ChunkDecoder:
-    """Data payloads into chunks, in order. Holds half a surrogate pair until the other half comes."""
+    """Data payloads into chunks, in order. `halves` holds half a surrogate pair until the other half comes."""
 
     _strict = staticmethod(msgspec.json.Decoder(Chunk).decode)
 
     def __init__(self) -> None:
-        self._halves: dict[str, str] = {}
+        self.halves: dict[str, str] = {}
 
     def decode(self, payload: bytes) -> Chunk:
         """One payload. Raises UpstreamError if it is not a JSON object."""
-        if self._halves:
+        if self.halves:
             return self._lenient(payload)
         try:
             chunk = self._strict(payload)
@@ -155,13 +155,13 @@ class ChunkDecoder:
             texts = (part.get("text") for part in value if isinstance(part, dict))
             value = "".join(text for text in texts if isinstance(text, str))
         if last:
-            value = self._halves.pop(field, "") + (value if isinstance(value, str) else "")
+            value = self.halves.pop(field, "") + (value if isinstance(value, str) else "")
         elif not isinstance(value, str):
             return None
         elif value:
-            value = self._halves.pop(field, "") + value
+            value = self.halves.pop(field, "") + value
             if "\ud800" <= value[-1] <= "\udbff":
-                self._halves[field] = value[-1]
+                self.halves[field] = value[-1]
                 value = value[:-1]
         return whole(value)
 

@@ -1,8 +1,7 @@
 """Server-sent events: the host's bytes into data payloads, our events into frames.
 
-Both ends see one frame per token, so each has a short way for the common case. `SSEDecoder` takes a body message
-that is exactly one `data:` line and its blank line without buffering it; `SSEEncoder` keeps, for the item and part
-that deltas are coming for, the bytes of the frame up to the number, and puts number and delta behind them.
+A frame goes out for every token, so `SSEEncoder` keeps, for the item and part that deltas are coming for, the bytes of
+the frame up to the number, and puts number and delta behind them. (Coming in, `reader` has the short way.)
 """
 
 from __future__ import annotations
@@ -29,20 +28,18 @@ class SSEDecoder:
     """
 
     def __init__(self) -> None:
+        self.pending = False
+        """A line or a frame has begun, and has not ended."""
         self._tail = b""  # bytes of a line whose end has not come
         self._data: list[bytes] = []  # the data lines of a frame whose blank line has not come
         self._fresh = True  # nothing has come: a byte order mark may
 
     def feed(self, data: bytes) -> list[bytes]:
-        lines = data.splitlines()
-        if len(lines) == 2 and not lines[1] and lines[0][:6] == b"data: " and not self._tail and not self._data:
-            self._fresh = False
-            payload = lines[0][6:]
-            return [payload] if payload else []
         buffer = self._tail + data
         if self._fresh and buffer:
             if len(buffer) < 3 and _BOM.startswith(buffer):
                 self._tail = buffer
+                self.pending = True
                 return []
             self._fresh = False
             buffer = buffer.removeprefix(_BOM)
@@ -70,6 +67,7 @@ class SSEDecoder:
                 self._data = []
                 if payload:
                     payloads.append(payload)
+        self.pending = bool(self._tail or self._data)
         return payloads
 
 

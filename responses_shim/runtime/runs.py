@@ -32,9 +32,9 @@ from typing import Any, Protocol
 
 import anyio
 
-from responses_shim.core.chat import Chunk, ChunkDecoder
+from responses_shim.core.chat import Chunk
 from responses_shim.core.events import Event
-from responses_shim.core.sse import SSEDecoder
+from responses_shim.core.reader import DONE, ChunkReader
 from responses_shim.core.stream import ResponseStream
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.settings import Settings
@@ -44,8 +44,6 @@ logger = logging.getLogger("responses_shim")
 # How long a call may take to return after its stream has ended, and to notice that it is no longer wanted.
 GRACE = 5.0
 GONE_GRACE = 1.0
-
-DONE = b"[DONE]"
 
 
 async def _nothing() -> None:
@@ -121,8 +119,7 @@ class Run:
         self._mend = mend
         self._unfinished = unfinished
         self._clock = clock
-        self._frames = SSEDecoder()
-        self._chunks = ChunkDecoder()
+        self._reader = ChunkReader()
         self._headers: Headers = []
         self._call = anyio.CancelScope()
         self._nap = anyio.CancelScope()
@@ -160,47 +157,36 @@ class Run:
     def data(self, data: bytes, more: bool) -> Awaitable[None]:
         """Bytes of the host's event stream, cut anywhere. What they hold goes out in one write."""
         self._heard = self._clock()
-        payloads = self._frames.feed(data)
-        if not more:
-            payloads += [*self._frames.close(), DONE]
-        return self._take(payloads)
+        chunks = self._reader.read(data)
+        return self._take(chunks if more else [*chunks, *self._reader.close(), DONE])
 
     def whole(self, body: bytes) -> Awaitable[None]:
         """The whole answer of a host that was asked to stream and did not."""
-        return self._take([body, DONE])
+        return self._take(self._reader.whole(body))
 
-    def _take(self, payloads: list[bytes]) -> Awaitable[None]:
-        """Translate data payloads; awaiting the result writes. What comes after the end is passed over, or refused."""
+    def _take(self, chunks: list[Chunk]) -> Awaitable[None]:
+        """Translate chunks; awaiting the result writes. What comes after the end is passed over, or refused."""
         if self._closed:
-            if payloads and self.gone.is_set():
+            if chunks and self.gone.is_set():
                 raise OSError("nobody reads this stream any more")  # as a server's `send` would (ASGI 2.4)
             return _nothing()
-        events = self._translate(payloads)
-        if self._round_over or self._stream.error is not None:
+        stream = self._stream
+        events: list[Event] = []
+        for chunk in chunks:
+            if chunk is DONE:
+                self._end_round()
+                break
+            if not self._started:
+                events += self._opening()
+            events += stream.feed(chunk if self._mend is None else self._mend(chunk))
+            if stream.error is not None:
+                break
+        if self._round_over or stream.error is not None:
             return self._close(events)
         if events and self._sink.streams:
             self._wrote = self._heard
             return self._write(events)
         return _nothing()
-
-    def _translate(self, payloads: list[bytes]) -> list[Event]:
-        stream = self._stream
-        events: list[Event] = []
-        for payload in payloads:
-            if payload == DONE:
-                self._end_round()
-                break
-            if not self._started:
-                events += self._opening()
-            try:
-                chunk = self._chunks.decode(payload)
-            except ShimError as error:
-                stream.fail(error)
-                break
-            events += stream.feed(chunk if self._mend is None else self._mend(chunk))
-            if stream.error is not None:
-                break
-        return events
 
     def _end_round(self) -> None:
         """Without a finish_reason the call itself may still tell why: wait for it, but not for ever."""
@@ -212,7 +198,7 @@ class Run:
     async def _conclude(self, cause: ShimError | None) -> None:
         """The call has returned or was cut off, and its stream had not ended by itself."""
         with suppress(OSError):
-            await self._take(self._frames.close())
+            await self._take(self._reader.close())
             if not self._closed:
                 if self._stream.finish is None:
                     self._stream.fail(cause or UpstreamError(self._unfinished))

@@ -132,7 +132,9 @@ async def test_cors_is_right_with_the_shim_on_either_side() -> None:
     for order in ([CORSMiddleware, ResponsesShim], [ResponsesShim, CORSMiddleware]):
         app = starlette_app(Engine())
         for middleware in order:
-            options: dict[str, Any] = {"allow_origins": ["https://x.test"], "allow_methods": ["POST"]} if middleware is CORSMiddleware else {}
+            options: dict[str, Any] = (
+                {"allow_origins": ["https://x.test"], "allow_methods": ["POST"]} if middleware is CORSMiddleware else {}
+            )
             app.add_middleware(middleware, **options)
         reply = await post(app, "/v1/responses", STREAMED, headers={"origin": "https://x.test"})
         assert reply.headers.getlist("access-control-allow-origin") == ["https://x.test"]

@@ -1,0 +1,24 @@
+"""What must not be left behind by any run."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import anyio.lowlevel
+import pytest
+
+
+@pytest.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """Every task that the test's runs began has ended with them."""
+    yield
+    for _ in range(5):  # a task that was cancelled takes a turn or two of the loop to end
+        await anyio.lowlevel.checkpoint()
+    assert [task for task in asyncio.all_tasks() if "TestRunner" not in repr(task.get_coro())] == []
+
+
+@pytest.fixture
+async def nothing_logged(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    """Nothing went wrong that an operator would have to know of."""
+    yield
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]

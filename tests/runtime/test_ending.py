@@ -1,0 +1,267 @@
+"""How a run ends, whatever way the host takes: completed, incomplete or failed, and always with a terminal event."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import anyio
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from responses_shim import ResponsesShim
+from responses_shim.runtime import runs
+from tests.caller import Reply, call, payloads, post
+from tests.oracle import check_error, check_response, check_stream
+from tests.scripted import (
+    DONE,
+    End,
+    Json,
+    Raise,
+    Return,
+    ScriptedHost,
+    Start,
+    Step,
+    Wait,
+    chunk,
+    frame,
+    read_body,
+    text_answer,
+    usage,
+)
+from tests.scripted import call as tool_call
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+STREAMED = {**REQUEST, "stream": True}
+FINISH = chunk(finish_reason="stop")
+OVERFLOW = "Requested tokens (90) exceed context window of 64"
+
+
+async def ask(*steps: Step, stream: bool = True, listens: bool = True, **settings: Any) -> Reply:
+    app = ResponsesShim(ScriptedHost(steps, listens=listens), **settings)
+    return await post(app, "/v1/responses", {**REQUEST, "stream": stream})
+
+
+async def outcome(*steps: Step, **options: Any) -> dict[str, Any]:
+    """The response of the terminal event, the stream being valid."""
+    events = payloads((await ask(*steps, **options)).events)
+    check_stream(events)
+    response: dict[str, Any] = events[-1]["response"]
+    return response
+
+
+def text_of(response: dict[str, Any]) -> str:
+    return str(response["output"][0]["content"][0]["text"])
+
+
+# Well ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        [FINISH, DONE],
+        [FINISH],
+        [FINISH, Return()],
+        [FINISH, DONE, Return()],
+        [FINISH, End(), Return()],
+        [FINISH, DONE, End(), chunk("not read any more")],
+        [FINISH, DONE, frame({"error": "too late"})],
+        [chunk("", finish_reason="stop") + DONE],
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("listens", [True, False])
+async def test_with_a_finish_reason_it_is_completed(ending: list[Step], listens: bool) -> None:
+    response = await outcome(chunk("a"), *ending, listens=listens)
+    assert (response["status"], text_of(response), response["error"]) == ("completed", "a", None)
+    assert response["completed_at"] >= response["created_at"]
+
+
+async def test_usage_is_waited_for_after_the_finish() -> None:
+    response = await outcome(chunk("a"), FINISH, chunk(usage=usage(3, 4)), DONE)
+    assert (response["usage"]["input_tokens"], response["usage"]["output_tokens"]) == (3, 4)
+
+
+async def test_unknown_usage_is_null() -> None:
+    assert (await outcome(chunk("a"), FINISH, DONE))["usage"] is None
+
+
+@pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_answer_that_was_cut_is_incomplete(finish: str, reason: str, stream: bool) -> None:
+    reply = await ask(chunk("a"), chunk(finish_reason=finish), DONE, stream=stream)
+    response = payloads(reply.events)[-1]["response"] if stream else reply.json
+    check_response(response)
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": reason})
+    assert (response["completed_at"], response["output"][0]["status"]) == (None, "incomplete")
+
+
+async def test_an_exception_after_the_finish_does_not_undo_the_answer() -> None:
+    assert (await outcome(chunk("a"), FINISH, DONE, Raise(RuntimeError("late"))))["status"] == "completed"
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_the_terminal_event_does_not_wait_for_the_call_to_return(
+    listens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "GRACE", 0.05)
+    host = ScriptedHost([chunk("a"), FINISH, DONE, Wait(anyio.Event())], listens=listens)
+    async with call(ResponsesShim(host), "POST", "/v1/responses", json=STREAMED) as exchange:
+        events = payloads(await exchange.events())
+        assert not host.finished.is_set()
+        assert events[-1]["type"] == "response.completed"
+        await exchange.finish()
+    assert host.finished.is_set()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_host_that_does_not_stream_is_understood(stream: bool) -> None:
+    message = {"role": "assistant", "content": "Hello", "tool_calls": [tool_call(None, "call_1", "f", "{}")]}
+    answer = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage(3, 4)}
+    reply = await ask(Json(200, answer), stream=stream)
+    response = payloads(reply.events)[-1]["response"] if stream else reply.json
+    check_response(response)
+    assert [item["type"] for item in response["output"]] == ["message", "function_call"]
+    assert response["usage"]["total_tokens"] == 7
+
+
+async def test_nothing_but_the_opening_events_comes_before_a_whole_answer_is_whole() -> None:
+    answer = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'
+    script = [Start(200, [(b"content-type", b"application/json")]), answer[:20], answer[20:]]
+    assert text_of(await outcome(*script)) == "Hello"
+
+
+# Badly ---------------------------------------------------------------------------------------------------------------
+
+UNFINISHED = "The host ended its stream before the answer was complete."
+
+
+@pytest.mark.parametrize(
+    "ending", [[], [DONE], [Return()], [DONE, Return()], [End(), Return()], [DONE, End()]], ids=str
+)
+@pytest.mark.parametrize("listens", [True, False])
+async def test_without_a_finish_reason_it_has_failed(ending: list[Step], listens: bool) -> None:
+    response = await outcome(chunk("a"), *ending, listens=listens)
+    assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
+    assert response["error"]["message"] == UNFINISHED
+    assert (text_of(response), response["completed_at"]) == ("a", None)
+
+
+@pytest.mark.parametrize("steps", [[], [Start()], [Start(), Return()], [DONE], [Return()]], ids=str)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_stream_with_nothing_in_it_is_a_bad_gateway(steps: list[Step], stream: bool) -> None:
+    reply = await ask(*steps, stream=stream)
+    check_error(reply.json)
+    assert (reply.status, reply.json["error"]["message"]) == (502, UNFINISHED)
+
+
+@pytest.mark.parametrize("steps", [[Start(), End()], [DONE, End()], [Start()], []], ids=str)
+@pytest.mark.parametrize(
+    ("raised", "status", "code"),
+    [(ValueError(OVERFLOW), 400, "context_length_exceeded"), (RuntimeError("secret"), 500, None)],
+)
+async def test_an_exception_after_an_empty_stream_is_its_reason(
+    steps: list[Step], raised: Exception, status: int, code: str | None
+) -> None:
+    reply = await ask(*steps, Raise(raised))
+    check_error(reply.json)
+    assert (reply.status, reply.json["error"]["code"]) == (status, code)
+    assert "secret" not in reply.body.decode()
+
+
+@pytest.mark.parametrize("ending", [[], [End()], [DONE]], ids=str)
+async def test_an_exception_after_text_is_the_reason_of_the_failure(ending: list[Step]) -> None:
+    response = await outcome(chunk("a"), *ending, Raise(ValueError(OVERFLOW)))
+    assert response["error"] == {"code": "context_length_exceeded", "message": OVERFLOW}
+
+
+async def test_the_first_cause_of_a_group_of_exceptions_is_told() -> None:
+    async def raise_group(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        async with anyio.create_task_group(), anyio.create_task_group():
+            raise ValueError(OVERFLOW)
+
+    reply = await post(ResponsesShim(raise_group), "/v1/responses", STREAMED)
+    check_error(reply.json)
+    assert (reply.status, reply.json["error"]["code"]) == (400, "context_length_exceeded")
+
+
+async def test_what_the_host_raised_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    await ask(Raise(RuntimeError("boom")))
+    [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert record.name == "responses_shim"
+    assert record.exc_info is not None
+    assert str(record.exc_info[1]) == "boom"
+
+
+@pytest.mark.parametrize("after", [[FINISH, DONE], [frame({"error": "second"}), DONE], [Raise(ValueError("x"))]])
+@pytest.mark.parametrize("listens", [True, False])
+async def test_the_first_error_frame_wins(after: list[Step], listens: bool) -> None:
+    response = await outcome(chunk("a"), frame({"error": {"message": "first"}}), *after, listens=listens)
+    assert response["error"] == {"code": "server_error", "message": "first"}
+
+
+@pytest.mark.parametrize("bad", [b"data: {not json\n\n", b"data: 5\n\n", b'data: {"choices": [', b"data: \xff\n\n"])
+@pytest.mark.parametrize("listens", [True, False])
+async def test_a_frame_that_cannot_be_read_fails_the_run(bad: bytes, listens: bool) -> None:
+    response = await outcome(chunk("a"), bad, listens=listens)
+    assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
+
+
+async def test_after_a_failure_the_host_is_told_that_nobody_listens() -> None:
+    host = ScriptedHost([chunk("a"), b"data: {not json\n\n", chunk("b"), Wait(anyio.Event())], listens=False)
+    check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
+    assert host.disconnected.is_set()
+
+
+@pytest.mark.parametrize("ending", [[], [End()], [DONE]], ids=str)
+@pytest.mark.parametrize("listens", [True, False])
+async def test_a_call_that_hangs_after_the_end_of_its_stream_is_cut_off(
+    ending: list[Step], listens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "GRACE", 0.05)
+    settings = {} if ending else {"upstream_idle": 0.05}  # the stream has no end: only silence can tell
+    steps = [chunk("a"), *ending, Wait(anyio.Event())]
+    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+    response = await outcome(*steps, listens=listens, **settings)
+    assert response["status"] == "failed"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "answer",
+    [Json(200, {"error": {"message": "boom", "code": 400}}), Json(200, {"detail": "boom"}), Json(200, [])],
+)
+async def test_a_whole_answer_that_is_an_error_is_one(answer: Json, stream: bool) -> None:
+    reply = await ask(answer, stream=stream)
+    check_error(reply.json)
+    assert reply.status >= 400
+
+
+async def test_a_whole_answer_that_breaks_off_is_a_bad_gateway() -> None:
+    reply = await ask(Start(200, [(b"content-type", b"application/json")]), b'{"choices": [', Return())
+    check_error(reply.json)
+    assert reply.status == 502
+
+
+# The log -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("steps", "told"),
+    [
+        (text_answer("a", "b"), "completed in .* s, 1 items, 2 tokens out$"),
+        ([chunk("secret"), FINISH], "completed in .* tokens out$"),
+        ([chunk("secret")], r"failed in .* \? tokens out: server_error$"),
+    ],
+)
+async def test_a_run_leaves_one_line_in_the_log(steps: list[Step], told: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "responses_shim")
+    await post(ResponsesShim(ScriptedHost(steps)), "/v1/responses", {**STREAMED, "input": "a secret"})
+    [line] = caplog.messages
+    assert "secret" not in line
+    assert re.match(rf"resp_\w+ {told}", line)
