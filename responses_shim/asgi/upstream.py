@@ -9,7 +9,7 @@ look for the connection there.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -89,15 +89,15 @@ class _Answer:
         self._profile = profile
         self._status = 0
         self._headers: Pairs = []
-        self._streams = False
+        self._data: Callable[[bytes, bool], Awaitable[None]] | None = None  # the listener's, once a stream has begun
         self._refusal: str | None = None
         self._body: list[bytes] = []
         self._size = 0
 
     def send(self, message: Message) -> Awaitable[None]:
         """Not a coroutine itself: a token passes here, and what it awaits is the listener."""
-        if self._streams and message["type"] == "http.response.body":
-            return self._listener.data(message.get("body", b""), message.get("more_body", False))
+        if self._data is not None and message["type"] == "http.response.body":
+            return self._data(message.get("body", b""), message.get("more_body", False))
         return self._other(message)
 
     async def _other(self, message: Message) -> None:
@@ -114,7 +114,8 @@ class _Answer:
         coding = headers.get(b"content-encoding", b"identity")
         if coding != b"identity":
             self._refusal = f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to."
-        self._streams = self._good() and not headers.get(b"content-type", b"").startswith(b"application/json")
+        if self._good() and not headers.get(b"content-type", b"").startswith(b"application/json"):
+            self._data = self._listener.data
 
     def _good(self) -> bool:
         return 200 <= self._status < 300 and self._refusal is None

@@ -73,6 +73,7 @@ class MessageOutput(Output):
         self._pieces: list[str] = []
         self._logprobs: list[Logprob] = []
         self._writing: type[OutputText] | type[Refusal] | None = None
+        self._place = 0  # of the part being written, among the parts
 
     def item(self, status: ItemStatus) -> MessageItem:
         return MessageItem(id=self.id, status=status, content=list(self.parts))
@@ -83,13 +84,13 @@ class MessageOutput(Output):
         self._pieces.append(delta)
         if logprobs:
             self._logprobs += logprobs
-        events.append(OutputTextDelta(self.number(), self.id, self.index, delta, len(self.parts), logprobs))
+        events.append(OutputTextDelta(self.number(), self.id, self.index, delta, self._place, logprobs))
 
     def refusal(self, delta: str, events: list[Event]) -> None:
         if self._writing is not Refusal:
             self._turn(Refusal(""), events)
         self._pieces.append(delta)
-        events.append(RefusalDelta(self.number(), self.id, self.index, delta, len(self.parts)))
+        events.append(RefusalDelta(self.number(), self.id, self.index, delta, self._place))
 
     def close(self, status: ItemStatus, events: list[Event]) -> OutputItem:
         self._close_part(events)
@@ -98,12 +99,13 @@ class MessageOutput(Output):
     def _turn(self, part: OutputText | Refusal, events: list[Event]) -> None:
         self._close_part(events)
         self._writing = type(part)
-        events.append(ContentPartAdded(self.number(), self.id, self.index, len(self.parts), part))
+        self._place = len(self.parts)
+        events.append(ContentPartAdded(self.number(), self.id, self.index, self._place, part))
 
     def _close_part(self, events: list[Event]) -> None:
         if self._writing is None:
             return
-        place = len(self.parts)
+        place = self._place
         value = "".join(self._pieces)
         part: OutputText | Refusal
         if self._writing is OutputText:

@@ -25,16 +25,19 @@ class ChunkReader:
     def __init__(self) -> None:
         self._frames = SSEDecoder()
         self._chunks = ChunkDecoder()
+        self._between = True  # no frame has begun, and no half of a surrogate pair is held
 
     def read(self, data: bytes) -> list[Chunk]:
-        if data[:6] == b"data: " and not self._frames.pending and not self._chunks.halves:
+        if self._between and data[:6] == b"data: ":
             try:
                 chunk = _strict(data[6:])
                 if chunk.choices is not None:
                     return [chunk]
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
-        return self._chunks_of(self._frames.feed(data))
+        chunks = self._chunks_of(self._frames.feed(data))
+        self._between = not self._frames.pending and not self._chunks.halves
+        return chunks
 
     def close(self) -> list[Chunk]:
         """What is left when the bytes end: a frame without its blank line."""

@@ -138,9 +138,9 @@ class ResponseStream:
             self.fail(error_from(chunk.error))
         if chunk.usage is not None:
             self._round_usage = chunk.usage
-        if chunk.choices and self.error is None:
+        if chunk.choices is not None and self.error is None:
             for choice in chunk.choices:
-                if choice.index != 0:
+                if choice.index:
                     continue
                 if choice.finish_reason:
                     self.finish = choice.finish_reason
@@ -150,9 +150,9 @@ class ResponseStream:
                 reasoning = delta.reasoning or delta.reasoning_content
                 if reasoning:
                     (self._reasoning or self._open_reasoning(events)).text(reasoning, events)
-                if delta.content:
-                    logprobs = logprobs_of(choice) if self._wants_logprobs else NO_LOGPROBS
-                    (self._message or self._open_message(events)).text(delta.content, logprobs, events)
+                if content := delta.content:
+                    message = self._message or self._open_message(events)
+                    message.text(content, logprobs_of(choice) if self._wants_logprobs else NO_LOGPROBS, events)
                 if delta.refusal:
                     (self._message or self._open_message(events)).refusal(delta.refusal, events)
                 if delta.tool_calls:

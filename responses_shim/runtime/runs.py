@@ -158,7 +158,9 @@ class Run:
         """Bytes of the host's event stream, cut anywhere. What they hold goes out in one write."""
         self._heard = self._clock()
         chunks = self._reader.read(data)
-        return self._take(chunks if more else [*chunks, *self._reader.close(), DONE])
+        if not more:
+            chunks = [*chunks, *self._reader.close(), DONE]
+        return self._take(chunks)
 
     def whole(self, body: bytes) -> Awaitable[None]:
         """The whole answer of a host that was asked to stream and did not."""
@@ -177,8 +179,11 @@ class Run:
                 self._end_round()
                 break
             if not self._started:
-                events += self._opening()
-            events += stream.feed(chunk if self._mend is None else self._mend(chunk))
+                events = self._opening()
+            if self._mend is not None:
+                chunk = self._mend(chunk)
+            made = stream.feed(chunk)
+            events = events + made if events else made
             if stream.error is not None:
                 break
         if self._round_over or stream.error is not None:

@@ -1,0 +1,136 @@
+"""Which host an app is, found on real FastAPI apps and on what is wrapped around them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from fastapi import APIRouter, FastAPI
+from starlette.applications import Starlette
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.routing import Mount, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from responses_shim import ResponsesShim
+from responses_shim.hosts import PROFILES, detect
+from responses_shim.hosts.generic import PROFILE as GENERIC
+from responses_shim.hosts.llama_cpp import PROFILE as LLAMA_CPP
+
+
+def endpoint(module: str) -> Callable[[], Any]:
+    """A route function as if it stood in `module`."""
+
+    async def create_chat_completion() -> None: ...
+
+    create_chat_completion.__module__ = module
+    return create_chat_completion
+
+
+def fastapi_app(module: str) -> FastAPI:
+    app = FastAPI()
+    app.post("/v1/chat/completions")(endpoint(module))
+    return app
+
+
+def app_with_router(module: str) -> FastAPI:
+    """As llama-cpp-python's `create_app` builds it."""
+    router = APIRouter()
+    router.post("/v1/chat/completions")(endpoint(module))
+    app = FastAPI(title="a host")
+    app.add_middleware(CORSMiddleware, allow_origins=["*"])
+    app.include_router(router)
+    return app
+
+
+def app_with_nested_routers(module: str) -> FastAPI:
+    inner, outer = APIRouter(), APIRouter(prefix="/v1")
+    inner.post("/chat/completions")(endpoint(module))
+    outer.include_router(inner)
+    app = FastAPI()
+    app.include_router(outer)
+    return app
+
+
+def mounting_app(module: str) -> Starlette:
+    return Starlette(routes=[Route("/", endpoint("somewhere")), Mount("/llm", app=fastapi_app(module))])
+
+
+BUILDERS = [fastapi_app, app_with_router, app_with_nested_routers, mounting_app]
+
+
+class Wrapper:
+    """A middleware like any: what it wraps is its `app`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self.app(scope, receive, send)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_a_host_is_known_by_its_routes(build: Callable[[str], ASGIApp]) -> None:
+    assert detect(build("llama_cpp.server.app")) is LLAMA_CPP
+    assert detect(build("llama_cpp")) is LLAMA_CPP
+
+
+@pytest.mark.parametrize("module", ["llama_cpp_tools.app", "my.llama_cpp", "fastapi.routing", "__main__", ""])
+@pytest.mark.parametrize("build", BUILDERS)
+def test_another_host_is_none_that_is_known(build: Callable[[str], ASGIApp], module: str) -> None:
+    assert detect(build(module)) is GENERIC
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+def test_a_host_is_found_behind_what_is_wrapped_around_it(build: Callable[[str], ASGIApp]) -> None:
+    app = build("llama_cpp.server.app")
+    assert detect(Wrapper(GZipMiddleware(Wrapper(app)))) is LLAMA_CPP
+    assert detect(ResponsesShim(app)) is LLAMA_CPP
+
+
+def test_a_host_is_found_from_inside_its_own_middleware() -> None:
+    """Where `add_middleware` puts the shim: the rest of the stack is in its `app`, the routes at the end of it."""
+    app = app_with_router("llama_cpp.server.app")
+    assert detect(app.build_middleware_stack()) is LLAMA_CPP
+    assert detect(Wrapper(app.build_middleware_stack())) is LLAMA_CPP
+
+
+async def bare(scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+class Oddity:
+    """Has what a router has, but not of the kind that it has."""
+
+    routes = (object(), Route("/", bare))
+
+
+@pytest.mark.parametrize("app", [bare, None, FastAPI(), Starlette(), Wrapper(bare), Oddity()])
+def test_an_app_without_routes_of_a_host_is_none_that_is_known(app: Any) -> None:
+    assert detect(app) is GENERIC
+
+
+def test_a_ring_of_wrappers_has_an_end() -> None:
+    ring = Wrapper(bare)
+    ring.app = Wrapper(ring)
+    assert detect(ring) is GENERIC
+
+
+def test_a_router_within_itself_has_an_end() -> None:
+    class Endless:
+        @property
+        def routes(self) -> list[Endless]:
+            return [self]
+
+    assert detect(Endless()) is GENERIC
+
+
+def test_routes_that_are_none_are_no_routes() -> None:
+    class Unready:
+        routes = None
+
+    assert detect(Unready()) is GENERIC
+
+
+def test_every_profile_is_found_by_its_name() -> None:
+    assert PROFILES == {"llama-cpp": LLAMA_CPP, "generic": GENERIC}

@@ -1,0 +1,379 @@
+"""What llama-cpp-python is asked: nothing that the captures show to fail, or to be ignored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from responses_shim.core.chat import Chunk, ChunkDecoder
+from responses_shim.core.report import Report
+from responses_shim.core.request import read_request, to_chat
+from responses_shim.hosts.llama_cpp import PROFILE, adapt, mending, read_error, read_exception
+from tests.core.pipeline import Json
+from tests.hosts.replay import CAPTURES
+
+# The request model of the server at 0.3.36. Whatever else is sent is ignored in silence.
+READ = {
+    *["model", "messages", "functions", "function_call", "tools", "tool_choice", "max_tokens", "min_tokens"],
+    *["logprobs", "top_logprobs", "temperature", "top_p", "min_p", "stop", "stream", "presence_penalty"],
+    *["frequency_penalty", "logit_bias", "seed", "response_format", "n", "user", "top_k", "repeat_penalty"],
+    *["logit_bias_type", "mirostat_mode", "mirostat_tau", "mirostat_eta", "grammar"],
+}
+
+
+def objections(chat: Json) -> Iterator[str]:
+    """What this server was seen to fail on, or to ignore."""
+    yield from (f"{key} is not read" for key in chat.keys() - READ)
+    yield from (f"{key} is null" for key, value in chat.items() if value is None)
+    if chat.get("top_p", 1) is not None and not 0 <= chat.get("top_p", 1) <= 1:
+        yield "top_p is over 1"
+    for message in chat["messages"]:
+        if message["role"] not in ("system", "user", "assistant", "tool"):
+            yield f"role {message['role']}"
+        content = message.get("content")
+        if isinstance(content, list) and message["role"] == "user":
+            if all(part["type"] == "text" for part in content):
+                yield "a list without an image"
+            yield from (
+                f"a part of type {part['type']}" for part in content if part["type"] not in ("text", "image_url")
+            )
+        elif not isinstance(content, str):
+            yield f"content {content!r} of {message['role']}"
+    for tool in chat.get("tools", ()):
+        if not isinstance(tool["function"].get("parameters"), dict):
+            yield "a tool without parameters"
+    choice = chat.get("tool_choice", "auto")
+    if choice not in ("none", "auto") and not isinstance(choice, dict):
+        yield f"tool_choice {choice}"
+    if chat.get("response_format", {"type": "text"})["type"] not in ("text", "json_object"):
+        yield "a response_format that is not known"
+
+
+def asked(name: str) -> Json:
+    body: Json = json.loads((CAPTURES / "llama_cpp" / f"{name}.json").read_text())["request"]["json"]
+    return body
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "assistant_content_absent",
+        "assistant_content_absent_stream",
+        "assistant_content_null_stream",
+        "assistant_content_parts_stream",
+        "chatml_tools_required",
+        "chatml_tools_required_stream",
+        "developer_role",
+        "developer_role_stream",
+        "ignored_fields_stream",
+        "json_schema_stream",
+        "max_completion_tokens_stream",
+        "presence_penalty_null",
+        "presence_penalty_null_stream",
+        "system_parts_stream",
+        "temperature_null_stream",
+        "tool_round_content_null_stream",
+        "tool_without_parameters_stream",
+        "tools_required_stream",
+        "top_p_too_large_stream",
+        "usage_asked_stream",
+        "user_input_text_stream",
+        "user_parts",
+        "user_parts_stream",
+    ],
+)
+def test_a_recorded_request_that_failed_or_was_ignored_is_objected_to(name: str) -> None:
+    assert list(objections(asked(name)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["plain_stream", "named_tool_stream", "tool_round_stream", "json_object_schema_stream", "two_systems_stream"],
+)
+def test_a_recorded_request_that_went_well_is_not_objected_to(name: str) -> None:
+    assert not list(objections(asked(name)))
+
+
+# Any request ---------------------------------------------------------------------------------------------------------
+
+TEXT = st.text(max_size=4)
+TEXT_PARTS = st.lists(st.builds(lambda text: {"type": "input_text", "text": text}, TEXT), max_size=3)
+IMAGE = {"type": "input_image", "image_url": "data:image/png;base64,AA=="}
+MESSAGES = st.one_of(
+    st.builds(
+        lambda role, content: {"role": role, "content": content},
+        st.sampled_from(["system", "developer", "user"]),
+        TEXT | TEXT_PARTS,
+    ),
+    st.builds(lambda text: {"role": "user", "content": [{"type": "input_text", "text": text}, IMAGE]}, TEXT),
+    st.builds(lambda text: {"role": "assistant", "content": [{"type": "output_text", "text": text}]}, TEXT),
+    st.builds(lambda text: {"type": "reasoning", "content": [{"type": "reasoning_text", "text": text}]}, TEXT),
+    st.just({"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}),
+)
+OUTPUTS = st.builds(
+    lambda output: {"type": "function_call_output", "call_id": "a", "output": output}, TEXT | TEXT_PARTS
+)
+ITEMS = st.lists(MESSAGES, max_size=5).flatmap(
+    lambda items: (
+        st.just(items)
+        if not any("call_id" in item for item in items)
+        else st.lists(OUTPUTS, max_size=2).map(lambda outputs: [*items, *outputs])
+    )
+)
+SCHEMAS = st.sampled_from([None, {}, {"type": "object", "properties": {"a": {"type": "string", "pattern": "\\d"}}}])
+TOOLS = st.lists(
+    st.builds(
+        lambda name, schema: {"type": "function", "name": name, "parameters": schema},
+        st.sampled_from(["f", "g"]),
+        SCHEMAS,
+    )
+    | st.just({"type": "web_search"}),
+    max_size=3,
+)
+NUMBERS: dict[str, st.SearchStrategy[Any]] = {
+    "temperature": st.none() | st.floats(0, 2),
+    "top_p": st.none() | st.floats(0, 1),
+    "presence_penalty": st.none() | st.floats(-2, 2),
+    "frequency_penalty": st.none() | st.floats(-2, 2),
+    "max_output_tokens": st.none() | st.integers(1, 100),
+    "top_logprobs": st.none() | st.integers(0, 20),
+}
+OTHERS: dict[str, st.SearchStrategy[Any]] = {
+    "instructions": st.none() | TEXT,
+    "tools": st.none() | TOOLS,
+    "tool_choice": st.sampled_from([None, "none", "auto"]),
+    "parallel_tool_calls": st.none() | st.booleans(),
+    "reasoning": st.sampled_from([None, {}, {"effort": "low", "summary": "auto"}]),
+    "text": st.builds(
+        lambda form: {"format": form},
+        st.sampled_from([None, {"type": "text"}, {"type": "json_object"}])
+        | st.builds(
+            lambda schema: {"type": "json_schema", "name": "a", "schema": schema or {}, "strict": True}, SCHEMAS
+        ),
+    ),
+    "user": st.none() | TEXT,
+    "metadata": st.none() | st.just({"k": "v"}),
+    "store": st.none() | st.booleans(),
+    "stream": st.none() | st.booleans(),
+}
+REQUESTS = st.fixed_dictionaries({"model": st.just("m"), "input": TEXT | ITEMS}, optional={**NUMBERS, **OTHERS})
+
+
+def adapted(**fields: Any) -> tuple[Json, str]:
+    """What the server is asked for such a request, and the report."""
+    translation = to_chat(read_request({"model": "m", "input": "Hi", **fields}))
+    return adapt(translation.chat, translation.report), translation.report.header()
+
+
+@given(REQUESTS, st.booleans())
+def test_whatever_the_request_nothing_is_asked_that_the_server_fails_on(request: Json, required: bool) -> None:
+    if required and any(tool["type"] == "function" for tool in request.get("tools") or ()):
+        request = {**request, "tool_choice": "required"}
+    chat, _ = adapted(**request)
+    assert not list(objections(chat))
+    assert chat["stream"] is True
+    json.dumps(chat)
+
+
+@given(REQUESTS)
+def test_the_request_that_is_adapted_is_left_as_it_was(request: Json) -> None:
+    chat = to_chat(read_request(request)).chat
+    before = json.dumps(chat)
+    adapt(chat, Report())
+    assert json.dumps(chat) == before
+
+
+# Single fields -------------------------------------------------------------------------------------------------------
+
+
+def test_the_token_limit_has_the_one_name_that_is_read() -> None:
+    assert adapted(max_output_tokens=9)[0]["max_tokens"] == 9
+
+
+def test_a_call_goes_back_beside_an_empty_text() -> None:
+    call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+    output = {"type": "function_call_output", "call_id": "a", "output": "4"}
+    chat, _ = adapted(input=[{"type": "reasoning", "content": "Hm."}, call, output])
+    function = {"name": "f", "arguments": "{}"}
+    assert chat["messages"] == [
+        {"role": "assistant", "content": "", "tool_calls": [{"id": "a", "type": "function", "function": function}]},
+        {"role": "tool", "tool_call_id": "a", "content": "4"},
+    ]
+
+
+def test_a_schema_is_a_json_object_with_a_schema() -> None:
+    schema = {"type": "object", "properties": {"city": {"type": "string"}}}
+    chat, report = adapted(text={"format": {"type": "json_schema", "name": "city", "schema": schema}})
+    assert chat["response_format"] == {"type": "json_object", "schema": schema}
+    assert report == 'mapped=("text.format")'
+
+
+def test_a_bare_json_object_stays_one() -> None:
+    assert adapted(text={"format": {"type": "json_object"}})[0]["response_format"] == {"type": "json_object"}
+
+
+def test_a_schema_that_had_to_be_made_safe_is_reported() -> None:
+    pattern = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^\\d$"}}}
+    chat, report = adapted(
+        text={"format": {"type": "json_schema", "name": "a", "schema": pattern}},
+        tools=[{"type": "function", "name": "f"}, {"type": "function", "name": "g", "parameters": pattern}],
+    )
+    safe = {"type": "object", "properties": {"a": {"type": "string"}}}
+    assert chat["response_format"]["schema"] == safe
+    assert chat["tools"][1]["function"]["parameters"] == safe
+    assert report == 'mapped=("text.format" "text.format.schema" "tools[1].parameters")'
+
+
+@pytest.mark.parametrize("parameters", [{}, {"parameters": None}, {"parameters": {}}])
+def test_a_tool_always_has_parameters(parameters: Json) -> None:
+    (tool,) = adapted(tools=[{"type": "function", "name": "f", **parameters}])[0]["tools"]
+    assert tool["function"] == {"name": "f", "parameters": {"type": "object", "properties": {}}}
+
+
+F: Json = {"type": "function", "name": "f"}
+G: Json = {"type": "function", "name": "g"}
+NAMED: Json = {"type": "function", "function": {"name": "f"}}
+
+
+def test_required_with_one_tool_names_it() -> None:
+    chat, report = adapted(tools=[F], tool_choice="required")
+    assert chat["tool_choice"] == NAMED
+    assert report == 'mapped=("tool_choice")'
+
+
+def test_required_with_several_tools_is_not_said_and_reported() -> None:
+    chat, report = adapted(tools=[F, G], tool_choice="required")
+    assert "tool_choice" not in chat
+    assert len(chat["tools"]) == 2
+    assert report == 'dropped=("tool_choice")'
+
+
+@pytest.mark.parametrize(("choice", "asked"), [("none", "none"), ("auto", "auto"), (F, NAMED)])
+def test_the_other_choices_are_passed_on(choice: Any, asked: Any) -> None:
+    chat, report = adapted(tools=[F, G], tool_choice=choice)
+    assert chat["tool_choice"] == asked
+    assert report == ""
+
+
+@pytest.mark.parametrize(
+    ("fields", "report"),
+    [
+        ({"reasoning": {"effort": "low"}}, 'mapped=("reasoning.effort"), dropped=("reasoning.effort")'),
+        ({"tools": [F], "parallel_tool_calls": False}, 'dropped=("parallel_tool_calls")'),
+    ],
+)
+def test_what_the_server_would_ignore_is_reported(fields: Json, report: str) -> None:
+    assert adapted(**fields)[1] == report
+
+
+# Answers -------------------------------------------------------------------------------------------------------------
+
+
+def mended(*deltas: Json, choice: Any = NAMED) -> list[str | None]:
+    """The finish reasons of chunks with these deltas, after mending."""
+    mend = mending({"tool_choice": choice})
+    assert mend is not None
+    chunks = [ChunkDecoder().decode(json.dumps({"choices": [delta]}).encode()) for delta in deltas]
+    return [choice.finish_reason for chunk in map(mend, chunks) for choice in chunk.choices or ()]
+
+
+def argue(arguments: str, **choice: Any) -> Json:
+    return {"delta": {"tool_calls": [{"index": 0, "function": {"arguments": arguments}}]}, **choice}
+
+
+END: Json = {"delta": {}, "finish_reason": "tool_calls"}
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", None])
+def test_only_calls_that_were_asked_for_by_name_need_mending(choice: str | None) -> None:
+    assert mending({"tool_choice": choice}) is None
+    assert mending({}) is None
+
+
+def test_a_whole_call_is_left_alone() -> None:
+    assert mended(argue('{"a":'), argue("1}"), END) == [None, None, "tool_calls"]
+
+
+@pytest.mark.parametrize("pieces", [[], [""], ["{"], ['{"a":', "1"], ['{"a": "']])
+def test_a_call_that_was_cut_says_length(pieces: list[str]) -> None:
+    assert mended(*map(argue, pieces), END)[-1] == "length"
+
+
+def test_another_end_is_left_alone() -> None:
+    assert mended(argue("{"), {"delta": {}, "finish_reason": "stop"})[-1] == "stop"
+    assert mended({"delta": None}, {"delta": {"tool_calls": [{"index": 0}]}}) == [None, None]
+
+
+def test_a_whole_answer_is_looked_into_too() -> None:
+    def message(arguments: str) -> Json:
+        calls = [{"id": "a", "function": {"name": "f", "arguments": arguments}}]
+        return {"message": {"tool_calls": calls}, "finish_reason": "tool_calls"}
+
+    assert mended(message("{}")) == ["tool_calls"]
+    assert mended(message("{")) == ["length"]
+
+
+def test_chunks_without_choices_pass() -> None:
+    mend = mending({"tool_choice": NAMED})
+    assert mend is not None
+    assert mend(Chunk(usage={})) == Chunk(usage={})
+
+
+def test_arguments_nested_without_end_are_no_crash() -> None:
+    assert mended(argue("[" * 100_000), END)[-1] == "length"
+
+
+# Errors --------------------------------------------------------------------------------------------------------------
+
+WHERE = (
+    '\\n\\n  File "/opt/llama_cpp/server/app.py", line 376, in create_chat_completion\\n    POST /v1/chat/completions'
+)
+
+
+def validation(*complaints: str) -> Json:
+    """As the server words it: the errors of pydantic as Python would print them, then where it happened."""
+    listed = "".join(f"\n  {complaint}" for complaint in complaints)
+    message = f"{len(complaints)} validation error{'s'[: len(complaints) > 1]}:{listed}{WHERE}"
+    return {"error": {"message": message, "type": "internal_server_error", "param": None, "code": None}}
+
+
+@pytest.mark.parametrize(
+    ("complaint", "message"),
+    [
+        ("{'type': 'x', 'loc': ('body', 'top_p'), 'msg': 'Too large', 'input': 'secret'}", "top_p: Too large."),
+        (
+            "{'type': 'x', 'loc': ('body', 'tools', 0, 'function'), 'msg': \"Not 'this'\", 'input': 'secret'}",
+            "tools.0.function: Not 'this'.",
+        ),
+        ("{'type': 'x', 'loc': ('body',), 'msg': 'No', 'input': 'secret'}", "body: No."),
+        ("{'type': 'x', 'loc': (), 'msg': 'No', 'input': 'secret'}", "body: No."),
+        ("something else: secret", "body: it does not say why."),
+    ],
+)
+def test_of_a_validation_error_only_what_is_wrong_is_told(complaint: str, message: str) -> None:
+    error = read_error(validation(complaint, "{'loc': ('body', 'another')}"), 500)
+    assert error.message == f"The host refused the request: {message}"
+    assert (error.status, error.type) == (400, "invalid_request_error")
+
+
+def test_other_errors_are_told_as_they_are() -> None:
+    assert read_error({"detail": "Invalid API key"}, 401).code == "invalid_api_key"
+    assert read_error({"error": {"message": "No.", "type": "internal_server_error"}}, 500).message == "No."
+
+
+def test_an_exception_is_told_in_its_words_or_by_its_name() -> None:
+    told = read_exception(ValueError("Automatic streaming tool choice is not supported"))
+    assert (told.status, told.message) == (500, "The host failed: Automatic streaming tool choice is not supported")
+    assert read_exception(AssertionError()).message == "The host failed: AssertionError"
+    overflow = read_exception(ValueError("Requested tokens (631) exceed context window of 512"))
+    assert (overflow.status, overflow.code) == (400, "context_length_exceeded")
+
+
+def test_the_profile_asks_for_a_uuid_and_tells_how_interruptions_are_turned_off() -> None:
+    assert PROFILE.request_id == "uuid4"
+    assert "--interrupt_requests False" in PROFILE.unfinished

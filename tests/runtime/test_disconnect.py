@@ -1,0 +1,182 @@
+"""A client that leaves: the engine is free at once, nothing is left behind, and nobody calls it an error."""
+
+from __future__ import annotations
+
+import logging
+
+import anyio
+import pytest
+
+from responses_shim import ResponsesShim
+from responses_shim.runtime import runs
+from tests.caller import call
+from tests.runtime.sockets import breaking
+from tests.scripted import Hold, Json, ScriptedHost, Start, Step, Wait, chunk, text_answer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "nothing_logged")]
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+STREAMED = {**REQUEST, "stream": True}
+
+streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+silences = pytest.mark.parametrize(
+    "before", [[], [Start()], [chunk("", role="assistant")], [chunk("a")]], ids=["nothing", "headers", "role", "text"]
+)
+
+
+async def soon(event: anyio.Event) -> None:
+    """Within a time that only something event-driven keeps."""
+    with anyio.fail_after(0.5):
+        await event.wait()
+
+
+@streaming
+@silences
+async def test_a_host_that_listens_stops_at_once(before: list[Step], stream: bool) -> None:
+    host = ScriptedHost([*before, Hold()])
+    async with call(ResponsesShim(host), "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+        await host.called.wait()
+        if stream and before and isinstance(before[-1], bytes):
+            await exchange.start()
+        sent = len(exchange.sent)
+        await exchange.disconnect()
+        await soon(host.disconnected)
+        await soon(exchange.ended)
+        assert len(exchange.sent) == sent
+    assert host.finished.is_set()
+
+
+@streaming
+@silences
+async def test_a_host_that_looks_only_now_and_then_finds_out(before: list[Step], stream: bool) -> None:
+    """It does not listen while it generates, but asks `receive` when it has nothing to send."""
+    host = ScriptedHost([*before, Hold()], listens=False)
+    async with call(ResponsesShim(host), "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+        await host.called.wait()
+        await exchange.disconnect()
+        await soon(host.disconnected)
+        await soon(exchange.ended)
+
+
+@streaming
+@silences
+async def test_a_host_that_never_listens_is_cut_off(
+    before: list[Step], stream: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "GONE_GRACE", 0.02)
+    host = ScriptedHost([*before, Wait(anyio.Event())], listens=False)
+    async with call(ResponsesShim(host), "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+        await host.called.wait()
+        await exchange.disconnect()
+        await soon(host.disconnected)
+        await soon(exchange.ended)
+
+
+@streaming
+async def test_a_host_that_never_listens_finds_out_with_its_next_token(stream: bool) -> None:
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b"), Wait(anyio.Event())], listens=False)
+    async with call(ResponsesShim(host), "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+        await host.called.wait()
+        await exchange.disconnect()
+        go.set()
+        await soon(host.disconnected)
+        await soon(exchange.ended)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+async def test_leaving_right_after_the_commit_frees_the_engine(listens: bool) -> None:
+    host = ScriptedHost([Hold()], listens=listens)
+    async with call(ResponsesShim(host, commit_after=0), "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await exchange.disconnect()
+        await soon(host.disconnected)
+        await soon(exchange.ended)
+
+
+@pytest.mark.parametrize("listens", [True, False])
+@pytest.mark.parametrize("after", range(5))
+async def test_a_socket_that_only_breaks_frees_the_engine(after: int, listens: bool) -> None:
+    script = [*text_answer("a", "b", "c", "d", "e")[:-3], Hold()]
+    host = ScriptedHost(script, listens=listens)
+    app = breaking(ResponsesShim(host), after)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await soon(host.disconnected)
+        await soon(exchange.ended)
+        assert len(exchange.sent) == after
+
+
+@pytest.mark.parametrize("after", range(4))
+async def test_a_socket_that_breaks_under_the_clock_frees_the_engine(after: int) -> None:
+    host = ScriptedHost([Hold()])
+    app = breaking(ResponsesShim(host, commit_after=0, ping_interval=0.01), after)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await soon(host.disconnected)
+        await soon(exchange.ended)
+
+
+@pytest.mark.parametrize("after", [0, 1])
+async def test_a_socket_that_breaks_under_a_whole_response_is_no_error(after: int) -> None:
+    app = breaking(ResponsesShim(ScriptedHost()), after)
+    async with call(app, "POST", "/v1/responses", json=REQUEST) as exchange:
+        await soon(exchange.ended)
+        assert len(exchange.sent) == after
+
+
+@pytest.mark.parametrize("asked", [{"temperature": "hot"}, {}])
+async def test_an_error_that_nobody_takes_is_no_error_of_ours(asked: dict[str, str]) -> None:
+    host = ScriptedHost([Json(400, {"error": {"message": "no"}})])
+    async with call(breaking(ResponsesShim(host), 0), "POST", "/v1/responses", json={**STREAMED, **asked}) as exchange:
+        await soon(exchange.ended)
+
+
+@pytest.mark.parametrize("body", [[], [b'{"model": "m", ']])
+async def test_a_client_that_leaves_before_its_body_has_come_reaches_no_engine(body: list[bytes]) -> None:
+    host = ScriptedHost()
+    messages = [{"type": "http.request", "body": part, "more_body": True} for part in body]
+
+    async def hanging_up(scope, receive, send) -> None:
+        async def receive_less():
+            return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+        await ResponsesShim(host)(scope, receive_less, send)
+
+    async with call(hanging_up, "POST", "/v1/responses", headers={"content-type": "application/json"}) as exchange:
+        await soon(exchange.ended)
+        assert not exchange.sent
+    assert not host.requests
+
+
+async def test_what_a_host_raises_because_its_client_left_is_not_logged() -> None:
+    host = ScriptedHost([chunk("a"), Hold()])
+
+    async def raising(scope, receive, send) -> None:
+        await host(scope, receive, send)
+        raise RuntimeError("the client is gone")
+
+    async with call(ResponsesShim(raising), "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await exchange.disconnect()
+        await soon(exchange.ended)
+
+
+async def test_the_log_tells_a_run_that_was_abandoned(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "responses_shim")
+    async with call(
+        ResponsesShim(ScriptedHost([chunk("a"), Hold()])), "POST", "/v1/responses", json=STREAMED
+    ) as exchange:
+        await exchange.start()
+        await exchange.disconnect()
+        await soon(exchange.ended)
+    [line] = caplog.messages
+    assert " abandoned in " in line
+
+
+async def test_cancelled_from_outside_it_stops_the_engine_and_goes() -> None:
+    """As a server does when it shuts down and has waited long enough."""
+    host = ScriptedHost([chunk("a"), Wait(anyio.Event())])
+    async with anyio.create_task_group() as group:
+        async with call(ResponsesShim(host), "POST", "/v1/responses", json=STREAMED) as exchange:
+            await exchange.start()
+            group.cancel_scope.cancel()
+    assert host.finished.is_set()

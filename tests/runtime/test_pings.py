@@ -1,0 +1,184 @@
+"""A stream that has nothing to say is kept alive, from its opening events to the terminal one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+
+from responses_shim import ResponsesShim
+from responses_shim.runtime import runs
+from tests.caller import Exchange, call, parse_events, payloads
+from tests.oracle import check_stream
+from tests.runtime.sockets import one_writer
+from tests.scripted import DONE, Json, Raise, Return, ScriptedHost, Step, Wait, chunk, text_answer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "nothing_logged")]
+
+STREAMED = {"model": "scripted", "input": "Hi", "stream": True}
+OFTEN = {"ping_interval": 0.01, "commit_after": 0}
+PINGS = {"event": b"event: response.ping\n", "in_progress": b"event: response.in_progress\n", "comment": b": "}
+
+
+async def pinged(exchange: Exchange, kind: str, times: int = 2) -> None:
+    """Wait for a body message that is nothing but a ping, some times."""
+    while times:
+        message = await exchange.next_message()
+        assert message is not None
+        times -= message.get("body", b"").startswith(PINGS[kind])
+
+
+async def intervals_pass(times: int) -> None:
+    """Let some intervals pass, as another stream counts them."""
+    app = ResponsesShim(ScriptedHost([Wait(anyio.Event())]), **OFTEN)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as other:
+        await pinged(other, "event", times)
+
+
+def events_of(exchange: Exchange) -> list[dict[str, Any]]:
+    return payloads(parse_events(exchange.body))
+
+
+@pytest.mark.parametrize("kind", PINGS)
+@pytest.mark.parametrize("before", [[], [chunk("a")]], ids=["in the prefill", "between tokens"])
+async def test_silence_is_broken_by_pings(kind: str, before: list[Step]) -> None:
+    go = anyio.Event()
+    host = ScriptedHost([*before, Wait(go), *text_answer("b")])
+    app = one_writer(ResponsesShim(host, ping=kind, **OFTEN))
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await exchange.next_message()
+        await exchange.next_message()
+        await pinged(exchange, kind)
+        go.set()
+        await exchange.read()
+    events = events_of(exchange)
+    check_stream(events)
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert events[-1]["type"] == "response.completed"
+
+
+async def test_in_progress_pings_show_what_is_finished_so_far() -> None:
+    go = anyio.Event()
+    host = ScriptedHost([chunk(reasoning="so"), chunk("a"), Wait(go), *text_answer("b")])
+    app = ResponsesShim(host, ping="in_progress", **OFTEN)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        while (event := await exchange.next_event()) is not None:
+            if event.name == "response.in_progress" and event.data["response"]["output"]:
+                break
+        assert event is not None
+        [reasoning] = event.data["response"]["output"]
+        assert (reasoning["type"], reasoning["status"]) == ("reasoning", "completed")
+        go.set()
+        await exchange.read()
+
+
+async def test_switched_off_there_are_none() -> None:
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")])
+    async with call(ResponsesShim(host, ping="off", **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await intervals_pass(5)
+        go.set()
+        await exchange.read()
+    check_stream(events_of(exchange))
+    assert b"ping" not in exchange.body
+
+
+async def test_a_response_that_is_not_streamed_has_none() -> None:
+    go = anyio.Event()
+    host = ScriptedHost([Wait(go), *text_answer("b")])
+    body = {**STREAMED, "stream": False}
+    async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=body) as exchange:
+        await host.called.wait()
+        await intervals_pass(3)
+        assert not exchange.sent
+        go.set()
+        assert (await exchange.reply()).json["status"] == "completed"
+
+
+async def test_after_the_terminal_event_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller refuses what is sent after the end."""
+    monkeypatch.setattr(runs, "GRACE", 0.05)
+    host = ScriptedHost([*text_answer("a"), Wait(anyio.Event())])
+    async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.read()
+        await exchange.finish()
+    assert exchange.violation is None
+    assert exchange.body.endswith(DONE)
+
+
+async def test_while_a_call_is_waited_for_after_its_stream_they_go_on() -> None:
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), DONE, Wait(go)])
+    async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
+        await pinged(exchange, "event")
+        go.set()
+        await exchange.read()
+    check_stream(events_of(exchange))
+
+
+async def test_the_interval_counts_from_the_first_write() -> None:
+    """The watch looks for the first time while that write is going on, when nothing is due."""
+    host = ScriptedHost([chunk("a"), Wait(anyio.Event())], listens=False)
+    async with call(ResponsesShim(host, ping_interval=0.05), "POST", "/v1/responses", json=STREAMED) as exchange:
+        with anyio.fail_after(1):
+            await pinged(exchange, "event", times=1)
+
+
+# One writer ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", PINGS)
+async def test_a_chunk_that_comes_while_a_ping_is_held_up_follows_it(kind: str) -> None:
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")], listens=False)
+    app = one_writer(ResponsesShim(host, ping=kind, **OFTEN))
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await pinged(exchange, kind)
+        exchange.stall()
+        await exchange.blocked()
+        go.set()
+        await intervals_pass(3)  # the host waits for the clock, and no second ping may overtake it
+        exchange.resume()
+        await exchange.read()
+    check_stream(events_of(exchange))
+
+
+@pytest.mark.parametrize("kind", PINGS)
+async def test_there_is_no_ping_beside_a_write_that_is_held_up(kind: str) -> None:
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")], listens=False)
+    app = one_writer(ResponsesShim(host, ping=kind, ping_interval=0.01))
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        exchange.stall()
+        await exchange.blocked()  # in the write of the first chunk
+        await intervals_pass(3)
+        exchange.resume()
+        await exchange.start()
+        go.set()
+        await exchange.read()
+    events = events_of(exchange)
+    check_stream(events)
+    assert exchange.body.index(b"output_text.delta") < (exchange.body + PINGS[kind]).index(PINGS[kind], 500)
+
+
+@pytest.mark.parametrize("end", [Raise(RuntimeError("boom")), Return(), Json(400, {"error": {"message": "no"}})])
+async def test_a_call_that_returns_while_the_clock_writes_does_not_cut_that_write(
+    end: Step, caplog: pytest.LogCaptureFixture
+) -> None:
+    go = anyio.Event()
+    host = ScriptedHost([Wait(go), end], listens=False)
+    async with call(
+        one_writer(ResponsesShim(host, commit_after=0)), "POST", "/v1/responses", json=STREAMED
+    ) as exchange:
+        exchange.stall()
+        await exchange.blocked()
+        go.set()
+        await host.finished.wait()
+        await intervals_pass(1)
+        exchange.resume()
+        await exchange.read()
+    check_stream(events_of(exchange))
+    caplog.clear()  # of what the host raised

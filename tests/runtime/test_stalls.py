@@ -1,0 +1,211 @@
+"""A host that says nothing and a client that takes nothing: both are given up in time, and neither for the other."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+
+from responses_shim import ResponsesShim
+from responses_shim.runtime import runs
+from tests.caller import call, parse_events, payloads
+from tests.oracle import check_error, check_stream
+from tests.runtime.sockets import one_writer
+from tests.scripted import DONE, Hold, ScriptedHost, Start, Step, Wait, chunk, text_answer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "nothing_logged", "short_grace")]
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+STREAMED = {**REQUEST, "stream": True}
+
+listening = pytest.mark.parametrize("listens", [True, False], ids=["listens", "does not listen"])
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+
+
+def silent(*before: Step) -> list[Step]:
+    return [*before, Wait(anyio.Event())]
+
+
+async def time_passes(seconds: float, unless: anyio.Event) -> None:
+    """Some time in which something must not happen."""
+    with anyio.move_on_after(seconds):
+        await unless.wait()
+    assert not unless.is_set()
+
+
+# The host ------------------------------------------------------------------------------------------------------------
+
+
+@listening
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("before", [[], [Start()], [b": thinking\n\n"]], ids=["nothing", "headers", "a comment"])
+async def test_a_host_that_says_nothing_is_a_gateway_timeout(before: list[Step], stream: bool, listens: bool) -> None:
+    host = ScriptedHost(silent(*before), listens=listens)
+    app = ResponsesShim(host, upstream_idle=0.05)
+    async with call(app, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+        reply = await exchange.reply()
+        await exchange.finish()
+    check_error(reply.json)
+    assert (reply.status, reply.json["error"]["message"]) == (504, "The host sent nothing for 0.05 seconds.")
+    assert host.disconnected.is_set()
+    assert host.finished.is_set()
+
+
+@listening
+@pytest.mark.parametrize("before", [[], [chunk("a")]], ids=["in the prefill", "between tokens"])
+async def test_after_the_commit_it_is_a_failed_response(before: list[Step], listens: bool) -> None:
+    host = ScriptedHost(silent(*before), listens=listens)
+    app = one_writer(ResponsesShim(host, commit_after=0, upstream_idle=0.1, ping_interval=0.02))
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        with anyio.fail_after(1):
+            events = payloads(await exchange.events())
+        await exchange.finish()
+    check_stream(events)
+    assert events[-1]["response"]["error"]["code"] == "server_error"
+    assert host.disconnected.is_set()
+    assert host.finished.is_set()
+
+
+async def test_the_idle_time_is_kept_with_pings_far_apart() -> None:
+    async with call(
+        ResponsesShim(ScriptedHost(silent(chunk("a"))), upstream_idle=0.05), "POST", "/v1/responses", json=STREAMED
+    ) as exchange:
+        with anyio.fail_after(1):
+            check_stream(payloads(await exchange.events()))
+
+
+async def test_a_host_that_only_comments_is_not_idle() -> None:
+    idle = 0.2
+
+    class Commenting(ScriptedHost):
+        pass
+
+    go = [anyio.Event() for _ in range(8)]
+    steps: list[Step] = [step for event in go for step in (Wait(event), b": thinking\n\n")]
+    host = ScriptedHost([*steps, *text_answer("a")])
+    app = ResponsesShim(host, upstream_idle=idle, commit_after=0)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        for event in go:
+            await time_passes(idle / 4, unless=exchange.ended)
+            event.set()
+        events = payloads(await exchange.events())
+    assert events[-1]["type"] == "response.completed"
+
+
+async def test_a_host_is_not_idle_while_its_client_takes_nothing() -> None:
+    """The host may not go on, so its silence is not its own, and counts from when it may."""
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")])
+    app = ResponsesShim(host, upstream_idle=0.2, write_timeout=5, ping_interval=0.02)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        exchange.stall()
+        await exchange.blocked()
+        await time_passes(0.3, unless=exchange.ended)
+        exchange.resume()
+        while (event := await exchange.next_event()) is not None and event.name != "response.ping":
+            assert event.name != "response.failed"
+        go.set()
+        assert payloads(await exchange.events())[-1]["type"] == "response.completed"
+
+
+# The client ----------------------------------------------------------------------------------------------------------
+
+
+@listening
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_client_that_takes_nothing_frees_the_engine(stream: bool, listens: bool) -> None:
+    host = ScriptedHost([*text_answer("a"), Hold()], listens=listens)
+    app = ResponsesShim(host, write_timeout=0.05)
+    async with call(app, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+        exchange.stall()
+        await exchange.blocked()
+        await exchange.finish()
+        assert host.finished.is_set()
+        exchange.resume()
+        assert not exchange.sent
+
+
+@listening
+async def test_a_client_that_stops_taking_frees_the_engine(listens: bool) -> None:
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), Wait(go), *[chunk("b")] * 100, Hold()], listens=listens)
+    async with call(ResponsesShim(host, write_timeout=0.05), "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await exchange.next_message()
+        await exchange.next_message()
+        exchange.stall()
+        go.set()
+        await exchange.blocked()
+        await exchange.finish()
+        assert host.finished.is_set()
+        assert not exchange.complete
+
+
+@listening
+@pytest.mark.parametrize("kind", ["event", "in_progress", "comment"])
+async def test_a_client_that_does_not_take_a_ping_frees_the_engine(kind: str, listens: bool) -> None:
+    host = ScriptedHost(silent(chunk("a")), listens=listens)
+    app = ResponsesShim(host, write_timeout=0.05, ping=kind, ping_interval=0.02)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await exchange.next_message()
+        await exchange.next_message()
+        exchange.stall()
+        await exchange.blocked()
+        await exchange.finish()
+        assert host.finished.is_set()
+
+
+@listening
+async def test_a_client_that_does_not_take_the_commit_frees_the_engine(listens: bool) -> None:
+    host = ScriptedHost(silent(), listens=listens)
+    async with call(
+        ResponsesShim(host, write_timeout=0.05, commit_after=0), "POST", "/v1/responses", json=STREAMED
+    ) as exchange:
+        exchange.stall()
+        await exchange.blocked()
+        await exchange.finish()
+        assert host.finished.is_set()
+
+
+async def test_a_client_that_does_not_take_what_a_returned_call_left_to_say_is_given_up() -> None:
+    host = ScriptedHost(silent(), listens=False)
+    app = ResponsesShim(host, write_timeout=0.05, commit_after=0.01, upstream_idle=0.1, ping="off")
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        await exchange.next_message()
+        await exchange.next_message()
+        exchange.stall()
+        await exchange.blocked()  # in the write of response.failed
+        await exchange.finish()
+        assert not exchange.complete
+
+
+@listening
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_slow_client_gets_the_end_of_its_answer(
+    stream: bool, listens: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only `write_timeout` judges a client; how long the call may take to return is another matter."""
+    monkeypatch.setattr(runs, "GRACE", 0.01)
+    go = anyio.Event()
+    host = ScriptedHost([chunk("a"), Wait(go), chunk(finish_reason="stop"), DONE], listens=listens)
+    app = ResponsesShim(host, write_timeout=5)
+    async with call(app, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+        if stream:
+            await exchange.start()
+            await exchange.next_message()
+            await exchange.next_message()
+        exchange.stall()
+        go.set()
+        await exchange.blocked()  # in the write of the end
+        await time_passes(0.1, unless=exchange.ended)
+        exchange.resume()
+        await exchange.read()
+    if stream:
+        check_stream(payloads(parse_events(exchange.body)))
+    assert exchange.complete
