@@ -126,7 +126,7 @@ class _CutCalls:
     def _whole(self) -> bool:
         try:
             msgspec.json.decode("".join(self._pieces))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return False
         return True
 

@@ -9,7 +9,7 @@ found by running schemas, a fuzzer's among them, through the converter and the g
 - counts that are negative or over 1,000; an empty `enum`, `anyOf`, `oneOf` or `type`
 - a `$ref` to what is not there, to a name that a grammar rule cannot have, or back to itself
 
-Each is taken out, so what is left allows more than the schema did, and never less. To the converter `{}` means any
+Each is taken out, so what is left as a rule allows more than the schema did. To the converter `{}` means any
 object, so what becomes empty is made to say anything.
 """
 
@@ -19,7 +19,7 @@ import re
 from typing import Any
 
 _ANYTHING = {"type": ["object", "array", "string", "number", "boolean", "null"]}
-_REFERENCE = re.compile(r"#/(?P<home>\$defs|definitions)/(?P<name>[A-Za-z0-9_-]+)")
+_REFERENCE = re.compile(r"#/(\$defs|definitions)/[A-Za-z0-9_-]+")
 _PATTERN = re.compile(r"\^(?:(?:\[[^\[\]\\]+\]|[^\[\]{}\\*+?])(?:[*+?]|\{\d{0,3}(?:,\d{0,3})?\})?)*\$")
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
 _MAX_COUNT = 1000
@@ -28,7 +28,7 @@ _VALUES = ("enum", "const", "default", "examples", "description", "title")  # wh
 
 def safe_schema(schema: Any) -> Any:
     """`schema` without what ends the server; itself, if there is nothing of the kind in it."""
-    return _safe(schema, {name for name in _references(schema) if _resolves(schema, name)})
+    return _safe(schema, _resolvable(schema))
 
 
 def _safe(schema: Any, resolvable: set[str]) -> Any:
@@ -36,7 +36,8 @@ def _safe(schema: Any, resolvable: set[str]) -> Any:
         return [_safe(entry, resolvable) for entry in schema]
     if not isinstance(schema, dict):
         return schema
-    if "$ref" in schema and schema["$ref"] not in resolvable:
+    reference = schema.get("$ref", "")
+    if "$ref" in schema and not (isinstance(reference, str) and reference in resolvable):
         schema = {**{key: value for key, value in schema.items() if key != "$ref"}, **_ANYTHING}
     safe: dict[str, Any] = {}
     for key, value in schema.items():
@@ -87,20 +88,29 @@ def _references(schema: Any) -> set[str]:
     return found
 
 
-def _resolves(schema: dict[str, Any], reference: str) -> bool:
-    """Whether `reference` names a definition, and all that it refers to are there and none of them is `reference`."""
-    path: set[str] = set()
-    layer = [reference]
-    while layer:
-        name = layer.pop()
-        found = _REFERENCE.fullmatch(name)
-        homes = schema.get(found["home"]) if found else None
-        definition = homes.get(found["name"]) if found and isinstance(homes, dict) else None
-        if definition is None:
-            return False
-        path.add(name)
-        inner = _references(definition)
-        if reference in inner:
-            return False
-        layer += inner - path
-    return True
+def _resolvable(schema: Any) -> set[str]:
+    """The references that name a definition from which no chain of references leads to nothing, or round.
+
+    From the leaves up: a definition resolves once all that it refers to does. What waits for ever is the rest.
+    """
+    inner: dict[str, set[str]] = {}
+    for home in ("$defs", "definitions"):
+        definitions = schema.get(home) if isinstance(schema, dict) else None
+        for name, definition in (definitions if isinstance(definitions, dict) else {}).items():
+            if _REFERENCE.fullmatch(reference := f"#/{home}/{name}"):
+                inner[reference] = _references(definition)
+    users: dict[str, list[str]] = {}
+    for reference, needed in inner.items():
+        for name in needed:
+            users.setdefault(name, []).append(reference)
+    waiting = {reference: len(needed) for reference, needed in inner.items()}
+    ready = [reference for reference, count in waiting.items() if count == 0]
+    resolved = set()
+    while ready:
+        reference = ready.pop()
+        resolved.add(reference)
+        for user in users.get(reference, ()):
+            waiting[user] -= 1
+            if waiting[user] == 0:
+                ready.append(user)
+    return resolved

@@ -13,10 +13,6 @@ from responses_shim.errors import ShimError
 Chat = dict[str, Any]
 
 
-def unchanged(chunk: Chunk) -> Chunk:
-    return chunk
-
-
 @dataclass(frozen=True)
 class HostProfile:
     """How to speak to one family of hosts. The functions are pure; `mending` makes one filter per chat call.

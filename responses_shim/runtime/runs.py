@@ -263,9 +263,10 @@ class Run:
         """Wait for the client to leave, and meanwhile do what is due."""
         left = False
         # A write may begin during a nap, and end: neither tells. So look again before what follows could be due.
-        longest = self._settings.write_timeout / 4
-        if self._settings.ping != "off":
-            longest = min(longest, self._settings.ping_interval / 4)
+        settings = self._settings
+        longest = min(settings.write_timeout, settings.upstream_idle) / 4
+        if settings.ping != "off":
+            longest = min(longest, settings.ping_interval / 4)
         while True:
             due, act = min(self._deadlines(), key=itemgetter(0))
             wait = due - self._clock()

@@ -154,7 +154,9 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def plain(pattern: str) -> bool:
-    """No escapes; every bracket and brace in its place; nothing repeated twice."""
+    """From beginning to end; no escapes; every bracket and brace in its place; nothing repeated twice."""
+    if not (pattern.startswith("^") and pattern.endswith("$") and len(pattern) > 1):
+        return False
     without_sets = re.sub(r"\[[^\[\]]+\]", "x", pattern)
     without_counts = re.sub(r"\{\d{0,3}(,\d{0,3})?\}", "*", without_sets)
     return not set(without_counts) & set("[]{}\\") and not re.search(r"[*+?]{2}", without_counts)
