@@ -37,7 +37,7 @@ def test_the_defaults() -> None:
     }
 
 
-WRITTEN = {
+WRITTEN: dict[str, tuple[str, Any]] = {
     "enabled": ("false", False),
     "host": ("llama-cpp", "llama-cpp"),
     "unprefixed": ("1", True),

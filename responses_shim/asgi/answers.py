@@ -54,6 +54,9 @@ class EventStream:
         body = encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events]) or COMMENT
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
+    def pass_on(self, frame: bytes) -> Awaitable[None]:
+        return self._send({"type": "http.response.body", "body": frame, "more_body": True})
+
     def finish(self, events: list[Event]) -> Awaitable[None]:
         body = b"".join([self._encode(event) for event in events]) + DONE
         return self._send({"type": "http.response.body", "body": body, "more_body": False})
@@ -74,6 +77,9 @@ class WholeResponse:
 
     async def write(self, events: list[Event]) -> None:
         raise AssertionError("a response that is not streamed is written at its end")
+
+    async def pass_on(self, frame: bytes) -> None:
+        raise AssertionError("a response that is not streamed has no frames")
 
     async def finish(self, events: list[Event]) -> None:
         terminal = events[-1]

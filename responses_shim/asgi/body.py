@@ -32,7 +32,7 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> Any:
             code="unsupported_content_encoding",
         )
     declared = headers.get(b"content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise _too_large(limit)
     return parse(await _read(receive, limit))
 

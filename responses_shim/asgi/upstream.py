@@ -141,6 +141,4 @@ class _Answer:
             told = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             told = body.decode("utf-8", "replace").strip()
-        error = self._profile.read_error(told, self._status)
-        error.headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers)
-        return error
+        return self._profile.read_error(told, self._status)

@@ -25,6 +25,8 @@ from responses_shim.core.events import (
     RefusalDelta,
     RefusalDone,
 )
+from responses_shim.core.plain import PlainText
+from responses_shim.core.sse import delta_prefix
 from responses_shim.core.types import (
     FunctionCallItem,
     ItemStatus,
@@ -73,6 +75,7 @@ class MessageOutput(Output):
         self._pieces: list[str] = []
         self._logprobs: list[Logprob] = []
         self._writing: type[OutputText] | type[Refusal] | None = None
+        self._plain_given = False
         self._place = 0  # of the part being written, among the parts
 
     def item(self, status: ItemStatus) -> MessageItem:
@@ -85,6 +88,14 @@ class MessageOutput(Output):
         if logprobs:
             self._logprobs += logprobs
         events.append(OutputTextDelta(self.number(), self.id, self.index, delta, self._place, logprobs))
+
+    def plain(self) -> PlainText | None:
+        """The short way into the open text part; once a part, so that a host whose frames are not plain pays once."""
+        if self._writing is not OutputText or self._plain_given:
+            return None
+        self._plain_given = True
+        first = OutputTextDelta(0, self.id, self.index, "", self._place, NO_LOGPROBS)
+        return PlainText(delta_prefix(first), self.number, self._pieces.append)
 
     def refusal(self, delta: str, events: list[Event]) -> None:
         if self._writing is not Refusal:
@@ -100,6 +111,7 @@ class MessageOutput(Output):
         self._close_part(events)
         self._writing = type(part)
         self._place = len(self.parts)
+        self._plain_given = False
         events.append(ContentPartAdded(self.number(), self.id, self.index, self._place, part))
 
     def _close_part(self, events: list[Event]) -> None:

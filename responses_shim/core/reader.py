@@ -25,10 +25,11 @@ class ChunkReader:
     def __init__(self) -> None:
         self._frames = SSEDecoder()
         self._chunks = ChunkDecoder()
-        self._between = True  # no frame has begun, and no half of a surrogate pair is held
+        self.between = True
+        """No frame has begun, and no half of a surrogate pair is held."""
 
     def read(self, data: bytes) -> list[Chunk]:
-        if self._between and data[:6] == b"data: ":
+        if self.between and data[:6] == b"data: ":
             try:
                 chunk = _strict(data[6:])
                 if chunk.choices is not None:
@@ -36,7 +37,7 @@ class ChunkReader:
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 pass
         chunks = self._chunks_of(self._frames.feed(data))
-        self._between = not self._frames.pending and not self._chunks.halves
+        self.between = not self._frames.pending and not self._chunks.halves
         return chunks
 
     def close(self) -> list[Chunk]:

@@ -101,13 +101,14 @@ class SSEEncoder:
         if isinstance(event, DeltaEvent) and not (isinstance(event, OutputTextDelta) and event.logprobs):
             self._kind = type(event)
             self._item_id = event.item_id
-            self._prefix = _delta_prefix(event)
+            self._prefix = delta_prefix(event)
         else:
             self._kind = None
         return encode(event)
 
 
-def _delta_prefix(event: DeltaEvent) -> bytes:
+def delta_prefix(event: DeltaEvent) -> bytes:
+    """The bytes of a delta's frame up to the number; `,"delta":`, the delta and the end come behind it."""
     fields = msgspec.to_builtins(event)
     for changing in ("sequence_number", "delta"):
         del fields[changing]

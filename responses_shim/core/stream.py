@@ -51,6 +51,7 @@ from responses_shim.core.outputs import (
     Output,
     ReasoningOutput,
 )
+from responses_shim.core.plain import PlainText
 from responses_shim.core.types import (
     FunctionCallItem,
     IncompleteDetails,
@@ -128,6 +129,12 @@ class ResponseStream:
         """Remember why the response cannot complete. The first reason stays."""
         if self.error is None:
             self.error = error
+
+    def plain(self) -> PlainText | None:
+        """The short way for more text, if one has just begun: good until the next `feed` or `end_round`."""
+        if self._message is None or self._wants_logprobs or self.error is not None:
+            return None
+        return self._message.plain()
 
     # One round ---------------------------------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ right status. The run commits at the first chunk, or when `commit_after` has pas
 step without an await; `_writing` then guards the socket. The clock never waits for it: a ping beside a write that is
 going out anyway is not needed. The host's path waits only while the clock is writing.
 
+**The short way.** While text comes, `core.plain` makes a host's frame into ours, without the steps between.
+
 **The watch** is one task per run: it waits for the client to leave, and wakes for what is due. It looks at times that
 the host's path leaves behind (`_heard`, `_wrote`) and is never set anew by a token.
 
@@ -34,6 +36,7 @@ import anyio
 
 from responses_shim.core.chat import Chunk
 from responses_shim.core.events import Event
+from responses_shim.core.plain import PlainText
 from responses_shim.core.reader import DONE, ChunkReader
 from responses_shim.core.stream import ResponseStream
 from responses_shim.errors import ShimError, UpstreamError
@@ -68,6 +71,10 @@ class Sink(Protocol):
 
     def write(self, events: list[Event]) -> Awaitable[None]:
         """Some events; none at all stands for something that is no event and keeps the connection alive."""
+        ...
+
+    def pass_on(self, frame: bytes) -> Awaitable[None]:
+        """One event that is a frame already."""
         ...
 
     def finish(self, events: list[Event]) -> Awaitable[None]:
@@ -120,6 +127,7 @@ class Run:
         self._unfinished = unfinished
         self._clock = clock
         self._reader = ChunkReader()
+        self._plain: PlainText | None = None  # the short way, while the host's frames are of that kind
         self._headers: Headers = []
         self._call = anyio.CancelScope()
         self._nap = anyio.CancelScope()
@@ -137,17 +145,25 @@ class Run:
         cause: ShimError | None = None
         # A bare task: a task group costs as much as fifty tokens, and this one task never outlives the call.
         watch = asyncio.create_task(self._watch())
+        watch.add_done_callback(lambda _: self._call.cancel())  # with nobody to watch it, it must not go on
         try:
             with self._call:
                 cause = await upstream(chat, self)
             await self._turn()  # a write of the clock's may be half done
         finally:
             watch.cancel()
+        if watch.done():
+            watch.result()  # it never returns: the server's receive or send is broken
         if not self._closed:
             await self._conclude(cause)
         self._log()
         if not self.committed and not self._client_gone and self._stream.error is not None:
-            raise self._stream.error
+            error = self._stream.error
+            error.headers = (
+                *error.headers,
+                *((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers),
+            )
+            raise error
 
     # What the upstream tells (Listener) --------------------------------------------------------------------------
 
@@ -157,6 +173,12 @@ class Run:
     def data(self, data: bytes, more: bool) -> Awaitable[None]:
         """Bytes of the host's event stream, cut anywhere. What they hold goes out in one write."""
         self._heard = self._clock()
+        if self._plain is not None and more and not self._writing and not self._closed:
+            frame = self._plain.frame(data)
+            if frame is not None:
+                self._wrote = self._heard
+                return self._write(frame)
+            self._plain = None
         chunks = self._reader.read(data)
         if not more:
             chunks = [*chunks, *self._reader.close(), DONE]
@@ -190,6 +212,8 @@ class Run:
             return self._close(events)
         if events and self._sink.streams:
             self._wrote = self._heard
+            if self._mend is None and self._reader.between:
+                self._plain = stream.plain()
             return self._write(events)
         return _nothing()
 
@@ -232,8 +256,8 @@ class Run:
                 self.gone.set()
             self._cut_at = self._clock() + GRACE
 
-    async def _write(self, events: list[Event], *, last: bool = False) -> None:
-        """Hand events to the sink, one writer at a time. The first write begins the answer."""
+    async def _write(self, events: list[Event] | bytes, *, last: bool = False) -> None:
+        """Hand events, or one that is a frame already, to the sink. One writer at a time; the first begins."""
         if self._writing:
             await self._turn()
         self._writing = True
@@ -241,7 +265,10 @@ class Run:
             if not self.committed:
                 self.committed = True
                 await self._sink.begin(self._headers)
-            await (self._sink.finish(events) if last else self._sink.write(events))
+            if isinstance(events, bytes):
+                await self._sink.pass_on(events)
+            else:
+                await (self._sink.finish(events) if last else self._sink.write(events))
         except OSError:
             self._abandon()
             raise
@@ -288,7 +315,9 @@ class Run:
         if self._cut_at is not None and (self._client_gone or not writing):
             yield self._cut_at, self._cut
         if writing:
-            yield self._wrote + settings.write_timeout, self._drop_client
+            self._heard = self._clock()  # while its words are held up, a host is not silent
+            if not self._client_gone:
+                yield self._wrote + settings.write_timeout, self._drop_client
         elif not self._closed:
             yield self._heard + settings.upstream_idle, self._give_up
             if self._sink.streams and not self._started:
@@ -340,6 +369,7 @@ class Run:
         self._wrote = self._clock()
         with anyio.move_on_after(self._settings.write_timeout) as scope, suppress(OSError):
             await write()
+        self._heard += self._clock() - self._wrote
         if scope.cancelled_caught:
             await self._drop_client()
 

@@ -67,9 +67,10 @@ def starlette_app(engine: Engine) -> App:
 
 
 class Stamp(BaseHTTPMiddleware):
-    """The middleware most people write."""
+    """The middleware most people write: it reads the body, calls on, and adds a header."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        assert b"Hi" in await request.body()
         response = await call_next(request)
         response.headers["x-stamp"] = request.url.path
         return response

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import count, takewhile
 from typing import Any, TypeAlias
 
 import msgspec
 
-from responses_shim.core.chat import Chunk, ChunkDecoder
+from responses_shim.core.chat import Chunk
 from responses_shim.core.events import Event
-from responses_shim.core.sse import SSEDecoder, SSEEncoder
+from responses_shim.core.reader import DONE, ChunkReader
+from responses_shim.core.sse import SSEEncoder
 from responses_shim.core.stream import ResponseStream, Round
 from responses_shim.core.types import Response
 
@@ -70,8 +71,8 @@ def play(
     for place, messages in enumerate(rounds):
         if place:
             stream.begin_round()
-        for payloads in _payloads(messages):
-            for chunk in payloads:
+        for chunks in _chunks(messages):
+            for chunk in chunks:
                 write(stream.feed(chunk if mend is None else mend(chunk)))
             if (event := between(stream)) is not None:
                 write([event])
@@ -82,16 +83,14 @@ def play(
     return played
 
 
-def _payloads(messages: Iterable[bytes]) -> Iterable[list[Chunk]]:
+def _chunks(messages: Iterable[bytes]) -> Iterator[list[Chunk]]:
     """The chunks of each message, up to `[DONE]`."""
-    frames, decode = SSEDecoder(), ChunkDecoder().decode
+    reader = ChunkReader()
     for data in [*messages, None]:
-        payloads = frames.close() if data is None else frames.feed(data)
-        if b"[DONE]" in payloads:
-            payloads = payloads[: payloads.index(b"[DONE]")]
-            yield [decode(payload) for payload in payloads]
+        chunks = reader.close() if data is None else reader.read(data)
+        yield list(takewhile(lambda chunk: chunk is not DONE, chunks))
+        if any(chunk is DONE for chunk in chunks):
             return
-        yield [decode(payload) for payload in payloads]
 
 
 def read_frame(frame: bytes) -> Json:

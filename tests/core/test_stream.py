@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -88,7 +88,9 @@ def test_pings_are_numbered_with_the_rest_and_change_nothing_else(
     rounds: Sequence[Round], dice: Random, timer: Random
 ) -> None:
     def ping(stream: ResponseStream) -> Event | None:
-        return timer.choice([stream.ping, stream.still_in_progress, lambda: None, lambda: None])()
+        kinds: list[Callable[[], Event] | None] = [stream.ping, stream.still_in_progress, None, None]
+        make = timer.choice(kinds)
+        return make() if make is not None else None
 
     messages = [encode(round, dice) for round in rounds]
     pinged, plain = play(*messages, between=ping).payloads, play(*messages).payloads

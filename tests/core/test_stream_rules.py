@@ -330,9 +330,10 @@ def test_the_last_usage_counts() -> None:
     assert played.response["usage"]["output_tokens"] == 3
 
 
-def test_usage_before_a_null_counts() -> None:
-    null = frame({"choices": [], "usage": None})
-    assert answer(STOP, chunk(usage=usage(7, 3)), null).response["usage"]["output_tokens"] == 3
+@pytest.mark.parametrize("nothing", [None, {}])
+def test_usage_before_nothing_counts(nothing: Any) -> None:
+    last = frame({"choices": [], "usage": nothing})
+    assert answer(STOP, chunk(usage=usage(7, 3)), last).response["usage"]["output_tokens"] == 3
 
 
 def test_without_usage_there_is_none() -> None:

@@ -108,6 +108,7 @@ HARMLESS: list[Any] = [
     an_object(naïve=text(), **{"a b": text(), "": text(), "a\nb": text(), "😀": text()}),
     {**defined(tree_node=an_object(b=ref("leaf-1")), **{"leaf-1": text()}), "$schema": "https://json-schema.org/x"},
     {**an_object(a={"$ref": "#/definitions/a"}), "definitions": {"a": text()}},
+    defined(pair=an_object(x=ref("left"), y=ref("right")), left=an_object(z=ref("right")), right=text()),
     {"properties": 7, "required": True, "$defs": None, "enum": "x"},
 ]
 
@@ -135,6 +136,8 @@ def dangers(schema: Any, root: Json, following: tuple[str, ...] = ()) -> Iterato
             yield f"the pattern {value!r}"
         elif key in ("minLength", "maxLength", "minItems", "maxItems") and value not in range(1001):
             yield f"{key} {value!r}"
+        elif key == "required" and isinstance(value, list):
+            yield from (f"the name {name!r}" for name in strings(value) if set(name) & UNSPEAKABLE)
         elif key == "$ref":
             yield from follow(value, root, following)
         elif key not in ("description", "title", "default", "examples"):

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 
 import anyio
+import anyio.lowlevel
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import runs
@@ -133,13 +135,13 @@ async def test_an_error_that_nobody_takes_is_no_error_of_ours(asked: dict[str, s
 @pytest.mark.parametrize("body", [[], [b'{"model": "m", ']])
 async def test_a_client_that_leaves_before_its_body_has_come_reaches_no_engine(body: list[bytes]) -> None:
     host = ScriptedHost()
-    messages = [{"type": "http.request", "body": part, "more_body": True} for part in body]
+    messages: list[Message] = [{"type": "http.request", "body": part, "more_body": True} for part in body]
 
-    async def hanging_up(scope, receive, send) -> None:
-        async def receive_less():
+    async def hanging_up(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_part() -> Message:
             return messages.pop(0) if messages else {"type": "http.disconnect"}
 
-        await ResponsesShim(host)(scope, receive_less, send)
+        await ResponsesShim(host)(scope, receive_part, send)
 
     async with call(hanging_up, "POST", "/v1/responses", headers={"content-type": "application/json"}) as exchange:
         await soon(exchange.ended)
@@ -147,10 +149,34 @@ async def test_a_client_that_leaves_before_its_body_has_come_reaches_no_engine(b
     assert not host.requests
 
 
+async def test_only_the_disconnect_is_taken_for_one() -> None:
+    """Some servers go on handing out empty parts of the body."""
+    host = ScriptedHost([chunk("a"), Hold()])
+    empty = 3
+
+    async def repeating(scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_more() -> Message:
+            nonlocal empty
+            if host.called.is_set() and empty:
+                empty -= 1
+                return {"type": "http.request", "body": b"", "more_body": False}
+            return await receive()
+
+        await ResponsesShim(host)(scope, receive_more, send)
+
+    async with call(repeating, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        while empty:
+            await anyio.lowlevel.checkpoint()
+        assert not host.disconnected.is_set()
+        await exchange.disconnect()
+        await soon(exchange.ended)
+
+
 async def test_what_a_host_raises_because_its_client_left_is_not_logged() -> None:
     host = ScriptedHost([chunk("a"), Hold()])
 
-    async def raising(scope, receive, send) -> None:
+    async def raising(scope: Scope, receive: Receive, send: Send) -> None:
         await host(scope, receive, send)
         raise RuntimeError("the client is gone")
 
@@ -175,8 +201,15 @@ async def test_the_log_tells_a_run_that_was_abandoned(caplog: pytest.LogCaptureF
 async def test_cancelled_from_outside_it_stops_the_engine_and_goes() -> None:
     """As a server does when it shuts down and has waited long enough."""
     host = ScriptedHost([chunk("a"), Wait(anyio.Event())])
-    async with anyio.create_task_group() as group:
-        async with call(ResponsesShim(host), "POST", "/v1/responses", json=STREAMED) as exchange:
-            await exchange.start()
-            group.cancel_scope.cancel()
+    serving = anyio.CancelScope()
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        with serving:
+            await ResponsesShim(host)(scope, receive, send)
+
+    async with call(server, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        serving.cancel()
+        await soon(exchange.ended)
     assert host.finished.is_set()
+    assert not exchange.complete

@@ -60,20 +60,19 @@ def text_of(response: dict[str, Any]) -> str:
 # Well ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        [FINISH, DONE],
-        [FINISH],
-        [FINISH, Return()],
-        [FINISH, DONE, Return()],
-        [FINISH, End(), Return()],
-        [FINISH, DONE, End(), chunk("not read any more")],
-        [FINISH, DONE, frame({"error": "too late"})],
-        [chunk("", finish_reason="stop") + DONE],
-    ],
-    ids=str,
-)
+COMPLETE: dict[str, list[Step]] = {
+    "done and end": [FINISH, DONE],
+    "end": [FINISH],
+    "done": [FINISH, DONE, Return()],
+    "return": [FINISH, Return()],
+    "end and return": [FINISH, End(), Return()],
+    "more after the end": [FINISH, DONE, End(), chunk("not read any more")],
+    "an error after done": [FINISH, DONE, frame({"error": "too late"})],
+    "all in one message": [FINISH + DONE],
+}
+
+
+@pytest.mark.parametrize("ending", COMPLETE.values(), ids=COMPLETE.keys())
 @pytest.mark.parametrize("listens", [True, False])
 async def test_with_a_finish_reason_it_is_completed(ending: list[Step], listens: bool) -> None:
     response = await outcome(chunk("a"), *ending, listens=listens)
@@ -140,9 +139,18 @@ async def test_nothing_but_the_opening_events_comes_before_a_whole_answer_is_who
 UNFINISHED = "The host ended its stream before the answer was complete."
 
 
-@pytest.mark.parametrize(
-    "ending", [[], [DONE], [Return()], [DONE, Return()], [End(), Return()], [DONE, End()]], ids=str
-)
+CUT: dict[str, list[Step]] = {
+    "end": [],
+    "done and end": [DONE],
+    "done": [DONE, Return()],
+    "return": [Return()],
+    "end and return": [End(), Return()],
+}
+EMPTY: dict[str, list[Step]] = {**CUT, "headers and end": [Start()], "headers": [Start(), Return()]}
+RAISES: dict[str, list[Step]] = {"at once": [], "after the end": [End()], "after done": [DONE]}
+
+
+@pytest.mark.parametrize("ending", CUT.values(), ids=CUT.keys())
 @pytest.mark.parametrize("listens", [True, False])
 async def test_without_a_finish_reason_it_has_failed(ending: list[Step], listens: bool) -> None:
     response = await outcome(chunk("a"), *ending, listens=listens)
@@ -151,7 +159,7 @@ async def test_without_a_finish_reason_it_has_failed(ending: list[Step], listens
     assert (text_of(response), response["completed_at"]) == ("a", None)
 
 
-@pytest.mark.parametrize("steps", [[], [Start()], [Start(), Return()], [DONE], [Return()]], ids=str)
+@pytest.mark.parametrize("steps", EMPTY.values(), ids=EMPTY.keys())
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_stream_with_nothing_in_it_is_a_bad_gateway(steps: list[Step], stream: bool) -> None:
     reply = await ask(*steps, stream=stream)
@@ -159,7 +167,7 @@ async def test_a_stream_with_nothing_in_it_is_a_bad_gateway(steps: list[Step], s
     assert (reply.status, reply.json["error"]["message"]) == (502, UNFINISHED)
 
 
-@pytest.mark.parametrize("steps", [[Start(), End()], [DONE, End()], [Start()], []], ids=str)
+@pytest.mark.parametrize("steps", RAISES.values(), ids=RAISES.keys())
 @pytest.mark.parametrize(
     ("raised", "status", "code"),
     [(ValueError(OVERFLOW), 400, "context_length_exceeded"), (RuntimeError("secret"), 500, None)],
@@ -173,7 +181,7 @@ async def test_an_exception_after_an_empty_stream_is_its_reason(
     assert "secret" not in reply.body.decode()
 
 
-@pytest.mark.parametrize("ending", [[], [End()], [DONE]], ids=str)
+@pytest.mark.parametrize("ending", RAISES.values(), ids=RAISES.keys())
 async def test_an_exception_after_text_is_the_reason_of_the_failure(ending: list[Step]) -> None:
     response = await outcome(chunk("a"), *ending, Raise(ValueError(OVERFLOW)))
     assert response["error"] == {"code": "context_length_exceeded", "message": OVERFLOW}
@@ -212,13 +220,30 @@ async def test_a_frame_that_cannot_be_read_fails_the_run(bad: bytes, listens: bo
     assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
 
 
+async def test_a_last_frame_without_its_blank_line_counts() -> None:
+    assert (await outcome(chunk("a"), FINISH[:-2], Return()))["status"] == "completed"
+    failed = await outcome(chunk("a"), frame({"error": "last words"})[:-2], Return())
+    assert failed["error"]["message"] == "last words"
+
+
+async def test_the_profile_mends_what_its_host_says_wrong() -> None:
+    """llama-cpp-python says `tool_calls` of a named call that the token limit has cut."""
+    tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    asked = {**STREAMED, "tools": [tool], "tool_choice": {"type": "function", "name": "f"}}
+    cut = [chunk(tool_calls=[tool_call(0, "call_1", "f", '{"a": ')]), chunk(finish_reason="tool_calls"), DONE]
+    reply = await post(ResponsesShim(ScriptedHost(cut), host="llama-cpp"), "/v1/responses", asked)
+    events = payloads(reply.events)
+    check_stream(events)
+    assert events[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
 async def test_after_a_failure_the_host_is_told_that_nobody_listens() -> None:
     host = ScriptedHost([chunk("a"), b"data: {not json\n\n", chunk("b"), Wait(anyio.Event())], listens=False)
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
     assert host.disconnected.is_set()
 
 
-@pytest.mark.parametrize("ending", [End(), DONE], ids=str)
+@pytest.mark.parametrize("ending", [End(), DONE], ids=["end", "done"])
 @pytest.mark.parametrize("listens", [True, False])
 async def test_a_call_that_hangs_after_the_end_of_its_stream_is_cut_off(
     ending: Step, listens: bool, monkeypatch: pytest.MonkeyPatch

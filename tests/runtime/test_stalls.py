@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import anyio
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import runs
@@ -79,9 +80,6 @@ async def test_the_idle_time_is_kept_with_pings_far_apart() -> None:
 
 async def test_a_host_that_only_comments_is_not_idle() -> None:
     idle = 0.2
-
-    class Commenting(ScriptedHost):
-        pass
 
     go = [anyio.Event() for _ in range(8)]
     steps: list[Step] = [step for event in go for step in (Wait(event), b": thinking\n\n")]
@@ -209,3 +207,45 @@ async def test_a_slow_client_gets_the_end_of_its_answer(
     if stream:
         check_stream(payloads(parse_events(exchange.body)))
     assert exchange.complete
+
+
+# The server ----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_server_that_fails_under_the_clock_ends_the_run_and_hears_of_it() -> None:
+    host = ScriptedHost(silent())
+    app = ResponsesShim(host, commit_after=0)
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        async def broken(message: Message) -> None:
+            raise RuntimeError("a fault of the server's")
+
+        await app(scope, receive, broken)
+
+    with pytest.raises(RuntimeError, match="a fault of the server's"):
+        async with call(server, "POST", "/v1/responses", json=STREAMED) as exchange:
+            await exchange.finish()
+    assert host.finished.is_set()
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_server_that_cannot_tell_of_the_client_ends_the_run_and_hears_of_it(stream: bool) -> None:
+    host = ScriptedHost(silent())
+    app = ResponsesShim(host)
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        asked = False
+
+        async def broken() -> Message:
+            nonlocal asked
+            if asked:
+                raise RuntimeError("a fault of the server's")
+            asked = True
+            return await receive()
+
+        await app(scope, broken, send)
+
+    with pytest.raises(RuntimeError, match="a fault of the server's"):
+        async with call(server, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
+            await exchange.finish()
+    assert host.finished.is_set()

@@ -1,0 +1,286 @@
+"""What a body must be: within the limit, JSON, and a request. What it is not is told in one answer of four keys."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+import pytest
+
+from responses_shim import ResponsesShim
+from tests.caller import Reply, post, request
+from tests.oracle import check_error, check_response
+from tests.scripted import ScriptedHost
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+JSON = {"content-type": "application/json"}
+
+
+async def send(body: bytes | list[bytes], *, host: ScriptedHost | None = None, **options: Any) -> Reply:
+    app = ResponsesShim(host or ScriptedHost(), **options.pop("settings", {}))
+    return await request(app, "POST", "/v1/responses", body=body, **{"headers": JSON, **options})
+
+
+async def refusal(body: bytes | list[bytes], status: int, **options: Any) -> dict[str, Any]:
+    """The error that the body gets; no engine has been asked."""
+    host = ScriptedHost()
+    reply = await send(body, host=host, **options)
+    check_error(reply.json)
+    assert reply.status == status
+    assert not host.requests
+    error: dict[str, Any] = reply.json["error"]
+    assert error["type"] == "invalid_request_error"
+    return error
+
+
+def body_of(**fields: Any) -> bytes:
+    return json.dumps({**REQUEST, **fields}).encode()
+
+
+# Media type ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"],
+)
+async def test_json_is_taken_by_any_of_its_names(content_type: str) -> None:
+    check_response((await send(body_of(), headers={"content-type": content_type})).json)
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/jsonp", "multipart/form-data; boundary=x", ""])
+async def test_another_media_type_is_415(content_type: str) -> None:
+    error = await refusal(body_of(), 415, headers={"content-type": content_type})
+    assert error["code"] == "unsupported_content_type"
+    assert content_type.split(";")[0] in error["message"]
+
+
+async def test_no_media_type_is_415() -> None:
+    assert "none was sent" in (await refusal(body_of(), 415, headers={}))["message"]
+
+
+@pytest.mark.parametrize("coding", ["gzip", "zstd", "identity, br"])
+async def test_a_content_coding_is_415(coding: str) -> None:
+    error = await refusal(body_of(), 415, headers={**JSON, "content-encoding": coding})
+    assert error["code"] == "unsupported_content_encoding"
+    assert coding in error["message"]
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+async def test_no_content_coding_may_be_said_in_words(coding: str) -> None:
+    check_response((await send(body_of(), headers={**JSON, "content-encoding": coding})).json)
+
+
+# Size ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", ["101", "9" * 30, "9" * 5000])
+async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_read(length: str) -> None:
+    body = [b"not read"]
+    error = await refusal(body, 413, headers={**JSON, "content-length": length}, settings={"max_body": 100})
+    assert error["code"] == "request_too_large"
+    assert "100 bytes" in error["message"]
+
+
+@pytest.mark.parametrize("body", [[b" " * 101], [b" " * 60, b" " * 41], [b" "] * 101], ids=["one", "two", "many"])
+@pytest.mark.parametrize("headers", [JSON, {**JSON, "content-length": "5"}], ids=["undeclared", "understated"])
+async def test_a_body_that_turns_out_too_large_is_413(body: list[bytes], headers: dict[str, str]) -> None:
+    assert (await refusal(body, 413, headers=headers, settings={"max_body": 100}))["code"] == "request_too_large"
+
+
+async def test_a_body_of_just_the_limit_is_taken_however_it_comes() -> None:
+    body = body_of()
+    for pieces in ([body], [body[:5], body[5:]], [body[:5], b"", body[5:], b""]):
+        check_response((await send(pieces, settings={"max_body": len(body)})).json)
+
+
+# JSON ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "truncated"),
+        (b"{", "truncated"),
+        (b"{'a': 1}", "malformed"),
+        (b'{"model": "m", "input": "x"} {}', "trailing"),
+        (b'{"model": "m", "input": NaN}', ""),
+        (b'{"model": "m", "input": "\\ud800", "x": NaN}', ""),
+        (b'{"model": "m", "input": "\\ud800"', ""),
+        (b'{"model": "m", "input": "\xff"}', "UTF-8"),
+        (b'{"model": "m", "input": "\\x"}', ""),
+        (b"\x00", ""),
+    ],
+)
+async def test_what_is_no_json_is_400(body: bytes, why: str) -> None:
+    error = await refusal(body, 400)
+    assert error["code"] == "invalid_json"
+    assert error["param"] is None
+    assert why in error["message"]
+
+
+@pytest.mark.parametrize("depth", [10_000, 100_000])
+@pytest.mark.parametrize("start", [b'{"model": "m", "input": ', b'{"x": ', b"", b'{"x": "\\ud800", "y": '])
+@pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])
+async def test_absurd_nesting_is_400(depth: int, start: bytes, brackets: tuple[bytes, bytes]) -> None:
+    opening, closing = brackets
+    end = b"1" + closing * depth + (b"}" if start else b"")
+    assert (await refusal(start + opening * depth + end, 400))["code"] == "invalid_json"
+    assert (await refusal(start + opening * depth, 400))["code"] == "invalid_json"
+
+
+def nest(depth: int) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    for _ in range(depth):
+        data = {"a": data}
+    return data
+
+
+@pytest.mark.parametrize("depth", [100, 480, 900])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "field",
+    [
+        lambda deep: {"tools": [{"type": "function", "name": "f", "parameters": deep}]},
+        lambda deep: {"tools": [{"type": "unheard_of", "x": deep}]},
+        lambda deep: {"text": {"format": {"type": "json_schema", "name": "n", "schema": deep}}},
+        lambda deep: {"input": [{"role": "user", "content": "Hi", "x": deep}]},
+        lambda deep: {"input": [{"role": "user", "content": [deep]}]},
+        lambda deep: {"metadata": deep},
+        lambda deep: {"tool_choice": deep},
+        lambda deep: {"unknown": deep},
+    ],
+    ids=["tool", "odd tool", "schema", "item", "part", "metadata", "tool_choice", "unknown"],
+)
+async def test_deep_nesting_is_answered_or_refused_wherever_it_is(field: Any, depth: int, stream: bool) -> None:
+    reply = await send(msgspec.json.encode({**REQUEST, "stream": stream, **field(nest(depth))}))
+    assert reply.status in (200, 400)
+    if reply.status == 400:
+        check_error(reply.json)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"5", b'"text"', b"[{}]", b"true"])
+async def test_json_that_is_no_object_is_400(body: bytes) -> None:
+    error = await refusal(body, 400)
+    assert (error["code"], error["param"]) == ("invalid_type", None)
+    assert "expected an object" in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (rb"a\ud83d", "a\ufffd"),
+        (rb"\udE00b", "\ufffdb"),
+        (rb"\uD83D\uDE00", "😀"),
+        (rb"\\ud83d", r"\ud83d"),
+        (rb"\ud83d\ud83d\ude00", "\ufffd😀"),
+    ],
+)
+async def test_half_a_surrogate_pair_is_no_reason_to_refuse(text: bytes, read: str) -> None:
+    host = ScriptedHost()
+    reply = await send(b'{"model": "m", "instructions": "%b", "input": "%b"}' % (text, text), host=host)
+    check_response(reply.json)
+    assert reply.json["instructions"] == read
+    assert [message["content"] for message in host.requests[0]["messages"]] == [read, read]
+
+
+# The request ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["model", "input"])
+async def test_a_missing_field_is_named(name: str) -> None:
+    without = {key: value for key, value in REQUEST.items() if key != name}
+    error = await refusal(json.dumps(without).encode(), 400)
+    assert (error["code"], error["param"]) == ("missing_required_parameter", name)
+    assert error["message"] == f"Missing required parameter: '{name}'."
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"model": 5}, "model"),
+        ({"model": None}, "model"),
+        ({"input": 5}, "input"),
+        ({"input": None}, "input"),
+        ({"input": {}}, "input"),
+        ({"input": ["Hi"]}, "input[0]"),
+        ({"input": [{"role": "user", "content": 5}]}, "input[0].content"),
+        ({"stream": "yes"}, "stream"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"max_output_tokens": 1.5}, "max_output_tokens"),
+        ({"tools": {}}, "tools"),
+        ({"tools": ["f"]}, "tools[0]"),
+        ({"metadata": {"a": 1}}, "metadata"),
+        ({"text": {"format": "json"}}, "text.format"),
+        ({"reasoning": "high"}, "reasoning"),
+        ({"include": "everything"}, "include"),
+        ({"instructions": ["a"]}, "instructions"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_type_is_named(fields: dict[str, Any], param: str) -> None:
+    error = await refusal(body_of(**fields), 400)
+    assert (error["code"], error["param"]) == ("invalid_type", param)
+    assert param in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "param", "told"),
+    [
+        ({"truncation": "some"}, "truncation", "'auto' and 'disabled'"),
+        ({"reasoning": {"effort": "heroic"}}, "reasoning.effort", "'low'"),
+        ({"include": ["everything"]}, "include[0]", "'reasoning.encrypted_content'"),
+        ({"text": {"format": {"type": "yaml"}}}, "text.format.type", "'json_schema'"),
+        ({"text": {"verbosity": "chatty"}}, "text.verbosity", "'medium'"),
+        ({"service_tier": "first"}, "service_tier", "'flex'"),
+        ({"input": [{"type": "nonsense"}]}, "input[0].type", "nonsense"),
+        ({"input": [{"role": "narrator", "content": "Hi"}]}, "input[0].role", "narrator"),
+        ({"tool_choice": "sometimes"}, "tool_choice", "'required'"),
+        ({"temperature": 2.5}, "temperature", "2"),
+        ({"top_p": -1}, "top_p", "0"),
+        ({"top_logprobs": 21}, "top_logprobs", "20"),
+        ({"max_output_tokens": 0}, "max_output_tokens", "1"),
+        ({"metadata": {str(place): "" for place in range(17)}}, "metadata", "16"),
+    ],
+    ids=str,
+)
+async def test_a_wrong_value_is_named_with_those_that_are_right(fields: dict[str, Any], param: str, told: str) -> None:
+    error = await refusal(body_of(**fields), 400)
+    assert error["param"] == param
+    assert told in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("previous_response_id", "resp_1"),
+        ("conversation", "conv_1"),
+        ("conversation", {"id": "conv_1"}),
+        ("background", True),
+        ("prompt", {"id": "pmpt_1"}),
+        ("context_management", [{"type": "compaction"}]),
+        ("moderation", {"model": "m"}),
+    ],
+)
+async def test_what_does_not_exist_here_is_refused_by_name(name: str, value: Any) -> None:
+    error = await refusal(body_of(**{name: value}), 400)
+    assert (error["code"], error["param"]) == ("unsupported_parameter", name)
+    assert f"'{name}'" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"unknown": 1, "input": [{"type": "message", "role": "user", "content": "Hi", "unknown": {"a": [1]}}]},
+        dict.fromkeys(
+            ["previous_response_id", "conversation", "background", "prompt", "tools", "text", "reasoning", "metadata"]
+        ),
+        {"background": False, "context_management": [], "store": True},
+    ],
+    ids=["unknown", "null", "off"],
+)
+async def test_unknown_fields_and_those_that_ask_for_nothing_are_accepted(fields: dict[str, Any]) -> None:
+    check_response((await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, **fields})).json)

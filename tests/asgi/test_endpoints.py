@@ -1,0 +1,215 @@
+"""The routes: what a response says of its request, and what the routes answer that are not there yet."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import anyio
+import pytest
+
+from responses_shim import ResponsesShim
+from tests.caller import payloads, post, request
+from tests.oracle import check_error, check_response, check_stream
+from tests.scripted import DONE, ScriptedHost, Step, chunk, text_answer
+from tests.scripted import call as tool_call
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+FUNCTION = {"type": "function", "name": "f"}
+
+
+async def respond(*steps: Step, stream: bool = False, **fields: Any) -> dict[str, Any]:
+    """The response, as its terminal event or its JSON body shows it."""
+    host = ScriptedHost(steps or text_answer("Hello"))
+    reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream, **fields})
+    if stream:
+        events = payloads(reply.events)
+        check_stream(events)
+    response: dict[str, Any] = events[-1]["response"] if stream else reply.json
+    check_response(response)
+    return response
+
+
+# POST /v1/responses --------------------------------------------------------------------------------------------------
+
+streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+
+
+@streaming
+async def test_a_response_shows_the_defaults_of_what_was_not_asked(stream: bool) -> None:
+    response = await respond(stream=stream)
+    told = {key: response[key] for key in response.keys() - {"id", "created_at", "completed_at", "output", "usage"}}
+    assert told == {
+        "object": "response",
+        "status": "completed",
+        "model": "scripted",
+        "background": False,
+        "conversation": None,
+        "error": None,
+        "frequency_penalty": 0.0,
+        "incomplete_details": None,
+        "instructions": None,
+        "max_output_tokens": None,
+        "max_tool_calls": None,
+        "metadata": {},
+        "parallel_tool_calls": True,
+        "presence_penalty": 0.0,
+        "previous_response_id": None,
+        "prompt": None,
+        "prompt_cache_key": None,
+        "prompt_cache_retention": None,
+        "reasoning": {"effort": None, "summary": None},
+        "safety_identifier": None,
+        "service_tier": "default",
+        "store": False,
+        "temperature": 1.0,
+        "text": {"format": {"type": "text"}},
+        "tool_choice": "auto",
+        "tools": [],
+        "top_logprobs": 0,
+        "top_p": 1.0,
+        "truncation": "disabled",
+        "user": None,
+    }
+
+
+@streaming
+async def test_a_response_echoes_what_was_asked(stream: bool) -> None:
+    asked: dict[str, Any] = {
+        "instructions": "Be brief.",
+        "max_output_tokens": 9,
+        "max_tool_calls": 3,
+        "metadata": {"a": "b"},
+        "parallel_tool_calls": False,
+        "prompt_cache_key": "k",
+        "safety_identifier": "s",
+        "temperature": 0.5,
+        "top_p": 0.25,
+        "presence_penalty": 1.5,
+        "frequency_penalty": -1.5,
+        "top_logprobs": 2,
+        "truncation": "auto",
+        "user": "u",
+    }
+    response = await respond(stream=stream, **asked, tools=[FUNCTION], reasoning={"effort": "low"})
+    assert {key: response[key] for key in asked} == asked
+    assert [tool["name"] for tool in response["tools"]] == ["f"]
+    assert response["reasoning"]["effort"] == "low"
+
+
+@streaming
+async def test_store_is_false_whatever_was_asked(stream: bool) -> None:
+    for store in (True, False, None):
+        assert (await respond(stream=stream, store=store))["store"] is False
+
+
+@streaming
+async def test_ids_tell_what_they_are_of(stream: bool) -> None:
+    calls = [tool_call(0, "call_1", "f", "{}")]
+    steps = [chunk(reasoning="so"), chunk("Hello"), chunk(tool_calls=calls), chunk(finish_reason="tool_calls"), DONE]
+    first, second = [await respond(*steps, stream=stream, tools=[FUNCTION]) for _ in range(2)]
+    ids = [first["id"], *[item["id"] for item in first["output"]]]
+    for prefix, id in zip(["resp", "rs", "msg", "fc"], ids, strict=True):
+        assert re.fullmatch(rf"{prefix}_[0-9a-f]{{32}}", id)
+    assert not set(ids) & {second["id"], *[item["id"] for item in second["output"]]}
+    assert first["output"][2]["call_id"] == "call_1"
+
+
+@streaming
+async def test_times_are_real(stream: bool) -> None:
+    before = int(time.time())
+    response = await respond(stream=stream)
+    assert before <= response["created_at"] <= response["completed_at"] <= time.time()
+
+
+async def test_not_to_stream_is_the_default() -> None:
+    for asked in ({}, {"stream": None}, {"stream": False}):
+        reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, **asked})
+        assert reply.headers["content-type"] == "application/json"
+
+
+async def test_many_at_once_do_not_mix() -> None:
+    def echo(request: dict[str, Any]) -> list[Step]:
+        return text_answer(*[f"{request['messages'][-1]['content']};"] * 20)
+
+    app, told = ResponsesShim(ScriptedHost(echo)), {}
+
+    async def ask(question: str) -> None:
+        reply = await post(app, "/v1/responses", {"model": "scripted", "input": question, "stream": True})
+        events = payloads(reply.events)
+        check_stream(events)
+        told[question] = events[-1]["response"]["output"][0]["content"][0]["text"]
+
+    async with anyio.create_task_group() as group:
+        for number in range(30):
+            group.start_soon(ask, f"question {number}")
+    assert told == {f"question {number}": f"question {number};" * 20 for number in range(30)}
+
+
+# The report ----------------------------------------------------------------------------------------------------------
+
+
+@streaming
+async def test_the_report_says_what_became_of_the_request(stream: bool) -> None:
+    asked = {**REQUEST, "stream": stream, "max_output_tokens": 9, "truncation": "auto", "store": True}
+    reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", asked)
+    report = reply.headers["responses-shim-report"]
+    assert report == 'mapped=("max_output_tokens"), dropped=("truncation"), defaulted=("store")'
+
+
+@streaming
+async def test_with_nothing_to_report_there_is_no_report(stream: bool) -> None:
+    reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, "stream": stream})
+    assert "responses-shim-report" not in reply.headers
+
+
+async def test_an_error_of_the_host_comes_with_the_report() -> None:
+    asked = {**REQUEST, "truncation": "auto"}
+    reply = await post(ResponsesShim(ScriptedHost([DONE])), "/v1/responses", asked)
+    assert (reply.status, reply.headers["responses-shim-report"]) == (502, 'dropped=("truncation")')
+
+
+# The other routes ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/responses/resp_1"),
+        ("DELETE", "/v1/responses/resp_1"),
+        ("POST", "/v1/responses/resp_1/cancel"),
+        ("GET", "/v1/responses/resp_1/input_items"),
+        ("POST", "/v1/responses/compact"),
+        ("POST", "/v1/responses/input_tokens"),
+        ("POST", "/v1/conversations"),
+        ("GET", "/v1/conversations"),
+        ("GET", "/v1/conversations/"),
+        ("GET", "/v1/conversations/conv_1"),
+        ("POST", "/v1/conversations/conv_1/items"),
+    ],
+)
+@pytest.mark.parametrize("root_path", ["", "/api"])
+async def test_what_is_not_there_yet_is_404(method: str, path: str, root_path: str) -> None:
+    reply = await request(ResponsesShim(ScriptedHost()), method, path, root_path=root_path)
+    check_error(reply.json)
+    assert reply.status == 404
+    assert (reply.json["error"]["type"], reply.json["error"]["code"]) == ("invalid_request_error", "not_found")
+    assert reply.json["error"]["message"].startswith(f"There is nothing at {method} {path}: ")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/"])
+async def test_another_method_is_405_and_told_which_is_right(method: str, path: str) -> None:
+    reply = await request(ResponsesShim(ScriptedHost()), method, path)
+    check_error(reply.json)
+    assert (reply.status, reply.headers["allow"]) == (405, "POST, OPTIONS")
+    assert reply.json["error"]["message"] == f"{method} is not allowed at {path}; use POST."
+
+
+async def test_a_path_that_no_header_could_hold_is_still_told() -> None:
+    reply = await request(ResponsesShim(ScriptedHost()), "GET", "/v1/responses/%F0%9F%98%80%22")
+    check_error(reply.json)
+    assert '/v1/responses/😀"' in reply.json["error"]["message"]
