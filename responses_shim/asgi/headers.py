@@ -24,7 +24,7 @@ _HOP_BY_HOP = frozenset(
 # Said of the body that came, or of the answer that was asked for: neither is the one that goes in.
 _NOT_INWARD = _HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range", b"x-request-id"}
 # Said of the body that the host sent, which is not the one that goes out.
-_NOT_OUTWARD = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"server", b"x-accel-buffering"}
+_NOT_OUTWARD = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
 
 
 def inward(headers: Iterable[tuple[bytes, bytes]], body: bytes, request_id: Literal["uuid4", "hex"]) -> Pairs:

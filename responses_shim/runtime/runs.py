@@ -145,7 +145,8 @@ class Run:
         cause: ShimError | None = None
         # A bare task: a task group costs as much as fifty tokens, and this one task never outlives the call.
         watch = asyncio.create_task(self._watch())
-        watch.add_done_callback(lambda _: self._call.cancel())  # with nobody to watch it, it must not go on
+        # With nobody to watch it, the call must not go on.
+        watch.add_done_callback(lambda watch: None if watch.cancelled() else self._call.cancel())
         try:
             with self._call:
                 cause = await upstream(chat, self)
@@ -158,12 +159,9 @@ class Run:
             await self._conclude(cause)
         self._log()
         if not self.committed and not self._client_gone and self._stream.error is not None:
-            error = self._stream.error
-            error.headers = (
-                *error.headers,
-                *((name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers),
-            )
-            raise error
+            told = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
+            self._stream.error.headers += tuple(told)
+            raise self._stream.error
 
     # What the upstream tells (Listener) --------------------------------------------------------------------------
 
