@@ -30,7 +30,10 @@ def to_messages(instructions: str | None, items: str | list[Item], report: Repor
     else:
         for place, item in enumerate(items):
             transcript.read(item, f"input[{place}]")
-    return transcript.finish()
+    messages = transcript.finish()
+    if not messages:
+        raise missing("input")
+    return messages
 
 
 class _Transcript:
@@ -47,7 +50,9 @@ class _Transcript:
         self._outputs: list[tuple[str, str]] = []
 
     def read(self, item: Item, path: str) -> None:
-        kind = item.get("type", "message" if "role" in item else None)
+        kind = item.get("type")
+        if kind is None and "role" in item:
+            kind = "message"
         if kind is None:
             raise missing(f"{path}.type")
         reader = _READERS.get(kind) if isinstance(kind, str) else None
@@ -93,7 +98,8 @@ class _Transcript:
             self.messages.append({"role": "user", "content": _user_content(content, path)})
         elif role == "assistant":
             # A second message of the same turn goes on where the first ended: nothing was between them.
-            self._texts.append(_joined(content, path, ""))
+            if text := _joined(content, path, ""):
+                self._texts.append(text)
         elif role is None:
             raise missing(f"{path}.role")
         else:

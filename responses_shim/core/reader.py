@@ -55,4 +55,4 @@ class ChunkReader:
         try:
             return self._chunks.decode(payload)
         except UpstreamError as error:
-            return Chunk(error=error.message)
+            return Chunk(error={"message": error.message, "code": error.status})

@@ -143,7 +143,7 @@ class ResponseStream:
         events: list[Event] = []
         if chunk.error is not None:
             self.fail(error_from(chunk.error))
-        if chunk.usage is not None:
+        if chunk.usage:
             self._round_usage = chunk.usage
         if chunk.choices is not None and self.error is None:
             for choice in chunk.choices:

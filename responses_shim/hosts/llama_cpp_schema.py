@@ -20,7 +20,7 @@ from typing import Any
 
 _ANYTHING = {"type": ["object", "array", "string", "number", "boolean", "null"]}
 _REFERENCE = re.compile(r"#/(\$defs|definitions)/[A-Za-z0-9_-]+")
-_PATTERN = re.compile(r"\^(?:(?:\[[^\[\]\\]+\]|[^\[\]{}\\*+?])(?:[*+?]|\{\d{0,3}(?:,\d{0,3})?\})?)*\$")
+_PATTERN = re.compile(r"\^(?:[(|](?![|)])|(?:\[[^\[\]\\]+\]|[^\[\]{}\\*+?|(])(?:[*+?]|\{\d{0,3}(?:,\d{0,3})?\})?)*\$")
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
 _MAX_COUNT = 1000
 _VALUES = ("enum", "const", "default", "examples", "description", "title")  # what holds no schema

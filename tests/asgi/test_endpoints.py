@@ -133,7 +133,7 @@ async def test_not_to_stream_is_the_default() -> None:
 
 async def test_many_at_once_do_not_mix() -> None:
     def echo(request: dict[str, Any]) -> list[Step]:
-        return text_answer(*[f"{request['messages'][-1]['content']};"] * 20)
+        return text_answer(*[f"{request['messages'][-1]['content']};"] * 9)
 
     app, told = ResponsesShim(ScriptedHost(echo)), {}
 
@@ -144,9 +144,9 @@ async def test_many_at_once_do_not_mix() -> None:
         told[question] = events[-1]["response"]["output"][0]["content"][0]["text"]
 
     async with anyio.create_task_group() as group:
-        for number in range(30):
+        for number in range(12):
             group.start_soon(ask, f"question {number}")
-    assert told == {f"question {number}": f"question {number};" * 20 for number in range(30)}
+    assert told == {f"question {number}": f"question {number};" * 9 for number in range(12)}
 
 
 # The report ----------------------------------------------------------------------------------------------------------

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from itertools import count, takewhile
+from itertools import count
 from typing import Any, TypeAlias
 
 import msgspec
 
 from responses_shim.core.chat import Chunk
 from responses_shim.core.events import Event
+from responses_shim.core.plain import PlainText
 from responses_shim.core.reader import DONE, ChunkReader
 from responses_shim.core.sse import SSEEncoder
 from responses_shim.core.stream import ResponseStream, Round
@@ -29,6 +30,8 @@ class Played:
     events: list[Event] = field(default_factory=list)
     frames: list[bytes] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    short_cuts: int = 0
+    """How many messages became a frame at once."""
 
     @property
     def payloads(self) -> list[Json]:
@@ -58,8 +61,12 @@ def play(
     logprobs: bool = False,
     mend: Callable[[Chunk], Chunk] | None = None,
     between: Between = lambda stream: None,
+    short_way: bool = False,
 ) -> Played:
-    """Each round is the body messages of one chat call. `between` may make an event after each of them: a ping."""
+    """Each round is the body messages of one chat call. `between` may make an event after each of them: a ping.
+
+    With `short_way` a message of plain text becomes a frame at once, as in a run; it is no event in `events` then.
+    """
     played = Played(new_stream(logprobs=logprobs))
     stream, encode = played.stream, SSEEncoder().encode
 
@@ -67,30 +74,34 @@ def play(
         played.events.extend(events)
         played.frames.extend(encode(event) for event in events)
 
+    def take(messages: Iterable[bytes]) -> None:
+        reader = ChunkReader()
+        plain: PlainText | None = None
+        for data in [*messages, None]:
+            frame = plain.frame(data) if plain is not None and data is not None else None
+            if frame is not None:
+                played.frames.append(frame)
+                played.short_cuts += 1
+            else:
+                chunks = reader.close() if data is None else reader.read(data)
+                for chunk in chunks:
+                    if chunk is DONE:
+                        return
+                    write(stream.feed(chunk if mend is None else mend(chunk)))
+                plain = stream.plain() if short_way and chunks and reader.between else None
+            if (event := between(stream)) is not None:
+                write([event])
+
     write(stream.start())
     for place, messages in enumerate(rounds):
         if place:
             stream.begin_round()
-        for chunks in _chunks(messages):
-            for chunk in chunks:
-                write(stream.feed(chunk if mend is None else mend(chunk)))
-            if (event := between(stream)) is not None:
-                write([event])
+        take(messages)
         ended, events = stream.end_round()
         played.rounds.append(ended)
         write(events)
     write(stream.close())
     return played
-
-
-def _chunks(messages: Iterable[bytes]) -> Iterator[list[Chunk]]:
-    """The chunks of each message, up to `[DONE]`."""
-    reader = ChunkReader()
-    for data in [*messages, None]:
-        chunks = reader.close() if data is None else reader.read(data)
-        yield list(takewhile(lambda chunk: chunk is not DONE, chunks))
-        if any(chunk is DONE for chunk in chunks):
-            return
 
 
 def read_frame(frame: bytes) -> Json:

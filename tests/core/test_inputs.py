@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.responses import ResponseInputItemParam
 
 from responses_shim.core.inputs import to_messages
 from responses_shim.core.report import Report
@@ -88,7 +89,7 @@ def test_all_system_text_folds_into_the_leading_message() -> None:
     ]
 
 
-@pytest.mark.parametrize("kind", [{}, {"type": "message"}])
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "message"}])
 def test_a_message_needs_no_type(kind: Json) -> None:
     assert messages([{**user("Hi"), **kind, "id": "msg_1", "status": "completed", "internal": 1}]) == [user("Hi")]
 
@@ -122,6 +123,16 @@ def test_an_image_keeps_its_place_among_the_text(image: Json, url: Json) -> None
 def test_an_image_in_the_chat_form_is_taken() -> None:
     part = {"type": "image_url", "image_url": {"url": "https://a/b.png"}}
     assert messages([user([part])]) == [user([part])]
+
+
+@pytest.mark.parametrize("items", [[], [reasoning()]])
+def test_an_input_that_says_nothing_is_refused(items: list[Json]) -> None:
+    error = refusal(*items)
+    assert (error.message, error.param) == ("Missing required parameter: 'input'.", "input")
+
+
+def test_instructions_alone_are_something_to_say() -> None:
+    assert messages([], "Say hello.") == [{"role": "system", "content": "Say hello."}]
 
 
 # The assistant's turn ------------------------------------------------------------------------------------------------
@@ -235,6 +246,12 @@ def test_what_is_added_leaves_what_was_there_as_it_was(before: list[Json], after
 
 # What is refused -----------------------------------------------------------------------------------------------------
 
+CODES = {
+    "Missing required parameter": "missing_required_parameter",
+    "Invalid value": "invalid_value",
+    "Invalid type": "invalid_type",
+    "Unsupported parameter": "unsupported_parameter",
+}
 SUPPORTED = "Supported values are: 'function_call', 'function_call_output', 'message' and 'reasoning'."
 
 
@@ -304,6 +321,7 @@ SUPPORTED = "Supported values are: 'function_call', 'function_call_output', 'mes
 def test_a_wrong_item_is_named_by_its_path(item: Json, message: str, param: str) -> None:
     error = refusal(item)
     assert (error.message, error.param) == (message, param)
+    assert error.code == CODES[message.partition(":")[0].partition(" for ")[0]]
 
 
 @pytest.mark.parametrize("kind", ["nonsense", 7, []])
@@ -367,14 +385,30 @@ def test_an_output_without_its_call_is_refused() -> None:
     assert (error.param, error.code) == ("input[3].call_id", "invalid_value")
 
 
-NAMED = [
-    *["item_reference", "custom_tool_call", "mcp_call", "compaction", "local_shell_call", "image_generation_call"],
-    *["custom_tool_call_output", "shell_call", "apply_patch_call_output", "computer_call", "additional_tools"],
-]
+def types_of_the_api() -> list[str]:
+    """Every type of input item that the SDK knows; that of a reference may be left out, so it is hidden deeper."""
+    kinds = {"item_reference"}
+    for item in get_args(ResponseInputItemParam):
+        kinds.update(kind for kind in get_args(get_type_hints(item)["type"]) if isinstance(kind, str))
+    return sorted(kinds - {"message", "reasoning", "function_call", "function_call_output"})
 
 
-@pytest.mark.parametrize("kind", NAMED)
+@pytest.mark.parametrize("kind", types_of_the_api())
 def test_items_of_the_api_that_are_not_built_yet_are_refused_by_name(kind: str) -> None:
     error = refusal(user("Hi"), {"type": kind, "id": "x"})
     assert (error.param, error.code) == ("input[1].type", "unsupported_parameter")
-    assert kind in error.message
+    assert error.message == f"Unsupported parameter: items of type '{kind}' are not supported here yet."
+
+
+@pytest.mark.parametrize("items", [[], [{"type": "reasoning", "summary": []}], [assistant("")]])
+def test_an_input_that_says_nothing_is_missing(items: list[Json]) -> None:
+    """Hosts answer no messages at all with an error, or with an answer to nothing."""
+    with pytest.raises(InvalidRequest) as raised:
+        to_messages(None, items, Report())
+    assert (raised.value.param, raised.value.code) == ("input", "missing_required_parameter")
+
+
+def test_a_message_whose_type_is_null_is_a_message() -> None:
+    assert to_messages(None, [{"type": None, "role": "user", "content": "Hi"}], Report()) == [
+        {"role": "user", "content": "Hi"}
+    ]

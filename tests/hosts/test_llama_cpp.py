@@ -118,11 +118,12 @@ MESSAGES = st.one_of(
 OUTPUTS = st.builds(
     lambda output: {"type": "function_call_output", "call_id": "a", "output": output}, TEXT | TEXT_PARTS
 )
+HI: Json = {"role": "user", "content": "Hi"}
 ITEMS = st.lists(MESSAGES, max_size=5).flatmap(
     lambda items: (
-        st.just(items)
-        if not any("call_id" in item for item in items)
-        else st.lists(OUTPUTS, max_size=2).map(lambda outputs: [*items, *outputs])
+        st.lists(OUTPUTS, max_size=2).map(lambda outputs: [HI, *items, *outputs])
+        if any("call_id" in item for item in items)
+        else st.just([HI, *items])
     )
 )
 SCHEMAS = st.sampled_from([None, {}, {"type": "object", "properties": {"a": {"type": "string", "pattern": "\\d"}}}])
@@ -161,7 +162,8 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "store": st.none() | st.booleans(),
     "stream": st.none() | st.booleans(),
 }
-REQUESTS = st.fixed_dictionaries({"model": st.just("m"), "input": TEXT | ITEMS}, optional={**NUMBERS, **OTHERS})
+INPUT = TEXT | ITEMS.map(lambda items: [{"role": "user", "content": "Hi"}, *items])  # never nothing at all
+REQUESTS = st.fixed_dictionaries({"model": st.just("m"), "input": INPUT}, optional={**NUMBERS, **OTHERS})
 
 
 def adapted(**fields: Any) -> tuple[Json, str]:
@@ -189,6 +191,21 @@ def test_the_request_that_is_adapted_is_left_as_it_was(request: Json) -> None:
 
 
 # Single fields -------------------------------------------------------------------------------------------------------
+
+
+def test_all_that_the_server_reads_is_passed_on() -> None:
+    sent = {"temperature": 0.5, "top_p": 0.5, "presence_penalty": 1.0, "frequency_penalty": 1.0, "top_logprobs": 3}
+    tool = {"type": "function", "name": "f", "description": "Does f", "parameters": {"type": "object"}}
+    chat, _ = adapted(model="smollm2", tools=[tool], tool_choice="auto", user="u", **sent)
+    assert chat == {
+        "model": "smollm2",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+        "logprobs": True,
+        "tools": [{"type": "function", "function": {name: tool[name] for name in tool if name != "type"}}],
+        "tool_choice": "auto",
+        **sent,
+    }
 
 
 def test_the_token_limit_has_the_one_name_that_is_read() -> None:

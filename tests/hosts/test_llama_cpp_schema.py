@@ -42,6 +42,9 @@ DEADLY: dict[str, tuple[Json, Json]] = {
     "a bracket that opens nothing": (an_object(a=text(pattern="^a]$")), an_object(a=text())),
     "a brace that opens nothing": (an_object(a=text(pattern="^a}$")), an_object(a=text())),
     "a repetition of a repetition": (an_object(a=text(pattern="^a*+$")), an_object(a=text())),
+    "a repetition of an alternative": (an_object(a=text(pattern="^a|*b$")), an_object(a=text())),
+    "a repetition of an empty group": (an_object(a=text(pattern="^()*$")), an_object(a=text())),
+    "a repetition of empty alternatives": (an_object(a=text(pattern="^(|)+$")), an_object(a=text())),
     "a large repetition in a pattern": (an_object(a=text(pattern="^a{0,1500}$")), an_object(a=text())),
     "a pattern that is no string": (an_object(a=text(pattern=7)), an_object(a=text())),
     "a length over 1,000": (an_object(a=text(maxLength=2000)), an_object(a=text())),
@@ -157,12 +160,12 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def plain(pattern: str) -> bool:
-    """From beginning to end; no escapes; every bracket and brace in its place; nothing repeated twice."""
+    """From beginning to end; no escapes; every bracket and brace in its place; each repetition one of something."""
     if not (pattern.startswith("^") and pattern.endswith("$") and len(pattern) > 1):
         return False
     without_sets = re.sub(r"\[[^\[\]]+\]", "x", pattern)
     without_counts = re.sub(r"\{\d{0,3}(,\d{0,3})?\}", "*", without_sets)
-    return not set(without_counts) & set("[]{}\\") and not re.search(r"[*+?]{2}", without_counts)
+    return not set(without_counts) & set("[]{}\\") and not re.search(r"[*+?|(][*+?]|[|(][|)]", without_counts)
 
 
 def follow(reference: Any, root: Json, following: tuple[str, ...]) -> Iterator[str]:

@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import runs
-from tests.caller import call
+from tests.caller import DEADLINE, call
 from tests.runtime.sockets import breaking
 from tests.scripted import Hold, Json, ScriptedHost, Start, Step, Wait, chunk, text_answer
 
@@ -26,9 +26,14 @@ silences = pytest.mark.parametrize(
 )
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No call is cut off within the time of a test: what ends, ends because it was told."""
+    monkeypatch.setattr(runs, "GONE_GRACE", 60)
+
+
 async def soon(event: anyio.Event) -> None:
-    """Within a time that only something event-driven keeps."""
-    with anyio.fail_after(0.5):
+    with anyio.fail_after(DEADLINE):
         await event.wait()
 
 

@@ -17,6 +17,7 @@ from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import (
     DONE,
     End,
+    Hold,
     Json,
     Raise,
     Return,
@@ -237,8 +238,11 @@ async def test_the_profile_mends_what_its_host_says_wrong() -> None:
     assert events[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
-async def test_after_a_failure_the_host_is_told_that_nobody_listens() -> None:
-    host = ScriptedHost([chunk("a"), b"data: {not json\n\n", chunk("b"), Wait(anyio.Event())], listens=False)
+@pytest.mark.parametrize("by", ["send", "receive"])
+async def test_after_a_failure_the_host_is_told_that_nobody_listens(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "GRACE", 60)
+    then = [Hold()] if by == "receive" else [chunk("b"), Wait(anyio.Event())]
+    host = ScriptedHost([chunk("a"), b"data: {not json\n\n", *then], listens=False)
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
     assert host.disconnected.is_set()
 
@@ -249,7 +253,7 @@ async def test_a_call_that_hangs_after_the_end_of_its_stream_is_cut_off(
     ending: Step, listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "GRACE", 0.05)
-    response = await outcome(chunk("a"), ending, Wait(anyio.Event()), listens=listens)
+    response = await outcome(chunk("a"), ending, Wait(anyio.Event()), listens=listens, ping="off")
     assert (response["status"], response["error"]["message"]) == ("failed", UNFINISHED)
 
 
