@@ -4,13 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from responses_shim.errors import ConfigurationError
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # comes with pydantic
+
 PREFIX = "RESPONSES_SHIM_"
+
+Host = Literal["auto", "generic", "llama-cpp"]
+PingKind = Literal["event", "in_progress", "comment", "off"]
+
+
+class Options(TypedDict, total=False):
+    """The fields of `Settings` as keyword arguments, for type checkers."""
+
+    enabled: bool
+    host: Host
+    unprefixed: bool
+    max_body: int
+    commit_after: float
+    ping: PingKind
+    ping_interval: float
+    upstream_idle: float
+    write_timeout: float
 
 
 class Settings(BaseModel):
@@ -24,7 +44,7 @@ class Settings(BaseModel):
     enabled: bool = True
     """False lets every request through to the host, its own /v1/responses included."""
 
-    host: Literal["auto", "generic", "llama-cpp"] = "auto"
+    host: Host = "auto"
     """Which host this is. `auto` recognises it by its routes."""
 
     unprefixed: bool = False
@@ -36,7 +56,7 @@ class Settings(BaseModel):
     commit_after: float = Field(default=2.0, ge=0)
     """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""
 
-    ping: Literal["event", "in_progress", "comment", "off"] = "event"
+    ping: PingKind = "event"
     """What keeps a silent stream alive: a `response.ping` event, `response.in_progress` again, a comment, nothing."""
 
     ping_interval: float = Field(default=15.0, gt=0)
@@ -49,7 +69,7 @@ class Settings(BaseModel):
     """How long a client may take nothing of what it is sent before it counts as gone."""
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, **options: Any) -> Settings:
+    def load(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Settings:
         """Settings from `options`, then the environment, then defaults.
 
         Raises ConfigurationError, one line that names the setting: unknown names too, for a setting that is misspelt
@@ -57,7 +77,7 @@ class Settings(BaseModel):
         """
         environ = os.environ if environ is None else environ
         names = {PREFIX + name.upper(): name for name in cls.model_fields}
-        given = dict(options)
+        given: dict[str, Any] = dict(options)
         sources = dict.fromkeys(options, "")
         for variable, value in environ.items():
             if not variable.startswith(PREFIX):

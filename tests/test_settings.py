@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 from pydantic import ValidationError
 
 from responses_shim.errors import ConfigurationError
-from responses_shim.settings import PREFIX, Settings
+from responses_shim.settings import PREFIX, Options, Settings
 
 
 def load(environ: dict[str, str] | None = None, **options: Any) -> Settings:
@@ -124,3 +124,9 @@ def test_settings_do_not_change() -> None:
 
 def test_every_setting_says_what_it_is_for() -> None:
     assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_keyword_arguments_that_type_checkers_know_are_the_settings() -> None:
+    options = get_type_hints(Options)
+    assert list(options) == list(Settings.model_fields)
+    assert options == {name: field.annotation for name, field in Settings.model_fields.items()}

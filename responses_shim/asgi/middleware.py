@@ -7,14 +7,17 @@ untouched, with the very objects that the server handed over.
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.endpoints import Request, create, not_found, upgrade_required, wrong_method
 from responses_shim.errors import ConfigurationError
 from responses_shim.hosts import PROFILES, HostProfile, detect
-from responses_shim.settings import Settings
+from responses_shim.settings import Options, Settings
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # comes with pydantic
 
 _OURS = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
 _OURS_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
@@ -29,7 +32,7 @@ class ResponsesShim:
     passes nothing but the app (`vllm serve --middleware`) can mount it. Raises ConfigurationError.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings | None = None, **options: Any) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings | None = None, **options: Unpack[Options]) -> None:
         if settings is not None and options:
             raise ConfigurationError("settings: give one Settings or keyword arguments, not both")
         self.app = app

@@ -5,7 +5,7 @@ null pointer, and the process ends (SIGSEGV); some schemas send the conversion i
 found by running schemas, a fuzzer's among them, through the converter and the grammar parser of 0.3.36:
 
 - strings (property names, `enum`, `const`) with a quote, a backslash, a backspace or a form feed
-- a `pattern` of more than literals, sets and single repetitions, or not anchored at both ends
+- a `pattern` not anchored at both ends, or that repeats anything but one literal or set
 - counts that are negative or over 1,000; an empty `enum`, `anyOf`, `oneOf` or `type`
 - a `$ref` to what is not there, to a name that a grammar rule cannot have, or back to itself
 
@@ -20,7 +20,7 @@ from typing import Any
 
 _ANYTHING = {"type": ["object", "array", "string", "number", "boolean", "null"]}
 _REFERENCE = re.compile(r"#/(\$defs|definitions)/[A-Za-z0-9_-]+")
-_PATTERN = re.compile(r"\^(?:[(|](?![|)])|(?:\[[^\[\]\\]+\]|[^\[\]{}\\*+?|(])(?:[*+?]|\{\d{0,3}(?:,\d{0,3})?\})?)*\$")
+_PATTERN = re.compile(r"\^(?:[(|)]|(?:\[[^\[\]\\]+\]|[^\[\]{}\\*+?|()])(?:[*+?]|\{\d{0,3}(?:,\d{0,3})?\})?)*\$")
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
 _MAX_COUNT = 1000
 _VALUES = ("enum", "const", "default", "examples", "description", "title")  # what holds no schema

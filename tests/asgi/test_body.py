@@ -174,6 +174,7 @@ async def test_json_that_is_no_object_is_400(body: bytes) -> None:
     [
         (rb"a\ud83d", "a\ufffd"),
         (rb"\udE00b", "\ufffdb"),
+        (rb"\uD83Db", "\ufffdb"),
         (rb"\uD83D\uDE00", "😀"),
         (rb"\\ud83d", r"\ud83d"),
         (rb"\ud83d\ud83d\ude00", "\ufffd😀"),

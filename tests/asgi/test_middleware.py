@@ -250,7 +250,7 @@ UPGRADE = {"connection": "keep-alive, Upgrade", "upgrade": "WebSocket", "sec-web
 
 async def open_websocket(extensions: dict[str, Any] | None) -> list[Message]:
     """What the app sends when somebody wants a WebSocket at /v1/responses."""
-    scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": extensions}
+    scope: Scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": extensions}
     sent: list[Message] = []
 
     async def receive() -> Message:

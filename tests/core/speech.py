@@ -131,26 +131,23 @@ def expected_terminal(rounds: Sequence[Round]) -> str:
 
 
 def expected_usage(rounds: Sequence[Round]) -> Json | None:
-    if any(round.usage is None for round in rounds):
-        return None
+    """The sum of the rounds' counts, unknown if one round tells none."""
     told = [round.usage for round in rounds if round.usage is not None]
-    details = {
-        "cached_tokens": "prompt_tokens_details",
-        "created_cache_tokens": "prompt_tokens_details",
-        "reasoning_tokens": "completion_tokens_details",
-    }
-    summed = {name: sum(usage.get(holder, {}).get(name, 0) for usage in told) for name, holder in details.items()} | {
-        name: sum(usage[name] for usage in told) for name in ("prompt_tokens", "completion_tokens", "total_tokens")
-    }
+    if len(told) < len(rounds):
+        return None
+
+    def total(name: str, details: str | None = None) -> int:
+        return sum((usage.get(details, {}) if details else usage).get(name, 0) for usage in told)
+
     return {
-        "input_tokens": summed["prompt_tokens"],
+        "input_tokens": total("prompt_tokens"),
         "input_tokens_details": {
-            "cached_tokens": summed["cached_tokens"],
-            "cache_write_tokens": summed["created_cache_tokens"],
+            "cached_tokens": total("cached_tokens", "prompt_tokens_details"),
+            "cache_write_tokens": total("created_cache_tokens", "prompt_tokens_details"),
         },
-        "output_tokens": summed["completion_tokens"],
-        "output_tokens_details": {"reasoning_tokens": summed["reasoning_tokens"]},
-        "total_tokens": summed["total_tokens"],
+        "output_tokens": total("completion_tokens"),
+        "output_tokens_details": {"reasoning_tokens": total("reasoning_tokens", "completion_tokens_details")},
+        "total_tokens": total("total_tokens"),
     }
 
 
@@ -163,15 +160,16 @@ def encode(round: Round, dice: Random) -> list[bytes]:
     frames: list[bytes] = []
     for chunk in chunks(round, dice):
         while dice.random() < 0.1:
-            frames.append(
-                dice.choice([b": ping - now\n\n", b":\n\n", b"retry: 3000\n\n", b"event: ping\n\n", b"data:\n\n"])
-            )
+            frames.append(dice.choice(KEEP_ALIVES))
         frames.append(frame(chunk, dice))
-    if dice.random() < 0.8 or round.finish is None:
+    if dice.random() < 0.8:
         frames.append(b"data: [DONE]\n\n")
-    elif dice.random() < 0.5:
+    elif frames and dice.random() < 0.5:
         frames[-1] = frames[-1].removesuffix(b"\n")  # hosts exist that leave out the last blank line
     return [frame.replace(b"\n", newline) for frame in frames]
+
+
+KEEP_ALIVES = [b": ping - now\n\n", b":\n\n", b"retry: 3000\n\n", b"event: ping\n\n", b"data:\n\n"]
 
 
 def frame(chunk: Json, dice: Random) -> bytes:

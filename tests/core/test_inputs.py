@@ -125,8 +125,9 @@ def test_an_image_in_the_chat_form_is_taken() -> None:
     assert messages([user([part])]) == [user([part])]
 
 
-@pytest.mark.parametrize("items", [[], [reasoning()]])
-def test_an_input_that_says_nothing_is_refused(items: list[Json]) -> None:
+@pytest.mark.parametrize("items", [[], [reasoning()], [assistant("")]])
+def test_an_input_that_says_nothing_is_missing(items: list[Json]) -> None:
+    """Hosts answer no messages at all with an error, or with an answer to nothing."""
     error = refusal(*items)
     assert (error.message, error.param) == ("Missing required parameter: 'input'.", "input")
 
@@ -398,17 +399,3 @@ def test_items_of_the_api_that_are_not_built_yet_are_refused_by_name(kind: str) 
     error = refusal(user("Hi"), {"type": kind, "id": "x"})
     assert (error.param, error.code) == ("input[1].type", "unsupported_parameter")
     assert error.message == f"Unsupported parameter: items of type '{kind}' are not supported here yet."
-
-
-@pytest.mark.parametrize("items", [[], [{"type": "reasoning", "summary": []}], [assistant("")]])
-def test_an_input_that_says_nothing_is_missing(items: list[Json]) -> None:
-    """Hosts answer no messages at all with an error, or with an answer to nothing."""
-    with pytest.raises(InvalidRequest) as raised:
-        to_messages(None, items, Report())
-    assert (raised.value.param, raised.value.code) == ("input", "missing_required_parameter")
-
-
-def test_a_message_whose_type_is_null_is_a_message() -> None:
-    assert to_messages(None, [{"type": None, "role": "user", "content": "Hi"}], Report()) == [
-        {"role": "user", "content": "Hi"}
-    ]

@@ -45,6 +45,7 @@ DEADLY: dict[str, tuple[Json, Json]] = {
     "a repetition of an alternative": (an_object(a=text(pattern="^a|*b$")), an_object(a=text())),
     "a repetition of an empty group": (an_object(a=text(pattern="^()*$")), an_object(a=text())),
     "a repetition of empty alternatives": (an_object(a=text(pattern="^(|)+$")), an_object(a=text())),
+    "a repetition of a group": (an_object(a=text(pattern="^([a-z]{0})*$")), an_object(a=text())),
     "a large repetition in a pattern": (an_object(a=text(pattern="^a{0,1500}$")), an_object(a=text())),
     "a pattern that is no string": (an_object(a=text(pattern=7)), an_object(a=text())),
     "a length over 1,000": (an_object(a=text(maxLength=2000)), an_object(a=text())),
@@ -102,7 +103,7 @@ HARMLESS: list[Any] = [
     True,
     an_object(),
     {**an_object(a=text(), b={"type": ["integer", "null"]}), "required": ["a"], "additionalProperties": False},
-    an_object(a=text(pattern="^[a-z]+$"), b=text(pattern="^(a|bc)?d.{2,5}é$"), c=text(pattern="^[^a-c]{3}$")),
+    an_object(a=text(pattern="^[a-z]+$"), b=text(pattern="^(a|bc)d?.{2,5}é$"), c=text(pattern="^[^a-c]{3}$")),
     an_object(a=text(minLength=1, maxLength=1000), b={"type": "array", "items": text(), "minItems": 0, "maxItems": 9}),
     an_object(a=text(format="date-time"), b={"enum": ["x", 1, None]}, c={"const": "x y"}, d={"const": {"k": [1]}}),
     an_object(a={"anyOf": [text(), {"type": "null"}]}, b={"oneOf": [text()]}, c={"allOf": [an_object(x=text())]}),
@@ -160,12 +161,12 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def plain(pattern: str) -> bool:
-    """From beginning to end; no escapes; every bracket and brace in its place; each repetition one of something."""
+    """From beginning to end; no escapes; brackets and braces in their places; only single characters are repeated."""
     if not (pattern.startswith("^") and pattern.endswith("$") and len(pattern) > 1):
         return False
     without_sets = re.sub(r"\[[^\[\]]+\]", "x", pattern)
     without_counts = re.sub(r"\{\d{0,3}(,\d{0,3})?\}", "*", without_sets)
-    return not set(without_counts) & set("[]{}\\") and not re.search(r"[*+?|(][*+?]|[|(][|)]", without_counts)
+    return not set(without_counts) & set("[]{}\\") and not re.search(r"[*+?|()][*+?]", without_counts)
 
 
 def follow(reference: Any, root: Json, following: tuple[str, ...]) -> Iterator[str]:

@@ -21,4 +21,4 @@ async def no_task_left() -> AsyncIterator[None]:
 async def nothing_logged(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
     """Nothing went wrong that an operator would have to know of."""
     yield
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not [record for record in caplog.get_records("call") if record.levelno >= logging.WARNING]

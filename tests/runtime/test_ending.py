@@ -131,7 +131,7 @@ async def test_a_host_that_does_not_stream_is_understood(stream: bool) -> None:
 
 async def test_nothing_but_the_opening_events_comes_before_a_whole_answer_is_whole() -> None:
     answer = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'
-    script = [Start(200, [(b"content-type", b"application/json")]), answer[:20], answer[20:]]
+    script: list[Step] = [Start(200, [(b"content-type", b"application/json")]), answer[:20], answer[20:]]
     assert text_of(await outcome(*script)) == "Hello"
 
 

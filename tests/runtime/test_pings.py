@@ -32,7 +32,7 @@ from tests.scripted import (
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "nothing_logged")]
 
 STREAMED = {"model": "scripted", "input": "Hi", "stream": True}
-OFTEN = {"ping_interval": 0.01, "commit_after": 0}
+OFTEN: dict[str, Any] = {"ping_interval": 0.01, "commit_after": 0}
 PINGS = {"event": b"event: response.ping\n", "in_progress": b"event: response.in_progress\n", "comment": b": "}
 
 
