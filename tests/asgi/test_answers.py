@@ -10,7 +10,8 @@ from starlette.types import Message
 from responses_shim import ResponsesShim
 from responses_shim.asgi.answers import send_error
 from responses_shim.errors import InvalidRequest
-from tests.caller import call, parse_events, post
+from tests.caller import call, parse_events, payloads, post
+from tests.oracle import check_stream
 from tests.scripted import DONE, ScriptedHost, chunk, text_answer
 
 pytestmark = pytest.mark.anyio
@@ -33,6 +34,18 @@ async def test_an_event_has_its_name_twice_and_its_number_and_done_comes_last() 
     events = parse_events(reply.body)  # which compares the event line with the type
     assert [event.data["sequence_number"] for event in events[:-1]] == list(range(len(events) - 1))
     assert reply.body.endswith(b"\n\n" + DONE)
+
+
+async def test_parts_that_take_turns_keep_their_places() -> None:
+    """Frames of deltas are made from a template, and each part has its own."""
+    logprobs = {"content": [{"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": []}]}
+    script = [chunk(refusal="x"), chunk("a", logprobs=logprobs), chunk(refusal="y"), chunk("b"), chunk("c")]
+    asked = {**STREAMED, "include": ["message.output_text.logprobs"]}
+    host = ScriptedHost([*script, chunk(finish_reason="stop"), DONE])
+    events = payloads((await post(ResponsesShim(host), "/v1/responses", asked)).events)
+    check_stream(events)
+    [message] = events[-1]["response"]["output"]
+    assert [part.get("text", part.get("refusal")) for part in message["content"]] == ["x", "a", "y", "bc"]
 
 
 async def test_what_one_message_of_the_host_makes_goes_out_in_one_message() -> None:

@@ -82,7 +82,7 @@ async def test_a_host_that_never_listens_is_cut_off(
 @streaming
 async def test_a_host_that_never_listens_finds_out_with_its_next_token(stream: bool) -> None:
     go = anyio.Event()
-    host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b"), Wait(anyio.Event())], listens=False)
+    host = ScriptedHost([chunk("a"), Wait(go), chunk("b"), Wait(anyio.Event())], listens=False)
     async with call(ResponsesShim(host), "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
         await host.called.wait()
         await exchange.disconnect()

@@ -8,7 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import runs
-from tests.caller import call, parse_events, payloads, post
+from tests.caller import Exchange, call, parse_events, payloads, post
 from tests.oracle import check_error, check_stream
 from tests.runtime.sockets import one_writer
 from tests.scripted import DONE, Hold, ScriptedHost, Start, Step, Wait, chunk, text_answer
@@ -90,20 +90,28 @@ async def test_a_host_that_only_comments_is_not_idle() -> None:
     assert events[-1]["type"] == "response.completed"
 
 
-async def test_a_host_is_not_idle_while_its_client_takes_nothing() -> None:
+@pytest.mark.parametrize("write", ["chunk", "ping"])
+async def test_a_host_is_not_idle_while_its_client_takes_nothing(write: str) -> None:
     """The host may not go on, so its silence is not its own, and counts from when it may."""
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")])
     app = ResponsesShim(host, upstream_idle=0.4, write_timeout=5, ping_interval=0.02)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        if write == "ping":
+            await until_pinged(exchange)
         exchange.stall()
         await exchange.blocked()
         await time_passes(0.6, unless=exchange.ended)
         exchange.resume()
-        while (event := await exchange.next_event()) is not None and event.name != "response.ping":
-            assert event.name != "response.failed"
+        await until_pinged(exchange)
         go.set()
         assert payloads(await exchange.events())[-1]["type"] == "response.completed"
+
+
+async def until_pinged(exchange: Exchange) -> None:
+    while (event := await exchange.next_event()) is None or event.name != "response.ping":
+        assert event is not None
+        assert event.name != "response.failed"
 
 
 # The client ----------------------------------------------------------------------------------------------------------
