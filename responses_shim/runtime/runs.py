@@ -346,8 +346,10 @@ class Run:
         await self._cut()
 
     async def _give_up(self) -> None:
-        seconds = self._settings.upstream_idle
-        self._stream.fail(UpstreamError(f"The host sent nothing for {seconds:g} seconds.", status=504))
+        """The host is silent. An answer whose finish_reason has come is whole all the same."""
+        if self._stream.finish is None:
+            seconds = self._settings.upstream_idle
+            self._stream.fail(UpstreamError(f"The host sent nothing for {seconds:g} seconds.", status=504))
         await self._by_clock(lambda: self._close([] if self._started else self._opening()))
         self._cut_at = self._clock() + GONE_GRACE
 

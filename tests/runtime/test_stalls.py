@@ -248,6 +248,14 @@ async def test_a_server_that_fails_under_the_clock_ends_the_run_and_hears_of_it(
     assert host.finished.is_set()
 
 
+async def test_an_answer_that_has_finished_is_whole_although_its_host_then_hangs() -> None:
+    host = ScriptedHost(silent(chunk("a"), chunk(finish_reason="stop")))
+    reply = await post(ResponsesShim(host, upstream_idle=0.05), "/v1/responses", STREAMED)
+    events = payloads(reply.events)
+    check_stream(events)
+    assert events[-1]["type"] == "response.completed"
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_server_that_cannot_tell_of_the_client_ends_the_run_and_hears_of_it(stream: bool) -> None:
     host = ScriptedHost(silent())
