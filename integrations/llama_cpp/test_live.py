@@ -386,11 +386,22 @@ def test_the_demo_on_a_server_that_is_there(url: str) -> None:
 @pytest.mark.usefixtures("model")
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_demo_takes_its_server_with_it(free_port: int, by: signal.Signals) -> None:
-    with subprocess.Popen(demo("--port", str(free_port)), stdout=subprocess.PIPE, text=True) as running:
+    running = subprocess.Popen(
+        demo("--port", str(free_port)), stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    )
+    try:
         assert running.stdout is not None
         assert any("keeps running" in line for line in running.stdout)
         with socket.create_connection(("127.0.0.1", free_port), timeout=SECONDS) as connection:
             running.send_signal(by)
             assert running.wait(SECONDS) == (0 if by == signal.SIGINT else -by)
             assert connection.recv(1) == b""  # the server's end, which is its death
+    finally:
+        running.kill()
+        running.communicate()
     assert nothing_listens(free_port)
+
+
+def heed_interrupts() -> None:
+    """A shell starts what it runs in the background deaf to SIGINT, the tests and their children included."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
