@@ -71,6 +71,12 @@ def test_a_piece_that_looks_like_a_frame_is_a_piece() -> None:
     assert texts(read(b"event: ", said, said)) == ["Hello"]
 
 
+def test_half_a_byte_order_mark_is_the_beginning_of_something() -> None:
+    said = chunk("Hello")
+    assert texts(read(b"\xef\xbb", b"\xbf" + said, said)) == ["Hello"] * 2
+    assert texts(read(b"\xef", said, said)) == ["Hello"]
+
+
 def test_a_half_of_a_surrogate_pair_is_held_from_message_to_message() -> None:
     half = [b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % escape for escape in (b"\\ud83d", b"\\ude00")]
     assert texts(read(*half, chunk("!"))) == ["", "😀", "!"]
