@@ -135,6 +135,7 @@ class Run:
         self._round_over = False  # finish_reason and the end of the stream have been seen
         self._closed = False  # the last events have been made, or will never be
         self._client_gone = False
+        self._watching = True
         self._writing = False
         self._written: anyio.Event | None = None
         self._began = self._heard = self._wrote = clock()
@@ -152,9 +153,10 @@ class Run:
                 cause = await upstream(chat, self)
             await self._turn()  # a write of the clock's may be half done
         finally:
+            self._watching = False
             watch.cancel()
         if watch.done():
-            watch.result()  # it never returns: the server's receive or send is broken
+            watch.result()  # it does not return by itself: the server's receive or send is broken
         if not self._closed:
             await self._conclude(cause)
         self._log()
@@ -292,7 +294,7 @@ class Run:
         longest = min(settings.write_timeout, settings.upstream_idle) / 4
         if settings.ping != "off":
             longest = min(longest, settings.ping_interval / 4)
-        while True:
+        while self._watching:  # before Python 3.11 a nap that is cut short can swallow the task's own cancellation
             due, act = min(self._deadlines(), key=itemgetter(0))
             wait = due - self._clock()
             if wait <= 0:
