@@ -122,8 +122,11 @@ class ResponseStream:
         return Ping(self._number())
 
     def still_in_progress(self) -> Event:
-        """The other kind of ping: `response.in_progress` again, with what is finished so far."""
-        return InProgress(self._number(), replace(self.response, output=self._finished()))
+        """The other kind of ping: `response.in_progress` again, with the items up to the first that is still open."""
+        output: list[OutputItem] = []
+        while len(output) in self._items:
+            output.append(self._items[len(output)])
+        return InProgress(self._number(), replace(self.response, output=output))
 
     def fail(self, error: ShimError) -> None:
         """Remember why the response cannot complete. The first reason stays."""

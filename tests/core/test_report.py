@@ -124,6 +124,17 @@ def test_more_than_fits_is_cut_between_paths(count: int, complete: bool) -> None
     assert complete or len(header) > MAX_BYTES - 30
 
 
+def test_every_byte_is_counted() -> None:
+    headers = [
+        report([("mapped", "a"), ("dropped", "b"), ("defaulted", "c" * length)]).header()
+        for length in range(MAX_BYTES - 80, MAX_BYTES)
+    ]
+    assert all(len(header) <= MAX_BYTES for header in headers)
+    complete = [header for header in headers if "truncated" not in parse(header)]
+    assert 0 < len(complete) < len(headers)
+    assert max(map(len, complete)) > MAX_BYTES - 20
+
+
 def test_a_list_of_which_no_path_fits_is_left_out() -> None:
     assert parse(report([("mapped", "a" * MAX_BYTES), ("dropped", "store")]).header()) == {"truncated": True}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.chat import Choice, Chunk, Delta
+from responses_shim.core.chat import Choice, Chunk, Delta, FunctionDelta, ToolCallDelta
 from responses_shim.core.events import OutputItemAdded
 from responses_shim.errors import InvalidRequest, UpstreamError
 from tests.core.pipeline import Json, Played, new_stream, plainly, play
@@ -410,6 +410,17 @@ def test_a_ping_takes_a_number_of_its_own() -> None:
     ping = stream.ping()
     delta = stream.feed(Chunk(choices=[Choice(delta=Delta(content="Hello"))]))
     assert [event.sequence_number for event in [*opening, ping, *delta]] == [0, 1, 2, 3, 4, 5]
+
+
+def test_in_progress_again_shows_no_item_behind_one_that_is_open() -> None:
+    """Its place in `output` would not be its output_index."""
+    stream = new_stream()
+    stream.start()
+    opened = ToolCallDelta(index=0, id="a", function=FunctionDelta(name="f"))
+    stream.feed(Chunk(choices=[Choice(delta=Delta(tool_calls=[opened]))]))
+    stream.feed(Chunk(choices=[Choice(delta=Delta(content="Hello"))]))
+    stream.feed(Chunk(choices=[Choice(delta=Delta(reasoning="Hm."))]))
+    assert plainly(stream.still_in_progress())["response"]["output"] == []
 
 
 def test_in_progress_again_shows_what_is_finished_so_far() -> None:

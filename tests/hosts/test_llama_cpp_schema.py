@@ -108,6 +108,7 @@ HARMLESS: list[Any] = [
     an_object(a=text(format="date-time"), b={"enum": ["x", 1, None]}, c={"const": "x y"}, d={"const": {"k": [1]}}),
     an_object(a={"anyOf": [text(), {"type": "null"}]}, b={"oneOf": [text()]}, c={"allOf": [an_object(x=text())]}),
     an_object(a=text(description='He said "x\\y".', title='"', default='"', examples=["\b"])),
+    an_object(a={"type": "object", "default": {"pattern": "\\d"}, "examples": [{"enum": []}], "const": {"type": []}}),
     an_object(pattern=text(), enum=text(), type=text(), required={"type": "boolean"}, properties=an_object(x=text())),
     an_object(naïve=text(), **{"a b": text(), "": text(), "a\nb": text(), "😀": text()}),
     {**defined(tree_node=an_object(b=ref("leaf-1")), **{"leaf-1": text()}), "$schema": "https://json-schema.org/x"},
