@@ -1,7 +1,7 @@
 """`ResponsesShim`: the Responses API on an ASGI app that speaks Chat Completions.
 
-What is ours: `/v1/responses`, what is below it, and `/v1/conversations` likewise. Everything else goes to the app
-untouched, with the very objects that the server handed over.
+What is ours: `/v1/responses`, what is below it, and `/v1/conversations` likewise; and `/v1/models` where Codex asks.
+Everything else goes to the app untouched, with the very objects that the server handed over.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.endpoints import Request, create, not_found, upgrade_required, wrong_method
+from responses_shim.asgi.models import asks_for_catalog, model_catalog
 from responses_shim.errors import ConfigurationError
 from responses_shim.hosts import PROFILES, HostProfile, detect
 from responses_shim.settings import Options, Settings
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
 _OURS = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
+_MODELS = re.compile(r"/v1/models/?")
 _OURS_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
+_MODELS_UNPREFIXED = re.compile(r"(/v1)?/models/?")
 # Paths that a proxy may read otherwise than we do are left to the host.
 _ODD = re.compile(r"//|/\.\.?(/|$)")
 
@@ -38,20 +41,33 @@ class ResponsesShim:
         self.app = app
         self.settings = settings if settings is not None else Settings.load(**options)
         self._ours = _OURS_UNPREFIXED if self.settings.unprefixed else _OURS
+        self._models = _MODELS_UNPREFIXED if self.settings.unprefixed else _MODELS
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path = _route_path(scope) if scope["type"] in ("http", "websocket") else None
         ours = self._ours.fullmatch(path) if path is not None and self.settings.enabled else None
-        if ours is None or scope.get("method") == "OPTIONS" or _odd(scope):
+        if self._wants_catalog(scope, path):
+            await model_catalog(self._request(scope, receive, send))
+        elif ours is None or scope.get("method") == "OPTIONS" or _odd(scope):
             await self.app(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._refuse_websocket(scope, receive, send, ours)
         else:
-            await self._answer(
-                Request(self.app, self.settings, self._host(scope), _prefix(scope), scope, receive, send),
-                ours,
-            )
+            await self._answer(self._request(scope, receive, send), ours)
+
+    def _request(self, scope: Scope, receive: Receive, send: Send) -> Request:
+        return Request(self.app, self.settings, self._host(scope), _prefix(scope), scope, receive, send)
+
+    def _wants_catalog(self, scope: Scope, path: str | None) -> bool:
+        return (
+            path is not None
+            and self.settings.enabled
+            and self._models.fullmatch(path) is not None
+            and asks_for_catalog(scope)
+            and not _odd(scope)
+            and self._host(scope).catalog
+        )
 
     async def _answer(self, request: Request, ours: re.Match[str]) -> None:
         if ours["collection"] == "conversations" or ours["rest"] not in (None, "/"):

@@ -164,4 +164,5 @@ PROFILE = HostProfile(
         "comes; start it with --interrupt_requests False to have requests wait for one another."
     ),
     request_id="uuid4",
+    catalog=False,  # its GET /v1/models takes the lock of the model, and so ends a stream that is running
 )

@@ -24,6 +24,7 @@ class HostProfile:
     - `read_exception(error)`: what the host raised out of its app as an error of ours
     - `unfinished`: why a stream ends without a finish_reason, as far as it is known
     - `request_id`: the form of X-Request-Id that the host takes
+    - `catalog`: its list of models may be asked for at any time, and is told to Codex as a catalogue
     """
 
     name: str
@@ -35,3 +36,4 @@ class HostProfile:
     unfinished: str = "The host ended its stream before the answer was complete."
     chat_path: str = "/v1/chat/completions"
     request_id: Literal["uuid4", "hex"] = "hex"
+    catalog: bool = True
