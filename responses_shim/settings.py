@@ -51,7 +51,7 @@ class Settings(BaseModel):
     """Answer /responses and /conversations too, without /v1."""
 
     max_body: int = Field(default=64 * 1024 * 1024, ge=1)
-    """The largest request body; a larger one is a 413."""
+    """The largest request body, compressed or not; a larger one is a 413."""
 
     commit_after: float = Field(default=2.0, ge=0)
     """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""

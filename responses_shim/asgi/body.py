@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope
 
+from responses_shim.asgi.decompress import Coding, Unpacked, read_codings, too_large
 from responses_shim.core.chat import whole
 from responses_shim.errors import InvalidRequest
 
@@ -19,22 +20,18 @@ class ClientDisconnect(Exception):
 async def read_json(scope: Scope, receive: Receive, limit: int) -> Any:
     """The body as plain JSON data.
 
-    Raises InvalidRequest: 415 for another media type or a content coding, 413 over `limit` bytes, 400 for what is
-    not JSON. Raises ClientDisconnect.
+    Raises InvalidRequest: 415 for another media type or an unknown content coding, 413 over `limit` bytes, packed or
+    unpacked, 400 for what is not in the coding it is said to be in, or not JSON. Raises ClientDisconnect.
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     _check_media_type(headers.get(b"content-type", ""))
-    coding = headers.get(b"content-encoding", "identity").strip().lower()
-    if coding not in ("", "identity"):
-        raise InvalidRequest(
-            f"Content-Encoding {coding!r} is not supported here; send the body as it is.",
-            status=415,
-            code="unsupported_content_encoding",
-        )
+    # Of a list on several lines, the order counts.
+    named = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"content-encoding"]
+    codings = read_codings(",".join(named))
     declared = headers.get(b"content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
-        raise _too_large(limit)
-    return parse(await _read(receive, limit))
+        raise too_large(limit)
+    return parse(await _read(receive, limit, codings))
 
 
 def _check_media_type(content_type: str) -> None:
@@ -48,31 +45,25 @@ def _check_media_type(content_type: str) -> None:
         )
 
 
-async def _read(receive: Receive, limit: int) -> bytes:
-    parts: list[bytes] = []
+async def _read(receive: Receive, limit: int, codings: list[Coding]) -> bytearray:
+    body = Unpacked(codings, limit)
     size = 0
-    while True:
+    more = True
+    while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part = message.get("body", b"")
         size += len(part)
         if size > limit:
-            raise _too_large(limit)
-        parts.append(part)
-        if not message.get("more_body", False):
-            return parts[0] if len(parts) == 1 else b"".join(parts)
+            raise too_large(limit)
+        await body.feed(part)
+        more = message.get("more_body", False)
+    body.end()
+    return body.data
 
 
-def _too_large(limit: int) -> InvalidRequest:
-    return InvalidRequest(
-        f"The request body is larger than the {limit} bytes allowed here.",
-        status=413,
-        code="request_too_large",
-    )
-
-
-def parse(body: bytes) -> Any:
+def parse(body: bytes | bytearray) -> Any:
     """JSON data. Half surrogate pairs, which JavaScript clients send when they cut a text, become U+FFFD."""
     try:
         return msgspec.json.decode(body)
@@ -86,7 +77,7 @@ def parse(body: bytes) -> Any:
         raise _not_json(str(error)) from None
 
 
-def _parse_surrogates(body: bytes, said: str) -> Any:
+def _parse_surrogates(body: bytes | bytearray, said: str) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
