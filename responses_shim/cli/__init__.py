@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 
 from responses_shim import __version__
-from responses_shim.cli import demo, launch
+from responses_shim.cli import codex, demo, launch
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.errors import ConfigurationError
 
@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             launch.run(options.host, hosts, with_parent=options.with_parent)
         elif options.command == "demo":
             demo.run(options)
+        elif options.command == "codex":
+            codex.run(options)
         else:
             print(f"responses-shim {__version__}")
     except ConfigurationError as error:
@@ -94,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
         "Needs pip install 'responses-shim[demo]', unless --url names a server that is there.",
     )
     demo.add_options(show)
+
+    configure = commands.add_parser(
+        "codex",
+        help="print what Codex needs in its config.toml to talk to a running shim",
+        description="Print a block for Codex's config.toml that makes a running shim its provider.",
+    )
+    codex.add_options(configure)
 
     commands.add_parser("version", help="print the version")
     return parser

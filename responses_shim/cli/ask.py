@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.server import Server
+from responses_shim.core.catalog import Model, read_models
 from responses_shim.core.sse import SSEDecoder
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ Event = dict[str, Any]
 
 SILENCE = 120.0
 """Seconds without a byte after which the server is taken for dead: longer than any sensible ping interval."""
+LIST_SECONDS = 10.0
+"""The same for the list of models, which no engine has to think about."""
 
 
 def stream_response(server: Server, request: dict[str, Any]) -> Iterator[tuple[float, Event]]:
@@ -28,7 +32,7 @@ def stream_response(server: Server, request: dict[str, Any]) -> Iterator[tuple[f
     """
     import httpx
 
-    with _explained(server), _client(server) as client:
+    with _explained(server, SILENCE), _client(server, SILENCE) as client:
         count = 0
         decoder = SSEDecoder()
         start = time.perf_counter()
@@ -44,23 +48,34 @@ def stream_response(server: Server, request: dict[str, Any]) -> Iterator[tuple[f
                 raise CommandFailed(f"the stream broke off after {count} events: {error}") from error
 
 
-def first_model(base_url: str, api_key: str | None) -> str:
-    """The first name in `GET /models`. CommandFailed if there is none to be had."""
+def listed_models(base_url: str, api_key: str | None) -> list[Model]:
+    """What `GET /models` lists, at least one. CommandFailed if there is none to be had."""
     server = Server(base_url, model="", api_key=api_key)
     url = f"{base_url}/models"
-    with _explained(server), _client(server) as client:
+    with _explained(server, LIST_SECONDS), _client(server, LIST_SECONDS) as client:
         answer = client.get(url)
-        if answer.status_code in (401, 403):
-            _refused(server, answer)
-        try:
-            return str(answer.json()["data"][0]["id"])
-        except (ValueError, LookupError, TypeError) as error:
-            raise CommandFailed(
-                f"{url} names no model (status {answer.status_code}): say which one with --model", exit_code=2
-            ) from error
+    if answer.status_code in (401, 403):
+        _refused(server, answer)
+    try:
+        models = read_models(answer.json()) if answer.status_code == 200 else None
+    except ValueError:
+        models = None
+    if not models:
+        raise CommandFailed(
+            f"{url} names no model (status {answer.status_code}): say which one with --model", exit_code=2
+        )
+    return models
 
 
-def _client(server: Server) -> httpx.Client:
+def key_in(variable: str) -> str:
+    """The key that the environment variable holds. CommandFailed if there is none."""
+    key = os.environ.get(variable)
+    if not key:
+        raise CommandFailed(f"--api-key-env: there is no {variable} in the environment", exit_code=2)
+    return key
+
+
+def _client(server: Server, silence: float) -> httpx.Client:
     import httpx
 
     headers = {}
@@ -68,11 +83,11 @@ def _client(server: Server) -> httpx.Client:
         headers["authorization"] = f"Bearer {server.api_key}"
     # A proxy from the environment cannot know what this machine's own address means.
     is_here = httpx.URL(server.base_url).host in ("127.0.0.1", "localhost", "::1")
-    return httpx.Client(headers=headers, timeout=httpx.Timeout(SILENCE, connect=5), trust_env=not is_here)
+    return httpx.Client(headers=headers, timeout=httpx.Timeout(silence, connect=5), trust_env=not is_here)
 
 
 @contextmanager
-def _explained(server: Server) -> Iterator[None]:
+def _explained(server: Server, silence: float) -> Iterator[None]:
     """Turns httpx's errors into one line each."""
     import httpx
 
@@ -86,7 +101,7 @@ def _explained(server: Server) -> Iterator[None]:
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise CommandFailed(f"nothing answers at {server.base_url} ({error}): is the server running?") from error
     except httpx.TimeoutException as error:
-        raise CommandFailed(f"{server.base_url} has said nothing for {SILENCE:.0f} s") from error
+        raise CommandFailed(f"{server.base_url} has said nothing for {silence:.0f} s") from error
     except httpx.HTTPError as error:
         raise CommandFailed(f"talking to {server.base_url} failed: {error}") from error
 
@@ -114,7 +129,7 @@ def _check(server: Server, answer: httpx.Response) -> None:
 def _refused(server: Server, answer: httpx.Response) -> NoReturn:
     raise CommandFailed(
         f"{server.base_url} wants another key ({answer.status_code}: {_reason(answer)}): "
-        "give it with --api-key, or name its variable with --api-key-env",
+        "give it with --api-key-env NAME, the variable that holds it",
         exit_code=2,
     )
 

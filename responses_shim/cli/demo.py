@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from io import TextIOWrapper
 from textwrap import indent
 
 from responses_shim.cli import embedded, snippets
-from responses_shim.cli.ask import first_model, stream_response
+from responses_shim.cli.ask import key_in, listed_models, stream_response
 from responses_shim.cli.child import LOOPBACK, free_port, why_not_free
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.server import Server
@@ -50,13 +49,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _show_there(options: argparse.Namespace) -> None:
-    key = options.api_key
-    if options.api_key_env is not None:
-        key = os.environ.get(options.api_key_env)
-        if not key:
-            raise CommandFailed(f"--api-key-env: there is no {options.api_key_env} in the environment", exit_code=2)
+    key = options.api_key if options.api_key_env is None else key_in(options.api_key_env)
     url = options.url.rstrip("/")
-    server = Server(url, options.model or first_model(url, key), key)
+    server = Server(url, options.model or listed_models(url, key)[0].id, key)
     _answer(server, options.prompt)
     _show_snippets(server)
 
@@ -117,15 +112,17 @@ def _answer(server: Server, prompt: str) -> None:
 
 
 def _show_snippets(server: Server) -> None:
+    key_variable = None if server.api_key is None else snippets.KEY_VARIABLE
     sections = (
         ("curl", snippets.curl(server)),
         ("OpenAI SDK for Python (pip install openai)", snippets.openai_sdk(server)),
-        ("Codex, in ~/.codex/config.toml", snippets.codex(server)),
+        ("Codex, in ~/.codex/config.toml", snippets.codex(server.base_url, server.model, key_variable)),
     )
     for title, snippet in sections:
         _say(f"\n# {title}\n")
         _say(indent(snippet, "    "))
-    _say("\n" + snippets.key_note(server))
+    if key_variable is not None:
+        _say(f"\nFirst: export {key_variable}=... (the key you gave).")
 
 
 def _port(text: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
+from pathlib import Path
 
 from responses_shim.cli.server import Server
 
@@ -37,21 +39,18 @@ with client.responses.stream(model={json.dumps(server.model)}, input="Say hello.
             print(event.delta, end="", flush=True)"""
 
 
-def codex(server: Server) -> str:
-    """A block for `~/.codex/config.toml`. Codex insists on the key's variable being set, to anything."""
-    return f"""\
-model = {json.dumps(server.model)}
-model_provider = "shim"
-
-[model_providers.shim]
-name = "responses-shim"
-base_url = {json.dumps(server.base_url)}
-wire_api = "responses"
-env_key = "{KEY_VARIABLE}\""""
+def codex(base_url: str, model: str, key_variable: str | None = None, catalog: Path | None = None) -> str:
+    """A block for Codex's `config.toml`, complete as it stands: top-level keys first, then the provider's table."""
+    top = {"model": model, "model_provider": "shim"}
+    if catalog is not None:
+        top["model_catalog_json"] = str(catalog)
+    provider = {"name": "responses-shim", "base_url": base_url, "wire_api": "responses"}
+    if key_variable is not None:
+        provider["env_key"] = key_variable
+    return f"{_toml(top)}\n\n[model_providers.shim]\n{_toml(provider)}"
 
 
-def key_note(server: Server) -> str:
-    """What to do about the key before any of the above."""
-    if server.api_key is not None:
-        return f"First: export {KEY_VARIABLE}=... (the key you gave)."
-    return f"Codex wants a key where none is needed: export {KEY_VARIABLE}=none"
+def _toml(pairs: dict[str, str]) -> str:
+    """In ASCII, so that it is the same in whatever encoding a terminal or a redirection writes it."""
+    lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in pairs.items())
+    return "\n".join(re.sub(r"[^ -~]", lambda character: f"\\U{ord(character[0]):08X}", line) for line in lines)

@@ -7,14 +7,23 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from responses_shim.cli import snippets
 from responses_shim.cli.server import Server
 from tests.cli.canned import EVENTS, Answer, Serve, sse
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+URL = "http://127.0.0.1:8000/v1"
 MODEL = 'it\'s a "model"'
 
 
@@ -69,15 +78,15 @@ def numbered(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_codex_gets_a_provider_of_its_own() -> None:
-    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 and later")
-    config = tomllib.loads(snippets.codex(Server("http://127.0.0.1:8000/v1", MODEL)))
+    config = tomllib.loads(snippets.codex(URL, MODEL, "SHIM_API_KEY", Path("/tmp/models.json")))
     assert config == {
         "model": MODEL,
         "model_provider": "shim",
+        "model_catalog_json": "/tmp/models.json",
         "model_providers": {
             "shim": {
                 "name": "responses-shim",
-                "base_url": "http://127.0.0.1:8000/v1",
+                "base_url": URL,
                 "wire_api": "responses",
                 "env_key": "SHIM_API_KEY",
             }
@@ -85,8 +94,23 @@ def test_codex_gets_a_provider_of_its_own() -> None:
     }
 
 
+def test_codex_is_told_of_no_key_and_no_catalogue_where_there_is_none() -> None:
+    config = tomllib.loads(snippets.codex(URL, MODEL))
+    assert "model_catalog_json" not in config
+    assert "env_key" not in config["model_providers"]["shim"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_codexs_block_is_toml_in_ascii_whatever_the_names(name: str) -> None:
+    block = snippets.codex(name, name, name)
+    assert block.isascii()
+    config = tomllib.loads(block)
+    provider = config["model_providers"]["shim"]
+    assert config["model"] == provider["base_url"] == provider["env_key"] == name
+
+
 def test_the_key_is_named_but_never_shown() -> None:
-    server = Server("http://127.0.0.1:8000/v1", "m", "secret")
-    texts = [snippets.curl(server), snippets.openai_sdk(server), snippets.codex(server), snippets.key_note(server)]
+    server = Server(URL, "m", "secret")
+    texts = [snippets.curl(server), snippets.openai_sdk(server)]
     assert all("secret" not in text for text in texts)
     assert all("SHIM_API_KEY" in text for text in texts)
