@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from responses_shim.errors import ConfigurationError
 
@@ -31,6 +33,9 @@ class Options(TypedDict, total=False):
     ping_interval: float
     upstream_idle: float
     write_timeout: float
+    secret_keys: Sequence[str | SecretStr]
+    owner_header: str | None
+    trust_owner_header: bool
 
 
 class Settings(BaseModel):
@@ -39,7 +44,7 @@ class Settings(BaseModel):
     Times are seconds, sizes bytes.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     enabled: bool = True
     """False lets every request through to the host, its own /v1/responses included."""
@@ -67,6 +72,52 @@ class Settings(BaseModel):
 
     write_timeout: float = Field(default=60.0, gt=0)
     """How long a client may take nothing of what it is sent before it counts as gone."""
+
+    secret_keys: tuple[SecretStr, ...] = ()
+    """What reasoning is sealed with: the first seals, all open. If none is set, each shim makes its own.
+
+    In the environment they stand with commas between. Each has at least 16 visible ASCII characters, random ones:
+    nothing slows down who guesses.
+    """
+
+    owner_header: str | None = Field(default=None, pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")
+    """A header that tells owners apart beside their credentials, in lower case."""
+
+    trust_owner_header: bool = False
+    """True if that header alone says who the owner is: a proxy in front must set it, and let no client's through."""
+
+    @field_validator("secret_keys", mode="before")
+    @classmethod
+    def _listed(cls, value: object) -> object:
+        """`new,old` is how an environment lists them; an empty variable is none."""
+        if not isinstance(value, str):
+            return value
+        return [key.strip() for key in value.split(",")] if value else ()
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _strong(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for place, key in enumerate(keys, start=1):
+            if not re.fullmatch(r"[!-+\--~]{16,}", key.get_secret_value()):
+                raise PydanticCustomError(
+                    "secret_key",
+                    "Key {place} should have at least 16 characters, of visible ASCII without commas",
+                    {"place": place},
+                )
+        return keys
+
+    @field_validator("owner_header", mode="before")
+    @classmethod
+    def _named(cls, value: object) -> object:
+        """Names of headers have no case; an empty variable is none."""
+        return (value.lower() or None) if isinstance(value, str) else value
+
+    @field_validator("trust_owner_header")
+    @classmethod
+    def _something_to_trust(cls, trusted: bool, others: ValidationInfo) -> bool:
+        if trusted and others.data.get("owner_header") is None:
+            raise PydanticCustomError("owner_header", "There is no owner_header to trust")
+        return trusted
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Settings:

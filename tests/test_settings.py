@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, get_type_hints
 
 import pytest
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from responses_shim.errors import ConfigurationError
 from responses_shim.settings import PREFIX, Options, Settings
@@ -34,8 +35,13 @@ def test_the_defaults() -> None:
         "ping_interval": 15.0,
         "upstream_idle": 600.0,
         "write_timeout": 60.0,
+        "secret_keys": (),
+        "owner_header": None,
+        "trust_owner_header": False,
     }
 
+
+SECRETS = ("a-newer-secret-key", "an-older-secret-key")
 
 WRITTEN: dict[str, tuple[str, Any]] = {
     "enabled": ("false", False),
@@ -47,14 +53,20 @@ WRITTEN: dict[str, tuple[str, Any]] = {
     "ping_interval": ("0.5", 0.5),
     "upstream_idle": ("30", 30.0),
     "write_timeout": ("1e2", 100.0),
+    "secret_keys": (", ".join(SECRETS), tuple(map(SecretStr, SECRETS))),
+    "owner_header": ("X-User", "x-user"),
+    "trust_owner_header": ("true", True),
 }
+NEEDED: dict[str, dict[str, Any]] = {"trust_owner_header": {"owner_header": "x-user"}}
+"""What a setting cannot be without."""
 
 
 def test_every_setting_is_an_environment_variable() -> None:
     assert WRITTEN.keys() == Settings.model_fields.keys()
     for name, (written, value) in WRITTEN.items():
-        assert getattr(load({f"RESPONSES_SHIM_{name.upper()}": written}), name) == value
-        assert load(**{name: value}) == load({f"RESPONSES_SHIM_{name.upper()}": written})
+        needed = NEEDED.get(name, {})
+        assert getattr(load({f"RESPONSES_SHIM_{name.upper()}": written}, **needed), name) == value
+        assert load(**{name: value}, **needed) == load({f"RESPONSES_SHIM_{name.upper()}": written}, **needed)
 
 
 def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,6 +110,7 @@ def test_a_variable_that_is_misspelt_is_named(environ: dict[str, str], message: 
         ("PING_INTERVAL", "nan"),
         ("UPSTREAM_IDLE", "soon"),
         ("WRITE_TIMEOUT", "-1"),
+        ("TRUST_OWNER_HEADER", "who?"),
     ],
 )
 def test_a_wrong_value_is_told_with_its_variable(name: str, written: str) -> None:
@@ -112,6 +125,65 @@ def test_a_wrong_value_is_told_with_its_variable(name: str, written: str) -> Non
 )
 def test_a_wrong_argument_is_told_by_its_name(options: dict[str, Any], name: str) -> None:
     assert mistake(**options).startswith(f"{name}: ")
+
+
+# Owners and keys.
+
+
+def test_secret_keys_come_as_a_list_or_with_commas() -> None:
+    forms: list[Any] = [SECRETS, list(SECRETS), [SecretStr(key) for key in SECRETS], ",".join(SECRETS)]
+    for keys in forms:
+        assert [key.get_secret_value() for key in load(secret_keys=keys).secret_keys] == list(SECRETS)
+    assert load({f"{PREFIX}SECRET_KEYS": ""}).secret_keys == ()
+    assert load({f"{PREFIX}SECRET_KEYS": "x" * 16}).secret_keys == (SecretStr("x" * 16),)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    ["hidden", "fifteen-hidden-", "hidden behind spaces", "hidden-behind-é-and-ü", "hidden-behind-a\nbreak", ""],
+)
+def test_a_bad_secret_key_is_told_by_its_place_and_not_shown(bad: str) -> None:
+    line = "Key 2 should have at least 16 characters, of visible ASCII without commas"
+    written = f"{SECRETS[0]},{bad}"
+    assert mistake({f"{PREFIX}SECRET_KEYS": written}) == f"RESPONSES_SHIM_SECRET_KEYS: {line}"
+    assert mistake(secret_keys=[SECRETS[0], bad]) == f"secret_keys: {line}"
+    with pytest.raises(ValidationError) as caught:
+        Settings(secret_keys=written)  # type: ignore[arg-type]
+    assert "hidden" not in str(caught.value)
+    assert SECRETS[0] not in str(caught.value)
+
+
+def test_a_key_with_a_comma_would_be_two_in_the_environment() -> None:
+    assert mistake(secret_keys=["one-half,another-half"]).startswith("secret_keys: Key 1 ")
+
+
+@pytest.mark.parametrize("keys", [7, None, {"hidden": 1}, [b"hidden-behind-\xff-bytes"], [12345678901234567890]])
+def test_secret_keys_of_another_type_are_told_and_not_shown(keys: Any) -> None:
+    message = mistake(secret_keys=keys)
+    assert message.startswith("secret_keys: Input should be a valid ")
+    assert "hidden" not in message
+    assert "1234" not in message
+
+
+def test_secret_keys_are_never_shown() -> None:
+    settings = load(secret_keys=SECRETS)
+    shown = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
+    assert not [text for text in shown for key in SECRETS if key in text]
+
+
+def test_the_owner_header_is_the_name_of_one() -> None:
+    assert load({f"{PREFIX}OWNER_HEADER": ""}).owner_header is None
+    assert load(owner_header="X-Forwarded-User").owner_header == "x-forwarded-user"
+    for bad in ("x user", "x-user:", "x-user\n", "é"):
+        assert mistake({f"{PREFIX}OWNER_HEADER": bad}).startswith("RESPONSES_SHIM_OWNER_HEADER: ")
+
+
+def test_there_must_be_an_owner_header_to_trust() -> None:
+    assert mistake(trust_owner_header=True) == "trust_owner_header: There is no owner_header to trust"
+    assert mistake({f"{PREFIX}TRUST_OWNER_HEADER": "1", f"{PREFIX}OWNER_HEADER": ""}) == (
+        "RESPONSES_SHIM_TRUST_OWNER_HEADER: There is no owner_header to trust"
+    )
+    assert load(trust_owner_header=False) == load()
 
 
 def test_settings_do_not_change() -> None:
@@ -129,4 +201,6 @@ def test_every_setting_says_what_it_is_for() -> None:
 def test_the_keyword_arguments_that_type_checkers_know_are_the_settings() -> None:
     options = get_type_hints(Options)
     assert list(options) == list(Settings.model_fields)
-    assert options == {name: field.annotation for name, field in Settings.model_fields.items()}
+    assert options.pop("secret_keys") == Sequence[str | SecretStr]  # what a tuple of secrets is made from
+    fields = {name: field.annotation for name, field in Settings.model_fields.items() if name in options}
+    assert options == fields
