@@ -182,7 +182,7 @@ def _str(value: Any) -> str | None:
 def _logprobs(value: Any) -> Logprobs | None:
     try:
         return msgspec.convert(value, Logprobs | None)
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, SystemError):  # the latter before msgspec 0.22, for an integer beyond any float
         return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -23,9 +24,16 @@ _NAMES = {
 def convert(value: Any, kind: Any, path: str = "") -> Any:
     """`value` (plain JSON data) as the msgspec type `kind`; InvalidRequest names the field below `path`."""
     try:
-        return msgspec.convert(value, kind)
+        return _converted(value, kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), kind, path) from None
+
+
+def _converted(value: Any, kind: Any) -> Any:
+    try:
+        return msgspec.convert(value, kind)
+    except SystemError:  # of msgspec before 0.22, for an integer beyond any float; its JSON reader says which it is
+        return msgspec.json.decode(json.dumps(value), type=kind)
 
 
 def missing(param: str) -> InvalidRequest:

@@ -275,7 +275,17 @@ def test_a_token_that_is_half_a_pair_can_be_written() -> None:
     assert bytes(told["bytes"]).decode() == "�"
 
 
-@pytest.mark.parametrize("odd", [7, {"content": 7}, {"content": [{"token": 7}]}, {"content": [None]}, []])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        7,
+        {"content": 7},
+        {"content": [{"token": 7}]},
+        {"content": [{"token": "x", "logprob": -(10**400)}]},
+        {"content": [None]},
+        [],
+    ],
+)
 def test_logprobs_of_another_shape_are_none(odd: Any) -> None:
     (chunk,) = decode(of({"content": "x"}, logprobs=odd))
     assert chunk.choices is not None

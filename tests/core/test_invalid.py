@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,3 +184,13 @@ def test_each_kind_of_mistake_has_its_code() -> None:
     assert missing("input").code == "missing_required_parameter"
     assert unsupported("prompt", "no prompts.").code == "unsupported_parameter"
     assert bad_value("fill", "green", ["red"]).code == "invalid_value"
+
+
+def test_an_integer_that_trips_an_old_msgspec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those before 0.22 raise this for an integer beyond any float."""
+
+    def trip(*_: Any) -> None:
+        raise SystemError("<built-in function convert> returned a result with an exception set")
+
+    monkeypatch.setattr(msgspec, "convert", trip)
+    assert complaint({"shapes": [{"type": "square", "side": 10**400}]}).param == "shapes[0].side"
