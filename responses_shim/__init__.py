@@ -10,30 +10,51 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from responses_shim.asgi.middleware import ResponsesShim as ResponsesShim
+    from responses_shim.core.codec import RequestView as RequestView
+    from responses_shim.core.codec import Tool as Tool
+    from responses_shim.core.codec_items import Message as Message
+    from responses_shim.core.codec_items import Part as Part
+    from responses_shim.core.codec_items import ToolCall as ToolCall
+    from responses_shim.core.codec_response import ResponseView as ResponseView
     from responses_shim.errors import ConfigurationError as ConfigurationError
     from responses_shim.errors import InvalidRequest as InvalidRequest
     from responses_shim.errors import ShimError as ShimError
     from responses_shim.errors import UpstreamError as UpstreamError
+    from responses_shim.runtime.interceptors import Interceptor as Interceptor
     from responses_shim.settings import Settings as Settings
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ConfigurationError",
+    "Interceptor",
     "InvalidRequest",
+    "Message",
+    "Part",
+    "RequestView",
+    "ResponseView",
     "ResponsesShim",
     "Settings",
     "ShimError",
+    "Tool",
+    "ToolCall",
     "UpstreamError",
     "__version__",
 ]
 
 _HOMES = {
     "ConfigurationError": "responses_shim.errors",
+    "Interceptor": "responses_shim.runtime.interceptors",
     "InvalidRequest": "responses_shim.errors",
+    "Message": "responses_shim.core.codec_items",
+    "Part": "responses_shim.core.codec_items",
+    "RequestView": "responses_shim.core.codec",
+    "ResponseView": "responses_shim.core.codec_response",
     "ResponsesShim": "responses_shim.asgi.middleware",
     "Settings": "responses_shim.settings",
     "ShimError": "responses_shim.errors",
+    "Tool": "responses_shim.core.codec",
+    "ToolCall": "responses_shim.core.codec_items",
     "UpstreamError": "responses_shim.errors",
 }
 
