@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PREFIX = "RESPONSES_SHIM_"
 
 Host = Literal["auto", "generic", "llama-cpp"]
+FileUrls = Literal["refuse", "fetch", "fetch-any"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
 
 
@@ -28,6 +29,8 @@ class Options(TypedDict, total=False):
     host: Host
     unprefixed: bool
     max_body: int
+    max_file: int
+    file_urls: FileUrls
     commit_after: float
     ping: PingKind
     ping_interval: float
@@ -57,6 +60,12 @@ class Settings(BaseModel):
 
     max_body: int = Field(default=64 * 1024 * 1024, ge=1)
     """The largest request body, compressed or not; a larger one is a 413."""
+
+    max_file: int = Field(default=32 * 1024 * 1024, ge=1)
+    """The largest file in an `input_file` part, decoded or fetched; a larger one is a 400."""
+
+    file_urls: FileUrls = "refuse"
+    """What is done with an `input_file.file_url`: refused, fetched from public addresses, fetched from any address."""
 
     commit_after: float = Field(default=2.0, ge=0)
     """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""
