@@ -8,7 +8,8 @@ object) is read once more by the standard library and put right; only what is no
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +22,10 @@ from responses_shim.core.types import (
     Usage,
 )
 from responses_shim.errors import UpstreamError
+
+T = TypeVar("T")
+
+_NOT_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 
 
 class FunctionDelta(Struct, gc=False):
@@ -35,11 +40,18 @@ class ToolCallDelta(Struct, gc=False):
 
 
 class Delta(Struct, gc=False):
+    """The last four are what a trainer's server puts on a message: its tokens (NeMo Gym's names)."""
+
     content: str | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
     refusal: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
+    annotations: list[dict[str, Any]] | None = None
+    prompt_token_ids: list[int] | None = None
+    generation_token_ids: list[int] | None = None
+    generation_log_probs: list[float] | None = None
+    routed_experts: Any = None
 
 
 class ChatTopLogprob(Struct, gc=False):
@@ -64,12 +76,14 @@ class Choice(Struct, gc=False):
     message: Delta | None = None
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
+    token_ids: list[int] | None = None
 
 
 class Chunk(Struct, gc=False):
     choices: list[Choice] | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
+    prompt_token_ids: list[int] | None = None
 
 
 class ChunkDecoder:
@@ -111,6 +125,7 @@ class ChunkDecoder:
             ],
             usage=_dict(frame.get("usage")),
             error=frame.get("error"),
+            prompt_token_ids=_list_of(int, frame.get("prompt_token_ids")),
         )
 
     def _choice(self, choice: dict[str, Any]) -> Choice:
@@ -127,9 +142,15 @@ class ChunkDecoder:
                 tool_calls=[self._call(call) for call in calls if isinstance(call, dict)]
                 if isinstance(calls, list)
                 else None,
+                annotations=_list_of(dict, _clean(delta.get("annotations"))),
+                prompt_token_ids=_list_of(int, delta.get("prompt_token_ids")),
+                generation_token_ids=_list_of(int, delta.get("generation_token_ids")),
+                generation_log_probs=_list_of(float, delta.get("generation_log_probs")),
+                routed_experts=_clean(delta.get("routed_experts")),
             ),
             finish_reason=finish if isinstance(finish, str) else None,
             logprobs=_logprobs(choice.get("logprobs")),
+            token_ids=_list_of(int, choice.get("token_ids")),
         )
 
     def _call(self, call: dict[str, Any]) -> ToolCallDelta:
@@ -180,8 +201,24 @@ def _str(value: Any) -> str | None:
 
 
 def _logprobs(value: Any) -> Logprobs | None:
+    return _as(Logprobs, value)
+
+
+def _clean(value: Any) -> Any:
+    """JSON data that can be written again: strings that UTF-8 can hold, and no NaN."""
+    text = json.dumps(value, ensure_ascii=False)
+    numbers = _NOT_JSON.sub(lambda found: found[0] if found[0][0] == '"' else "null", text)
+    return msgspec.json.decode(whole(numbers).encode())
+
+
+def _list_of(kind: type[T], value: Any) -> list[T] | None:
+    return _as(list[kind], value)  # type: ignore[valid-type]
+
+
+def _as(kind: type[T], value: Any) -> T | None:
+    """`value` as `kind`, or nothing: what is not as it should be here is not needed for the answer."""
     try:
-        return msgspec.convert(value, Logprobs | None)
+        return msgspec.convert(value, kind)
     except (msgspec.ValidationError, SystemError):  # the latter before msgspec 0.22, for an integer beyond any float
         return None
 
@@ -218,6 +255,19 @@ def _bytes(entry: ChatTopLogprob) -> list[int]:
     return entry.bytes if entry.bytes is not None else list(whole(entry.token).encode())
 
 
+def annotations_of(delta: Delta) -> list[dict[str, Any]]:
+    """A host's citations in this API's form: chat nests a citation of a URL, and leaves out where it stands."""
+    annotations = []
+    for told in delta.annotations or ():
+        kind = told.get("type")
+        nested = told.get(kind) if isinstance(kind, str) else None
+        annotation = {**nested, "type": kind} if isinstance(nested, dict) else told
+        if kind == "url_citation":
+            annotation = {"start_index": 0, "end_index": 0, "title": "", "url": ""} | annotation
+        annotations.append(annotation)
+    return annotations
+
+
 def usage_of(usage: dict[str, Any] | None) -> Usage | None:
     """Chat usage as Responses usage, or None when the host told no counts: unknown is not 0.
 
@@ -234,13 +284,22 @@ def usage_of(usage: dict[str, Any] | None) -> Usage | None:
     return Usage(
         input_tokens=prompt,
         input_tokens_details=InputTokensDetails(
-            cached_tokens=_count(of_prompt, "cached_tokens") or 0,
+            cached_tokens=_cached(counts, of_prompt) or 0,
             cache_write_tokens=_count(of_prompt, "created_cache_tokens") or 0,
         ),
         output_tokens=completion,
         output_tokens_details=OutputTokensDetails(reasoning_tokens=_count(of_completion, "reasoning_tokens") or 0),
         total_tokens=total if total is not None else prompt + completion,
     )
+
+
+def _cached(counts: dict[str, Any], of_prompt: dict[str, Any]) -> int | None:
+    """OpenAI's place first, then the names that other gateways put beside the counts."""
+    told = (_count(of_prompt, "cached_tokens"), *(_count(counts, name) for name in _CACHED))
+    return next((count for count in told if count is not None), None)
+
+
+_CACHED = ("cached_input_tokens", "cache_read_input_tokens")
 
 
 def _count(counts: dict[str, Any], key: str) -> int | None:

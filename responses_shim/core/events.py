@@ -6,9 +6,11 @@ that the OpenAI document and the SDK disagree on are sent (`name` in `function_c
 
 from __future__ import annotations
 
-from msgspec import Struct
+from typing import Any
 
-from responses_shim.core.types import ContentPart, Logprob, OutputItem, Response
+from msgspec import UNSET, Struct, UnsetType
+
+from responses_shim.core.types import ContentPart, Logprob, OutputItem, Response, SummaryText
 
 
 class Event(Struct, tag_field="type"):
@@ -77,17 +79,45 @@ class ContentPartDone(Event, tag="response.content_part.done"):
     part: ContentPart
 
 
-class DeltaEvent(Event, gc=False):
-    """A piece of a value that grows: the events that come once per token."""
-
+class _Delta(Event, gc=False):
     item_id: str
     output_index: int
     delta: str
 
 
+class DeltaEvent(_Delta, kw_only=True, gc=False):
+    """A piece of a value that grows: the events that come once per token.
+
+    What it carries besides is there when the client asked for it. `obfuscation` hides the length of the delta from
+    who sees only sizes on the wire (`stream_options`). The token ids are those of the chat chunk that the delta was
+    made of, and of chunks before it that made none.
+    """
+
+    obfuscation: str | UnsetType = UNSET
+    generation_token_ids: list[int] | UnsetType = UNSET
+    generation_log_probs: list[float] | UnsetType = UNSET
+
+    @property
+    def plain(self) -> bool:
+        """It carries nothing but number and delta that another of the same part would not."""
+        return self.obfuscation is UNSET and self.generation_token_ids is UNSET
+
+
 class OutputTextDelta(DeltaEvent, tag="response.output_text.delta", gc=False):
     content_index: int
     logprobs: list[Logprob]
+
+    @property
+    def plain(self) -> bool:
+        return not self.logprobs and super().plain
+
+
+class OutputTextAnnotationAdded(Event, tag="response.output_text.annotation.added"):
+    item_id: str
+    output_index: int
+    content_index: int
+    annotation_index: int
+    annotation: dict[str, Any]
 
 
 class OutputTextDone(Event, tag="response.output_text.done"):
@@ -120,6 +150,31 @@ class ReasoningTextDone(Event, tag="response.reasoning_text.done"):
     text: str
 
 
+class ReasoningSummaryPartAdded(Event, tag="response.reasoning_summary_part.added"):
+    item_id: str
+    output_index: int
+    summary_index: int
+    part: SummaryText
+
+
+class ReasoningSummaryPartDone(Event, tag="response.reasoning_summary_part.done"):
+    item_id: str
+    output_index: int
+    summary_index: int
+    part: SummaryText
+
+
+class ReasoningSummaryTextDelta(DeltaEvent, tag="response.reasoning_summary_text.delta", gc=False):
+    summary_index: int
+
+
+class ReasoningSummaryTextDone(Event, tag="response.reasoning_summary_text.done"):
+    item_id: str
+    output_index: int
+    summary_index: int
+    text: str
+
+
 class FunctionCallArgumentsDelta(DeltaEvent, tag="response.function_call_arguments.delta", gc=False):
     pass
 
@@ -131,6 +186,36 @@ class FunctionCallArgumentsDone(Event, tag="response.function_call_arguments.don
     name: str
 
 
+class CustomToolCallInputDelta(DeltaEvent, tag="response.custom_tool_call_input.delta", gc=False):
+    pass
+
+
+class CustomToolCallInputDone(Event, tag="response.custom_tool_call_input.done"):
+    item_id: str
+    output_index: int
+    input: str
+
+
+class ShellCallCommandAdded(Event, tag="response.shell_call_command.added"):
+    """The events of a shell command have no `item_id`: OpenAI's have none."""
+
+    output_index: int
+    command_index: int
+    command: str
+
+
+class ShellCallCommandDelta(Event, tag="response.shell_call_command.delta"):
+    output_index: int
+    command_index: int
+    delta: str
+
+
+class ShellCallCommandDone(Event, tag="response.shell_call_command.done"):
+    output_index: int
+    command_index: int
+    command: str
+
+
 TERMINAL = (Completed, Incomplete, Failed)
 
 # What may directly follow what among the events of one item (those with its output_index). Items may overlap: calls
@@ -139,26 +224,41 @@ TERMINAL = (Completed, Incomplete, Failed)
 WITHIN_ITEM: dict[type[Event], tuple[type[Event], ...]] = {
     OutputItemAdded: (
         ContentPartAdded,
+        ReasoningSummaryPartAdded,
         FunctionCallArgumentsDelta,
         FunctionCallArgumentsDone,
+        CustomToolCallInputDelta,
+        CustomToolCallInputDone,
+        ShellCallCommandAdded,
         OutputItemDone,
     ),
     ContentPartAdded: (
         OutputTextDelta,
+        OutputTextAnnotationAdded,
         OutputTextDone,
         RefusalDelta,
         RefusalDone,
         ReasoningTextDelta,
         ReasoningTextDone,
     ),
-    OutputTextDelta: (OutputTextDelta, OutputTextDone),
+    OutputTextDelta: (OutputTextDelta, OutputTextAnnotationAdded, OutputTextDone),
+    OutputTextAnnotationAdded: (OutputTextDelta, OutputTextAnnotationAdded, OutputTextDone),
     OutputTextDone: (ContentPartDone,),
     RefusalDelta: (RefusalDelta, RefusalDone),
     RefusalDone: (ContentPartDone,),
     ReasoningTextDelta: (ReasoningTextDelta, ReasoningTextDone),
     ReasoningTextDone: (ContentPartDone,),
     ContentPartDone: (ContentPartAdded, OutputItemDone),
+    ReasoningSummaryPartAdded: (ReasoningSummaryTextDelta, ReasoningSummaryTextDone),
+    ReasoningSummaryTextDelta: (ReasoningSummaryTextDelta, ReasoningSummaryTextDone),
+    ReasoningSummaryTextDone: (ReasoningSummaryPartDone,),
+    ReasoningSummaryPartDone: (OutputItemDone,),
     FunctionCallArgumentsDelta: (FunctionCallArgumentsDelta, FunctionCallArgumentsDone),
     FunctionCallArgumentsDone: (OutputItemDone,),
+    CustomToolCallInputDelta: (CustomToolCallInputDelta, CustomToolCallInputDone),
+    CustomToolCallInputDone: (OutputItemDone,),
+    ShellCallCommandAdded: (ShellCallCommandDelta, ShellCallCommandDone),
+    ShellCallCommandDelta: (ShellCallCommandDelta, ShellCallCommandDone),
+    ShellCallCommandDone: (ShellCallCommandAdded, OutputItemDone),
     OutputItemDone: (),
 }

@@ -5,6 +5,9 @@ So all system-level text (instructions, system and developer messages, wherever 
 message, and what the model said in one turn (reasoning, text, calls, which Responses keeps as separate items) folds
 into one assistant message. Both are stable: the same items give the same messages, so that a host's prefix cache
 holds from turn to turn.
+
+Of the 33 forms of item each is in one of four lists: `_READERS` and `forms.CALLS` become messages, `SKIPPED` are
+passed over and reported, `REFUSED` are a 400 that says what to do instead.
 """
 
 from __future__ import annotations
@@ -12,23 +15,85 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from responses_shim.core.invalid import bad_value, missing, unsupported
+import msgspec
+
+from responses_shim.core.content import parts_of, text_of, user_content
+from responses_shim.core.forms import CALLS, CUSTOM, FUNCTION, TOOL_SEARCH, Form
+from responses_shim.core.invalid import bad_value, missing, string, unsupported, wrong_type
+from responses_shim.core.offers import ToolMap
+from responses_shim.core.policy import Policy
 from responses_shim.core.report import Report
+from responses_shim.core.results import result_text
 from responses_shim.errors import InvalidRequest
 
 Item = dict[str, Any]
 Message = dict[str, Any]
 
+# Items of tools that a server runs, and others that hold nothing which a model here could use.
+SKIPPED = frozenset(
+    {
+        "additional_tools",  # its tools are offered (`tools_in`); as an item it says nothing
+        "code_interpreter_call",
+        "compaction",
+        "computer_call",
+        "computer_call_output",
+        "file_search_call",
+        "image_generation_call",
+        "program",
+        "program_output",
+        "web_search_call",
+    }
+)
+# Items that ask for what does not exist here yet: to pass them over would change what is answered.
+REFUSED = {
+    "compaction_trigger": "there is no compaction here; summarise in a message.",
+    "configuration_update": "the configuration cannot change between items; use 'reasoning' and 'text'.",
+    "item_reference": "items are not stored here; send the item itself.",
+    "mcp_approval_request": "MCP tools are not run here.",
+    "mcp_approval_response": "MCP tools are not run here.",
+    "mcp_call": "MCP tools are not run here.",
+    "mcp_list_tools": "MCP tools are not run here.",
+}
+_TOKENS = ("prompt_token_ids", "generation_token_ids", "generation_log_probs", "routed_experts")
 
-def to_messages(instructions: str | None, items: str | list[Item], report: Report) -> list[Message]:
-    """The messages for `instructions` and `items`. InvalidRequest names the item and field it cannot take."""
-    transcript = _Transcript(report)
+
+def tools_in(items: str | list[Item]) -> list[tuple[dict[str, Any], str]]:
+    """The tools that stand in the input, with their paths: Codex's `additional_tools`, and what a search found."""
+    found = []
+    for place, item in enumerate(items if isinstance(items, list) else ()):
+        if item.get("type") in ("additional_tools", "tool_search_output"):
+            path = f"input[{place}].tools"
+            if not isinstance(item.get("tools"), list):
+                raise missing(path) if item.get("tools") is None else wrong_type(path, "an array of tools")
+            for number, tool in enumerate(item["tools"]):
+                if not isinstance(tool, dict):
+                    raise wrong_type(f"{path}[{number}]", "an object")
+                found.append((tool, f"{path}[{number}]"))
+    return found
+
+
+def to_messages(
+    instructions: str | None,
+    items: str | list[Item],
+    tools: ToolMap,
+    report: Report,
+    policy: Policy,
+    *,
+    reasoning_from: int = 0,
+) -> list[Message]:
+    """The messages for `instructions` and `items`. InvalidRequest names the item and field it cannot take.
+
+    Reasoning that stands before item `reasoning_from` is left out.
+    """
+    transcript = _Transcript(tools, report, policy)
     if instructions:
         transcript.system.append(instructions)
     if isinstance(items, str):
         transcript.messages.append({"role": "user", "content": items})
     else:
         for place, item in enumerate(items):
+            if place < reasoning_from and item.get("type") == "reasoning":
+                continue
             transcript.read(item, f"input[{place}]")
     messages = transcript.finish()
     if not messages:
@@ -36,243 +101,207 @@ def to_messages(instructions: str | None, items: str | list[Item], report: Repor
     return messages
 
 
+def last_question(items: str | list[Item]) -> int:
+    """The place of the last user message: what stands behind it is the current turn."""
+    places = [place for place, item in enumerate(items) if isinstance(item, dict) and item.get("role") == "user"]
+    return places[-1] if places else 0
+
+
 class _Transcript:
     """Collects messages; holds the assistant message that is being put together."""
 
-    def __init__(self, report: Report) -> None:
+    def __init__(self, tools: ToolMap, report: Report, policy: Policy) -> None:
         self.system: list[str] = []
         self.messages: list[Message] = []
+        self._tools = tools
         self._report = report
-        self._texts: list[str] = []
-        self._reasoning: list[str] = []
+        self._policy = policy
+        self._said: list[tuple[bool, str]] = []  # text of the assistant message, and whether it is reasoning
         self._calls: list[dict[str, Any]] = []
-        self._call_ids: set[str] = set()
+        self._besides: Message = {}  # what else goes with it: its phase, its tokens
+        self._call_ids: dict[str, str] = {}  # the ids of past calls and of their items, and the call id of each
+        self._unanswered: list[str] = []
         self._outputs: list[tuple[str, str]] = []
+        self._images: list[dict[str, Any]] = []  # of tool outputs, on their way to a user message
 
     def read(self, item: Item, path: str) -> None:
         kind = item.get("type")
-        if kind is None and "role" in item:
-            kind = "message"
         if kind is None:
-            raise missing(f"{path}.type")
+            if "role" not in item:
+                raise unsupported(path, REFUSED["item_reference"]) if "id" in item else missing(f"{path}.type")
+            kind = "message"
         reader = _READERS.get(kind) if isinstance(kind, str) else None
-        if reader is None:
-            if isinstance(kind, str) and kind in _KNOWN:
-                raise unsupported(f"{path}.type", f"items of type '{kind}' are not supported here yet.")
-            raise bad_value(f"{path}.type", kind, sorted(_READERS))
-        reader(self, item, path)
+        if reader is not None:
+            reader(self, item, path)
+        elif kind in CALLS:
+            self._call(CALLS[kind], item, path)
+        elif kind in SKIPPED:
+            if kind != "additional_tools":
+                self._report.dropped(path)
+        elif kind in REFUSED:
+            raise unsupported(f"{path}.type", f"items of type '{kind}': {REFUSED[kind]}")
+        else:
+            raise bad_value(f"{path}.type", kind, sorted([*_READERS, *CALLS]))
 
     def finish(self) -> list[Message]:
         self._flush()
         for call_id, path in self._outputs:
             if call_id not in self._call_ids:
                 raise InvalidRequest(
-                    f"No tool call found for the output with call_id {call_id!r}.",
-                    param=path,
-                    code="invalid_value",
+                    f"No tool call found for the output with call_id {call_id!r}.", param=path, code="invalid_value"
                 )
         leading = [{"role": "system", "content": "\n\n".join(self.system)}] if self.system else []
         return leading + self.messages
 
-    def _flush(self) -> None:
-        """End the assistant message, if one is being put together."""
-        if not (self._texts or self._reasoning or self._calls):
+    def _flush(self, *, answers: bool = False) -> None:
+        """End the assistant message that is being put together. `answers`: a tool message comes next."""
+        saying = bool(self._said or self._calls)
+        if self._images and (saying or not answers):
+            self.messages.append({"role": "user", "content": self._images})
+            self._images = []
+        if not saying:
             return
-        message: Message = {"role": "assistant", "content": "".join(self._texts) or None}
-        if self._reasoning:
-            message["reasoning"] = "\n".join(self._reasoning)
+        think = self._policy.reasoning == "think"
+        spoken = [f"<think>{text}</think>" if inner else text for inner, text in self._said if think or not inner]
+        message: Message = {"role": "assistant", "content": "".join(spoken) or None}
+        if not think and (reasoning := "\n".join(text for inner, text in self._said if inner)):
+            message["reasoning"] = reasoning
         if self._calls:
             message["tool_calls"] = self._calls
-        self.messages.append(message)
-        self._texts, self._reasoning, self._calls = [], [], []
+        self.messages.append(message | self._besides)
+        self._said, self._calls, self._besides = [], [], {}
 
-    # One method per kind of item ----------------------------------------------------------------------------------
+    # Readers: one method per kind of item ------------------------------------------------------------------------
 
     def message(self, item: Item, path: str) -> None:
         role = item.get("role")
         content = item.get("content")
         if role in ("system", "developer"):
-            self.system.append(_joined(content, path, "\n"))
+            text = text_of(content, f"{path}.content", "\n")
+            if self._policy.system == "fold":
+                self.system.append(text)
+            else:
+                self._flush()
+                self.messages.append({"role": role, "content": text})
         elif role == "user":
             self._flush()
-            self.messages.append({"role": "user", "content": _user_content(content, path)})
+            self.messages.append({"role": "user", "content": user_content(content, f"{path}.content", self._policy)})
         elif role == "assistant":
             # A second message of the same turn goes on where the first ended: nothing was between them.
-            if text := _joined(content, path, ""):
-                self._texts.append(text)
+            if content is not None and (text := text_of(content, f"{path}.content", "")):
+                self._said.append((False, text))
+            if isinstance(item.get("phase"), str):
+                self._besides["phase"] = item["phase"]
+            self._chat_calls(item.get("tool_calls"), f"{path}.tool_calls")
+            self._keep_tokens(item)
+        elif role == "tool":
+            self._output({**item, "call_id": item.get("tool_call_id")}, path, content, f"{path}.content")
         elif role is None:
             raise missing(f"{path}.role")
         else:
-            raise bad_value(f"{path}.role", role, ["user", "assistant", "system", "developer"])
+            raise bad_value(f"{path}.role", role, ["user", "assistant", "system", "developer", "tool"])
 
     def reasoning(self, item: Item, path: str) -> None:
-        name = "content" if item.get("content") else "summary"
-        if self._texts or self._calls:
-            self._flush()  # reasoning begins a turn
-        text = _joined(item.get(name) or [], path, "\n", name)
-        if text:
-            self._reasoning.append(text)
-        if item.get("encrypted_content"):
+        sealed = item.get("encrypted_content")
+        unsealed = self._policy.unseal(sealed) if isinstance(sealed, str) and sealed else None
+        if sealed and unsealed is None:
             self._report.dropped(f"{path}.encrypted_content")
+        name = "content" if item.get("content") else "summary"
+        if name == "summary" and unsealed is not None:
+            text = unsealed
+        else:
+            text = text_of(item.get(name) or [], f"{path}.{name}", "\n")
+        if text:
+            self._said.append((True, text))
+        self._keep_tokens(item)
 
-    def function_call(self, item: Item, path: str) -> None:
-        call_id = _string(item, "call_id", path)
-        name = _string(item, "name", path)
-        arguments = item.get("arguments")
-        if not isinstance(arguments, str):
-            raise missing(f"{path}.arguments") if arguments is None else _not_a_string(f"{path}.arguments")
-        self._call_ids.add(call_id)
-        self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
-
-    def function_call_output(self, item: Item, path: str) -> None:
-        call_id = _string(item, "call_id", path)
+    def output(self, item: Item, path: str) -> None:
         if item.get("output") is None:
             raise missing(f"{path}.output")
+        self._output(item, path, item["output"], f"{path}.output")
+
+    def own_output(self, item: Item, path: str) -> None:
+        """What a tool of the API's own put out, as text."""
+        self._output(item, path, result_text(item, path), f"{path}.output")
+
+    def tool_search_output(self, item: Item, path: str) -> None:
+        """What was found is offered (`tools_in`); the model is told under which names."""
+        found = [named for tool in item["tools"] for named in self._tools.told(tool)]
+        self._output(item, path, msgspec.json.encode({"tools": found}).decode(), f"{path}.tools")
+
+    # Calls and their outputs ---------------------------------------------------------------------------------------
+
+    def _call(self, form: Form, item: Item, path: str) -> None:
+        name, namespace = form.kind, None
+        if form in (FUNCTION, CUSTOM):
+            name = string(item, "name", path)
+            namespace = string(item, "namespace", path) if item.get("namespace") is not None else None
+        alone = form is TOOL_SEARCH and item.get("call_id") is None  # then its own id does
+        call_id = string(item, "id" if alone else "call_id", path)
+        self._say_call(call_id, self._tools.name_of(form, name, namespace), form.arguments(item, path))
+        if isinstance(item.get("id"), str):
+            self._call_ids[item["id"]] = call_id
+        self._keep_tokens(item)
+
+    def _chat_calls(self, calls: Any, path: str) -> None:
+        """Calls in chat's form on an assistant message, which agents built on chat leave there."""
+        if calls is not None and not isinstance(calls, list):
+            raise wrong_type(path, "an array")
+        for place, call in enumerate(calls or ()):
+            function = call.get("function") if isinstance(call, dict) else None
+            if not isinstance(function, dict):
+                raise missing(f"{path}[{place}].function")
+            at = f"{path}[{place}]"
+            name, arguments = (string(function, key, f"{at}.function") for key in ("name", "arguments"))
+            self._say_call(string(call, "id", at), self._tools.name_of(FUNCTION, name), arguments)
+
+    def _say_call(self, call_id: str, name: str, arguments: str) -> None:
+        self._call_ids[call_id] = call_id
+        self._unanswered.append(call_id)
+        self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
+
+    def _output(self, item: Item, path: str, content: Any, content_path: str) -> None:
+        call_id = self._answered(item, path)
         self._outputs.append((call_id, f"{path}.call_id"))
-        self._flush()
-        self.messages.append(
-            {
-                "role": "tool",
-                "tool_call_id": call_id,
-                "content": _joined(item["output"], path, "\n", "output"),
-            }
-        )
+        if call_id in self._unanswered:
+            self._unanswered.remove(call_id)
+        self._flush(answers=True)
+        parts = parts_of(content, content_path, self._policy)
+        message: Message = {"role": "tool", "tool_call_id": call_id}
+        if all(part["type"] == "text" for part in parts):
+            message["content"] = "\n".join(part["text"] for part in parts)
+        elif self._policy.tool_images == "tool":
+            message["content"] = parts
+        else:
+            texts = [part["text"] for part in parts if part["type"] == "text"]
+            message["content"] = "\n".join(texts) or "The output follows in the next message."
+            self._images.append({"type": "text", "text": f"Output of the tool call {call_id}:"})
+            self._images += [part for part in parts if part["type"] != "text"]
+            self._report.mapped(content_path)
+        self.messages.append(message)
+
+    def _answered(self, item: Item, path: str) -> str:
+        """The call that an output belongs to; without a word about it, the only one that waits for one."""
+        told = item.get("call_id")
+        if told is None and isinstance(item.get("id"), str) and item["id"] in self._call_ids:
+            return self._call_ids[item["id"]]  # a local shell's output has the id of its call's item
+        if told is None and len(self._unanswered) == 1:
+            return self._unanswered[0]
+        return string(item, "call_id", path)
+
+    def _keep_tokens(self, item: Item) -> None:
+        """The tokens of a turn stand on its last item; the host gets them back on the message (NeMo Gym)."""
+        if self._policy.nemo_gym:
+            self._besides |= {name: item[name] for name in _TOKENS if item.get(name) is not None}
 
 
 _READERS: dict[str, Callable[[_Transcript, Item, str], None]] = {
     "message": _Transcript.message,
     "reasoning": _Transcript.reasoning,
-    "function_call": _Transcript.function_call,
-    "function_call_output": _Transcript.function_call_output,
+    "function_call_output": _Transcript.output,
+    "custom_tool_call_output": _Transcript.output,
+    "local_shell_call_output": _Transcript.own_output,
+    "shell_call_output": _Transcript.own_output,
+    "apply_patch_call_output": _Transcript.own_output,
+    "tool_search_output": _Transcript.tool_search_output,
 }
-
-# Items of the API that need what is not built yet. They are refused by name: dropping one changes what the model sees.
-_KNOWN = frozenset(
-    {
-        "additional_tools",
-        "apply_patch_call",
-        "apply_patch_call_output",
-        "code_interpreter_call",
-        "compaction",
-        "compaction_trigger",
-        "computer_call",
-        "computer_call_output",
-        "configuration_update",
-        "custom_tool_call",
-        "custom_tool_call_output",
-        "file_search_call",
-        "image_generation_call",
-        "item_reference",
-        "local_shell_call",
-        "local_shell_call_output",
-        "mcp_approval_request",
-        "mcp_approval_response",
-        "mcp_call",
-        "mcp_list_tools",
-        "program",
-        "program_output",
-        "shell_call",
-        "shell_call_output",
-        "tool_search_call",
-        "tool_search_output",
-        "web_search_call",
-    }
-)
-
-
-# Content -------------------------------------------------------------------------------------------------------
-
-_TEXT_PARTS = {
-    "input_text": "text",
-    "output_text": "text",
-    "text": "text",
-    "summary_text": "text",
-    "reasoning_text": "text",
-    "refusal": "refusal",
-}
-
-
-def _parts(content: Any, path: str) -> list[tuple[dict[str, Any], str]]:
-    if not isinstance(content, list):
-        raise (
-            missing(path)
-            if content is None
-            else InvalidRequest(
-                f"Invalid type for '{path}': expected a string or an array of content parts.",
-                param=path,
-                code="invalid_type",
-            )
-        )
-    parts = []
-    for place, part in enumerate(content):
-        at = f"{path}[{place}]"
-        if not isinstance(part, dict):
-            raise InvalidRequest(f"Invalid type for '{at}': expected an object.", param=at, code="invalid_type")
-        parts.append((part, at))
-    return parts
-
-
-def _text(part: dict[str, Any], path: str) -> str:
-    """The text of a text part; refuses the other kinds by name."""
-    kind = part.get("type")
-    if kind is None:
-        raise missing(f"{path}.type")
-    key = _TEXT_PARTS.get(kind) if isinstance(kind, str) else None
-    if key is None:
-        raise bad_value(f"{path}.type", kind, list(_TEXT_PARTS))
-    return _string(part, key, path)
-
-
-def _joined(content: Any, path: str, separator: str, name: str = "content") -> str:
-    if isinstance(content, str):
-        return content
-    return separator.join(_text(part, at) for part, at in _parts(content, f"{path}.{name}"))
-
-
-def _user_content(content: Any, path: str) -> str | list[dict[str, Any]]:
-    """A string where there is only text: some chat templates cannot take a list."""
-    if isinstance(content, str):
-        return content
-    converted = []
-    for part, at in _parts(content, f"{path}.content"):
-        if part.get("type") in ("input_image", "image_url"):
-            converted.append(_image(part, at))
-        elif part.get("type") in ("input_file", "input_audio", "input_video"):
-            raise unsupported(f"{at}.type", f"content of type '{part['type']}' is not supported here yet.")
-        else:
-            converted.append({"type": "text", "text": _text(part, at)})
-    if all(part["type"] == "text" for part in converted):
-        return "\n".join(part["text"] for part in converted)
-    return converted
-
-
-def _image(part: dict[str, Any], path: str) -> dict[str, Any]:
-    """`image_url` is a string here and an object in chat; some clients send chat's form."""
-    url = part.get("image_url")
-    detail = part.get("detail")
-    if isinstance(url, dict):
-        detail = url.get("detail", detail)
-        url = url.get("url")
-    if url is None and part.get("file_id") is not None:
-        raise unsupported(f"{path}.file_id", "there are no stored files here; send a data URL in 'image_url'.")
-    if url is None:
-        raise missing(f"{path}.image_url")
-    if not isinstance(url, str) or not url:
-        raise _not_a_string(f"{path}.image_url")
-    image: dict[str, Any] = {"url": url}
-    if isinstance(detail, str):
-        image["detail"] = detail
-    return {"type": "image_url", "image_url": image}
-
-
-def _string(fields: dict[str, Any], key: str, path: str) -> str:
-    value = fields.get(key)
-    if value is None:
-        raise missing(f"{path}.{key}")
-    if not isinstance(value, str):
-        raise _not_a_string(f"{path}.{key}")
-    return value
-
-
-def _not_a_string(path: str) -> InvalidRequest:
-    return InvalidRequest(f"Invalid type for '{path}': expected a non-empty string.", param=path, code="invalid_type")

@@ -53,6 +53,20 @@ def bad_value(param: str, got: object, supported: list[str]) -> InvalidRequest:
     )
 
 
+def wrong_type(param: str, expected: str) -> InvalidRequest:
+    return InvalidRequest(f"Invalid type for '{param}': expected {expected}.", param=param, code="invalid_type")
+
+
+def string(fields: dict[str, Any], key: str, path: str) -> str:
+    """The string at `key`, which must be there."""
+    value = fields.get(key)
+    if value is None:
+        raise missing(f"{path}.{key}")
+    if not isinstance(value, str):
+        raise wrong_type(f"{path}.{key}", "a string")
+    return value
+
+
 def _invalid(said: str, kind: Any, base: str) -> InvalidRequest:
     """msgspec's `Expected `int`, got `str` - at `$.a[0].b`` in our words."""
     found = re.fullmatch(r"(?P<what>.*)(?: - at (?P<key>`key` in )?`\$(?P<at>.*?)`)", said, re.DOTALL)

@@ -1,4 +1,4 @@
-"""The kinds of output item while they grow: what opens each, what a delta does, how it closes.
+"""Messages and reasoning while they grow: what opens each, what a delta does, how it closes. (Calls: `calls`.)
 
 Each keeps its pieces in lists and joins them once, when a part or the item closes; the value in the `done` event, in
 the item and in the final snapshot is that one string. `number` gives the next sequence number; events are appended
@@ -9,17 +9,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 from responses_shim.core.events import (
     ContentPartAdded,
     ContentPartDone,
     Event,
-    FunctionCallArgumentsDelta,
-    FunctionCallArgumentsDone,
     OutputItemAdded,
     OutputItemDone,
+    OutputTextAnnotationAdded,
     OutputTextDelta,
     OutputTextDone,
+    ReasoningSummaryPartAdded,
+    ReasoningSummaryPartDone,
+    ReasoningSummaryTextDelta,
+    ReasoningSummaryTextDone,
     ReasoningTextDelta,
     ReasoningTextDone,
     RefusalDelta,
@@ -27,8 +31,8 @@ from responses_shim.core.events import (
 )
 from responses_shim.core.plain import PlainText
 from responses_shim.core.sse import delta_prefix
+from responses_shim.core.token_ids import Tokens
 from responses_shim.core.types import (
-    FunctionCallItem,
     ItemStatus,
     Logprob,
     MessageItem,
@@ -37,9 +41,11 @@ from responses_shim.core.types import (
     ReasoningItem,
     ReasoningText,
     Refusal,
+    SummaryText,
 )
 
 Number = Callable[[], int]
+Seal = Callable[[str], str]
 NO_LOGPROBS: list[Logprob] = []
 
 
@@ -59,11 +65,20 @@ class Output(ABC):
     def open(self, events: list[Event]) -> None:
         events.append(OutputItemAdded(self.number(), self.index, self.item("in_progress")))
 
-    def close(self, status: ItemStatus, events: list[Event]) -> OutputItem:
+    def close(self, status: ItemStatus, events: list[Event], tokens: Tokens | None = None) -> OutputItem:
         """Close what is open inside, then the item; returns it as it will stand in the snapshot."""
+        self.finish(status, events)
         item = self.item(status)
+        if tokens is not None:
+            for name in tokens.__struct_fields__:
+                setattr(item, name, getattr(tokens, name))
         events.append(OutputItemDone(self.number(), self.index, item))
         return item
+
+    @abstractmethod
+    def finish(self, status: ItemStatus, events: list[Event]) -> None:
+        """The events that close what is open inside."""
+        ...
 
 
 class MessageOutput(Output):
@@ -74,6 +89,7 @@ class MessageOutput(Output):
         self.parts: list[OutputText | Refusal] = []
         self._pieces: list[str] = []
         self._logprobs: list[Logprob] = []
+        self._annotations: list[dict[str, Any]] = []
         self._writing: type[OutputText] | type[Refusal] | None = None
         self._plain_given = False
         self._place = 0  # of the part being written, among the parts
@@ -97,15 +113,22 @@ class MessageOutput(Output):
         first = OutputTextDelta(0, self.id, self.index, "", self._place, NO_LOGPROBS)
         return PlainText(delta_prefix(first), self.number, self._pieces.append)
 
+    def annotate(self, annotation: dict[str, Any], events: list[Event]) -> None:
+        """A citation of the text that is open, as the host gave it."""
+        if self._writing is not OutputText:
+            self._turn(OutputText(""), events)
+        place = len(self._annotations)
+        self._annotations.append(annotation)
+        events.append(OutputTextAnnotationAdded(self.number(), self.id, self.index, self._place, place, annotation))
+
     def refusal(self, delta: str, events: list[Event]) -> None:
         if self._writing is not Refusal:
             self._turn(Refusal(""), events)
         self._pieces.append(delta)
         events.append(RefusalDelta(self.number(), self.id, self.index, delta, self._place))
 
-    def close(self, status: ItemStatus, events: list[Event]) -> OutputItem:
+    def finish(self, status: ItemStatus, events: list[Event]) -> None:
         self._close_part(events)
-        return super().close(status, events)
 
     def _turn(self, part: OutputText | Refusal, events: list[Event]) -> None:
         self._close_part(events)
@@ -121,7 +144,7 @@ class MessageOutput(Output):
         value = "".join(self._pieces)
         part: OutputText | Refusal
         if self._writing is OutputText:
-            part = OutputText(value, logprobs=self._logprobs)
+            part = OutputText(value, self._annotations, self._logprobs)
             events.append(OutputTextDone(self.number(), self.id, self.index, place, value, self._logprobs))
         else:
             part = Refusal(value)
@@ -131,18 +154,28 @@ class MessageOutput(Output):
         self._writing = None
         self._pieces = []
         self._logprobs = []
+        self._annotations = []
 
 
 class ReasoningOutput(Output):
-    """A reasoning item: one part of raw reasoning text."""
+    """A reasoning item: one part of raw reasoning text.
 
-    def __init__(self, id: str, index: int, number: Number) -> None:
+    `seal`, where there is one, makes `encrypted_content` of the text when the item closes.
+    """
+
+    def __init__(self, id: str, index: int, number: Number, seal: Seal | None = None) -> None:
         super().__init__(id, index, number)
+        self._seal = seal
         self._pieces: list[str] = []
-        self._part: ReasoningText | None = None
+        self._value: str | None = None
 
     def item(self, status: ItemStatus) -> ReasoningItem:
-        return ReasoningItem(id=self.id, status=status, content=[self._part] if self._part else [])
+        item = ReasoningItem(id=self.id, status=status)
+        if self._value is not None:
+            self.show(self._value, item)
+            if self._seal is not None:
+                item.encrypted_content = self._seal(self._value)
+        return item
 
     def open(self, events: list[Event]) -> None:
         super().open(events)
@@ -152,37 +185,32 @@ class ReasoningOutput(Output):
         self._pieces.append(delta)
         events.append(ReasoningTextDelta(self.number(), self.id, self.index, delta, 0))
 
-    def close(self, status: ItemStatus, events: list[Event]) -> OutputItem:
-        value = "".join(self._pieces)
-        self._part = ReasoningText(value)
+    def finish(self, status: ItemStatus, events: list[Event]) -> None:
+        self._value = "".join(self._pieces)
+        self.finish_part(self._value, events)
+
+    def finish_part(self, value: str, events: list[Event]) -> None:
         events.append(ReasoningTextDone(self.number(), self.id, self.index, 0, value))
-        events.append(ContentPartDone(self.number(), self.id, self.index, 0, self._part))
-        return super().close(status, events)
+        events.append(ContentPartDone(self.number(), self.id, self.index, 0, ReasoningText(value)))
+
+    def show(self, value: str, item: ReasoningItem) -> None:
+        item.content = [ReasoningText(value)]
 
 
-class FunctionCallOutput(Output):
-    """A call of a function tool. The arguments are passed on as they come; nobody here parses them."""
+class SummaryOutput(ReasoningOutput):
+    """A reasoning item for a client that asked for a summary. Nobody here summarises: it is the whole text."""
 
-    def __init__(self, id: str, index: int, number: Number, call_id: str, name: str) -> None:
-        super().__init__(id, index, number)
-        self.call_id = call_id
-        self.name = name
-        self._pieces: list[str] = []
+    def open(self, events: list[Event]) -> None:
+        Output.open(self, events)
+        events.append(ReasoningSummaryPartAdded(self.number(), self.id, self.index, 0, SummaryText("")))
 
-    def item(self, status: ItemStatus) -> FunctionCallItem:
-        return FunctionCallItem(
-            id=self.id,
-            call_id=self.call_id,
-            name=self.name,
-            arguments="".join(self._pieces),
-            status=status,
-        )
-
-    def arguments(self, delta: str, events: list[Event]) -> None:
+    def text(self, delta: str, events: list[Event]) -> None:
         self._pieces.append(delta)
-        events.append(FunctionCallArgumentsDelta(self.number(), self.id, self.index, delta))
+        events.append(ReasoningSummaryTextDelta(self.number(), self.id, self.index, delta, 0))
 
-    def close(self, status: ItemStatus, events: list[Event]) -> OutputItem:
-        value = "".join(self._pieces)
-        events.append(FunctionCallArgumentsDone(self.number(), self.id, self.index, value, self.name))
-        return super().close(status, events)
+    def finish_part(self, value: str, events: list[Event]) -> None:
+        events.append(ReasoningSummaryTextDone(self.number(), self.id, self.index, 0, value))
+        events.append(ReasoningSummaryPartDone(self.number(), self.id, self.index, 0, SummaryText(value)))
+
+    def show(self, value: str, item: ReasoningItem) -> None:
+        item.summary = [SummaryText(value)]

@@ -15,6 +15,7 @@ from responses_shim.core.types import CreateRequest, JsonObjectFormat, JsonSchem
 
 # Same name, same meaning in both APIs.
 _SAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "user")
+_CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
 
 
 def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
@@ -34,9 +35,16 @@ def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
     if request.reasoning is not None and request.reasoning.effort is not None:
         chat["reasoning_effort"] = request.reasoning.effort
         report.mapped("reasoning.effort")
-    if wants_logprobs(request):
+    if request.text is not None and request.text.verbosity is not None:
+        chat["verbosity"] = request.text.verbosity
+        report.mapped("text.verbosity")
+    if wants_logprobs(request) or request.return_token_ids:
         chat["logprobs"] = True
         chat["top_logprobs"] = request.top_logprobs or 0
+    if request.return_token_ids:
+        chat["return_token_ids"] = True
+        # The other way to tell them spoils the tokens' text, so not where the client wants to read it.
+        chat["return_tokens_as_token_ids"] = not wants_logprobs(request)
     if request.text is not None and request.text.format is not None:
         response_format = _response_format(request.text.format)
         if response_format is not None:
@@ -44,6 +52,14 @@ def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
             report.mapped("text.format")
     _without_effect(request, report)
     return chat
+
+
+SEALED = "reasoning.encrypted_content"
+
+
+def wants_summary(request: CreateRequest) -> bool:
+    config = request.reasoning
+    return config is not None and (config.summary or config.generate_summary) is not None
 
 
 def wants_logprobs(request: CreateRequest) -> bool:
@@ -66,26 +82,19 @@ def _without_effect(request: CreateRequest, report: Report) -> None:
     """Tell of what is accepted and changes nothing: no chat host has it."""
     if request.truncation == "auto":
         report.dropped("truncation")
-    if request.text is not None and request.text.verbosity is not None:
-        report.dropped("text.verbosity")
-    if request.reasoning is not None:
-        for name in ("summary", "generate_summary", "context", "mode"):
-            if getattr(request.reasoning, name) is not None:
-                report.dropped(f"reasoning.{name}")
+    if request.reasoning is not None and request.reasoning.mode is not None:
+        report.dropped("reasoning.mode")
     if request.max_tool_calls is not None:
-        report.dropped("max_tool_calls")
-    if request.stream_options is not None and request.stream_options.include_obfuscation:
-        report.dropped("stream_options.include_obfuscation")
-    if request.prompt_cache_key is not None:
-        report.dropped("prompt_cache_key")
-    if request.prompt_cache_retention is not None:
-        report.dropped("prompt_cache_retention")
+        report.dropped("max_tool_calls")  # it counts calls of tools that a server runs
+    for name in _CACHE_FIELDS:
+        if getattr(request, name) is not None:
+            report.dropped(name)
     if request.service_tier not in (None, "auto", "default"):
         report.defaulted("service_tier")
     if request.store is True:
         report.defaulted("store")
     for place, included in enumerate(request.include or ()):
-        if included != "message.output_text.logprobs":
+        if included not in ("message.output_text.logprobs", SEALED):
             report.dropped(f"include[{place}]")
 
 

@@ -25,6 +25,7 @@ class _Delta(Struct, gc=False, forbid_unknown_fields=True):
     tool_calls: None = None
     tool_call_id: None = None
     function_call: None = None
+    annotations: None = None
 
 
 class _Choice(Struct, gc=False):

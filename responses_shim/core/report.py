@@ -20,9 +20,13 @@ _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '
 
 
 class Report:
-    """Collects paths in the order they are met. A path is told once per list."""
+    """Collects paths in the order they are met. A path is told once per list.
+
+    `tools` are the paths of the chat request's tools, in their order: a host's profile tells of a tool by it.
+    """
 
     def __init__(self) -> None:
+        self.tools: list[str] = []
         self._lists: dict[str, dict[str, None]] = {}
 
     def mapped(self, path: str) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 
 from msgspec import Struct
 
-from responses_shim.core.inputs import Item, to_messages
+from responses_shim.core.inputs import Item, last_question, to_messages, tools_in
 from responses_shim.core.invalid import convert, missing, unsupported
 from responses_shim.core.offers import ToolMap, check_depth
 from responses_shim.core.params import chat_params, text_echo
+from responses_shim.core.policy import PLAIN, Policy
 from responses_shim.core.report import Report
 from responses_shim.core.types import CreateRequest, JsonSchemaFormat, ReasoningEcho, Response
 
@@ -45,15 +46,26 @@ def read_request(body: Any) -> CreateRequest:
     return request
 
 
-def to_chat(request: CreateRequest, history: list[Item] | None = None) -> Translation:
+def to_chat(request: CreateRequest, history: list[Item] | None = None, policy: Policy = PLAIN) -> Translation:
     """The chat request for `request`, with `history` (the items of earlier turns) before its input."""
     report = Report()
     items = request.input
     if history:
         items = history + ([{"role": "user", "content": items}] if isinstance(items, str) else items)
-    tools = ToolMap(request.tools, request.tool_choice, request.parallel_tool_calls, report)
+    tools = ToolMap(request.tools, request.tool_choice, request.parallel_tool_calls, report, tools_in(items))
+    report.tools = tools.paths()
     chat = chat_params(request, report)
-    chat["messages"] = to_messages(request.instructions, items, report)
+    context = request.reasoning.context if request.reasoning is not None else None
+    if context is not None:
+        report.mapped("reasoning.context")
+    chat["messages"] = to_messages(
+        request.instructions,
+        items,
+        tools,
+        report,
+        policy,
+        reasoning_from=last_question(items) if context == "current_turn" else 0,
+    )
     chat.update(tools.params())
     return Translation(chat, tools, report)
 
@@ -84,6 +96,7 @@ def new_response(request: CreateRequest, tools: ToolMap, id: str, created_at: in
         "top_logprobs",
         "truncation",
         "parallel_tool_calls",
+        "prompt_cache_options",
     ):
         value = getattr(request, name)
         if value is not None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.events import DeltaEvent, Event, OutputTextDelta
+from responses_shim.core.events import DeltaEvent, Event
 
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": ping\n\n"
@@ -92,13 +92,13 @@ class SSEEncoder:
         if type(event) is not self._kind:
             return self._turn(event)
         delta: Any = event  # of the kind that the template is for, so a DeltaEvent
-        if delta.item_id is not self._item_id or (self._kind is OutputTextDelta and delta.logprobs):
+        if delta.item_id is not self._item_id or not delta.plain:
             return self._turn(event)
         return b'%b%d,"delta":%b}\n\n' % (self._prefix, delta.sequence_number, _json(delta.delta))
 
     def _turn(self, event: Event) -> bytes:
         """Any other event. A delta makes the template for those after it."""
-        if isinstance(event, DeltaEvent) and not (isinstance(event, OutputTextDelta) and event.logprobs):
+        if isinstance(event, DeltaEvent) and event.plain:
             self._kind = type(event)
             self._item_id = event.item_id
             self._prefix = delta_prefix(event)

@@ -33,10 +33,12 @@ from itertools import count
 from msgspec import Struct
 from msgspec.structs import replace
 
-from responses_shim.core.chat import Chunk, ToolCallDelta, logprobs_of, usage_of
+from responses_shim.core.calls import CallOutput
+from responses_shim.core.chat import Chunk, ToolCallDelta, annotations_of, logprobs_of, usage_of
 from responses_shim.core.events import (
     Completed,
     Created,
+    DeltaEvent,
     Error,
     Event,
     Failed,
@@ -44,18 +46,18 @@ from responses_shim.core.events import (
     InProgress,
     Ping,
 )
-from responses_shim.core.outputs import (
-    NO_LOGPROBS,
-    FunctionCallOutput,
-    MessageOutput,
-    Output,
-    ReasoningOutput,
-)
+from responses_shim.core.offers import ToolMap
+from responses_shim.core.outputs import NO_LOGPROBS, MessageOutput, Output, ReasoningOutput, Seal, SummaryOutput
 from responses_shim.core.plain import PlainText
+from responses_shim.core.report import Report
+from responses_shim.core.token_ids import TokenCount, Tokens
 from responses_shim.core.types import (
-    FunctionCallItem,
+    CallItem,
     IncompleteDetails,
+    ItemStatus,
+    MessageItem,
     OutputItem,
+    ReasoningItem,
     Response,
     ResponseError,
     Usage,
@@ -68,22 +70,49 @@ class Round(Struct, frozen=True):
     """How one chat call ended: its finish_reason (None: it never came) and the calls it made, in order."""
 
     finish: str | None
-    calls: list[FunctionCallItem]
+    calls: list[CallItem]
+
+
+class Wanted(Struct, frozen=True, kw_only=True):
+    """What the client asked for besides the answer.
+
+    - `logprobs`: a host may send them unasked
+    - `summary`: reasoning is shown as a summary, not as raw text
+    - `seal`: makes `encrypted_content` of a reasoning text
+    - `token_ids`: the tokens themselves, on deltas and on the last item
+    - `noise`: so many random characters, to hide the length of deltas with
+    """
+
+    logprobs: bool = False
+    summary: bool = False
+    seal: Seal | None = None
+    token_ids: bool = False
+    noise: Callable[[int], str] | None = None
+
+    @property
+    def dresses(self) -> bool:
+        """Deltas carry more than their text."""
+        return self.token_ids or self.noise is not None
+
+
+NOTHING_MORE = Wanted()
+NOISE_TO = 16
+"""A delta and its obfuscation together are a multiple of so many bytes."""
 
 
 class _PendingCall:
-    """A call whose name has not come yet: nothing can be opened for it."""
+    """A call for which nothing can be opened: its name has not come yet, or it is not `wanted`."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wanted: bool) -> None:
         self.call_id: str | None = None
         self.pieces: list[str] = []
+        self.wanted = wanted
 
 
 class ResponseStream:
     """One response. `response` is the snapshot; it is complete once `close` has returned.
 
-    `new_id` gives an id for a prefix (`msg` → `msg_…`), `now` Unix seconds. `logprobs` says that the client asked
-    for them: a host may send them unasked.
+    `new_id` gives an id for a prefix (`msg` → `msg_…`), `now` Unix seconds. `tools` knows what each call is a call of.
     """
 
     def __init__(
@@ -92,18 +121,21 @@ class ResponseStream:
         *,
         new_id: Callable[[str], str],
         now: Callable[[], int],
-        logprobs: bool = False,
+        tools: ToolMap | None = None,
+        wanted: Wanted = NOTHING_MORE,
     ) -> None:
         self.response = response
         self.finish: str | None = None
         self.error: ShimError | None = None
         self._new_id = new_id
         self._now = now
-        self._wants_logprobs = logprobs
+        self._tools = tools if tools is not None else ToolMap(None, None, None, Report())
+        self._wanted = wanted
+        self._tokens = TokenCount() if wanted.token_ids else None
         self._number = count().__next__
         self._message: MessageOutput | None = None
         self._reasoning: ReasoningOutput | None = None
-        self._calls: dict[object, FunctionCallOutput | _PendingCall] = {}
+        self._calls: dict[object, CallOutput | _PendingCall] = {}
         self._latest_call: object = None
         self._open: list[Output] = []
         self._opened = 0
@@ -135,7 +167,7 @@ class ResponseStream:
 
     def plain(self) -> PlainText | None:
         """The short way for more text, if one has just begun: good until the next `feed` or `end_round`."""
-        if self._message is None or self._wants_logprobs or self.error is not None:
+        if self._message is None or self._wanted.logprobs or self._wanted.dresses or self.error is not None:
             return None
         return self._message.plain()
 
@@ -162,13 +194,42 @@ class ResponseStream:
                     (self._reasoning or self._open_reasoning(events)).text(reasoning, events)
                 if content := delta.content:
                     message = self._message or self._open_message(events)
-                    message.text(content, logprobs_of(choice) if self._wants_logprobs else NO_LOGPROBS, events)
+                    message.text(content, logprobs_of(choice) if self._wanted.logprobs else NO_LOGPROBS, events)
                 if delta.refusal:
                     (self._message or self._open_message(events)).refusal(delta.refusal, events)
+                if delta.annotations:
+                    for annotation in annotations_of(delta):
+                        (self._message or self._open_message(events)).annotate(annotation, events)
                 if delta.tool_calls:
                     for call in delta.tool_calls:
                         self._call(call, events)
+        if self._wanted.dresses:
+            self._dress(chunk, events)
         return events
+
+    def _dress(self, chunk: Chunk, events: list[Event]) -> None:
+        """Put on the deltas what they carry besides their text."""
+        deltas = [event for event in events if isinstance(event, DeltaEvent)]
+        if self._tokens is not None:
+            try:
+                self._tokens.take(chunk)
+            except UpstreamError as error:
+                self.fail(error)
+            if deltas and (news := self._tokens.news()):
+                deltas[0].generation_token_ids, deltas[0].generation_log_probs = news
+        if self._wanted.noise is not None:
+            for delta in deltas:
+                delta.obfuscation = self._wanted.noise(NOISE_TO - len(delta.delta.encode()) % NOISE_TO)
+
+    @property
+    def lacks_prompt(self) -> bool:
+        """The tokens of the prompt are wanted, and the host has not told them."""
+        return self._tokens is not None and self._tokens.prompt is None and self.error is None
+
+    def tell_prompt(self, token_ids: list[int]) -> None:
+        """The tokens of the prompt, from where else they could be had."""
+        if self._tokens is not None:
+            self._tokens.prompt = token_ids
 
     def _call(self, delta: ToolCallDelta, events: list[Event]) -> None:
         name = delta.function.name if delta.function else None
@@ -176,13 +237,16 @@ class ResponseStream:
         key = self._key(delta, name)
         call = self._calls.get(key)
         if call is None:
-            call = self._calls[key] = _PendingCall()
+            call = self._calls[key] = _PendingCall(wanted=not (self._tools.single and self._calls))
         self._latest_call = key
         if isinstance(call, _PendingCall):
             call.call_id = call.call_id or delta.id
-            if not name:
+            if not name or not call.wanted:
                 if arguments:
                     call.pieces.append(arguments)
+                return
+            if not self._tools.allows(name):
+                self.fail(UpstreamError(f"The model called {name!r}, which tool_choice does not allow."))
                 return
             call = self._open_call(key, call, name, events)
         if arguments:
@@ -197,10 +261,10 @@ class ResponseStream:
             return next(known, delta.id)
         return f"call {len(self._calls)}" if name or self._latest_call is None else self._latest_call
 
-    def _open_call(self, key: object, pending: _PendingCall, name: str, events: list[Event]) -> FunctionCallOutput:
+    def _open_call(self, key: object, pending: _PendingCall, name: str, events: list[Event]) -> CallOutput:
         self._close_writing(events)
         call_id = pending.call_id or self._new_id("call")
-        call = FunctionCallOutput(self._new_id("fc"), self._opened, self._number, call_id, name)
+        call = self._tools.open(name, self._new_id, self._opened, self._number, call_id)
         self._calls[key] = call
         self._begin(call, events)
         for arguments in pending.pieces:
@@ -209,7 +273,8 @@ class ResponseStream:
 
     def _open_reasoning(self, events: list[Event]) -> ReasoningOutput:
         self._close_writing(events)
-        self._reasoning = ReasoningOutput(self._new_id("rs"), self._opened, self._number)
+        kind = SummaryOutput if self._wanted.summary else ReasoningOutput
+        self._reasoning = kind(self._new_id("rs"), self._opened, self._number, self._wanted.seal)
         self._begin(self._reasoning, events)
         return self._reasoning
 
@@ -235,15 +300,17 @@ class ResponseStream:
         """The chat call is over: close its items, add its usage. Another round may follow, or `close`."""
         events: list[Event] = []
         for key, call in list(self._calls.items()):
-            if isinstance(call, _PendingCall) and (call.call_id or call.pieces):
+            if isinstance(call, _PendingCall) and call.wanted and (call.call_id or call.pieces):
                 self._open_call(key, call, "", events)
+        tokens = self._round_tokens(events)
         whole = self.error is None and self.finish not in _CUT
-        calls = []
+        calls: list[CallItem] = []
         for output in self._open:
             last = output.index == self._opened - 1
-            item = output.close("completed" if whole or not last else "incomplete", events)
+            status: ItemStatus = "completed" if whole or not last else "incomplete"
+            item = output.close(status, events, tokens if last else None)
             self._items[output.index] = item
-            if isinstance(item, FunctionCallItem):
+            if not isinstance(item, (MessageItem, ReasoningItem)):
                 calls.append(item)
         ended = Round(self.finish, calls)
         usage = usage_of(self._round_usage)
@@ -253,6 +320,20 @@ class ResponseStream:
         self._calls = {}
         self._open = []
         return ended, events
+
+    def _round_tokens(self, events: list[Event]) -> Tokens | None:
+        """The tokens of the round, for its last item: an empty message where there is none."""
+        if self._tokens is None or self.error is not None:
+            return None
+        counted, self._tokens = self._tokens, TokenCount()
+        try:
+            tokens = counted.close()
+        except UpstreamError as error:
+            self.fail(error)
+            return None
+        if not self._open:
+            self._open_message(events)
+        return tokens
 
     def begin_round(self) -> None:
         """Another chat call for the same response: its finish_reason is still to come."""

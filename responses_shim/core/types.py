@@ -62,7 +62,10 @@ class StreamOptions(Struct, kw_only=True):
 
 
 class CreateRequest(Struct, kw_only=True):
-    """The body of `POST /v1/responses`. Items and tools stay plain dicts here: `inputs` and `offers` read them."""
+    """The body of `POST /v1/responses`. Items and tools stay plain dicts here: `inputs` and `offers` read them.
+
+    `return_token_ids` is not OpenAI's: it has vLLM's name and asks for the tokens themselves, for training.
+    """
 
     model: str
     input: str | list[dict[str, Any]]
@@ -92,10 +95,53 @@ class CreateRequest(Struct, kw_only=True):
     prompt: dict[str, Any] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
-    safety_identifier: str | None = None
+    prompt_cache_options: dict[str, Any] | None = None
+    safety_identifier: Annotated[str, Meta(max_length=128)] | None = None
     user: str | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     moderation: dict[str, Any] | None = None
+    return_token_ids: bool | None = None
+
+
+# Tools ---------------------------------------------------------------------------------------------------------
+
+
+class FunctionTool(Struct, tag_field="type", tag="function", kw_only=True):
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[Literal["direct", "programmatic"]] | None = None
+
+
+class TextInput(Struct, tag_field="type", tag="text"):
+    pass
+
+
+class GrammarInput(Struct, tag_field="type", tag="grammar", kw_only=True):
+    syntax: Literal["lark", "regex"]
+    definition: str
+
+
+class CustomTool(Struct, tag_field="type", tag="custom", kw_only=True):
+    name: str
+    description: str | None = None
+    format: TextInput | GrammarInput | None = None
+    defer_loading: bool | None = None
+    allowed_callers: list[Literal["direct", "programmatic"]] | None = None
+
+
+class NamespaceTool(Struct, tag_field="type", tag="namespace", kw_only=True):
+    name: str
+    description: str | None = None
+    tools: list[dict[str, Any]]
+
+
+class ToolSearchTool(Struct, tag_field="type", tag="tool_search", kw_only=True):
+    execution: Literal["server", "client"] | None = None
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
 
 
 # Output items --------------------------------------------------------------------------------------------------
@@ -139,32 +185,116 @@ class SummaryText(Struct, tag_field="type", tag="summary_text"):
 ContentPart = Union[OutputText, Refusal, ReasoningText]
 
 
-class MessageItem(Struct, tag_field="type", tag="message", kw_only=True):
+class Item(Struct, tag_field="type", kw_only=True):
+    """What every output item has.
+
+    The last item of a chat call also carries the tokens of that call when the client asked for them
+    (`return_token_ids`): those of the prompt, those that were generated, and the log-probability of each of these.
+    """
+
     id: str
     status: ItemStatus
+    prompt_token_ids: list[int] | UnsetType = UNSET
+    generation_token_ids: list[int] | UnsetType = UNSET
+    generation_log_probs: list[float] | UnsetType = UNSET
+    routed_experts: Any = UNSET
+
+
+class MessageItem(Item, tag="message", kw_only=True):
     role: Literal["assistant"] = "assistant"
     content: list[OutputText | Refusal]
 
 
-class ReasoningItem(Struct, tag_field="type", tag="reasoning", kw_only=True):
+class ReasoningItem(Item, tag="reasoning", kw_only=True):
     """`encrypted_content` is a string or absent: null fails the Open Responses schema."""
 
-    id: str
-    status: ItemStatus
     summary: list[SummaryText] = field(default_factory=list)
-    content: list[ReasoningText]
+    content: list[ReasoningText] = field(default_factory=list)
     encrypted_content: str | UnsetType = UNSET
 
 
-class FunctionCallItem(Struct, tag_field="type", tag="function_call", kw_only=True):
-    id: str
+class FunctionCallItem(Item, tag="function_call", kw_only=True):
+    """`namespace` is there for a tool of a namespace only; Codex finds the tool by both."""
+
     call_id: str
     name: str
+    namespace: str | UnsetType = UNSET
     arguments: str
-    status: ItemStatus
 
 
-OutputItem = Union[MessageItem, ReasoningItem, FunctionCallItem]
+class CustomToolCallItem(Item, tag="custom_tool_call", kw_only=True):
+    call_id: str
+    name: str
+    namespace: str | UnsetType = UNSET
+    input: str
+
+
+class ToolSearchCallItem(Item, tag="tool_search_call", kw_only=True):
+    call_id: str
+    execution: Literal["client"] = "client"
+    arguments: dict[str, Any] = field(default_factory=dict)
+
+
+class ExecAction(Struct, tag_field="type", tag="exec", kw_only=True, omit_defaults=True):
+    """`env` is required by OpenAI's type, so it is there even when it is empty."""
+
+    command: list[str]
+    env: dict[str, str]
+    timeout_ms: int | None = None
+    user: str | None = None
+    working_directory: str | None = None
+
+
+class LocalShellCallItem(Item, tag="local_shell_call", kw_only=True):
+    call_id: str
+    action: ExecAction
+
+
+class ShellAction(Struct, kw_only=True):
+    commands: list[str] = field(default_factory=list)
+    timeout_ms: int | None = None
+    max_output_length: int | None = None
+
+
+class ShellCallItem(Item, tag="shell_call", kw_only=True):
+    call_id: str
+    action: ShellAction
+    environment: dict[str, Any] | None = None
+
+
+class CreateFile(Struct, tag_field="type", tag="create_file", kw_only=True):
+    path: str
+    diff: str
+
+
+class UpdateFile(Struct, tag_field="type", tag="update_file", kw_only=True):
+    path: str
+    diff: str
+
+
+class DeleteFile(Struct, tag_field="type", tag="delete_file", kw_only=True):
+    path: str
+
+
+PatchOperation = Union[CreateFile, UpdateFile, DeleteFile]
+
+
+class ApplyPatchCallItem(Item, tag="apply_patch_call", kw_only=True):
+    """OpenAI's type has no `incomplete` here. We say it all the same: half a patch must not pass for a whole one."""
+
+    call_id: str
+    operation: PatchOperation
+
+
+CallItem = Union[
+    FunctionCallItem,
+    CustomToolCallItem,
+    ToolSearchCallItem,
+    LocalShellCallItem,
+    ShellCallItem,
+    ApplyPatchCallItem,
+]
+OutputItem = Union[MessageItem, ReasoningItem, CallItem]
 
 
 # The response --------------------------------------------------------------------------------------------------
@@ -200,13 +330,6 @@ class ResponseError(Struct):
     message: str
 
 
-class FunctionTool(Struct, tag_field="type", tag="function", kw_only=True):
-    name: str
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-
 class ReasoningEcho(Struct, omit_defaults=False):
     effort: str | None = None
     summary: str | None = None
@@ -238,6 +361,7 @@ class Response(Struct, kw_only=True):
     prompt: dict[str, Any] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
+    prompt_cache_options: dict[str, Any] | UnsetType = UNSET
     reasoning: ReasoningEcho = field(default_factory=ReasoningEcho)
     safety_identifier: str | None = None
     service_tier: str = "default"

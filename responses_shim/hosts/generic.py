@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from responses_shim.core.chat import Chunk
 from responses_shim.core.report import Report
 from responses_shim.core.upstream_errors import error_from
 from responses_shim.errors import ShimError, UpstreamError
@@ -38,7 +36,7 @@ def read_exception(error: Exception) -> ShimError:
     return UpstreamError(f"The host failed with {type(error).__name__}; its log says more.", status=500)
 
 
-def no_mending(chat: Chat) -> Callable[[Chunk], Chunk] | None:
+def no_mending(chat: Chat) -> None:
     return None
 
 

@@ -11,13 +11,15 @@ Some JSON schemas end its whole process;
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 from responses_shim.core.chat import Chunk
+from responses_shim.core.policy import Policy
 from responses_shim.core.report import Report
+from responses_shim.core.splitters import Mend
 from responses_shim.core.upstream_errors import error_from
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts.llama_cpp_schema import safe_schema
@@ -48,19 +50,25 @@ def adapt(chat: Chat, report: Report) -> Chat:
     adapted["messages"] = [_message(message) for message in chat["messages"]]
     if "reasoning_effort" in chat:
         report.dropped("reasoning.effort")
-    if "parallel_tool_calls" in chat:
-        report.dropped("parallel_tool_calls")
+    if "verbosity" in chat:
+        report.dropped("text.verbosity")
+    if "return_token_ids" in chat:
+        report.dropped("return_token_ids")
+        if chat["return_tokens_as_token_ids"]:  # the log-probabilities were wanted for their sake only
+            del adapted["logprobs"], adapted["top_logprobs"]
     if "response_format" in adapted:
         adapted["response_format"] = _response_format(adapted["response_format"], report)
     if "tools" in adapted:
-        adapted["tools"] = [_tool(tool, place, report) for place, tool in enumerate(adapted["tools"])]
+        adapted["tools"] = [
+            _tool(tool, path, report) for tool, path in zip(adapted["tools"], report.tools, strict=True)
+        ]
         _choose(adapted, report)
     return adapted
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
     """Assistant content is a string, `""` beside calls: null fails validation, none at all fails the template."""
-    message = {name: value for name, value in message.items() if name != "reasoning"}
+    message = dict(message)
     if message["content"] is None:
         message["content"] = ""
     return message
@@ -73,10 +81,10 @@ def _response_format(form: dict[str, Any], report: Report) -> dict[str, Any]:
     return {"type": "json_object", "schema": _safe(schema, "text.format.schema", report)}
 
 
-def _tool(tool: dict[str, Any], place: int, report: Report) -> dict[str, Any]:
+def _tool(tool: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
     function = tool["function"]
     parameters = function.get("parameters") or {"type": "object", "properties": {}}
-    safe = _safe(parameters, f"tools[{place}].parameters", report)
+    safe = _safe(parameters, f"{path}.parameters", report)
     return {"type": "function", "function": {**function, "parameters": safe}}
 
 
@@ -102,7 +110,7 @@ def _safe(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
 # Answers ---------------------------------------------------------------------------------------------------------
 
 
-def mending(chat: Chat) -> Callable[[Chunk], Chunk] | None:
+def mending(chat: Chat) -> Mend | None:
     """A named call that the token limit cut says `tool_calls`, as a whole one does: only its JSON tells."""
     return _CutCalls() if isinstance(chat.get("tool_choice"), dict) else None
 
@@ -110,10 +118,12 @@ def mending(chat: Chat) -> Callable[[Chunk], Chunk] | None:
 class _CutCalls:
     """Gathers the arguments of one call and says `length` at the end if they are no JSON."""
 
+    done = False
+
     def __init__(self) -> None:
         self._pieces: list[str] = []
 
-    def __call__(self, chunk: Chunk) -> Chunk:
+    def feed(self, chunk: Chunk) -> Sequence[Chunk]:
         for choice in chunk.choices or ():
             said = choice.delta or choice.message
             for call in (said and said.tool_calls) or ():
@@ -121,7 +131,10 @@ class _CutCalls:
                     self._pieces.append(call.function.arguments)
             if choice.finish_reason == "tool_calls" and not self._whole():
                 choice.finish_reason = "length"
-        return chunk
+        return [chunk]
+
+    def close(self) -> Sequence[Chunk]:
+        return []
 
     def _whole(self) -> bool:
         try:
@@ -159,6 +172,8 @@ PROFILE = HostProfile(
     read_error=read_error,
     read_exception=read_exception,
     mending=mending,
+    # Its request model drops every other key of a message, and it takes thoughts out of no answer.
+    policy=Policy(parts=frozenset({"image"}), reasoning="think"),
     unfinished=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."

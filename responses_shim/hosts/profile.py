@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from responses_shim.core.chat import Chunk
+from responses_shim.core.policy import PLAIN, Policy
 from responses_shim.core.report import Report
+from responses_shim.core.splitters import Mend
 from responses_shim.errors import ShimError
 
 Chat = dict[str, Any]
@@ -22,6 +23,7 @@ class HostProfile:
     - `mending(chat)`: what puts the chunks of that call right before the state machine sees them; None if nothing
     - `read_error(body, status)`: the host's error body (JSON data or text) as an error of ours
     - `read_exception(error)`: what the host raised out of its app as an error of ours
+    - `policy`: what its messages may look like, as far as no setting says otherwise
     - `unfinished`: why a stream ends without a finish_reason, as far as it is known
     - `request_id`: the form of X-Request-Id that the host takes
     - `catalog`: its list of models may be asked for at any time, and is told to Codex as a catalogue
@@ -32,7 +34,8 @@ class HostProfile:
     adapt: Callable[[Chat, Report], Chat]
     read_error: Callable[[Any, int], ShimError]
     read_exception: Callable[[Exception], ShimError]
-    mending: Callable[[Chat], Callable[[Chunk], Chunk] | None]
+    mending: Callable[[Chat], Mend | None]
+    policy: Policy = PLAIN
     unfinished: str = "The host ended its stream before the answer was complete."
     chat_path: str = "/v1/chat/completions"
     request_id: Literal["uuid4", "hex"] = "hex"

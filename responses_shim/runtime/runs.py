@@ -38,6 +38,7 @@ from responses_shim.core.chat import Chunk
 from responses_shim.core.events import Event
 from responses_shim.core.plain import PlainText
 from responses_shim.core.reader import DONE, ChunkReader
+from responses_shim.core.splitters import Mend
 from responses_shim.core.stream import ResponseStream
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.settings import Settings
@@ -101,8 +102,9 @@ Upstream = Callable[[dict[str, Any], Listener], Awaitable[ShimError | None]]
 class Run:
     """One response being made. `execute` once; it returns when the terminal event is out or the client is gone.
 
-    `disconnected` returns when the client is gone, and can be cancelled; `mend` puts a host's chunks right before
-    the state machine; `unfinished` is what to tell the client when the host's stream just stops.
+    `disconnected` returns when the client is gone, and can be cancelled; `mends` put a host's chunks right before
+    the state machine, one after the other; `unfinished` is what to tell the client when the host's stream just stops;
+    `prompt_tokens` gets the token ids of the prompt where they are wanted and the host's stream did not tell them.
     """
 
     def __init__(
@@ -112,8 +114,9 @@ class Run:
         settings: Settings,
         *,
         disconnected: Callable[[], Awaitable[None]],
-        mend: Callable[[Chunk], Chunk] | None,
+        mends: Sequence[Mend] = (),
         unfinished: str,
+        prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gone = anyio.Event()
@@ -123,8 +126,9 @@ class Run:
         self._sink = sink
         self._settings = settings
         self._disconnected = disconnected
-        self._mend = mend
+        self._mends = list(mends)
         self._unfinished = unfinished
+        self._prompt_tokens = prompt_tokens
         self._clock = clock
         self._reader = ChunkReader()
         self._plain: PlainText | None = None  # the short way, while the host's frames are of that kind
@@ -202,9 +206,7 @@ class Run:
                 break
             if not self._started:
                 events = self._opening()
-            if self._mend is not None:
-                chunk = self._mend(chunk)
-            made = stream.feed(chunk)
+            made = self._mended(chunk) if self._mends else stream.feed(chunk)
             events = events + made if events else made
             if stream.error is not None:
                 break
@@ -212,10 +214,25 @@ class Run:
             return self._close(events)
         if events and self._sink.streams:
             self._wrote = self._heard
-            if self._mend is None and self._reader.between:
+            if not self._mends and self._reader.between:
                 self._plain = stream.plain()
             return self._write(events)
         return _nothing()
+
+    def _mended(self, chunk: Chunk) -> list[Event]:
+        """The events of a chunk that is put right first. What will put nothing right any more is let go."""
+        chunks: Sequence[Chunk] = [chunk]
+        for mend in self._mends:
+            chunks = [right for wrong in chunks for right in mend.feed(wrong)]
+        self._mends = [mend for mend in self._mends if not mend.done]
+        return [event for right in chunks for event in self._stream.feed(right)]
+
+    def _held_back(self) -> list[Event]:
+        """The events of what is still held back when the call is over."""
+        chunks: Sequence[Chunk] = []
+        for mend in self._mends:
+            chunks = [right for wrong in chunks for right in mend.feed(wrong)] + [*mend.close()]
+        return [event for right in chunks for event in self._stream.feed(right)]
 
     def _end_round(self) -> None:
         """Without a finish_reason the call itself may still tell why: wait for it, but not for ever."""
@@ -244,8 +261,13 @@ class Run:
         """Write the last events, unless it has failed before anything was written: then `execute` raises."""
         self._closed = True
         self._wrote = self._clock()
+        if self._prompt_tokens is not None and self._stream.lacks_prompt:
+            with anyio.move_on_after(GRACE):
+                if (told := await self._prompt_tokens()) is not None:
+                    self._stream.tell_prompt(told)
+        held_back = self._held_back()
         _, ending = self._stream.end_round()
-        ending += self._stream.close()
+        ending = held_back + ending + self._stream.close()
         failed = self._stream.error is not None
         try:
             if self.committed or not failed:

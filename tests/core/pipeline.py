@@ -12,10 +12,12 @@ import msgspec
 
 from responses_shim.core.chat import Chunk
 from responses_shim.core.events import Event
+from responses_shim.core.offers import ToolMap
 from responses_shim.core.plain import PlainText
 from responses_shim.core.reader import DONE, ChunkReader
+from responses_shim.core.splitters import Mend
 from responses_shim.core.sse import SSEEncoder
-from responses_shim.core.stream import ResponseStream, Round
+from responses_shim.core.stream import NOTHING_MORE, ResponseStream, Round, Wanted
 from responses_shim.core.types import Response
 
 Json: TypeAlias = dict[str, Any]
@@ -45,34 +47,46 @@ class Played:
         return response
 
 
-def new_stream(*, logprobs: bool = False) -> ResponseStream:
+def new_stream(*, tools: ToolMap | None = None, wanted: Wanted = NOTHING_MORE) -> ResponseStream:
     number = count(1)
     response = Response(id="resp_1", created_at=1_700_000_000, model="m")
     return ResponseStream(
         response,
         new_id=lambda prefix: f"{prefix}_{next(number)}",
         now=lambda: 1_700_000_001,
-        logprobs=logprobs,
+        tools=tools,
+        wanted=wanted,
     )
 
 
 def play(
     *rounds: Iterable[bytes],
     logprobs: bool = False,
-    mend: Callable[[Chunk], Chunk] | None = None,
+    wanted: Wanted | None = None,
+    tools: ToolMap | None = None,
+    mends: Sequence[Mend] = (),
     between: Between = lambda stream: None,
     short_way: bool = False,
 ) -> Played:
-    """Each round is the body messages of one chat call. `between` may make an event after each of them: a ping.
+    """Each round is the body messages of one chat call; `mends` are of the only one.
+
+    `between` may make an event after each message: a ping.
 
     With `short_way` a message of plain text becomes a frame at once, as in a run; it is no event in `events` then.
     """
-    played = Played(new_stream(logprobs=logprobs))
+    played = Played(new_stream(tools=tools, wanted=wanted or Wanted(logprobs=logprobs)))
     stream, encode = played.stream, SSEEncoder().encode
 
     def write(events: Sequence[Event]) -> None:
         played.events.extend(events)
         played.frames.extend(encode(event) for event in events)
+
+    def feed(chunk: Chunk, start: int = 0) -> None:
+        chunks = [chunk]
+        for mend in mends[start:]:
+            chunks = [right for wrong in chunks for right in mend.feed(wrong)]
+        for right in chunks:
+            write(stream.feed(right))
 
     def take(messages: Iterable[bytes]) -> None:
         reader = ChunkReader()
@@ -87,8 +101,9 @@ def play(
                 for chunk in chunks:
                     if chunk is DONE:
                         return
-                    write(stream.feed(chunk if mend is None else mend(chunk)))
-                plain = stream.plain() if short_way and chunks and reader.between else None
+                    feed(chunk)
+                between_frames = reader.between and all(mend.done for mend in mends)
+                plain = stream.plain() if short_way and chunks and between_frames else None
             if (event := between(stream)) is not None:
                 write([event])
 
@@ -97,6 +112,9 @@ def play(
         if place:
             stream.begin_round()
         take(messages)
+        for number, mend in enumerate(mends):
+            for held_back in mend.close():
+                feed(held_back, number + 1)
         ended, events = stream.end_round()
         played.rounds.append(ended)
         write(events)

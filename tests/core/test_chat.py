@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from responses_shim.core.chat import UNLIKELY, Chunk, ChunkDecoder, Delta, logprobs_of, usage_of, whole
 from responses_shim.core.sse import SSEEncoder
+from responses_shim.core.stream import Wanted
 from responses_shim.core.types import InputTokensDetails, OutputTokensDetails, Usage
 from responses_shim.errors import UpstreamError
 from tests.core.pipeline import Json, new_stream
@@ -384,17 +385,30 @@ def an_object(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 LOGPROB = an_object(token=SCALARS, logprob=SCALARS, bytes=VALUES, top_logprobs=st.lists(VALUES, max_size=2) | VALUES)
 CALL = an_object(index=SCALARS, id=SCALARS, function=an_object(name=SCALARS, arguments=VALUES))
 DELTA = an_object(
-    content=VALUES, reasoning=VALUES, reasoning_content=VALUES, refusal=VALUES, tool_calls=st.lists(CALL, max_size=2)
+    content=VALUES,
+    reasoning=VALUES,
+    reasoning_content=VALUES,
+    refusal=VALUES,
+    tool_calls=st.lists(CALL, max_size=2),
+    annotations=st.lists(an_object(type=SCALARS, url_citation=VALUES), max_size=2) | VALUES,
+    generation_token_ids=VALUES,
+    routed_experts=VALUES,
 )
 CHOICE = an_object(
-    index=SCALARS, delta=DELTA, finish_reason=SCALARS, logprobs=an_object(content=st.lists(LOGPROB, max_size=2))
+    index=SCALARS,
+    delta=DELTA,
+    finish_reason=SCALARS,
+    logprobs=an_object(content=st.lists(LOGPROB, max_size=2)),
+    token_ids=VALUES,
 )
-CHUNKS = an_object(choices=st.lists(CHOICE, max_size=2) | VALUES, usage=VALUES, error=VALUES, message=VALUES)
+CHUNKS = an_object(
+    choices=st.lists(CHOICE, max_size=2) | VALUES, usage=VALUES, error=VALUES, message=VALUES, prompt_token_ids=VALUES
+)
 
 
 @given(st.lists(CHUNKS, max_size=4))
 def test_whatever_json_a_host_sends_makes_events_that_can_be_written(chunks: list[Any]) -> None:
-    stream, decoder, frames = new_stream(logprobs=True), ChunkDecoder(), SSEEncoder()
+    stream, decoder, frames = new_stream(wanted=Wanted(logprobs=True, token_ids=True)), ChunkDecoder(), SSEEncoder()
     events = stream.start()
     for chunk in chunks:
         try:

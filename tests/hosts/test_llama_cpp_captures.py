@@ -6,7 +6,6 @@ asked then is not what the shim would ask; it is what the server may answer that
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
-from responses_shim.core.chat import Chunk
+from responses_shim.core.splitters import Mend
 from responses_shim.hosts.llama_cpp import PROFILE
 from tests.caller import Reply, payloads, post
 from tests.core.pipeline import Json, play
@@ -292,9 +291,10 @@ async def test_the_refusal_of_a_key_is_passed_on_with_its_headers() -> None:
 STREAMS = [name for name in ANSWERS if name.endswith("_stream")]
 
 
-def mending(name: str) -> Callable[[Chunk], Chunk] | None:
+def mending(name: str) -> list[Mend]:
     named = {"type": "function", "function": {"name": "get_weather"}}
-    return PROFILE.mending({"tool_choice": named} if "named" in name else {})
+    mend = PROFILE.mending({"tool_choice": named} if "named" in name else {})
+    return [mend] if mend is not None else []
 
 
 @given(st.sampled_from(STREAMS), st.lists(st.integers(0, 20_000), max_size=40))
@@ -303,6 +303,6 @@ def test_the_recorded_bytes_mean_the_same_wherever_they_are_cut(name: str, place
     data = b"".join(body)
     edges = sorted(place % (len(data) + 1) for place in places)
     pieces = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
-    played = play(pieces, mend=mending(name), logprobs=True)
-    assert played.frames == play(body, mend=mending(name), logprobs=True).frames
+    played = play(pieces, mends=mending(name), logprobs=True)
+    assert played.frames == play(body, mends=mending(name), logprobs=True).frames
     assert texts(played.response) == ANSWERS[name][0]

@@ -1,0 +1,136 @@
+"""`tool_choice`: nine forms in Responses, two in chat.
+
+A mode goes on as it is, a named tool becomes the named function that it is offered as, and `allowed_tools` narrows
+what is offered at all: it is a hard constraint, also against a host that calls what it was not offered.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from msgspec import Struct
+
+from responses_shim.core.forms import CUSTOM, FORMS, FUNCTION, OWN, TOOL_SEARCH, Form
+from responses_shim.core.invalid import bad_value, missing, unsupported, wrong_type
+from responses_shim.core.report import Report
+from responses_shim.errors import InvalidRequest
+
+_MODES = ("none", "auto", "required")
+_FORMS: dict[str, Form] = {form.kind: form for form in FORMS}
+
+
+class Choice(Struct):
+    """`chat` is the chat request's `tool_choice` (None: leave it out), `echo` the response's.
+
+    `allowed` are the chat names that may be called; None means all.
+    """
+
+    chat: str | dict[str, Any] | None
+    echo: str | dict[str, Any]
+    allowed: frozenset[str] | None = None
+
+    def allows(self, name: str) -> bool:
+        return self.allowed is None or name in self.allowed
+
+
+class Offered(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+class Offers(Protocol):
+    """What a choice has to know of the request's tools."""
+
+    def find(self, form: Form, name: str, namespace: str | None = None) -> Offered | None: ...
+    def meant(self, name: str) -> Offered | None: ...
+    def skipped(self, kind: str) -> bool: ...
+    def names(self) -> list[str]: ...
+
+
+def read_choice(choice: str | dict[str, Any] | None, offers: Offers, report: Report) -> Choice:
+    """InvalidRequest for a choice that is none, or that cannot be met with the tools there are."""
+    if choice is None:
+        return Choice(None, "auto")
+    kind = choice.get("type") if isinstance(choice, dict) else choice
+    if isinstance(choice, str) or kind in _MODES:  # {"type": "auto"}: other APIs' spelling, met in the wild
+        return _mode(kind, "tool_choice", frozenset(offers.names()))
+    if not isinstance(kind, str):
+        raise missing("tool_choice.type")
+    if kind == "allowed_tools":
+        return _allowed(choice, offers, report)
+    name = _named(choice, kind, offers, "tool_choice")
+    if name is None:
+        raise unsupported("tool_choice", f"no tool of type '{kind}' can be called here.")
+    if kind not in ("function", "custom"):
+        report.mapped("tool_choice")
+    return Choice({"type": "function", "function": {"name": name}}, _echo(choice, kind))
+
+
+def _mode(mode: Any, path: str, names: frozenset[str]) -> Choice:
+    if mode not in _MODES:
+        raise bad_value(path, mode, list(_MODES))
+    if mode == "required" and not names:
+        raise InvalidRequest(
+            "Tool choice 'required' needs at least one tool that can be called here.",
+            param="tool_choice",
+            code="invalid_value",
+        )
+    return Choice(mode, mode)
+
+
+def _allowed(choice: dict[str, Any], offers: Offers, report: Report) -> Choice:
+    allowed, mode = choice.get("tools"), choice.get("mode", "auto")
+    if allowed is None:
+        raise missing("tool_choice.tools")
+    if not isinstance(allowed, list):
+        raise wrong_type("tool_choice.tools", "an array of objects")
+    if mode not in ("auto", "required"):
+        raise bad_value("tool_choice.mode", mode, ["auto", "required"])
+    names = set()
+    for place, tool in enumerate(allowed):
+        path = f"tool_choice.tools[{place}]"
+        if not isinstance(tool, dict):
+            raise wrong_type(path, "an object")
+        name = _named(tool, str(tool.get("type", "function")), offers, path)
+        if name is None:
+            report.dropped(path)
+        else:
+            names.add(name)
+    report.mapped("tool_choice")
+    made = _mode(mode, "tool_choice.mode", frozenset(names))
+    return Choice(made.chat, {"type": "allowed_tools", "mode": mode, "tools": allowed}, frozenset(names))
+
+
+def _named(choice: dict[str, Any], kind: str, offers: Offers, path: str) -> str | None:
+    """The chat name of the tool that is meant; None for a type that is not run here."""
+    form = _FORMS.get(kind)
+    if form is None:
+        return None
+    if form is TOOL_SEARCH or kind in OWN:
+        offer = offers.find(form, kind)
+        if offer is None and offers.skipped(kind):
+            return None
+        name: Any = kind
+    else:
+        inner = choice.get("function")  # chat's form
+        name = choice.get("name") or (inner.get("name") if isinstance(inner, dict) else None)
+        path = f"{path}.name"
+        if not isinstance(name, str):
+            raise missing(path)
+        namespace = choice.get("namespace")
+        offer = offers.find(form, name, namespace if isinstance(namespace, str) else None)
+        if offer is None and form is FUNCTION:
+            # There is no place for a namespace in OpenAI's form, and clients exist that know one word for both forms.
+            offer = offers.find(CUSTOM, name) or offers.meant(name)
+    if offer is None:
+        raise InvalidRequest(
+            f"Tool choice {name!r} is not among the tools of the request.", param=path, code="invalid_value"
+        )
+    return offer.name
+
+
+def _echo(choice: dict[str, Any], kind: str) -> dict[str, Any]:
+    """As the client meant it, in this API's form."""
+    if kind in ("function", "custom") and "name" not in choice:
+        return {"type": kind, "name": choice["function"]["name"]}
+    return choice
