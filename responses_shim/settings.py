@@ -19,6 +19,9 @@ PREFIX = "RESPONSES_SHIM_"
 
 Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
+ImageUrls = Literal["pass", "data-only"]
+SystemMessages = Literal["fold", "keep"]
+ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
 
 
@@ -31,6 +34,9 @@ class Options(TypedDict, total=False):
     max_body: int
     max_file: int
     file_urls: FileUrls
+    image_urls: ImageUrls
+    system_messages: SystemMessages
+    think_tags: ThinkTags
     commit_after: float
     ping: PingKind
     ping_interval: float
@@ -66,6 +72,16 @@ class Settings(BaseModel):
 
     file_urls: FileUrls = "refuse"
     """What is done with an `input_file.file_url`: refused, fetched from public addresses, fetched from any address."""
+
+    image_urls: ImageUrls = "pass"
+    """Whether the URLs of images, audio and video go to the host, which fetches them, or only data URLs do."""
+
+    system_messages: SystemMessages = "fold"
+    """Whether system and developer messages make one leading system message, or stay where and what they are."""
+
+    think_tags: ThinkTags = "leading"
+    """Where `<think>` spans in a host's text are reasoning: before the answer, anywhere in it, before it with the
+    first tag in the prompt already, or nowhere."""
 
     commit_after: float = Field(default=2.0, ge=0)
     """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""

@@ -6,19 +6,29 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
+from msgspec.structs import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.asgi.answers import EventStream, WholeResponse, send_error
+from responses_shim.asgi.auth import owner_of
 from responses_shim.asgi.body import ClientDisconnect, read_json
 from responses_shim.asgi.headers import Pairs
 from responses_shim.asgi.upstream import InProcess
-from responses_shim.core.params import wants_logprobs
+from responses_shim.core.params import SEALED, wants_logprobs, wants_summary
+from responses_shim.core.policy import Policy
+from responses_shim.core.report import Report
 from responses_shim.core.request import new_response, read_request, to_chat
-from responses_shim.core.stream import ResponseStream
+from responses_shim.core.splitters import Mend, ThinkSplitter
+from responses_shim.core.stream import ResponseStream, Wanted
+from responses_shim.core.types import CreateRequest
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts import HostProfile
+from responses_shim.runtime.files import read_files
 from responses_shim.runtime.runs import Run
+from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Settings
 
 logger = logging.getLogger("responses_shim")
@@ -30,16 +40,38 @@ class Request:
 
     app: ASGIApp
     settings: Settings
+    keys: Keys
     profile: HostProfile
     prefix: str
     scope: Scope
     receive: Receive
     send: Send
 
+    @cached_property
+    def owners(self) -> list[bytes]:
+        """Who is asking, by each of the keys: what is made is made for the first."""
+        return [owner_of(self.scope["headers"], self.settings, key) for key in self.keys.owner_keys]
+
+    @property
+    def policy(self) -> Policy:
+        """What the host takes and the operator allows."""
+        settings = self.settings
+        return replace(
+            self.profile.policy,
+            image_urls=settings.image_urls,
+            system=settings.system_messages,
+            unseal=lambda sealed: self.keys.open(self.owners, sealed),
+        )
+
 
 def new_id(prefix: str) -> str:
-    """`resp_`, `msg_`, `rs_`, `fc_` or `call_` and 32 random hexadecimal digits."""
+    """A prefix of the API (`resp`, `msg`, `fc`, …), an underscore and 32 random hexadecimal digits."""
     return f"{prefix}_{secrets.token_hex(16)}"
+
+
+def noise(size: int) -> str:
+    """So many random characters, none of which JSON escapes."""
+    return secrets.token_hex((size + 1) // 2)[:size]
 
 
 async def create(request: Request) -> None:
@@ -47,18 +79,26 @@ async def create(request: Request) -> None:
     headers: Pairs = []
     try:
         asked = read_request(await read_json(request.scope, request.receive, request.settings.max_body))
-        translation = to_chat(asked)
+        if isinstance(asked.input, list):
+            asked.input = await read_files(asked.input, request.settings)
+        translation = to_chat(asked, policy=request.policy)
         chat = request.profile.adapt(translation.chat, translation.report)
+        wanted = _wanted(request, asked, chat, translation.report)
         if report := translation.report.header():
             headers = [(b"responses-shim-report", report.encode("ascii"))]
-        response = new_response(asked, translation.tools, new_id("resp"), int(time.time()))
-        stream = ResponseStream(response, new_id=new_id, now=lambda: int(time.time()), logprobs=wants_logprobs(asked))
+        stream = ResponseStream(
+            new_response(asked, translation.tools, new_id("resp"), int(time.time())),
+            new_id=new_id,
+            now=lambda: int(time.time()),
+            tools=translation.tools,
+            wanted=wanted,
+        )
         run = Run(
             stream,
             (EventStream if asked.stream else WholeResponse)(request.send, headers),
             request.settings,
             disconnected=lambda: _disconnected(request.receive),
-            mend=request.profile.mending(chat),
+            mends=_mends(request, chat),
             unfinished=request.profile.unfinished,
         )
         await run.execute(InProcess(request.app, request.scope, request.prefix, request.profile), chat)
@@ -66,6 +106,30 @@ async def create(request: Request) -> None:
         return
     except ShimError as error:
         await send_error(request.send, error, headers)
+
+
+def _wanted(request: Request, asked: CreateRequest, chat: dict[str, Any], report: Report) -> Wanted:
+    """What the client asked for besides, as far as it can be had here."""
+    sealer = request.keys.sealer
+    included: list[str] = [*(asked.include or ())]
+    sealing = SEALED in included
+    if sealing and sealer is None:
+        report.dropped(f"include[{included.index(SEALED)}]")
+    obfuscated = asked.stream_options is not None and asked.stream_options.include_obfuscation
+    return Wanted(
+        logprobs=wants_logprobs(asked),
+        summary=wants_summary(asked),
+        seal=(lambda text: sealer.seal(request.owners[0], text)) if sealing and sealer is not None else None,
+        token_ids="return_token_ids" in chat,
+        noise=noise if obfuscated else None,
+    )
+
+
+def _mends(request: Request, chat: dict[str, Any]) -> list[Mend]:
+    """What puts the host's chunks right: its own quirks, then spans of thought that it leaves in its text."""
+    tags = request.settings.think_tags
+    mends = [request.profile.mending(chat), ThinkSplitter(tags) if tags != "off" else None]
+    return [mend for mend in mends if mend is not None]
 
 
 async def _disconnected(receive: Receive) -> None:

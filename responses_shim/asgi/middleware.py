@@ -15,6 +15,7 @@ from responses_shim.asgi.endpoints import Request, create, not_found, upgrade_re
 from responses_shim.asgi.models import asks_for_catalog, model_catalog
 from responses_shim.errors import ConfigurationError
 from responses_shim.hosts import PROFILES, HostProfile, detect
+from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Options, Settings
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class ResponsesShim:
         self.settings = settings if settings is not None else Settings.load(**options)
         self._ours = _OURS_UNPREFIXED if self.settings.unprefixed else _OURS
         self._models = _MODELS_UNPREFIXED if self.settings.unprefixed else _MODELS
+        self._keys = Keys.load(self.settings)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,7 +59,7 @@ class ResponsesShim:
             await self._answer(self._request(scope, receive, send), ours)
 
     def _request(self, scope: Scope, receive: Receive, send: Send) -> Request:
-        return Request(self.app, self.settings, self._host(scope), _prefix(scope), scope, receive, send)
+        return Request(self.app, self.settings, self._keys, self._host(scope), _prefix(scope), scope, receive, send)
 
     def _wants_catalog(self, scope: Scope, path: str | None) -> bool:
         return (
