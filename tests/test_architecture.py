@@ -171,8 +171,9 @@ def test_the_environment_is_read_in_one_place() -> None:
     assert [m.name for m in readers if m.layer != "cli"] == [f"{PACKAGE}.settings"]
 
 
-def test_httpx_is_imported_in_one_place_at_most() -> None:
-    assert len([m.name for m in MODULES if "httpx" in m.packages]) <= 1
+def test_httpx_is_imported_where_something_is_fetched_and_nowhere_else() -> None:
+    importers = {m.name for m in MODULES if "httpx" in m.packages}
+    assert importers == {f"{PACKAGE}.cli.ask", f"{PACKAGE}.runtime.fetch"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=names(MODULES))
