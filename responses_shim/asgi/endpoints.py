@@ -17,16 +17,18 @@ from responses_shim.asgi.auth import owner_of
 from responses_shim.asgi.body import ClientDisconnect, read_json
 from responses_shim.asgi.headers import Pairs
 from responses_shim.asgi.upstream import InProcess
+from responses_shim.core.codec import RequestView
 from responses_shim.core.params import SEALED, wants_logprobs, wants_summary
 from responses_shim.core.policy import Policy
 from responses_shim.core.report import Report
-from responses_shim.core.request import new_response, read_request, to_chat
+from responses_shim.core.request import Translation, new_response, read_request, to_chat
 from responses_shim.core.splitters import Mend, ThinkSplitter
 from responses_shim.core.stream import ResponseStream, Wanted
 from responses_shim.core.types import CreateRequest
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.files import read_files
+from responses_shim.runtime.interceptors import Interceptor, intercept, tell
 from responses_shim.runtime.runs import Run
 from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Settings
@@ -41,6 +43,7 @@ class Request:
     app: ASGIApp
     settings: Settings
     keys: Keys
+    interceptors: tuple[Interceptor, ...]
     profile: HostProfile
     prefix: str
     scope: Scope
@@ -77,12 +80,23 @@ def noise(size: int) -> str:
 async def create(request: Request) -> None:
     """`POST /v1/responses`, streamed or not."""
     headers: Pairs = []
+    view: RequestView | None = None
+    stream: ResponseStream | None = None
     try:
-        asked = read_request(await read_json(request.scope, request.receive, request.settings.max_body))
+        body = await read_json(request.scope, request.receive, request.settings.max_body)
+        asked = read_request(body)
         if isinstance(asked.input, list):
             asked.input = await read_files(asked.input, request.settings)
-        translation = to_chat(asked, policy=request.policy)
-        chat = request.profile.adapt(translation.chat, translation.report)
+        if request.interceptors:
+            body["input"] = asked.input
+            view, (asked, translation, chat) = await intercept(
+                request.interceptors,
+                body,
+                request.scope["headers"],
+                lambda body: _translated(request, read_request(body)),
+            )
+        else:
+            asked, translation, chat = _translated(request, asked)
         wanted = _wanted(request, asked, chat, translation.report)
         if report := translation.report.header():
             headers = [(b"responses-shim-report", report.encode("ascii"))]
@@ -106,6 +120,14 @@ async def create(request: Request) -> None:
         return
     except ShimError as error:
         await send_error(request.send, error, headers)
+    if view is not None and stream is not None:
+        await tell(request.interceptors, view, stream.response)
+
+
+def _translated(request: Request, asked: CreateRequest) -> tuple[CreateRequest, Translation, dict[str, Any]]:
+    """The request, its translation, and the chat request as the host takes it."""
+    translation = to_chat(asked, policy=request.policy)
+    return asked, translation, request.profile.adapt(translation.chat, translation.report)
 
 
 def _wanted(request: Request, asked: CreateRequest, chat: dict[str, Any], report: Report) -> Wanted:

@@ -7,6 +7,7 @@ Everything else goes to the app untouched, with the very objects that the server
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -15,6 +16,7 @@ from responses_shim.asgi.endpoints import Request, create, not_found, upgrade_re
 from responses_shim.asgi.models import asks_for_catalog, model_catalog
 from responses_shim.errors import ConfigurationError
 from responses_shim.hosts import PROFILES, HostProfile, detect
+from responses_shim.runtime.interceptors import Interceptor, usable
 from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Options, Settings
 
@@ -33,16 +35,25 @@ class ResponsesShim:
     """ASGI middleware: `app.add_middleware(ResponsesShim)`, or `ResponsesShim(app)` around any ASGI app.
 
     Settings come as keyword arguments, as one `Settings`, or from `RESPONSES_SHIM_*` variables, so that a host that
-    passes nothing but the app (`vllm serve --middleware`) can mount it. Raises ConfigurationError.
+    passes nothing but the app (`vllm serve --middleware`) can mount it. `interceptors` are code, and come as an
+    argument only. Raises ConfigurationError.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings | None = None, **options: Unpack[Options]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings | None = None,
+        *,
+        interceptors: Sequence[Interceptor] = (),
+        **options: Unpack[Options],
+    ) -> None:
         if settings is not None and options:
             raise ConfigurationError("settings: give one Settings or keyword arguments, not both")
         self.app = app
         self.settings = settings if settings is not None else Settings.load(**options)
         self._ours = _OURS_UNPREFIXED if self.settings.unprefixed else _OURS
         self._models = _MODELS_UNPREFIXED if self.settings.unprefixed else _MODELS
+        self._interceptors = usable(interceptors)
         self._keys = Keys.load(self.settings)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
@@ -59,7 +70,17 @@ class ResponsesShim:
             await self._answer(self._request(scope, receive, send), ours)
 
     def _request(self, scope: Scope, receive: Receive, send: Send) -> Request:
-        return Request(self.app, self.settings, self._keys, self._host(scope), _prefix(scope), scope, receive, send)
+        return Request(
+            self.app,
+            self.settings,
+            self._keys,
+            self._interceptors,
+            self._host(scope),
+            _prefix(scope),
+            scope,
+            receive,
+            send,
+        )
 
     def _wants_catalog(self, scope: Scope, path: str | None) -> bool:
         return (
