@@ -21,6 +21,7 @@ Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
 ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
+FormatWithTools = Literal["auto", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
 
@@ -37,6 +38,7 @@ class Options(TypedDict, total=False):
     image_urls: ImageUrls
     system_messages: SystemMessages
     think_tags: ThinkTags
+    format_with_tools: FormatWithTools
     commit_after: float
     ping: PingKind
     ping_interval: float
@@ -82,6 +84,10 @@ class Settings(BaseModel):
     think_tags: ThinkTags = "leading"
     """Where `<think>` spans in a host's text are reasoning: before the answer, anywhere in it, before it with the
     first tag in the prompt already, or nowhere."""
+
+    format_with_tools: FormatWithTools = "auto"
+    """Whether `text.format`, beside tools, is told to the model in words or is the host's constraint, under which most
+    hosts can call no tool. `auto`: what is right for the host."""
 
     commit_after: float = Field(default=2.0, ge=0)
     """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""

@@ -58,9 +58,11 @@ class Request:
     @property
     def policy(self) -> Policy:
         """What the host takes and the operator allows."""
-        settings = self.settings
+        settings, policy = self.settings, self.profile.policy
+        beside_tools = settings.format_with_tools
         return replace(
-            self.profile.policy,
+            policy,
+            format_with_tools=policy.format_with_tools if beside_tools == "auto" else beside_tools,
             image_urls=settings.image_urls,
             system=settings.system_messages,
             unseal=lambda sealed: self.keys.open(self.owners, sealed),

@@ -79,11 +79,12 @@ def to_messages(
     report: Report,
     policy: Policy,
     *,
+    told: str | None = None,
     reasoning_from: int = 0,
 ) -> list[Message]:
     """The messages for `instructions` and `items`. InvalidRequest names the item and field it cannot take.
 
-    Reasoning that stands before item `reasoning_from` is left out.
+    `told` stands at the end of the leading system message. Reasoning before item `reasoning_from` is left out.
     """
     transcript = _Transcript(tools, report, policy)
     if instructions:
@@ -95,7 +96,7 @@ def to_messages(
             if place < reasoning_from and item.get("type") == "reasoning":
                 continue
             transcript.read(item, f"input[{place}]")
-    messages = transcript.finish()
+    messages = transcript.finish(told)
     if not messages:
         raise missing("input")
     return messages
@@ -143,14 +144,17 @@ class _Transcript:
         else:
             raise bad_value(f"{path}.type", kind, sorted([*_READERS, *CALLS]))
 
-    def finish(self) -> list[Message]:
+    def finish(self, told: str | None) -> list[Message]:
         self._flush()
         for call_id, path in self._outputs:
             if call_id not in self._call_ids:
                 raise InvalidRequest(
                     f"No tool call found for the output with call_id {call_id!r}.", param=path, code="invalid_value"
                 )
-        leading = [{"role": "system", "content": "\n\n".join(self.system)}] if self.system else []
+        if not (self.system or self.messages):
+            return []
+        system = [*self.system, told] if told is not None else self.system
+        leading = [{"role": "system", "content": "\n\n".join(system)}] if system else []
         return leading + self.messages
 
     def _flush(self, *, answers: bool = False) -> None:

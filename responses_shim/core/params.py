@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from responses_shim.core.report import Report
-from responses_shim.core.types import CreateRequest, JsonObjectFormat, JsonSchemaFormat, TextFormat
+from responses_shim.core.types import CreateRequest, TextFormat
 
 # Same name, same meaning in both APIs.
 _SAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "user")
@@ -19,7 +19,7 @@ _CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_opt
 
 
 def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
-    """Everything of the chat request but messages and tools."""
+    """Everything of the chat request but messages, tools and the form of the answer."""
     chat: dict[str, Any] = {
         "model": request.model,
         "stream": True,
@@ -45,11 +45,6 @@ def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
         chat["return_token_ids"] = True
         # The other way to tell them spoils the tokens' text, so not where the client wants to read it.
         chat["return_tokens_as_token_ids"] = not wants_logprobs(request)
-    if request.text is not None and request.text.format is not None:
-        response_format = _response_format(request.text.format)
-        if response_format is not None:
-            chat["response_format"] = response_format
-            report.mapped("text.format")
     _without_effect(request, report)
     return chat
 
@@ -65,17 +60,6 @@ def wants_summary(request: CreateRequest) -> bool:
 def wants_logprobs(request: CreateRequest) -> bool:
     """Whether log-probabilities were asked for, in either of the two ways there are."""
     return bool(request.top_logprobs) or "message.output_text.logprobs" in (request.include or ())
-
-
-def _response_format(form: TextFormat | JsonObjectFormat | JsonSchemaFormat) -> dict[str, Any] | None:
-    """Flat in Responses, nested under `json_schema` in chat."""
-    if isinstance(form, JsonSchemaFormat):
-        fields = {name: getattr(form, name) for name in ("name", "description", "schema", "strict")}
-        return {
-            "type": "json_schema",
-            "json_schema": {name: value for name, value in fields.items() if value is not None},
-        }
-    return {"type": "json_object"} if isinstance(form, JsonObjectFormat) else None
 
 
 def _without_effect(request: CreateRequest, report: Report) -> None:

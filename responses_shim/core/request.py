@@ -6,6 +6,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from responses_shim.core.answer_format import form_answer
 from responses_shim.core.inputs import Item, last_question, to_messages, tools_in
 from responses_shim.core.invalid import convert, missing, unsupported
 from responses_shim.core.offers import ToolMap, check_depth
@@ -54,7 +55,8 @@ def to_chat(request: CreateRequest, history: list[Item] | None = None, policy: P
         items = history + ([{"role": "user", "content": items}] if isinstance(items, str) else items)
     tools = ToolMap(request.tools, request.tool_choice, request.parallel_tool_calls, report, tools_in(items))
     report.tools = tools.paths()
-    chat = chat_params(request, report)
+    chat = chat_params(request, report) | tools.params()
+    told = form_answer(request, chat, policy, report)
     context = request.reasoning.context if request.reasoning is not None else None
     if context is not None:
         report.mapped("reasoning.context")
@@ -64,9 +66,9 @@ def to_chat(request: CreateRequest, history: list[Item] | None = None, policy: P
         tools,
         report,
         policy,
+        told=told,
         reasoning_from=last_question(items) if context == "current_turn" else 0,
     )
-    chat.update(tools.params())
     return Translation(chat, tools, report)
 
 

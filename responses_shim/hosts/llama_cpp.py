@@ -172,8 +172,9 @@ PROFILE = HostProfile(
     read_error=read_error,
     read_exception=read_exception,
     mending=mending,
-    # Its request model drops every other key of a message, and it takes thoughts out of no answer.
-    policy=Policy(parts=frozenset({"image"}), reasoning="think"),
+    # Its request model drops every other key of a message, it takes thoughts out of no answer, and unless a tool is
+    # named it reads no calls out of one: nothing is lost if the whole answer is constrained.
+    policy=Policy(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
     unfinished=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."
