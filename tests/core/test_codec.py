@@ -174,6 +174,11 @@ def test_a_whole_request_stays_as_it_is() -> None:
     assert written(RequestView.of(BODY).encode()) == written(BODY)
 
 
+def test_what_is_no_item_no_part_and_no_tool_stays_as_it_is() -> None:
+    body = {"input": [None, 7, {}, {"role": "user", "content": [None, "odd", {}]}], "tools": [None, {}, "odd"]}
+    assert written(RequestView.of(body).encode()) == written(body)
+
+
 @given(bodies, st.data())
 def test_an_edited_message_changes_its_item_and_nothing_else(body: dict[str, Any], data: st.DataObject) -> None:
     view = RequestView.of(body)
@@ -582,6 +587,7 @@ def test_a_custom_call_is_edited_as_text_and_a_shell_call_as_an_object() -> None
     edited, ran, begun = messages(custom, shell, bare)
     edited.tool_calls[0].arguments = "b"
     ran.tool_calls[0].arguments["commands"].append("pwd")
+    assert list(begun.encode()) == [bare]
     begun.tool_calls[0].arguments["commands"] = []
     assert list(edited.encode()) == [{**custom, "input": "b"}]
     assert list(ran.encode()) == [{**shell, "action": {"commands": ["ls", "pwd"]}}]
