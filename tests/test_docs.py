@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from importlib.util import find_spec
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -29,6 +29,7 @@ from starlette.applications import Starlette
 import responses_shim
 from responses_shim import ResponsesShim, Settings
 from responses_shim.cli import launch, main
+from responses_shim.core.surface import markdown
 from tests import caller
 from tests.oracle import check_response, check_stream
 from tests.scripted import ScriptedHost, obliging
@@ -63,11 +64,11 @@ class Block:
 
     @property
     def commands(self) -> list[list[str]]:
-        """Of a shell block: each command's words, comments and leading variables left out."""
+        """Of a shell block: each command's words, without comments, leading variables and where its output goes."""
         lines = self.text.replace("\\\n", " ").splitlines()
         words = [shlex.split(part, comments=True) for line in lines for part in line.split("&&")]
         bare = [list(dropwhile(re.compile(r"\w+=").match, command)) for command in words]
-        return [command for command in bare if command]
+        return [list(takewhile(lambda word: word != ">", command)) for command in bare if command]
 
 
 def blocks_in(path: Path) -> Iterator[Block]:
@@ -192,8 +193,14 @@ def shim(words: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("responses_shim.cli.launch.run", lambda host, *rest, **options: hosts.append(host))
         patch.setattr("responses_shim.cli.demo.run", lambda options: None)
+        patch.setattr("responses_shim.cli.codex.run", lambda options: None)
         assert main(words[1:]) == 0
     assert set(hosts) <= set(launch.HOSTS)
+
+
+def npm(words: list[str]) -> None:
+    """What is installed from npm is Codex, and all say the same version."""
+    assert " ".join(words) in (ROOT / "integrations/codex/conftest.py").read_text()
 
 
 def elsewhere(words: list[str]) -> None:
@@ -201,11 +208,12 @@ def elsewhere(words: list[str]) -> None:
 
 
 RULES = {
+    "npm": npm,
     "pip": pip,
     "pytest": pytest_,
     "python": python,
     "responses-shim": shim,
-    **dict.fromkeys(["cd", "codex", "export", "git", "source", "uvicorn", "vllm"], elsewhere),
+    **dict.fromkeys(["cd", "codex", "export", "git", "mkdir", "source", "uvicorn", "vllm"], elsewhere),
 }
 
 
@@ -258,6 +266,13 @@ def test_the_settings_table_tells_the_variable_and_the_default(name: str) -> Non
         except responses_shim.ConfigurationError:
             continue
     assert default in loaded, f"no cell of {cells} is the default, {default!r}"
+
+
+def test_the_readme_shows_what_of_the_api_is_there() -> None:
+    """Between two marks, as `responses-shim surface` prints it."""
+    shown = re.search(r"^<!-- surface -->\n(.*?)^<!-- /surface -->$", README.read_text(), re.M | re.S)
+    assert shown is not None
+    assert shown[1].strip() == markdown().strip()
 
 
 # The changelog.

@@ -8,6 +8,7 @@ The model is a script: a function from what it is asked to what it says.
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import time
@@ -36,6 +37,9 @@ PATCH = """\
 +The violets are right now.
 *** End Patch"""
 
+# A PNG of four by four pixels.
+RED = "iVBORw0KGgoAAAANSUhEUgAAAAQAAAAECAIAAAAmkwkpAAAAEElEQVR4nGP4z8AARwzEcQCukw/x0F8jngAAAABJRU5ErkJggg=="
+
 
 def said_by(chat: Chat, role: str) -> list[str]:
     """What stands in the messages of that role, as text."""
@@ -52,7 +56,7 @@ def calls_then_says(name: str, arguments: dict[str, Any], *, used: int = 20) -> 
     """A model that calls one function, and when it has the output says `Done.`; `used` are the tokens it counts."""
 
     def script(chat: Chat) -> list[Step]:
-        if chat["messages"][-1]["role"] == "tool":
+        if said_by(chat, "tool"):
             return text_answer("Done", ".")
         return [*call_answer(("call_1", name, json.dumps(arguments)))[:-2], chunk(usage=usage(used, 9)), DONE]
 
@@ -219,6 +223,47 @@ def test_tools_that_nobody_here_runs_are_no_error(start: Start, model: str) -> N
     assert ("tool_search" in kinds) == (model == "gpt-5.5")
 
 
+def test_a_tool_that_was_searched_for_is_run(start: Start) -> None:
+    def script(chat: Chat) -> list[Step]:
+        outputs = said_by(chat, "tool")
+        if not outputs:
+            return call_answer(("call_1", "tool_search", '{"query": "close an agent"}'))
+        if len(outputs) == 1:
+            return call_answer(("call_2", "multi_agent_v1__close_agent", '{"target": "nobody"}'))
+        return text_answer("Done.")
+
+    codex = start(script)
+    codex.configure("--model", "gpt-5.5")
+    run = codex.exec("Close the agent.")
+    assert (run.exit_code, run.text) == (0, "Done.")
+    first, second, third = codex.host.requests
+    assert "multi_agent_v1__close_agent" not in offered(first)
+    assert "multi_agent_v1__close_agent" in offered(second)
+    assert "invalid agent id nobody" in said_by(third, "tool")[1]
+    assert [item["type"] for item in codex.wire.requests[2]["input"][-4:]] == [
+        "tool_search_call",
+        "tool_search_output",
+        "function_call",
+        "function_call_output",
+    ]
+
+
+def test_an_image_that_a_tool_shows_reaches_the_host(start: Start) -> None:
+    codex = start(calls_then_says("view_image", {"path": "red.png"}))
+    (codex.work / "red.png").write_bytes(base64.b64decode(RED))
+    codex.configure()  # without a catalogue Codex takes every model to see images
+    run = codex.exec("Which colour is it?")
+    assert (run.exit_code, run.text) == (0, "Done.")
+    assert RED in json.dumps(codex.host.requests[1]["messages"])
+
+
+def test_a_model_that_sees_no_images_is_told_so(start: Start) -> None:
+    codex = start(calls_then_says("view_image", {"path": "red.png"}))
+    (codex.work / "red.png").write_bytes(base64.b64decode(RED))
+    well(codex.exec("Which colour is it?"))
+    assert "do not support image inputs" in said_by(codex.host.requests[1], "tool")[0]
+
+
 # Longer conversations -----------------------------------------------------------------------------------------------
 
 
@@ -231,6 +276,22 @@ def test_a_session_is_resumed(start: Start) -> None:
     chat = codex.host.requests[1]
     assert said_by(chat, "user")[-2:] == ["Say hello.", "Say it again."]
     assert said_by(chat, "assistant") == ["Hello there."]
+
+
+def test_what_the_model_thought_comes_back_to_it(start: Start) -> None:
+    """Codex keeps no reasoning but what it shows and what is sealed for it."""
+    command = calls_then_says("exec_command", {"cmd": "echo violets"})
+
+    def script(chat: Chat) -> list[Step]:
+        return [chunk(reasoning="They may "), chunk(reasoning="be blue."), *command(chat)]
+
+    codex = start(script)
+    run = well(codex.exec("Which colour are violets?"))
+    assert [item["text"] for item in run.items("reasoning")] == ["They may be blue."] * 2
+    [thought] = [item for item in codex.wire.requests[1]["input"] if item["type"] == "reasoning"]
+    assert thought["encrypted_content"]
+    [message] = [message for message in codex.host.requests[1]["messages"] if message["role"] == "assistant"]
+    assert message["reasoning"] == "They may be blue."
 
 
 def test_a_full_context_is_compacted(start: Start) -> None:
