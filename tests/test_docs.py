@@ -242,7 +242,8 @@ def test_the_readme_says_how_to_run_the_tests() -> None:
 
 def settings_table() -> dict[str, list[str]]:
     """The rows of the README whose first cell is a setting's name: the cells of each, code marks taken off."""
-    rows = re.findall(r"^\|(.*)\|\s*$", README.read_text(), re.M)
+    section = README.read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\|(.*)\|\s*$", section, re.M)
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)] for row in rows]
     named = {row[0].strip("`"): row for row in cells if re.fullmatch(r"`[a-z_]+`", row[0])}
     return {name: [cell.strip("`") for cell in row] for name, row in named.items()}

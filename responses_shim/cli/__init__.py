@@ -2,6 +2,7 @@
 
     responses-shim run llama-cpp -- --model model.gguf   a host without a hook, with the shim mounted
     responses-shim demo                                  a real answer from a real engine, and what to paste
+    responses-shim surface                               what of the API is there, as Markdown
     responses-shim version
 
 A failure that has a known cause is one line on standard error. The exit code is 2 where the command line or
@@ -18,6 +19,7 @@ from collections.abc import Sequence
 from responses_shim import __version__
 from responses_shim.cli import codex, demo, launch
 from responses_shim.cli.failure import CommandFailed
+from responses_shim.core.surface import markdown
 from responses_shim.errors import ConfigurationError
 
 
@@ -32,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             demo.run(options)
         elif options.command == "codex":
             codex.run(options)
+        elif options.command == "surface":
+            print(markdown(), end="")
         else:
             print(f"responses-shim {__version__}")
     except ConfigurationError as error:
@@ -104,5 +108,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     codex.add_options(configure)
 
+    commands.add_parser("surface", help="print what of the API is there: every field, item, tool and event")
     commands.add_parser("version", help="print the version")
     return parser

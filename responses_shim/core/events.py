@@ -216,6 +216,37 @@ class ShellCallCommandDone(Event, tag="response.shell_call_command.done"):
     command: str
 
 
+ALL: tuple[type[Event], ...] = (
+    Created,
+    InProgress,
+    Completed,
+    Incomplete,
+    Failed,
+    Ping,
+    Error,
+    OutputItemAdded,
+    OutputItemDone,
+    ContentPartAdded,
+    ContentPartDone,
+    OutputTextDelta,
+    OutputTextDone,
+    OutputTextAnnotationAdded,
+    RefusalDelta,
+    RefusalDone,
+    ReasoningTextDelta,
+    ReasoningTextDone,
+    ReasoningSummaryPartAdded,
+    ReasoningSummaryPartDone,
+    ReasoningSummaryTextDelta,
+    ReasoningSummaryTextDone,
+    FunctionCallArgumentsDelta,
+    FunctionCallArgumentsDone,
+    CustomToolCallInputDelta,
+    CustomToolCallInputDone,
+    ShellCallCommandAdded,
+    ShellCallCommandDelta,
+    ShellCallCommandDone,
+)
 TERMINAL = (Completed, Incomplete, Failed)
 
 # What may directly follow what among the events of one item (those with its output_index). Items may overlap: calls

@@ -309,3 +309,4 @@ _READERS: dict[str, Callable[[_Transcript, Item, str], None]] = {
     "apply_patch_call_output": _Transcript.own_output,
     "tool_search_output": _Transcript.tool_search_output,
 }
+READ = frozenset(_READERS)

@@ -16,7 +16,7 @@ from responses_shim.core.report import Report
 from responses_shim.core.types import CreateRequest, JsonSchemaFormat, ReasoningEcho, Response
 
 # Fields that need what does not exist here, with what to do instead. Refused, never silently ignored.
-_UNSUPPORTED = {
+UNSUPPORTED = {
     "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
     "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
     "background": "there are no background responses here; leave it out or send false.",
@@ -39,7 +39,7 @@ def read_request(body: Any) -> CreateRequest:
     request: CreateRequest = convert(body, CreateRequest)
     if not request.model:
         raise missing("model")
-    for name, instead in _UNSUPPORTED.items():
+    for name, instead in UNSUPPORTED.items():
         if getattr(request, name) not in (None, False, []):
             raise unsupported(name, f"'{name}': {instead}")
     if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
