@@ -318,7 +318,7 @@ def test_a_full_context_is_compacted(start: Start) -> None:
 
 # Silence ------------------------------------------------------------------------------------------------------------
 
-SHORT = ("model_providers.shim.stream_idle_timeout_ms=1000", "model_providers.shim.stream_max_retries=0")
+SHORT = ("model_providers.shim.stream_idle_timeout_ms=2000", "model_providers.shim.stream_max_retries=0")
 
 
 def until_pinged(codex: Codex, sign: bytes, seconds: float) -> anyio.Event:
@@ -342,7 +342,7 @@ def test_pings_keep_codex_through_a_silence_longer_than_its_patience(start: Star
         return [Wait(heard), *hello(chat)]
 
     codex = start(script, ping=ping, ping_interval=0.2, commit_after=0)
-    heard = until_pinged(codex, f"response.{'ping' if ping == 'event' else ping}".encode(), 2.0)
+    heard = until_pinged(codex, f"response.{'ping' if ping == 'event' else ping}".encode(), 3.0)
     assert well(codex.exec("Say hello.", config=SHORT)).text == "Hello there."
 
 
