@@ -1,10 +1,10 @@
 """The state machine: a host's chat chunks in, the events of one response out.
 
-How it works. A response is written by `start`, any number of rounds (chat calls: `feed` per chunk, then `end_round`),
-and `close`; `ping` may come anywhere between start and close. The machine holds what is open: at most one of
-reasoning and message, and beside it any number of calls. Each is an object of `outputs` that makes its own events;
-the machine decides which opens, which closes, and what the end was. It knows no host: a host's quirk is undone
-before its chunks come here. It knows no time and no chance either: ids and clock are handed in.
+How it works. A response is written by `start`, any number of rounds (chat calls: `count` and `feed` per chunk, then
+`end_round`), and `close`; `ping` may come anywhere between start and close. The machine holds what is open: at most
+one of reasoning and message, and beside it any number of calls. Each is an object of `outputs` that makes its own
+events; the machine decides which opens, which closes, and what the end was. It knows no host: a host's quirk is
+undone before its chunks come here. It knows no time and no chance either: ids and clock are handed in.
 
 What it promises, and the property tests hold over random chunk streams:
 
@@ -127,6 +127,8 @@ class ResponseStream:
         self.response = response
         self.finish: str | None = None
         self.error: ShimError | None = None
+        self.ignored_calls = 0
+        """Calls beyond the one that `parallel_tool_calls: false` allows."""
         self._new_id = new_id
         self._now = now
         self._tools = tools if tools is not None else ToolMap(None, None, None, Report())
@@ -204,19 +206,22 @@ class ResponseStream:
                     for call in delta.tool_calls:
                         self._call(call, events)
         if self._wanted.dresses:
-            self._dress(chunk, events)
+            self._dress(events)
         return events
 
-    def _dress(self, chunk: Chunk, events: list[Event]) -> None:
-        """Put on the deltas what they carry besides their text."""
-        deltas = [event for event in events if isinstance(event, DeltaEvent)]
+    def count(self, chunk: Chunk) -> None:
+        """Take the tokens of a chunk as the host sent it, before anything is put right and `feed` gets it."""
         if self._tokens is not None:
             try:
                 self._tokens.take(chunk)
             except UpstreamError as error:
                 self.fail(error)
-            if deltas and (news := self._tokens.news()):
-                deltas[0].generation_token_ids, deltas[0].generation_log_probs = news
+
+    def _dress(self, events: list[Event]) -> None:
+        """Put on the deltas what they carry besides their text."""
+        deltas = [event for event in events if isinstance(event, DeltaEvent)]
+        if self._tokens is not None and deltas and (news := self._tokens.news()):
+            deltas[0].generation_token_ids, deltas[0].generation_log_probs = news
         if self._wanted.noise is not None:
             for delta in deltas:
                 delta.obfuscation = self._wanted.noise(NOISE_TO - len(delta.delta.encode()) % NOISE_TO)
@@ -234,6 +239,8 @@ class ResponseStream:
     def _call(self, delta: ToolCallDelta, events: list[Event]) -> None:
         name = delta.function.name if delta.function else None
         arguments = delta.function.arguments if delta.function else None
+        if self.error is not None:
+            return
         key = self._key(delta, name)
         call = self._calls.get(key)
         if call is None:
@@ -302,6 +309,7 @@ class ResponseStream:
         for key, call in list(self._calls.items()):
             if isinstance(call, _PendingCall) and call.wanted and (call.call_id or call.pieces):
                 self._open_call(key, call, "", events)
+        self.ignored_calls += sum(isinstance(call, _PendingCall) and not call.wanted for call in self._calls.values())
         tokens = self._round_tokens(events)
         whole = self.error is None and self.finish not in _CUT
         calls: list[CallItem] = []

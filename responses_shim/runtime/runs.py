@@ -206,6 +206,7 @@ class Run:
                 break
             if not self._started:
                 events = self._opening()
+            stream.count(chunk)
             made = self._mended(chunk) if self._mends else stream.feed(chunk)
             events = events + made if events else made
             if stream.error is not None:
@@ -402,11 +403,12 @@ class Run:
             return
         response, now = self._stream.response, self._clock()
         logger.info(
-            "%s %s in %.3f s, %d items, %s tokens out%s",
+            "%s %s in %.3f s, %d items, %s tokens out%s%s",
             response.id,
             "abandoned" if self._client_gone else response.status,
             now - self._began,
             len(response.output),
             response.usage.output_tokens if response.usage else "?",
+            f", {self._stream.ignored_calls} calls ignored" if self._stream.ignored_calls else "",
             f": {self._stream.error.failure_code}" if self._stream.error else "",
         )
