@@ -39,6 +39,7 @@ FAILURE_CODES = frozenset(
 EXTRA_KEYS = {
     "Response": {"frequency_penalty", "presence_penalty", "store"},
     "ResponseFunctionCallArgumentsDoneEvent": {"name"},
+    "ResponseCustomToolCall": {"status"},  # its type for stored items has it
     "Logprob": {"bytes"},
     "LogprobTopLogprob": {"bytes"},
 }

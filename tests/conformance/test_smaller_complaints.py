@@ -1,0 +1,127 @@
+"""Complaints that are heard less often than the twenty-five of `test_complaints`, as far as they touch what is here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from responses_shim import ResponsesShim
+from tests.conformance.asking import (
+    QUESTION,
+    WEATHER,
+    Json,
+    both_ways,
+    response_of,
+    text_of,
+)
+from tests.scripted import DONE, ScriptedHost, call, chunk, text_answer, usage
+
+pytestmark = pytest.mark.anyio
+
+THANKS: Json = {"role": "user", "content": "Thanks."}
+
+
+@pytest.mark.parametrize("content", ["", [], [{"type": "output_text", "text": ""}], None])
+async def test_also_an_empty_assistant_message(content: Any) -> None:
+    """An answer without text, replayed, went to the host as a message with nothing in it: templates fail on that."""
+    host = ScriptedHost()
+    empty = {"type": "message", "role": "assistant", "content": content}
+    await response_of(ResponsesShim(host), input=[QUESTION, empty, THANKS])
+    assert host.requests[0]["messages"] == [QUESTION, THANKS]
+
+
+@both_ways
+async def test_also_tool_markup_in_the_text(stream: bool) -> None:
+    """A model wrote its call as markup that the host did not read; a filter ate it, and the answer was empty. What is
+    not read is shown."""
+    markup = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
+    script = text_answer(*(markup[place : place + 7] for place in range(0, len(markup), 7)))
+    response = await response_of(ResponsesShim(ScriptedHost(script)), tools=[WEATHER], stream=stream)
+    assert text_of(response) == markup
+
+
+@both_ways
+async def test_also_pieces_of_arguments_without_an_index(stream: bool) -> None:
+    """Pieces that named neither call nor index were each taken for a call of their own."""
+    script = [
+        chunk(tool_calls=[call(None, "call_1", "get_weather", '{"city"')]),
+        chunk(tool_calls=[call(None, arguments=": ")]),
+        chunk(tool_calls=[call(None, arguments='"Paris"}')]),
+        chunk(tool_calls=[call(None, "call_2", "get_weather", '{"city": "Rome"}')]),
+        chunk(finish_reason="tool_calls"),
+        DONE,
+    ]
+    response = await response_of(ResponsesShim(ScriptedHost(script)), tools=[WEATHER], stream=stream)
+    assert [(item["call_id"], item["arguments"]) for item in response["output"]] == [
+        ("call_1", '{"city": "Paris"}'),
+        ("call_2", '{"city": "Rome"}'),
+    ]
+
+
+@both_ways
+async def test_also_text_after_a_call(stream: bool) -> None:
+    """What the model said once it had called a tool was lost."""
+    called = chunk(tool_calls=[call(0, "call_1", "get_weather", '{"city": "Paris"}')])
+    script = [chunk("I look."), called, *text_answer("One moment.", finish_reason="tool_calls")]
+    response = await response_of(ResponsesShim(ScriptedHost(script)), tools=[WEATHER], stream=stream)
+    assert [item["type"] for item in response["output"]] == ["message", "function_call", "message"]
+    assert text_of(response) == "I look.One moment."
+
+
+@both_ways
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        (None, None),
+        (usage(7, 3), (7, 0, 3, 0, 10)),
+        (usage(7, 3, cached=5, reasoning=2), (7, 5, 3, 2, 10)),
+        ({"total_tokens": 10}, None),
+    ],
+    ids=["none", "counts", "details", "half"],
+)
+async def test_also_usage_that_is_not_known(told: Json | None, expected: Any, stream: bool) -> None:
+    """A host that counts no tokens looked as if it had used none, or the details that it gave were lost. Details that
+    it does not give are 0, for there the API knows no "unknown"."""
+    script = [chunk("Hello"), chunk(finish_reason="stop"), *([chunk(usage=told)] if told else []), DONE]
+    response = await response_of(ResponsesShim(ScriptedHost(script)), stream=stream)
+    counts = response["usage"] and (
+        response["usage"]["input_tokens"],
+        response["usage"]["input_tokens_details"]["cached_tokens"],
+        response["usage"]["output_tokens"],
+        response["usage"]["output_tokens_details"]["reasoning_tokens"],
+        response["usage"]["total_tokens"],
+    )
+    assert counts == expected
+
+
+async def test_also_the_prompt_after_a_turn_of_text() -> None:
+    """One plain answer in between, and the engine read the whole prompt anew. Each turn's messages begin with the
+    last one's, unchanged, whatever the client says in its next."""
+    host = ScriptedHost(text_answer("Sunny", ", I think."), text_answer("Gladly."))
+    shim = ResponsesShim(host)
+    history: list[Json] = [{"role": "developer", "content": "Be brief."}, QUESTION]
+    for said in (THANKS, {"role": "user", "content": [{"type": "input_text", "text": "And Rome?"}]}, None):
+        response = await response_of(shim, input=history, tools=[WEATHER])
+        history = [*history, *response["output"], said]
+    first, second, third = (request["messages"] for request in host.requests)
+    assert second == [*first, {"role": "assistant", "content": "Sunny, I think."}, THANKS]
+    assert third[: len(second)] == second
+    assert host.requests[0]["tools"] == host.requests[2]["tools"]
+
+
+@pytest.mark.parametrize("reasoning", [None, {}, {"effort": None}, {"effort": None, "summary": "auto"}])
+async def test_also_an_effort_that_nobody_asked_for(reasoning: Json | None) -> None:
+    """A client that names no effort got one all the same, and the server's own default had no say."""
+    host = ScriptedHost()
+    await response_of(ResponsesShim(host), reasoning=reasoning)
+    assert "reasoning_effort" not in host.requests[0]
+
+
+@both_ways
+async def test_also_a_call_with_nothing_said_beside_it(stream: bool) -> None:
+    """A turn that only calls came with an empty message before the call, which agents took for the answer."""
+    script = [chunk("", role="assistant"), chunk("", tool_calls=[call(0, "call_1", "get_weather", "{}")])]
+    host = ScriptedHost([*script, chunk("", finish_reason="tool_calls"), DONE])
+    response = await response_of(ResponsesShim(host), tools=[WEATHER], stream=stream)
+    assert [item["type"] for item in response["output"]] == ["function_call"]
