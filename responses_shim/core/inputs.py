@@ -120,9 +120,8 @@ class _Transcript:
         self._said: list[tuple[bool, str]] = []  # text of the assistant message, and whether it is reasoning
         self._calls: list[dict[str, Any]] = []
         self._besides: Message = {}  # what else goes with it: its phase, its tokens
-        self._call_ids: dict[str, str] = {}  # the ids of past calls and of their items, and the call id of each
-        self._unanswered: list[str] = []
-        self._outputs: list[tuple[str, str]] = []
+        self._called: dict[str, str] = {}  # what a past call or its item is called, and the call's id
+        self._unanswered: dict[str, None] = {}  # the ids of calls whose output is still to come
         self._images: list[dict[str, Any]] = []  # of tool outputs, on their way to a user message
 
     def read(self, item: Item, path: str) -> None:
@@ -131,9 +130,10 @@ class _Transcript:
             if "role" not in item:
                 raise unsupported(path, REFUSED["item_reference"]) if "id" in item else missing(f"{path}.type")
             kind = "message"
-        reader = _READERS.get(kind) if isinstance(kind, str) else None
-        if reader is not None:
-            reader(self, item, path)
+        if not isinstance(kind, str):
+            raise wrong_type(f"{path}.type", "a string")
+        if kind in _READERS:
+            _READERS[kind](self, item, path)
         elif kind in CALLS:
             self._call(CALLS[kind], item, path)
         elif kind in SKIPPED:
@@ -146,11 +146,6 @@ class _Transcript:
 
     def finish(self, told: str | None) -> list[Message]:
         self._flush()
-        for call_id, path in self._outputs:
-            if call_id not in self._call_ids:
-                raise InvalidRequest(
-                    f"No tool call found for the output with call_id {call_id!r}.", param=path, code="invalid_value"
-                )
         if not (self.system or self.messages):
             return []
         system = [*self.system, told] if told is not None else self.system
@@ -159,7 +154,7 @@ class _Transcript:
 
     def _flush(self, *, answers: bool = False) -> None:
         """End the assistant message that is being put together. `answers`: a tool message comes next."""
-        saying = bool(self._said or self._calls)
+        saying = bool(self._said or self._calls or self._besides)
         if self._images and (saying or not answers):
             self.messages.append({"role": "user", "content": self._images})
             self._images = []
@@ -194,12 +189,12 @@ class _Transcript:
             # A second message of the same turn goes on where the first ended: nothing was between them.
             if content is not None and (text := text_of(content, f"{path}.content", "")):
                 self._said.append((False, text))
-            if isinstance(item.get("phase"), str):
-                self._besides["phase"] = item["phase"]
+                if isinstance(item.get("phase"), str):
+                    self._besides["phase"] = item["phase"]
             self._chat_calls(item.get("tool_calls"), f"{path}.tool_calls")
             self._keep_tokens(item)
         elif role == "tool":
-            self._output({**item, "call_id": item.get("tool_call_id")}, path, content, f"{path}.content")
+            self._output(item, path, content, f"{path}.content", key="tool_call_id")
         elif role is None:
             raise missing(f"{path}.role")
         else:
@@ -210,12 +205,11 @@ class _Transcript:
         unsealed = self._policy.unseal(sealed) if isinstance(sealed, str) and sealed else None
         if sealed and unsealed is None:
             self._report.dropped(f"{path}.encrypted_content")
-        name = "content" if item.get("content") else "summary"
-        if name == "summary" and unsealed is not None:
-            text = unsealed
-        else:
-            text = text_of(item.get(name) or [], f"{path}.{name}", "\n")
-        if text:
+        if text := (
+            text_of(item.get("content") or [], f"{path}.content", "\n")
+            or unsealed
+            or text_of(item.get("summary") or [], f"{path}.summary", "\n")
+        ):
             self._said.append((True, text))
         self._keep_tokens(item)
 
@@ -244,7 +238,7 @@ class _Transcript:
         call_id = string(item, "id" if alone else "call_id", path)
         self._say_call(call_id, self._tools.name_of(form, name, namespace), form.arguments(item, path))
         if isinstance(item.get("id"), str):
-            self._call_ids[item["id"]] = call_id
+            self._called.setdefault(item["id"], call_id)
         self._keep_tokens(item)
 
     def _chat_calls(self, calls: Any, path: str) -> None:
@@ -260,15 +254,13 @@ class _Transcript:
             self._say_call(string(call, "id", at), self._tools.name_of(FUNCTION, name), arguments)
 
     def _say_call(self, call_id: str, name: str, arguments: str) -> None:
-        self._call_ids[call_id] = call_id
-        self._unanswered.append(call_id)
+        self._called[call_id] = call_id
+        self._unanswered[call_id] = None
         self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
 
-    def _output(self, item: Item, path: str, content: Any, content_path: str) -> None:
-        call_id = self._answered(item, path)
-        self._outputs.append((call_id, f"{path}.call_id"))
-        if call_id in self._unanswered:
-            self._unanswered.remove(call_id)
+    def _output(self, item: Item, path: str, content: Any, content_path: str, key: str = "call_id") -> None:
+        call_id = self._answered(item, path, key)
+        self._unanswered.pop(call_id, None)
         self._flush(answers=True)
         parts = parts_of(content, content_path, self._policy)
         message: Message = {"role": "tool", "tool_call_id": call_id}
@@ -284,14 +276,21 @@ class _Transcript:
             self._report.mapped(content_path)
         self.messages.append(message)
 
-    def _answered(self, item: Item, path: str) -> str:
+    def _answered(self, item: Item, path: str, key: str) -> str:
         """The call that an output belongs to; without a word about it, the only one that waits for one."""
-        told = item.get("call_id")
-        if told is None and isinstance(item.get("id"), str) and item["id"] in self._call_ids:
-            return self._call_ids[item["id"]]  # a local shell's output has the id of its call's item
-        if told is None and len(self._unanswered) == 1:
-            return self._unanswered[0]
-        return string(item, "call_id", path)
+        if item.get(key) is None:
+            if isinstance(item.get("id"), str) and item["id"] in self._called:
+                return self._called[item["id"]]  # a local shell's output has the id of its call's item
+            if len(self._unanswered) == 1:
+                return next(iter(self._unanswered))
+        call_id = string(item, key, path)
+        if self._called.get(call_id) != call_id:
+            raise InvalidRequest(
+                f"No tool call found for the output with call_id {call_id!r}.",
+                param=f"{path}.{key}",
+                code="invalid_value",
+            )
+        return call_id
 
     def _keep_tokens(self, item: Item) -> None:
         """The tokens of a turn stand on its last item; the host gets them back on the message (NeMo Gym)."""

@@ -20,14 +20,14 @@ _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '
 
 
 class Report:
-    """Collects paths in the order they are met. A path is told once per list.
+    """Collects paths in the order they are met. A path is told once: the last word on it counts.
 
     `tools` are the paths of the chat request's tools, in their order: a host's profile tells of a tool by it.
     """
 
     def __init__(self) -> None:
         self.tools: list[str] = []
-        self._lists: dict[str, dict[str, None]] = {}
+        self._told: dict[str, str] = {}
 
     def mapped(self, path: str) -> None:
         self._tell("mapped", path)
@@ -39,13 +39,18 @@ class Report:
         self._tell("defaulted", path)
 
     def _tell(self, what: str, path: str) -> None:
-        self._lists.setdefault(what, {})[path] = None
+        if self._told.get(path) != what:
+            self._told.pop(path, None)
+            self._told[path] = what
 
     def header(self) -> str:
         """The header's value: visible ASCII and spaces, at most `MAX_BYTES`; `truncated=?1` when not all fit."""
+        lists: dict[str, list[str]] = {}
+        for path, what in self._told.items():
+            lists.setdefault(what, []).append(path)
         members = []
         room = MAX_BYTES - len(", truncated=?1")
-        for what, paths in self._lists.items():
+        for what, paths in lists.items():
             told = []
             room -= len(what) + len("=(), ")
             for path in paths:

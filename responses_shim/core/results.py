@@ -33,15 +33,23 @@ def _shell(item: Item, path: str) -> str:
 def _ran(entry: Any, path: str) -> str:
     if not isinstance(entry, dict):
         raise wrong_type(path, "an object")
-    printed = [text for name in ("stdout", "stderr") if isinstance(text := entry.get(name), str) and text]
+    printed = [string(entry, name, path).rstrip("\n") for name in ("stdout", "stderr") if entry.get(name)]
     outcome = entry.get("outcome")
     if not isinstance(outcome, dict):
         raise missing(f"{path}.outcome") if outcome is None else wrong_type(f"{path}.outcome", "an object")
-    ended = {"exit": f"[exit code {outcome.get('exit_code')}]", "timeout": "[timed out]"}
+    return "\n".join([*printed, _ended(outcome, f"{path}.outcome")])
+
+
+def _ended(outcome: dict[str, Any], path: str) -> str:
     kind = outcome.get("type")
-    if kind not in ended:
-        raise bad_value(f"{path}.outcome.type", kind, list(ended))
-    return "\n".join([*(text.rstrip("\n") for text in printed), ended[kind]])
+    if kind == "timeout":
+        return "[timed out]"
+    if kind != "exit":
+        raise bad_value(f"{path}.type", kind, ["exit", "timeout"])
+    code = outcome.get("exit_code")
+    if not isinstance(code, int):
+        raise missing(f"{path}.exit_code") if code is None else wrong_type(f"{path}.exit_code", "an integer")
+    return f"[exit code {code}]"
 
 
 def _apply_patch(item: Item, path: str) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.params import chat_params, text_echo, wants_logprobs
+from responses_shim.core.params import chat_params, text_echo, wants_logprobs, wants_summary
 from responses_shim.core.report import Report
 from responses_shim.core.request import read_request
 from responses_shim.core.types import CreateRequest
@@ -64,33 +64,58 @@ def test_logprobs_are_asked_for_in_either_way(fields: Json, top: int) -> None:
     assert params(**fields) == ({"logprobs": True, "top_logprobs": top}, "")
 
 
+@pytest.mark.parametrize(
+    ("fields", "top", "by_id"),
+    [
+        ({}, 0, True),
+        ({"top_logprobs": 2}, 2, False),
+        ({"include": ["message.output_text.logprobs"]}, 0, False),
+    ],
+)
+def test_token_ids_come_with_logprobs_and_spoil_none_that_are_to_be_read(fields: Json, top: int, by_id: bool) -> None:
+    expected = {
+        "logprobs": True,
+        "top_logprobs": top,
+        "return_token_ids": True,
+        "return_tokens_as_token_ids": by_id,
+    }
+    assert params(return_token_ids=True, **fields) == (expected, "")
+    assert "return_token_ids" not in params(return_token_ids=False, **fields)[0]
+
+
+@pytest.mark.parametrize(
+    ("config", "wanted"),
+    [
+        (None, False),
+        ({}, False),
+        ({"effort": "low"}, False),
+        ({"summary": None}, False),
+        ({"summary": "auto"}, True),
+        ({"generate_summary": "concise"}, True),
+    ],
+)
+def test_a_summary_is_asked_for_by_either_name(config: Json | None, wanted: bool) -> None:
+    assert wants_summary(read(reasoning=config)) is wanted
+
+
 @pytest.mark.parametrize("fields", [{}, {"top_logprobs": 0}, {"include": []}, {"include": None}])
 def test_logprobs_are_not_asked_for_otherwise(fields: Json) -> None:
     assert not wants_logprobs(read(**fields))
     assert params(**fields) == ({}, "")
 
 
-# Formats -------------------------------------------------------------------------------------------------------------
+# Text ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", [{}, {"format": None}, {"format": {"type": "text"}}])
-def test_plain_text_is_no_response_format(text: Json) -> None:
-    assert params(text=text) == ({}, "")
+@pytest.mark.parametrize("verbosity", ["low", "medium", "high"])
+def test_the_verbosity_has_its_chat_name(verbosity: str) -> None:
+    assert params(text={"verbosity": verbosity}) == ({"verbosity": verbosity}, 'mapped=("text.verbosity")')
 
 
-def test_json_is_a_response_format() -> None:
-    expected = {"response_format": {"type": "json_object"}}
-    assert params(text={"format": {"type": "json_object"}}) == (expected, 'mapped=("text.format")')
-
-
-def test_a_schema_is_nested_with_what_was_said_of_it() -> None:
-    schema = {"type": "object", "properties": {}}
-    short = {"type": "json_schema", "name": "city", "schema": schema}
-    long = {**short, "strict": False, "description": "A city"}
-    for form in (short, long):
-        inner = {name: value for name, value in form.items() if name != "type"}
-        expected = {"response_format": {"type": "json_schema", "json_schema": inner}}
-        assert params(text={"format": form}) == (expected, 'mapped=("text.format")')
+@pytest.mark.parametrize("form", ["text", "json_object"])
+def test_the_form_of_the_answer_is_told_elsewhere(form: str) -> None:
+    """It depends on the tools: see `answer_format`."""
+    assert params(text={"format": {"type": form}}) == ({}, "")
 
 
 def test_the_echo_of_text_always_has_a_format() -> None:
@@ -106,20 +131,16 @@ def test_the_echo_of_text_always_has_a_format() -> None:
     ("fields", "report"),
     [
         ({"truncation": "auto"}, 'dropped=("truncation")'),
-        ({"text": {"verbosity": "low"}}, 'dropped=("text.verbosity")'),
-        (
-            {"reasoning": {"summary": "auto", "generate_summary": "auto", "context": "auto", "mode": "pro"}},
-            'dropped=("reasoning.summary" "reasoning.generate_summary" "reasoning.context" "reasoning.mode")',
-        ),
+        ({"reasoning": {"summary": "auto", "context": "auto", "mode": "pro"}}, 'dropped=("reasoning.mode")'),
         ({"max_tool_calls": 3}, 'dropped=("max_tool_calls")'),
-        ({"stream_options": {"include_obfuscation": True}}, 'dropped=("stream_options.include_obfuscation")'),
         ({"prompt_cache_key": "k"}, 'dropped=("prompt_cache_key")'),
         ({"prompt_cache_retention": "24h"}, 'dropped=("prompt_cache_retention")'),
+        ({"prompt_cache_options": {"mode": "explicit"}}, 'dropped=("prompt_cache_options")'),
         ({"service_tier": "flex"}, 'defaulted=("service_tier")'),
         ({"store": True}, 'defaulted=("store")'),
         (
-            {"include": ["reasoning.encrypted_content", "code_interpreter_call.outputs"]},
-            'dropped=("include[0]" "include[1]")',
+            {"include": ["web_search_call.results", "reasoning.encrypted_content", "code_interpreter_call.outputs"]},
+            'dropped=("include[0]" "include[2]")',
         ),
     ],
 )
@@ -133,7 +154,9 @@ def test_what_changes_nothing_is_reported(fields: Json, report: str) -> None:
         {"truncation": "disabled"},
         {"text": {"verbosity": None}},
         {"reasoning": {}},
-        {"stream_options": {"include_obfuscation": False}},
+        {"reasoning": {"summary": "auto"}},
+        {"reasoning": {"generate_summary": "detailed"}},
+        {"stream_options": {"include_obfuscation": True}},
         {"stream_options": {}},
         {"service_tier": "auto"},
         {"service_tier": "default"},

@@ -2,63 +2,37 @@
 
 from __future__ import annotations
 
-import re
+import json
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import unquote
 
+import http_sf
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.report import MAX_BYTES, Report
+from responses_shim.core.request import read_request, to_chat
+from responses_shim.hosts import PROFILES
 
 Dictionary: TypeAlias = dict[str, list[str] | bool]
 
 
-class Parser:
-    """RFC 9651, section 4.2.2, as strict as it is there, for dictionaries of inner lists of strings and booleans."""
-
-    def __init__(self, text: str) -> None:
-        self.rest = text
-
-    def take(self, pattern: str) -> str:
-        match = re.match(pattern, self.rest)
-        assert match, f"expected {pattern} at {self.rest[:40]!r}"
-        self.rest = self.rest[match.end() :]
-        return match[0]
-
-    def dictionary(self) -> Dictionary:
-        members: Dictionary = {}
-        while self.rest:
-            key = self.take(r"[a-z*][a-z0-9_.*-]*")
-            assert key not in members, f"{key} is there twice"
-            self.take("=")
-            members[key] = self.inner_list() if self.rest.startswith("(") else self.boolean()
-            if self.rest:
-                self.take(r"[ \t]*,[ \t]*")
-                assert self.rest, "a trailing comma"
-        return members
-
-    def inner_list(self) -> list[str]:
-        self.take(r"\(")
-        strings: list[str] = []
-        while not self.rest.startswith(")"):
-            strings.append(self.string())
-            assert self.rest[:1] in (" ", ")"), f"two strings without a space at {self.rest[:40]!r}"
-            self.rest = self.rest.lstrip(" ")
-        self.take(r"\)")
-        return strings
-
-    def string(self) -> str:
-        return re.sub(r"\\(.)", r"\1", self.take(r'"(?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*"')[1:-1])
-
-    def boolean(self) -> bool:
-        return self.take(r"\?[01]") == "?1"
-
-
 def parse(header: str) -> Dictionary:
-    return Parser(header).dictionary()
+    """By a parser that nobody here wrote: inner lists of strings and booleans, none of them with parameters."""
+    if not header:
+        return {}
+    members: Dictionary = {}
+    for name, (value, parameters) in http_sf.parse(header.encode("ascii"), tltype="dictionary").items():
+        assert not parameters
+        if isinstance(value, list):
+            assert all(type(path) is str and not parameters for path, parameters in value)
+            members[name] = [path for path, _ in value]
+        else:
+            assert value is True
+            members[name] = True
+    return members
 
 
 TELLERS: dict[str, Callable[[Report, str], None]] = {
@@ -88,18 +62,34 @@ def test_the_header_is_short_ascii_that_a_strict_parser_reads(told: list[tuple[s
 
 
 @given(TOLD)
-def test_it_tells_all_paths_once_in_order_or_says_that_it_does_not(told: list[tuple[str, str]]) -> None:
-    members = parse(report(told).header())
+def test_it_tells_each_path_once_in_order_or_says_that_it_does_not(told: list[tuple[str, str]]) -> None:
+    header = report(told).header()
+    members = parse(header)
+    assert members.keys() <= {*TELLERS, "truncated"}
     truncated = members.pop("truncated", False)
+    last: dict[str, str] = {}
+    for what, path in told:
+        if last.get(path) != what:
+            last.pop(path, None)
+            last[path] = what
     expected: dict[str, list[str]] = {}
-    for what, path in dict.fromkeys(told):
+    for path, what in last.items():
         expected.setdefault(what, []).append(path)
     read = {what: [unquote(path) for path in paths] for what, paths in members.items() if isinstance(paths, list)}
     if truncated:
+        assert list(members) == list(expected)[: len(members)]
         assert all(paths == expected[what][: len(paths)] for what, paths in read.items())
         assert sum(map(len, read.values())) < sum(map(len, expected.values()))
     else:
-        assert read == expected
+        assert list(read.items()) == list(expected.items())
+
+
+def test_what_a_host_has_to_drop_was_not_mapped_after_all() -> None:
+    told = [("mapped", "text.verbosity"), ("mapped", "max_output_tokens"), ("dropped", "text.verbosity")]
+    assert parse(report(told).header()) == {"mapped": ["max_output_tokens"], "dropped": ["text.verbosity"]}
+    assert parse(report([*told, ("dropped", "max_output_tokens")]).header()) == {
+        "dropped": ["text.verbosity", "max_output_tokens"]
+    }
 
 
 def test_nothing_to_report_is_no_header() -> None:
@@ -143,3 +133,99 @@ def test_what_a_string_cannot_hold_is_percent_encoded() -> None:
     (path,) = parse(report([("dropped", 'a "b"\\é%\n')]).header())["dropped"]  # type: ignore[misc]
     assert unquote(path) == 'a "b"\\é%\n'
     assert not set(path) & set(' "\\\n')
+
+
+# What a request can give rise to -------------------------------------------------------------------------------------
+
+F = {"type": "function", "name": "f"}
+CALL = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+IMAGES = [{"type": "input_image", "image_url": "data:,"}]
+
+REQUESTS: dict[str, tuple[Any, Dictionary]] = {
+    "nothing": ({}, {}),
+    "a limit": ({"max_output_tokens": 9}, {"mapped": ["max_output_tokens"]}),
+    "two of a kind": (
+        {"max_output_tokens": 9, "reasoning": {"effort": "max", "mode": "pro"}, "truncation": "auto", "store": True},
+        {
+            "mapped": ["max_output_tokens", "reasoning.effort"],
+            "dropped": ["truncation", "reasoning.mode"],
+            "defaulted": ["store"],
+        },
+    ),
+    "a tool that nobody runs": ({"tools": [F, {"type": "web_search"}]}, {"dropped": ["tools[1]"]}),
+    "a custom tool": ({"tools": [{"type": "custom", "name": "c"}]}, {"mapped": ["tools[0]"]}),
+    "a namespace": (
+        {"tools": [{"type": "namespace", "name": "n", "tools": [F]}]},
+        {"mapped": ["tools[0].tools[0]"]},
+    ),
+    "allowed tools": (
+        {"tools": [F], "tool_choice": {"type": "allowed_tools", "tools": [F, {"type": "web_search"}]}},
+        {"dropped": ["tool_choice.tools[1]"], "mapped": ["tool_choice"]},
+    ),
+    "items": (
+        {
+            "input": [
+                {"role": "user", "content": "Hi"},
+                {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"},
+                {"type": "web_search_call", "id": "ws_1"},
+                CALL,
+                {"type": "function_call_output", "call_id": "a", "output": IMAGES},
+            ]
+        },
+        {"dropped": ["input[1].encrypted_content", "input[2]"], "mapped": ["input[4].output"]},
+    ),
+    "a format": ({"text": {"format": {"type": "json_object"}}}, {"mapped": ["text.format"]}),
+    "an include": ({"include": ["code_interpreter_call.outputs"]}, {"dropped": ["include[0]"]}),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_the_report_of_a_request(name: str) -> None:
+    fields, expected = REQUESTS[name]
+    made = to_chat(read_request({"model": "m", "input": "Hi", **fields}))
+    told = parse(made.report.header())
+    assert told == expected
+    assert list(told) == list(expected)
+
+
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "max_output_tokens": st.just(9),
+    "truncation": st.sampled_from(["auto", "disabled"]),
+    "reasoning": st.fixed_dictionaries(
+        {},
+        optional={"effort": st.just("low"), "mode": st.just("pro"), "context": st.sampled_from(["auto", "all_turns"])},
+    ),
+    "text": st.fixed_dictionaries(
+        {}, optional={"verbosity": st.just("low"), "format": st.just({"type": "json_object"})}
+    ),
+    "tools": st.lists(
+        st.sampled_from([F, {"type": "custom", "name": 'c "\\é'}, {"type": "shell"}, {"type": "web_search"}]),
+        max_size=3,
+    ),
+    "include": st.lists(st.sampled_from(["reasoning.encrypted_content", "code_interpreter_call.outputs"]), max_size=2),
+    "service_tier": st.sampled_from(["auto", "flex"]),
+    "prompt_cache_key": st.just("k"),
+    "store": st.booleans(),
+    "input": st.lists(st.sampled_from([{"type": "program", "id": "x"}, {"type": "computer_call"}]), max_size=5).map(
+        lambda items: [{"role": "user", "content": "Hi"}, *items]
+    ),
+}
+
+
+def at(body: Any, path: str) -> Any:
+    """What stands there. Raises where nothing does."""
+    for step in path.replace("[", ".[").split("."):
+        body = body[int(step[1:-1])] if step.startswith("[") else body[step]
+    return body
+
+
+@given(st.fixed_dictionaries({}, optional=FIELDS), st.sampled_from(sorted(PROFILES)))
+def test_every_path_leads_to_something_that_the_client_sent(fields: Any, host: str) -> None:
+    body = {"model": "m", "input": "Hi", **fields}
+    profile = PROFILES[host]
+    made = to_chat(read_request(json.loads(json.dumps(body))), policy=profile.policy)
+    profile.adapt(made.chat, made.report)
+    told = parse(made.report.header())
+    paths = [path for paths in told.values() if isinstance(paths, list) for path in paths]
+    assert len(paths) == len(set(paths))
+    assert all(at(body, path) is not None for path in paths)
