@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.chat import Chunk, ChunkDecoder
-from responses_shim.core.report import Report
 from responses_shim.core.request import read_request, to_chat
+from responses_shim.errors import InvalidRequest
 from responses_shim.hosts.llama_cpp import PROFILE, adapt, mending, read_error, read_exception
 from tests.core.pipeline import Json
 from tests.hosts.replay import CAPTURES
@@ -113,10 +113,12 @@ MESSAGES = st.one_of(
     st.builds(lambda text: {"role": "user", "content": [{"type": "input_text", "text": text}, IMAGE]}, TEXT),
     st.builds(lambda text: {"role": "assistant", "content": [{"type": "output_text", "text": text}]}, TEXT),
     st.builds(lambda text: {"type": "reasoning", "content": [{"type": "reasoning_text", "text": text}]}, TEXT),
+    st.builds(lambda text: {"type": "reasoning", "summary": [{"type": "summary_text", "text": text}]}, TEXT),
     st.just({"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}),
 )
 OUTPUTS = st.builds(
-    lambda output: {"type": "function_call_output", "call_id": "a", "output": output}, TEXT | TEXT_PARTS
+    lambda output: {"type": "function_call_output", "call_id": "a", "output": output},
+    TEXT | TEXT_PARTS | st.just([IMAGE]),
 )
 HI: Json = {"role": "user", "content": "Hi"}
 ITEMS = st.lists(MESSAGES, max_size=5).flatmap(
@@ -135,6 +137,7 @@ TOOLS = st.lists(
     )
     | st.just({"type": "web_search"}),
     max_size=3,
+    unique_by=lambda tool: tool.get("name"),
 )
 NUMBERS: dict[str, st.SearchStrategy[Any]] = {
     "temperature": st.none() | st.floats(0, 2),
@@ -150,8 +153,10 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "tool_choice": st.sampled_from([None, "none", "auto"]),
     "parallel_tool_calls": st.none() | st.booleans(),
     "reasoning": st.sampled_from([None, {}, {"effort": "low", "summary": "auto"}]),
+    "return_token_ids": st.none() | st.booleans(),
     "text": st.builds(
-        lambda form: {"format": form},
+        lambda verbosity, form: {"verbosity": verbosity, "format": form},
+        st.sampled_from([None, "low"]),
         st.sampled_from([None, {"type": "text"}, {"type": "json_object"}])
         | st.builds(
             lambda schema: {"type": "json_schema", "name": "a", "schema": schema or {}, "strict": True}, SCHEMAS
@@ -168,7 +173,7 @@ REQUESTS = st.fixed_dictionaries({"model": st.just("m"), "input": INPUT}, option
 
 def adapted(**fields: Any) -> tuple[Json, str]:
     """What the server is asked for such a request, and the report."""
-    translation = to_chat(read_request({"model": "m", "input": "Hi", **fields}))
+    translation = to_chat(read_request({"model": "m", "input": "Hi", **fields}), policy=PROFILE.policy)
     return adapt(translation.chat, translation.report), translation.report.header()
 
 
@@ -184,10 +189,10 @@ def test_whatever_the_request_nothing_is_asked_that_the_server_fails_on(request:
 
 @given(REQUESTS)
 def test_the_request_that_is_adapted_is_left_as_it_was(request: Json) -> None:
-    chat = to_chat(read_request(request)).chat
-    before = json.dumps(chat)
-    adapt(chat, Report())
-    assert json.dumps(chat) == before
+    translation = to_chat(read_request(request), policy=PROFILE.policy)
+    before = json.dumps(translation.chat)
+    adapt(translation.chat, translation.report)
+    assert json.dumps(translation.chat) == before
 
 
 # Single fields -------------------------------------------------------------------------------------------------------
@@ -208,19 +213,35 @@ def test_all_that_the_server_reads_is_passed_on() -> None:
     }
 
 
+THOUGHT = "<think>Hm.</think>"
+
+
 def test_the_token_limit_has_the_one_name_that_is_read() -> None:
     assert adapted(max_output_tokens=9)[0]["max_tokens"] == 9
 
 
-def test_a_call_goes_back_beside_an_empty_text() -> None:
+@pytest.mark.parametrize(("thoughts", "content"), [([], ""), ([{"type": "reasoning", "content": "Hm."}], THOUGHT)])
+def test_a_call_goes_back_beside_what_was_said_if_it_is_nothing(thoughts: list[Json], content: str) -> None:
+    """Thoughts stand in the text as the model wrote them: the server reads no other key of a message."""
     call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
     output = {"type": "function_call_output", "call_id": "a", "output": "4"}
-    chat, _ = adapted(input=[{"type": "reasoning", "content": "Hm."}, call, output])
+    chat, _ = adapted(input=[*thoughts, call, output])
     function = {"name": "f", "arguments": "{}"}
     assert chat["messages"] == [
-        {"role": "assistant", "content": "", "tool_calls": [{"id": "a", "type": "function", "function": function}]},
+        {
+            "role": "assistant",
+            "content": content,
+            "tool_calls": [{"id": "a", "type": "function", "function": function}],
+        },
         {"role": "tool", "tool_call_id": "a", "content": "4"},
     ]
+
+
+@pytest.mark.parametrize("kind", ["input_audio", "audio_url", "input_video"])
+def test_it_takes_images_and_no_other_media(kind: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        adapted(input=[{"role": "user", "content": [{"type": kind}]}])
+    assert caught.value.param == "input[0].content[0].type"
 
 
 def test_a_schema_is_a_json_object_with_a_schema() -> None:
@@ -252,6 +273,14 @@ def test_a_tool_always_has_parameters(parameters: Json) -> None:
     assert tool["function"] == {"name": "f", "parameters": {"type": "object", "properties": {}}}
 
 
+def test_a_schema_beside_tools_is_still_the_servers_constraint() -> None:
+    """It reads no call out of an answer, so none is lost."""
+    form = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
+    chat, _ = adapted(tools=[F], text={"format": form})
+    assert chat["response_format"] == {"type": "json_object", "schema": {"type": "object"}}
+    assert [message["role"] for message in chat["messages"]] == ["user"]
+
+
 F: Json = {"type": "function", "name": "f"}
 G: Json = {"type": "function", "name": "g"}
 NAMED: Json = {"type": "function", "function": {"name": "f"}}
@@ -280,12 +309,29 @@ def test_the_other_choices_are_passed_on(choice: Any, asked: Any) -> None:
 @pytest.mark.parametrize(
     ("fields", "report"),
     [
-        ({"reasoning": {"effort": "low"}}, 'mapped=("reasoning.effort"), dropped=("reasoning.effort")'),
-        ({"tools": [F], "parallel_tool_calls": False}, 'dropped=("parallel_tool_calls")'),
+        ({"reasoning": {"effort": "low"}}, 'dropped=("reasoning.effort")'),
+        ({"text": {"verbosity": "low"}}, 'dropped=("text.verbosity")'),
+        ({"return_token_ids": True}, 'dropped=("return_token_ids")'),
+        ({"user": "u", "metadata": {"k": "v"}}, ""),
     ],
 )
-def test_what_the_server_would_ignore_is_reported(fields: Json, report: str) -> None:
-    assert adapted(**fields)[1] == report
+def test_what_the_server_would_ignore_is_not_sent_and_reported(fields: Json, report: str) -> None:
+    chat, told = adapted(**fields)
+    assert told == report
+    assert chat == adapted()[0]
+
+
+def test_logprobs_are_left_out_with_the_token_ids_only_if_nobody_reads_them() -> None:
+    chat, report = adapted(return_token_ids=True, top_logprobs=2)
+    assert (chat["logprobs"], chat["top_logprobs"]) == (True, 2)
+    assert report == 'dropped=("return_token_ids")'
+
+
+@pytest.mark.parametrize("parallel", [True, False])
+def test_that_calls_come_one_at_a_time_is_seen_to_here_whatever_the_server_does(parallel: bool) -> None:
+    chat, report = adapted(tools=[F], parallel_tool_calls=parallel)
+    assert "parallel_tool_calls" not in chat
+    assert report == ""
 
 
 # Answers -------------------------------------------------------------------------------------------------------------
@@ -296,7 +342,11 @@ def mended(*deltas: Json, choice: Any = NAMED) -> list[str | None]:
     mend = mending({"tool_choice": choice})
     assert mend is not None
     chunks = [ChunkDecoder().decode(json.dumps({"choices": [delta]}).encode()) for delta in deltas]
-    return [choice.finish_reason for chunk in map(mend, chunks) for choice in chunk.choices or ()]
+    passed = [right for chunk in chunks for right in mend.feed(chunk)]
+    assert passed == chunks
+    assert not mend.close()
+    assert not mend.done, "the end is what it looks at"
+    return [choice.finish_reason for chunk in passed for choice in chunk.choices or ()]
 
 
 def argue(arguments: str, **choice: Any) -> Json:
@@ -338,7 +388,7 @@ def test_a_whole_answer_is_looked_into_too() -> None:
 def test_chunks_without_choices_pass() -> None:
     mend = mending({"tool_choice": NAMED})
     assert mend is not None
-    assert mend(Chunk(usage={})) == Chunk(usage={})
+    assert mend.feed(Chunk(usage={})) == [Chunk(usage={})]
 
 
 def test_arguments_nested_without_end_are_no_crash() -> None:

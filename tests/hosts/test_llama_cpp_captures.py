@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
-from responses_shim.core.splitters import Mend
+from responses_shim.core.splitters import Mend, ThinkSplitter
 from responses_shim.hosts.llama_cpp import PROFILE
 from tests.caller import Reply, payloads, post
 from tests.core.pipeline import Json, play
@@ -63,7 +63,7 @@ ANSWERS: dict[str, tuple[list[str], str | None]] = {
     "queued_ping_stream": (["Hello there,"], "max_output_tokens"),
     "request_id_uuid_stream": (["Hello there"], "max_output_tokens"),
     "stop_string_stream": (["Hello there, welcome to my world"], None),
-    "think_in_content_stream": (["<think>\nA greeting.\n</think>\n\nHello."], None),
+    "think_in_content_stream": (["\nA greeting.\n", "\n\nHello."], None),
     "tool_round_stream": (["Paris is a city known for its warm and welcoming atmosphere,"], "max_output_tokens"),
     "tools_auto_stream": ([WEATHER], "max_output_tokens"),
     "tools_required_stream": ([WEATHER], "max_output_tokens"),
@@ -244,6 +244,29 @@ async def test_a_named_call_is_one_call_although_every_delta_repeats_its_id_and_
     assert call["call_id"].count("call__") == 1
 
 
+THOUGHTFUL = "<think>\nA greeting.\n</think>\n\nHello."
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("tags", ["leading", "anywhere"])
+async def test_a_thought_in_the_text_is_reasoning_and_goes_back_as_it_was_written(stream: bool, tags: Any) -> None:
+    """The server shows it to its template as text, so what the model is shown again is what it wrote."""
+    host = capture("think_in_content_stream")
+    shim = ResponsesShim(host, host="llama-cpp", think_tags=tags)
+    body = {"model": "smollm2", "input": "Hi", "stream": stream}
+    output = response_of(await post(shim, "/v1/responses", body), stream)["output"]
+    assert [item["type"] for item in output] == ["reasoning", "message"]
+    await post(shim, "/v1/responses", {**body, "input": [*output, {"role": "user", "content": "And?"}]})
+    assert host.requests[1]["messages"][0] == {"role": "assistant", "content": THOUGHTFUL}
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_where_tags_are_text_to_the_operator_they_are_text(stream: bool) -> None:
+    shim = ResponsesShim(capture("think_in_content_stream"), host="llama-cpp", think_tags="off")
+    reply = await post(shim, "/v1/responses", {"model": "smollm2", "input": "Hi", "stream": stream})
+    assert texts(response_of(reply, stream)) == [THOUGHTFUL]
+
+
 async def test_a_call_that_was_not_asked_for_by_name_is_not_looked_into() -> None:
     """Only a named call may be one that was cut: the server makes no others."""
     response = response_of(await ask(capture("named_tool_cut_stream"), stream=True), True)
@@ -291,18 +314,22 @@ async def test_the_refusal_of_a_key_is_passed_on_with_its_headers() -> None:
 STREAMS = [name for name in ANSWERS if name.endswith("_stream")]
 
 
-def mending(name: str) -> list[Mend]:
+def mending(name: str, thinks: bool) -> list[Mend]:
     named = {"type": "function", "function": {"name": "get_weather"}}
     mend = PROFILE.mending({"tool_choice": named} if "named" in name else {})
-    return [mend] if mend is not None else []
+    mends: list[Mend] = [mend] if mend is not None else []
+    return [*mends, ThinkSplitter("leading")] if thinks else mends
 
 
-@given(st.sampled_from(STREAMS), st.lists(st.integers(0, 20_000), max_size=40))
-def test_the_recorded_bytes_mean_the_same_wherever_they_are_cut(name: str, places: list[int]) -> None:
+@given(st.sampled_from(STREAMS), st.lists(st.integers(0, 20_000), max_size=40), st.booleans())
+@example("think_in_content_stream", [], True)
+@example("think_in_content_stream", list(range(0, 6000, 7)), False)
+def test_the_recorded_bytes_mean_the_same_wherever_they_are_cut(name: str, places: list[int], thinks: bool) -> None:
     body = capture(name).body
     data = b"".join(body)
     edges = sorted(place % (len(data) + 1) for place in places)
     pieces = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
-    played = play(pieces, mends=mending(name), logprobs=True)
-    assert played.frames == play(body, mends=mending(name), logprobs=True).frames
-    assert texts(played.response) == ANSWERS[name][0]
+    played = play(pieces, mends=mending(name, thinks), logprobs=True)
+    assert played.frames == play(body, mends=mending(name, thinks), logprobs=True).frames
+    expected = [THOUGHTFUL] if name == "think_in_content_stream" and not thinks else ANSWERS[name][0]
+    assert texts(played.response) == expected
