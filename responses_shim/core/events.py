@@ -79,37 +79,29 @@ class ContentPartDone(Event, tag="response.content_part.done"):
     part: ContentPart
 
 
-class _Delta(Event, gc=False):
-    item_id: str
-    output_index: int
-    delta: str
+class Dressed(Event, kw_only=True, gc=False):
+    """What a delta carries besides its text, where the client asked for that.
 
-
-class DeltaEvent(_Delta, kw_only=True, gc=False):
-    """A piece of a value that grows: the events that come once per token.
-
-    What it carries besides is there when the client asked for it. `obfuscation` hides the length of the delta from
-    who sees only sizes on the wire (`stream_options`). The token ids are those of the chat chunk that the delta was
-    made of, and of chunks before it that made none.
+    `obfuscation` hides the length of the delta from who sees only sizes on the wire (`stream_options`). The token ids
+    are those of the chat chunk that the delta was made of, and of chunks before it that made none.
     """
 
     obfuscation: str | UnsetType = UNSET
     generation_token_ids: list[int] | UnsetType = UNSET
     generation_log_probs: list[float] | UnsetType = UNSET
 
-    @property
-    def plain(self) -> bool:
-        """It carries nothing but number and delta that another of the same part would not."""
-        return self.obfuscation is UNSET and self.generation_token_ids is UNSET
+
+class DeltaEvent(Dressed, gc=False):
+    """A piece of a value that grows: the events that come once per token."""
+
+    item_id: str
+    output_index: int
+    delta: str
 
 
 class OutputTextDelta(DeltaEvent, tag="response.output_text.delta", gc=False):
     content_index: int
     logprobs: list[Logprob]
-
-    @property
-    def plain(self) -> bool:
-        return not self.logprobs and super().plain
 
 
 class OutputTextAnnotationAdded(Event, tag="response.output_text.annotation.added"):
@@ -204,7 +196,7 @@ class ShellCallCommandAdded(Event, tag="response.shell_call_command.added"):
     command: str
 
 
-class ShellCallCommandDelta(Event, tag="response.shell_call_command.delta"):
+class ShellCallCommandDelta(Dressed, tag="response.shell_call_command.delta", gc=False):
     output_index: int
     command_index: int
     delta: str
@@ -248,6 +240,7 @@ ALL: tuple[type[Event], ...] = (
     ShellCallCommandDone,
 )
 TERMINAL = (Completed, Incomplete, Failed)
+DELTAS = (DeltaEvent, ShellCallCommandDelta)
 
 # What may directly follow what among the events of one item (those with its output_index). Items may overlap: calls
 # stay open side by side. Around all items: created, in_progress, …, then `error` (only before failed), one terminal;

@@ -1,6 +1,6 @@
 """Messages and reasoning while they grow: what opens each, what a delta does, how it closes. (Calls: `calls`.)
 
-Each keeps its pieces in lists and joins them once, when a part or the item closes; the value in the `done` event, in
+Each keeps its pieces in a list and joins them when a part or the item closes; the value in the `done` event, in
 the item and in the final snapshot is that one string. `number` gives the next sequence number; events are appended
 to the list that is handed in, so that one host chunk makes one list.
 """
@@ -56,6 +56,13 @@ class Output(ABC):
         self.id = id
         self.index = index
         self.number = number
+        self._pieces: list[str] = []
+        self._packed = 0  # of the pieces
+
+    def pack(self) -> None:
+        """Join the pieces that are not packed yet. Without that they would take ten times the room of their text."""
+        self._pieces[self._packed :] = ["".join(self._pieces[self._packed :])]
+        self._packed += 1
 
     @abstractmethod
     def item(self, status: ItemStatus) -> OutputItem:
@@ -87,7 +94,6 @@ class MessageOutput(Output):
     def __init__(self, id: str, index: int, number: Number) -> None:
         super().__init__(id, index, number)
         self.parts: list[OutputText | Refusal] = []
-        self._pieces: list[str] = []
         self._logprobs: list[Logprob] = []
         self._annotations: list[dict[str, Any]] = []
         self._writing: type[OutputText] | type[Refusal] | None = None
@@ -111,7 +117,7 @@ class MessageOutput(Output):
             return None
         self._plain_given = True
         first = OutputTextDelta(0, self.id, self.index, "", self._place, NO_LOGPROBS)
-        return PlainText(delta_prefix(first), self.number, self._pieces.append)
+        return PlainText(delta_prefix(first), self.number, self._pieces.append, self.pack)
 
     def annotate(self, annotation: dict[str, Any], events: list[Event]) -> None:
         """A citation of the text that is open, as the host gave it."""
@@ -153,6 +159,7 @@ class MessageOutput(Output):
         self.parts.append(part)
         self._writing = None
         self._pieces = []
+        self._packed = 0
         self._logprobs = []
         self._annotations = []
 
@@ -166,7 +173,6 @@ class ReasoningOutput(Output):
     def __init__(self, id: str, index: int, number: Number, seal: Seal | None = None) -> None:
         super().__init__(id, index, number)
         self._seal = seal
-        self._pieces: list[str] = []
         self._value: str | None = None
 
     def item(self, status: ItemStatus) -> ReasoningItem:

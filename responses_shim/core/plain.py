@@ -45,13 +45,23 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 _json = msgspec.json.Encoder().encode
 
 
-class PlainText:
-    """The short way into one open text part. `prefix` are the bytes of its delta frames up to the number."""
+PACK_EVERY = 64
+"""After so many events the pieces that were kept are joined: a string of its own takes a token ten times its text."""
 
-    def __init__(self, prefix: bytes, number: Callable[[], int], keep: Callable[[str], None]) -> None:
+
+class PlainText:
+    """The short way into one open text part.
+
+    `prefix` are the bytes of its delta frames up to the number; `keep` takes the text, `pack` joins what was kept.
+    """
+
+    def __init__(
+        self, prefix: bytes, number: Callable[[], int], keep: Callable[[str], None], pack: Callable[[], None]
+    ) -> None:
         self._prefix = prefix
         self._number = number
         self._keep = keep
+        self._pack = pack
 
     def frame(self, data: bytes) -> bytes | None:
         """Our frame for one body message of the host; None, and nothing done, if it is not plain."""
@@ -62,4 +72,7 @@ class PlainText:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
         self._keep(text)
-        return b'%b%d,"delta":%b}\n\n' % (self._prefix, self._number(), _json(text))
+        number = self._number()
+        if not number % PACK_EVERY:
+            self._pack()
+        return b'%b%d,"delta":%b}\n\n' % (self._prefix, number, _json(text))

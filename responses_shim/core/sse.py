@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from responses_shim.core.events import DeltaEvent, Event
+from responses_shim.core.events import DeltaEvent, Event, OutputTextDelta
 
 DONE = b"data: [DONE]\n\n"
 COMMENT = b": ping\n\n"
@@ -92,19 +93,31 @@ class SSEEncoder:
         if type(event) is not self._kind:
             return self._turn(event)
         delta: Any = event  # of the kind that the template is for, so a DeltaEvent
-        if delta.item_id is not self._item_id or not delta.plain:
+        if (
+            delta.item_id is not self._item_id
+            # `_plain`, spelt out: every token would pay for the call
+            or delta.obfuscation is not UNSET
+            or delta.generation_token_ids is not UNSET
+            or (self._kind is OutputTextDelta and delta.logprobs)
+        ):
             return self._turn(event)
         return b'%b%d,"delta":%b}\n\n' % (self._prefix, delta.sequence_number, _json(delta.delta))
 
     def _turn(self, event: Event) -> bytes:
         """Any other event. A delta makes the template for those after it."""
-        if isinstance(event, DeltaEvent) and event.plain:
+        if isinstance(event, DeltaEvent) and _plain(event):
             self._kind = type(event)
             self._item_id = event.item_id
             self._prefix = delta_prefix(event)
         else:
             self._kind = None
         return encode(event)
+
+
+def _plain(delta: DeltaEvent) -> bool:
+    """It carries nothing but number and text that the others of its part do not."""
+    with_logprobs = isinstance(delta, OutputTextDelta) and bool(delta.logprobs)
+    return delta.obfuscation is UNSET and delta.generation_token_ids is UNSET and not with_logprobs
 
 
 def delta_prefix(event: DeltaEvent) -> bytes:

@@ -30,15 +30,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from responses_shim.core.calls import CallOutput
 from responses_shim.core.chat import Chunk, ToolCallDelta, annotations_of, logprobs_of, usage_of
 from responses_shim.core.events import (
+    DELTAS,
     Completed,
     Created,
-    DeltaEvent,
     Error,
     Event,
     Failed,
@@ -48,7 +49,7 @@ from responses_shim.core.events import (
 )
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.outputs import NO_LOGPROBS, MessageOutput, Output, ReasoningOutput, Seal, SummaryOutput
-from responses_shim.core.plain import PlainText
+from responses_shim.core.plain import PACK_EVERY, PlainText
 from responses_shim.core.report import Report
 from responses_shim.core.token_ids import TokenCount, Tokens
 from responses_shim.core.types import (
@@ -74,13 +75,15 @@ class Round(Struct, frozen=True):
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What the client asked for besides the answer.
+    """What the client or the operator asked for besides the answer.
 
     - `logprobs`: a host may send them unasked
     - `summary`: reasoning is shown as a summary, not as raw text
     - `seal`: makes `encrypted_content` of a reasoning text
     - `token_ids`: the tokens themselves, on deltas and on the last item
     - `noise`: so many random characters, to hide the length of deltas with
+    - `message`: an answer without any item has an empty message
+    - `overflow`: a request that is too long for the model gives an incomplete response
     """
 
     logprobs: bool = False
@@ -88,16 +91,15 @@ class Wanted(Struct, frozen=True, kw_only=True):
     seal: Seal | None = None
     token_ids: bool = False
     noise: Callable[[int], str] | None = None
-
-    @property
-    def dresses(self) -> bool:
-        """Deltas carry more than their text."""
-        return self.token_ids or self.noise is not None
+    message: bool = False
+    overflow: bool = False
 
 
 NOTHING_MORE = Wanted()
 NOISE_TO = 16
-"""A delta and its obfuscation together are a multiple of so many bytes."""
+"""A delta, as JSON with its quotes, and its obfuscation together are a multiple of so many bytes."""
+
+_json = msgspec.json.Encoder().encode
 
 
 class _PendingCall:
@@ -133,6 +135,7 @@ class ResponseStream:
         self._now = now
         self._tools = tools if tools is not None else ToolMap(None, None, None, Report())
         self._wanted = wanted
+        self._dresses = wanted.token_ids or wanted.noise is not None
         self._tokens = TokenCount() if wanted.token_ids else None
         self._number = count().__next__
         self._message: MessageOutput | None = None
@@ -169,7 +172,7 @@ class ResponseStream:
 
     def plain(self) -> PlainText | None:
         """The short way for more text, if one has just begun: good until the next `feed` or `end_round`."""
-        if self._message is None or self._wanted.logprobs or self._wanted.dresses or self.error is not None:
+        if self._message is None or self._wanted.logprobs or self._dresses or self.error is not None:
             return None
         return self._message.plain()
 
@@ -205,8 +208,11 @@ class ResponseStream:
                 if delta.tool_calls:
                     for call in delta.tool_calls:
                         self._call(call, events)
-        if self._wanted.dresses:
+        if self._dresses:
             self._dress(events)
+        if events and not events[-1].sequence_number % PACK_EVERY:
+            for output in self._open:
+                output.pack()
         return events
 
     def count(self, chunk: Chunk) -> None:
@@ -219,12 +225,12 @@ class ResponseStream:
 
     def _dress(self, events: list[Event]) -> None:
         """Put on the deltas what they carry besides their text."""
-        deltas = [event for event in events if isinstance(event, DeltaEvent)]
+        deltas = [event for event in events if isinstance(event, DELTAS)]
         if self._tokens is not None and deltas and (news := self._tokens.news()):
             deltas[0].generation_token_ids, deltas[0].generation_log_probs = news
         if self._wanted.noise is not None:
             for delta in deltas:
-                delta.obfuscation = self._wanted.noise(NOISE_TO - len(delta.delta.encode()) % NOISE_TO)
+                delta.obfuscation = self._wanted.noise(NOISE_TO - len(_json(delta.delta)) % NOISE_TO)
 
     @property
     def lacks_prompt(self) -> bool:
@@ -320,6 +326,8 @@ class ResponseStream:
             self._items[output.index] = item
             if not isinstance(item, (MessageItem, ReasoningItem)):
                 calls.append(item)
+        if self._dresses:
+            self._dress(events)
         ended = Round(self.finish, calls)
         usage = usage_of(self._round_usage)
         self.response.usage = usage if self._rounds == 0 else _sum(self.response.usage, usage)
@@ -327,15 +335,16 @@ class ResponseStream:
         self._message = self._reasoning = self._latest_call = self._round_usage = None
         self._calls = {}
         self._open = []
+        if self._tokens is not None:
+            self._tokens = TokenCount()
         return ended, events
 
     def _round_tokens(self, events: list[Event]) -> Tokens | None:
         """The tokens of the round, for its last item: an empty message where there is none."""
         if self._tokens is None or self.error is not None:
             return None
-        counted, self._tokens = self._tokens, TokenCount()
         try:
-            tokens = counted.close()
+            tokens = self._tokens.close()
         except UpstreamError as error:
             self.fail(error)
             return None

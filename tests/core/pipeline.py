@@ -82,7 +82,8 @@ def play(
         played.frames.extend(encode(event) for event in events)
 
     def feed(chunk: Chunk, start: int = 0) -> None:
-        stream.count(chunk)
+        if not start:  # what was held back has been counted
+            stream.count(chunk)
         chunks = [chunk]
         for mend in mends[start:]:
             chunks = [right for wrong in chunks for right in mend.feed(wrong)]

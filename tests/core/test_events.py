@@ -12,6 +12,7 @@ from responses_shim.core.events import (
     Completed,
     Created,
     DeltaEvent,
+    Dressed,
     Error,
     Event,
     Failed,
@@ -26,7 +27,7 @@ from tests.shapes import EVENT_TYPES
 
 def kinds(of: type[Event] = Event) -> Iterator[type[Event]]:
     for kind in of.__subclasses__():
-        if kind is not DeltaEvent:
+        if kind not in (Dressed, DeltaEvent):
             yield kind
         yield from kinds(kind)
 

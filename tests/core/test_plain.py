@@ -93,7 +93,7 @@ def test_it_is_not_open_before_anything_was_said() -> None:
 def short(data: bytes) -> tuple[bytes | None, list[str]]:
     """The frame for `data`, and the text that was kept."""
     kept: list[str] = []
-    return PlainText(b'data: {"sequence_number":', lambda: 7, kept.append).frame(data), kept
+    return PlainText(b'data: {"sequence_number":', lambda: 7, kept.append, lambda: None).frame(data), kept
 
 
 def plain_frame(text: str) -> bytes:
