@@ -27,8 +27,13 @@ _NOT_INWARD = _HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range",
 _NOT_OUTWARD = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
 
 
-def inward(headers: Iterable[tuple[bytes, bytes]], body: bytes, request_id: Literal["uuid4", "hex"]) -> Pairs:
-    """The client's headers, credentials included, for a chat call with `body`.
+def inward(
+    headers: Iterable[tuple[bytes, bytes]],
+    body: bytes,
+    request_id: Literal["uuid4", "hex"],
+    accept: bytes = b"text/event-stream",
+) -> Pairs:
+    """The client's headers, credentials included, for a call with `body`, a chat call as a rule.
 
     Every call gets an X-Request-Id of its own, in the form that the host takes: some hosts make it the id of the
     chat completion, which must differ between calls; llama-cpp-python refuses anything but a UUID.
@@ -40,7 +45,7 @@ def inward(headers: Iterable[tuple[bytes, bytes]], body: bytes, request_id: Lite
             for name, value in _unnamed(headers)
             if name not in _NOT_INWARD and not name.startswith((b"content-", b"if-"))
         ),
-        (b"accept", b"text/event-stream"),
+        (b"accept", accept),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
         (b"x-request-id", (str(id) if request_id == "uuid4" else id.hex).encode()),

@@ -6,14 +6,13 @@ an answer that is a list of models is turned into a catalogue; any other goes ou
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import msgspec
 from starlette.types import Message, Scope, Send
 
 from responses_shim.asgi.answers import send_json
 from responses_shim.asgi.endpoints import Request
 from responses_shim.asgi.headers import outward
+from responses_shim.asgi.inner import inner_scope
 from responses_shim.core.catalog import Model, catalog, read_models
 
 PATH = "/v1/models"
@@ -38,19 +37,12 @@ async def model_catalog(request: Request) -> None:
 
 def _inner_scope(request: Request) -> Scope:
     """The same request, but for what might keep the answer from coming whole and readable, in messages."""
-    scope = request.scope
-    path = request.prefix + PATH
-    return {
-        **scope,
-        "path": path,
-        "raw_path": quote(path).encode("ascii"),
-        "headers": [
-            (name, value)
-            for name, value in scope["headers"]
-            if name.lower() not in (b"accept-encoding", b"range") and not name.lower().startswith(b"if-")
-        ],
-        "extensions": {name: value for name, value in (scope.get("extensions") or {}).items() if name == "tls"},
-    }
+    headers = [
+        (name, value)
+        for name, value in request.scope["headers"]
+        if name.lower() not in (b"accept-encoding", b"range") and not name.lower().startswith(b"if-")
+    ]
+    return inner_scope(request.scope, request.prefix + PATH, headers)
 
 
 class _Answer:

@@ -11,12 +11,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
 from responses_shim.asgi.headers import Pairs, inward, outward
+from responses_shim.asgi.inner import inner_scope
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.runs import Listener
@@ -24,9 +24,6 @@ from responses_shim.runtime.runs import Listener
 logger = logging.getLogger("responses_shim")
 
 MAX_ERROR_BODY = 1024 * 1024
-
-# What a router or framework put into the scope for the route that it matched, which is not the one that is called.
-_OF_THE_ROUTE = ("endpoint", "path_params", "route", "router")
 
 
 class InProcess:
@@ -60,17 +57,8 @@ class InProcess:
 
     def _inner_scope(self, body: bytes) -> Scope:
         path = self._prefix + self._profile.chat_path
-        scope = {name: value for name, value in self._scope.items() if name not in _OF_THE_ROUTE}
-        scope.update(
-            method="POST",
-            path=path,
-            raw_path=quote(path).encode("ascii"),
-            query_string=b"",
-            headers=inward(self._scope["headers"], body, self._profile.request_id),
-            state=dict(self._scope.get("state", {})),
-            extensions={name: value for name, value in (self._scope.get("extensions") or {}).items() if name == "tls"},
-        )
-        return scope
+        headers = inward(self._scope["headers"], body, self._profile.request_id)
+        return inner_scope(self._scope, path, headers, method="POST", query_string=b"")
 
     def _raised(self, error: Exception) -> ShimError:
         while inner := getattr(error, "exceptions", None):  # a group: its first cause

@@ -7,8 +7,9 @@ needs the one that was sampled. Hosts tell them in three ways, and the first tha
 2. `prompt_token_ids` of the chunk and `token_ids` of the choice (vLLM's `return_token_ids`)
 3. log-probabilities whose tokens read `token_id:123` (vLLM's `return_tokens_as_token_ids`)
 
-Ways 2 and 3 take their log-probabilities from the entries of the choice. What is half told, or told twice and
-differently, is an error: a wrong token spoils a training run, and nobody would see it.
+Ways 2 and 3 take their log-probabilities from the entries of the choice, and where the prompt is not told, it comes
+from the host's tokenize route. What is half told, or told twice and differently, is an error: a wrong token spoils a
+training run, and nobody would see it.
 """
 
 from __future__ import annotations
@@ -17,10 +18,18 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from responses_shim.core.chat import Choice, Chunk, Delta
+from responses_shim.core.chat import Choice, Chunk
 from responses_shim.errors import UpstreamError
 
 _AS_TEXT = "token_id:"
+_NEEDED = ("prompt_token_ids", "generation_token_ids", "generation_log_probs")
+_BUNDLE = (*_NEEDED, "routed_experts")
+
+# What a chat request has that its chat template sees, under the name that the tokenize route knows it by too.
+_SEEN = (
+    *("model", "messages", "tools", "add_generation_prompt", "continue_final_message", "add_special_tokens"),
+    *("chat_template", "chat_template_kwargs", "media_io_kwargs", "mm_processor_kwargs", "required_prefix_token_ids"),
+)
 
 
 class Tokens(Struct):
@@ -33,11 +42,11 @@ class Tokens(Struct):
 
 
 class TokenCount:
-    """Gathers the tokens of one chat call, chunk by chunk. `prompt` may be told from outside (a tokenize route)."""
+    """Gathers the tokens of one chat call, chunk by chunk."""
 
     def __init__(self) -> None:
         self.prompt: list[int] | None = None
-        self._message: Delta | None = None  # the one that carries way 1
+        self._bundle: dict[str, Any] = {}  # what is told by way 1
         self._ids: list[int] = []
         self._as_text: list[int] = []
         self._logprobs: list[float] = []
@@ -51,8 +60,8 @@ class TokenCount:
 
     def _take_choice(self, choice: Choice) -> None:
         said = choice.delta or choice.message
-        if said is not None and said.generation_token_ids is not None:
-            self._message = said
+        if said is not None:
+            self._bundle.update({name: told for name in _BUNDLE if (told := getattr(said, name)) is not None})
         self._ids += choice.token_ids or ()
         for entry in (choice.logprobs.content if choice.logprobs else None) or ():
             self._logprobs.append(entry.logprob)
@@ -60,9 +69,13 @@ class TokenCount:
             if number != entry.token and number.isdecimal():
                 self._as_text.append(int(number))
 
+    @property
+    def lacks_prompt(self) -> bool:
+        return self.prompt is None and self._bundle.keys().isdisjoint(_NEEDED)
+
     def _tell_prompt(self, ids: list[int]) -> None:
         if self.prompt is not None and ids != self.prompt:
-            raise _contradiction("two different prompts")
+            raise contradiction("two different prompts")
         self.prompt = ids
 
     def news(self) -> tuple[list[int], list[float]] | None:
@@ -76,23 +89,37 @@ class TokenCount:
 
     def close(self) -> Tokens:
         """All of them. Raises UpstreamError where something is missing or contradicts itself."""
-        message = self._message
-        if message is not None:
-            prompt = message.prompt_token_ids if message.prompt_token_ids is not None else self.prompt
-            ids, logprobs = message.generation_token_ids or [], message.generation_log_probs
-            if logprobs is None or (self._ids and self._ids != ids):
-                raise _contradiction("tokens without log-probabilities" if logprobs is None else "two sets of tokens")
-        else:
-            prompt, ids, logprobs = self.prompt, self._ids or self._as_text, self._logprobs
-            if self._ids and self._as_text and self._ids != self._as_text:
-                raise _contradiction("two sets of tokens")
+        prompt, ids, logprobs = self.prompt, self._ids or self._as_text, self._logprobs
+        if self._ids and self._as_text and self._ids != self._as_text:
+            raise contradiction("two sets of tokens")
+        if not self._bundle.keys().isdisjoint(_NEEDED):
+            for name in _NEEDED:
+                if name not in self._bundle:
+                    raise contradiction(f"a message without {name}")
+            self._tell_prompt(self._bundle["prompt_token_ids"])
+            if ids and ids != self._bundle["generation_token_ids"]:
+                raise contradiction("two sets of tokens")
+            prompt, ids, logprobs = (self._bundle[name] for name in _NEEDED)
         if prompt is None:
-            raise _contradiction("no prompt tokens")
+            raise contradiction("no prompt tokens")
         if len(ids) != len(logprobs):
-            raise _contradiction(f"{len(ids)} tokens with {len(logprobs)} log-probabilities")
-        experts = message.routed_experts if message is not None and message.routed_experts is not None else UNSET
-        return Tokens(prompt, ids, logprobs, experts)
+            raise contradiction(f"{len(ids)} tokens with {len(logprobs)} log-probabilities")
+        return Tokens(prompt, ids, logprobs, self._bundle.get("routed_experts", UNSET))
 
 
-def _contradiction(what: str) -> UpstreamError:
+def contradiction(what: str) -> UpstreamError:
     return UpstreamError(f"The host was asked for token ids and told {what}.", code="token_ids_inconsistent")
+
+
+def tokenize_request(chat: dict[str, Any]) -> dict[str, Any]:
+    """What the tokenize route of vLLM is asked, to get the tokens of the prompt of `chat`.
+
+    It has no `documents` and no `reasoning_effort`, which the chat route hands to the template; so they go there
+    themselves.
+    """
+    asked = {name: chat[name] for name in _SEEN if name in chat}
+    given = {name: chat[name] for name in ("documents", "reasoning_effort") if chat.get(name) is not None}
+    if given:
+        thinking = {"enable_thinking": given["reasoning_effort"] != "none"} if "reasoning_effort" in given else {}
+        asked["chat_template_kwargs"] = thinking | (chat.get("chat_template_kwargs") or {}) | given
+    return asked

@@ -179,6 +179,7 @@ PROFILE = HostProfile(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."
     ),
+    tokenize_path=None,  # its own takes a text, not messages
     request_id="uuid4",
     catalog=False,  # its GET /v1/models takes the lock of the model, and so ends a stream that is running
 )

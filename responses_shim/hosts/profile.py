@@ -25,6 +25,7 @@ class HostProfile:
     - `read_exception(error)`: what the host raised out of its app as an error of ours
     - `policy`: what its messages may look like, as far as no setting says otherwise
     - `unfinished`: why a stream ends without a finish_reason, as far as it is known
+    - `tokenize_path`: the route that gives the tokens of chat messages as vLLM's does; None if there is none
     - `request_id`: the form of X-Request-Id that the host takes
     - `catalog`: its list of models may be asked for at any time, and is told to Codex as a catalogue
     """
@@ -38,5 +39,6 @@ class HostProfile:
     policy: Policy = PLAIN
     unfinished: str = "The host ended its stream before the answer was complete."
     chat_path: str = "/v1/chat/completions"
+    tokenize_path: str | None = "/tokenize"
     request_id: Literal["uuid4", "hex"] = "hex"
     catalog: bool = True
