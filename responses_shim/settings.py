@@ -23,6 +23,8 @@ ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
 FormatWithTools = Literal["auto", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
+ReasoningReplay = Literal["auto", "field", "think"]
+Overflow = Literal["error", "incomplete"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
 
 
@@ -39,6 +41,11 @@ class Options(TypedDict, total=False):
     system_messages: SystemMessages
     think_tags: ThinkTags
     format_with_tools: FormatWithTools
+    reasoning_replay: ReasoningReplay
+    overflow: Overflow
+    return_token_ids: bool
+    nemo_gym: bool
+    audio_root: str | None
     commit_after: float
     ping: PingKind
     ping_interval: float
@@ -70,7 +77,7 @@ class Settings(BaseModel):
     """The largest request body, compressed or not; a larger one is a 413."""
 
     max_file: int = Field(default=32 * 1024 * 1024, ge=1)
-    """The largest file in an `input_file` part, decoded or fetched; a larger one is a 400."""
+    """The largest file in an `input_file` part, decoded or fetched, or below `audio_root`; a larger one is a 400."""
 
     file_urls: FileUrls = "refuse"
     """What is done with an `input_file.file_url`: refused, fetched from public addresses, fetched from any address."""
@@ -88,6 +95,22 @@ class Settings(BaseModel):
     format_with_tools: FormatWithTools = "auto"
     """Whether `text.format`, beside tools, is told to the model in words or is the host's constraint, under which most
     hosts can call no tool. `auto`: what is right for the host."""
+
+    reasoning_replay: ReasoningReplay = "auto"
+    """Whether past reasoning goes to the host in a field of the assistant message, or in its content between
+    `<think>` and `</think>`. `auto`: what is right for the host."""
+
+    overflow: Overflow = "error"
+    """What becomes of a request that is too long for the model: a 400, or an empty response that is `incomplete`."""
+
+    return_token_ids: bool = False
+    """Treat every request that does not say whether it wants the token ids as if it did."""
+
+    nemo_gym: bool = False
+    """Do as NeMo Gym's converter does where that is not what the API says, and read its keys in `metadata`."""
+
+    audio_root: str | None = None
+    """The directory below which NeMo Gym's audio paths lie, as an absolute path. Without it no path is read."""
 
     commit_after: float = Field(default=2.0, ge=0)
     """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""
@@ -136,6 +159,14 @@ class Settings(BaseModel):
                     {"place": place},
                 )
         return keys
+
+    @field_validator("audio_root")
+    @classmethod
+    def _directory(cls, path: str | None) -> str | None:
+        """An empty variable is none."""
+        if path and not (os.path.isabs(path) and os.path.isdir(path)):
+            raise PydanticCustomError("audio_root", "It should be the absolute path of a directory that exists")
+        return path or None
 
     @field_validator("owner_header", mode="before")
     @classmethod

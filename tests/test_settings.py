@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, get_type_hints
 
 import pytest
@@ -36,6 +37,11 @@ def test_the_defaults() -> None:
         "system_messages": "fold",
         "think_tags": "leading",
         "format_with_tools": "auto",
+        "reasoning_replay": "auto",
+        "overflow": "error",
+        "return_token_ids": False,
+        "nemo_gym": False,
+        "audio_root": None,
         "commit_after": 2.0,
         "ping": "event",
         "ping_interval": 15.0,
@@ -47,6 +53,7 @@ def test_the_defaults() -> None:
     }
 
 
+HERE = str(Path(__file__).parent)
 SECRETS = ("a-newer-secret-key", "an-older-secret-key")
 
 WRITTEN: dict[str, tuple[str, Any]] = {
@@ -60,6 +67,11 @@ WRITTEN: dict[str, tuple[str, Any]] = {
     "system_messages": ("keep", "keep"),
     "think_tags": ("prefilled", "prefilled"),
     "format_with_tools": ("constrain", "constrain"),
+    "reasoning_replay": ("think", "think"),
+    "overflow": ("incomplete", "incomplete"),
+    "return_token_ids": ("true", True),
+    "nemo_gym": ("true", True),
+    "audio_root": (HERE, HERE),
     "commit_after": ("0", 0.0),
     "ping": ("in_progress", "in_progress"),
     "ping_interval": ("0.5", 0.5),
@@ -139,6 +151,16 @@ def test_a_wrong_value_is_told_with_its_variable(name: str, written: str) -> Non
 )
 def test_a_wrong_argument_is_told_by_its_name(options: dict[str, Any], name: str) -> None:
     assert mistake(**options).startswith(f"{name}: ")
+
+
+def test_the_audio_root_is_a_directory_with_an_absolute_path(tmp_path: Path) -> None:
+    line = "It should be the absolute path of a directory that exists"
+    (tmp_path / "file").touch()
+    for bad in ("tests", "/nowhere", "/\0", str(tmp_path / "file")):
+        assert mistake(audio_root=bad) == f"audio_root: {line}"
+        assert mistake({f"{PREFIX}AUDIO_ROOT": bad}) == f"RESPONSES_SHIM_AUDIO_ROOT: {line}"
+    assert load(audio_root=str(tmp_path)).audio_root == str(tmp_path)
+    assert load({f"{PREFIX}AUDIO_ROOT": ""}).audio_root is None
 
 
 # Owners and keys.
