@@ -31,9 +31,12 @@ _MEDIA = {
 
 def text_of(content: Any, path: str, separator: str) -> str:
     """The text of a string or of a list of text parts. InvalidRequest names a part of another kind."""
-    if isinstance(content, str):
-        return content
-    return separator.join(_text(part, at) for part, at in parts(content, path))
+    return separator.join(texts_of(content, path))
+
+
+def texts_of(content: Any, path: str) -> list[str]:
+    """The same, part by part."""
+    return [content] if isinstance(content, str) else [_text(part, at) for part, at in parts(content, path)]
 
 
 def parts_of(content: Any, path: str, policy: Policy) -> list[Part]:

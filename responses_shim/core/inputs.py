@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.content import parts_of, text_of, user_content
+from responses_shim.core.content import parts_of, text_of, texts_of, user_content
 from responses_shim.core.forms import CALLS, CUSTOM, FUNCTION, TOOL_SEARCH, Form
 from responses_shim.core.invalid import bad_value, missing, string, unsupported, wrong_type
 from responses_shim.core.offers import ToolMap
@@ -192,7 +192,7 @@ class _Transcript:
                 if isinstance(item.get("phase"), str):
                     self._besides["phase"] = item["phase"]
             self._chat_calls(item.get("tool_calls"), f"{path}.tool_calls")
-            self._keep_tokens(item)
+            self._keep_tokens(item, path)
         elif role == "tool":
             self._output(item, path, content, f"{path}.content", key="tool_call_id")
         elif role is None:
@@ -205,13 +205,11 @@ class _Transcript:
         unsealed = self._policy.unseal(sealed) if isinstance(sealed, str) and sealed else None
         if sealed and unsealed is None:
             self._report.dropped(f"{path}.encrypted_content")
-        if text := (
-            text_of(item.get("content") or [], f"{path}.content", "\n")
-            or unsealed
-            or text_of(item.get("summary") or [], f"{path}.summary", "\n")
-        ):
-            self._said.append((True, text))
-        self._keep_tokens(item)
+        texts = texts_of(item.get("content") or [], f"{path}.content")
+        if not any(texts):
+            texts = [unsealed] if unsealed else texts_of(item.get("summary") or [], f"{path}.summary")
+        self._said += [(True, text) for text in texts if text]
+        self._keep_tokens(item, path)
 
     def output(self, item: Item, path: str) -> None:
         if item.get("output") is None:
@@ -239,7 +237,7 @@ class _Transcript:
         self._say_call(call_id, self._tools.name_of(form, name, namespace), form.arguments(item, path))
         if isinstance(item.get("id"), str):
             self._called.setdefault(item["id"], call_id)
-        self._keep_tokens(item)
+        self._keep_tokens(item, path)
 
     def _chat_calls(self, calls: Any, path: str) -> None:
         """Calls in chat's form on an assistant message, which agents built on chat leave there."""
@@ -292,10 +290,23 @@ class _Transcript:
             )
         return call_id
 
-    def _keep_tokens(self, item: Item) -> None:
+    def _keep_tokens(self, item: Item, path: str) -> None:
         """The tokens of a turn stand on its last item; the host gets them back on the message (NeMo Gym)."""
-        if self._policy.nemo_gym:
-            self._besides |= {name: item[name] for name in _TOKENS if item.get(name) is not None}
+        needed = _TOKENS[:3]
+        if not self._policy.nemo_gym or all(item.get(name) is None for name in needed):
+            return
+        for name in needed:
+            if item.get(name) is None:
+                raise missing(f"{path}.{name}")
+            if not isinstance(item[name], list):
+                raise wrong_type(f"{path}.{name}", "an array")
+        if len(item["generation_token_ids"]) != len(item["generation_log_probs"]):
+            raise InvalidRequest(
+                "Each generated token needs its log-probability.",
+                param=f"{path}.generation_log_probs",
+                code="invalid_value",
+            )
+        self._besides |= {name: item[name] for name in _TOKENS if item.get(name) is not None}
 
 
 _READERS: dict[str, Callable[[_Transcript, Item, str], None]] = {

@@ -198,6 +198,12 @@ def test_for_a_host_without_a_parser_thoughts_stand_where_the_model_wrote_them()
     }
 
 
+def test_thoughts_that_were_told_apart_stay_apart() -> None:
+    item = reasoning(summary=summary("One", "", "Two"))
+    assert messages([item], policy=THINK)[0]["content"] == "<think>One</think><think>Two</think>"
+    assert messages([item])[0]["reasoning"] == "One\nTwo"
+
+
 @pytest.mark.parametrize("policy", [PLAIN, THINK])
 def test_a_tool_output_ends_the_turn(policy: Policy) -> None:
     items = [reasoning("Hm."), called("a"), result("a"), reasoning("Ah."), assistant("4.")]
@@ -532,6 +538,29 @@ def test_the_tokens_of_a_turn_go_back_on_its_message_where_that_is_wanted(last: 
     assert not {*TOKENS} & {*other}
     assert "routed_experts" not in said
     assert not any({*TOKENS} & {*message} for message in messages(items))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"prompt_token_ids": None}, "input[1].prompt_token_ids"),
+        ({"generation_token_ids": None}, "input[1].generation_token_ids"),
+        ({"generation_log_probs": None}, "input[1].generation_log_probs"),
+        ({"generation_token_ids": "2"}, "input[1].generation_token_ids"),
+        ({"generation_log_probs": []}, "input[1].generation_log_probs"),
+    ],
+)
+def test_half_of_the_tokens_of_a_turn_are_refused_where_they_would_go_back(wrong: Json, param: str) -> None:
+    items = [user("Hi"), assistant("Hi", **TOKENS | wrong)]
+    with pytest.raises(InvalidRequest) as caught:
+        messages(items, policy=GYM)
+    assert caught.value.param == param
+    assert messages(items)[1] == {"role": "assistant", "content": "Hi"}
+
+
+def test_routed_experts_without_tokens_go_nowhere() -> None:
+    items = [user("Hi"), assistant("Hi", routed_experts=[[1]])]
+    assert messages(items, policy=GYM)[1] == {"role": "assistant", "content": "Hi"}
 
 
 # The 33 forms of the SDK ---------------------------------------------------------------------------------------------
