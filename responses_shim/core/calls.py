@@ -7,13 +7,15 @@ items whose fields can only be read from the whole JSON: those open empty, and a
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
 from abc import abstractmethod
 from typing import Any
 
-import msgspec
 from msgspec import UNSET, UnsetType
 
+from responses_shim.core.chat import clean
 from responses_shim.core.events import (
     CustomToolCallInputDelta,
     CustomToolCallInputDone,
@@ -24,6 +26,7 @@ from responses_shim.core.events import (
     ShellCallCommandDelta,
     ShellCallCommandDone,
 )
+from responses_shim.core.invalid import too_deep
 from responses_shim.core.outputs import Number, Output
 from responses_shim.core.types import (
     ApplyPatchCallItem,
@@ -42,7 +45,7 @@ from responses_shim.core.types import (
 )
 from responses_shim.core.unwrap import FreeText
 
-_JSON = re.compile(r"\s*[\[{]\s*[\"\]}]")  # how JSON begins, and a shell command hardly ever
+_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[(?! )\s*[\"\]{])")  # how JSON begins, and a shell command hardly ever
 
 
 class CallOutput(Output):
@@ -70,7 +73,6 @@ class FunctionCallOutput(CallOutput):
         super().__init__(id, index, number, call_id)
         self._name = name
         self._namespace = namespace
-        self._pieces: list[str] = []
 
     def item(self, status: ItemStatus) -> FunctionCallItem:
         return FunctionCallItem(
@@ -103,7 +105,6 @@ class CustomCallOutput(CallOutput):
         self._name = name
         self._namespace = namespace
         self._text = FreeText()
-        self._pieces: list[str] = []
 
     def item(self, status: ItemStatus) -> CustomToolCallItem:
         return CustomToolCallItem(
@@ -133,25 +134,20 @@ class ReadCallOutput(CallOutput):
 
     def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
         super().__init__(id, index, number, call_id)
-        self._pieces: list[str] = []
         self._read: dict[str, Any] = {}
 
     def arguments(self, delta: str, events: list[Event]) -> None:
         self._pieces.append(delta)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        raw = "".join(self._pieces)
-        try:
-            read = msgspec.json.decode(raw)
-        except (msgspec.DecodeError, RecursionError):
-            read = None
+        read = _json("".join(self._pieces))
         if isinstance(read, dict):
             self._read = read
-        elif status == "completed" and raw.strip() and not _JSON.match(raw):
-            self._read = self.bare(raw)
+        elif isinstance(read, (str, list)) and status == "completed":
+            self._read = self.bare(read)
 
-    def bare(self, text: str) -> dict[str, Any]:
-        """What text that is no JSON says."""
+    def bare(self, said: str | list[Any]) -> dict[str, Any]:
+        """What text or a list says that stands there without the object around it."""
         return {}
 
 
@@ -176,8 +172,8 @@ class LocalShellOutput(ReadCallOutput):
         )
         return LocalShellCallItem(id=self.id, call_id=self.call_id, action=action, status=status)
 
-    def bare(self, text: str) -> dict[str, Any]:
-        return {"command": text}
+    def bare(self, said: str | list[Any]) -> dict[str, Any]:
+        return {"command": said}
 
     def _command(self) -> list[str]:
         """A command as one string is for a shell to read."""
@@ -203,11 +199,14 @@ class ShellOutput(ReadCallOutput):
             events.append(ShellCallCommandDelta(self.number(), self.index, place, command))
             events.append(ShellCallCommandDone(self.number(), self.index, place, command))
 
-    def bare(self, text: str) -> dict[str, Any]:
-        return {"commands": text}
+    def bare(self, said: str | list[Any]) -> dict[str, Any]:
+        return {"commands": said}
 
     def _commands(self) -> list[str]:
-        commands = self._read.get("commands", self._read.get("command"))
+        """A `command`, as the local shell has it, is one: a program and its arguments."""
+        commands = self._read.get("commands")
+        if commands is None and (command := self._read.get("command")):
+            commands = command if isinstance(command, str) else shlex.join(_strings(command))
         return [commands] if isinstance(commands, str) else _strings(commands)
 
 
@@ -223,6 +222,15 @@ class ApplyPatchOutput(ReadCallOutput):
         if read.get("type") == "delete_file":
             return DeleteFile(path=path)
         return (CreateFile if read.get("type") == "create_file" else UpdateFile)(path=path, diff=diff)
+
+
+def _json(raw: str) -> Any:
+    """What stands there, read as models write it: with raw line ends in strings, or no JSON at all; None if nothing."""
+    try:
+        read = json.loads(raw, strict=False)
+        return None if too_deep(read) else clean(read)
+    except (ValueError, RecursionError):
+        return None if _JSON.match(raw) or not raw.strip() else raw
 
 
 def _strings(value: Any) -> list[str]:

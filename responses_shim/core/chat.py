@@ -142,11 +142,11 @@ class ChunkDecoder:
                 tool_calls=[self._call(call) for call in calls if isinstance(call, dict)]
                 if isinstance(calls, list)
                 else None,
-                annotations=_list_of(dict, _clean(delta.get("annotations"))),
+                annotations=_list_of(dict, clean(delta.get("annotations"))),
                 prompt_token_ids=_list_of(int, delta.get("prompt_token_ids")),
                 generation_token_ids=_list_of(int, delta.get("generation_token_ids")),
                 generation_log_probs=_list_of(float, delta.get("generation_log_probs")),
-                routed_experts=_clean(delta.get("routed_experts")),
+                routed_experts=clean(delta.get("routed_experts")),
             ),
             finish_reason=finish if isinstance(finish, str) else None,
             logprobs=_logprobs(choice.get("logprobs")),
@@ -204,7 +204,7 @@ def _logprobs(value: Any) -> Logprobs | None:
     return _as(Logprobs, value)
 
 
-def _clean(value: Any) -> Any:
+def clean(value: Any) -> Any:
     """JSON data that can be written again: strings that UTF-8 can hold, and no NaN."""
     text = json.dumps(value, ensure_ascii=False)
     numbers = _NOT_JSON.sub(lambda found: found[0] if found[0][0] == '"' else "null", text)

@@ -6,12 +6,13 @@ what is offered at all: it is a hard constraint, also against a host that calls 
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Protocol
 
 from msgspec import Struct
 
-from responses_shim.core.forms import CUSTOM, FORMS, FUNCTION, OWN, TOOL_SEARCH, Form
-from responses_shim.core.invalid import bad_value, missing, unsupported, wrong_type
+from responses_shim.core.forms import CUSTOM, FORMS, FUNCTION, Form, flat
+from responses_shim.core.invalid import bad_value, missing, string, unsupported, wrong_type
 from responses_shim.core.report import Report
 from responses_shim.errors import InvalidRequest
 
@@ -43,7 +44,7 @@ class Offers(Protocol):
 
     def find(self, form: Form, name: str, namespace: str | None = None) -> Offered | None: ...
     def meant(self, name: str) -> Offered | None: ...
-    def skipped(self, kind: str) -> bool: ...
+    def left_out(self, form: Form, name: str, namespace: str | None = None) -> bool: ...
     def names(self) -> list[str]: ...
 
 
@@ -53,84 +54,74 @@ def read_choice(choice: str | dict[str, Any] | None, offers: Offers, report: Rep
         return Choice(None, "auto")
     kind = choice.get("type") if isinstance(choice, dict) else choice
     if isinstance(choice, str) or kind in _MODES:  # {"type": "auto"}: other APIs' spelling, met in the wild
-        return _mode(kind, "tool_choice", frozenset(offers.names()))
+        return Choice(_mode(kind, "tool_choice", _MODES, offers.names()), str(kind))
     if not isinstance(kind, str):
         raise missing("tool_choice.type")
     if kind == "allowed_tools":
         return _allowed(choice, offers, report)
     name = _named(choice, kind, offers, "tool_choice")
     if name is None:
-        raise unsupported("tool_choice", f"no tool of type '{kind}' can be called here.")
-    if kind not in ("function", "custom"):
+        raise unsupported("tool_choice", f"no such tool of type '{kind}' can be called here.")
+    echo = flat(choice)
+    if kind != "function" or echo["name"] != name:
         report.mapped("tool_choice")
-    return Choice({"type": "function", "function": {"name": name}}, _echo(choice, kind))
+    return Choice({"type": "function", "function": {"name": name}}, echo)
 
 
-def _mode(mode: Any, path: str, names: frozenset[str]) -> Choice:
-    if mode not in _MODES:
-        raise bad_value(path, mode, list(_MODES))
+def _mode(mode: Any, path: str, modes: tuple[str, ...], names: Collection[str]) -> str:
+    if mode not in modes:
+        raise bad_value(path, mode, list(modes))
     if mode == "required" and not names:
         raise InvalidRequest(
             "Tool choice 'required' needs at least one tool that can be called here.",
             param="tool_choice",
             code="invalid_value",
         )
-    return Choice(mode, mode)
+    return str(mode)
 
 
 def _allowed(choice: dict[str, Any], offers: Offers, report: Report) -> Choice:
-    allowed, mode = choice.get("tools"), choice.get("mode", "auto")
+    allowed = choice.get("tools")
     if allowed is None:
         raise missing("tool_choice.tools")
     if not isinstance(allowed, list):
         raise wrong_type("tool_choice.tools", "an array of objects")
-    if mode not in ("auto", "required"):
-        raise bad_value("tool_choice.mode", mode, ["auto", "required"])
     names = set()
     for place, tool in enumerate(allowed):
         path = f"tool_choice.tools[{place}]"
         if not isinstance(tool, dict):
             raise wrong_type(path, "an object")
-        name = _named(tool, str(tool.get("type", "function")), offers, path)
+        tool = {"type": "function", **tool}
+        name = _named(tool, str(tool["type"]), offers, path)
         if name is None:
             report.dropped(path)
         else:
             names.add(name)
+    mode = _mode(choice.get("mode", "auto"), "tool_choice.mode", ("auto", "required"), names)
     report.mapped("tool_choice")
-    made = _mode(mode, "tool_choice.mode", frozenset(names))
-    return Choice(made.chat, {"type": "allowed_tools", "mode": mode, "tools": allowed}, frozenset(names))
+    return Choice(mode, {"type": "allowed_tools", "mode": mode, "tools": allowed}, frozenset(names))
 
 
 def _named(choice: dict[str, Any], kind: str, offers: Offers, path: str) -> str | None:
-    """The chat name of the tool that is meant; None for a type that is not run here."""
+    """The chat name of the tool that is meant; None for one that is not run here, or not to be called yet."""
     form = _FORMS.get(kind)
     if form is None:
         return None
-    if form is TOOL_SEARCH or kind in OWN:
-        offer = offers.find(form, kind)
-        if offer is None and offers.skipped(kind):
-            return None
-        name: Any = kind
-    else:
-        inner = choice.get("function")  # chat's form
-        name = choice.get("name") or (inner.get("name") if isinstance(inner, dict) else None)
+    name, namespace, either = kind, None, False
+    if form in (FUNCTION, CUSTOM):
+        told = flat(choice)
+        name = string(told, "name", path)
         path = f"{path}.name"
-        if not isinstance(name, str):
-            raise missing(path)
-        namespace = choice.get("namespace")
-        offer = offers.find(form, name, namespace if isinstance(namespace, str) else None)
-        if offer is None and form is FUNCTION:
-            # There is no place for a namespace in OpenAI's form, and clients exist that know one word for both forms.
-            offer = offers.find(CUSTOM, name) or offers.meant(name)
+        namespace = string(told, "namespace", path) if told.get("namespace") is not None else None
+        either = namespace is None
+    offer = offers.find(form, name, namespace)
+    if offer is None and offers.left_out(form, name, namespace):
+        return None
+    if offer is None and either:
+        # There is no place for a namespace in OpenAI's form, and clients exist that know one word for both forms.
+        offer = offers.find(CUSTOM, name) or offers.meant(name)
     if offer is None:
         raise InvalidRequest(
             f"Tool choice {name!r} is not among the tools of the request.", param=path, code="invalid_value"
         )
     return offer.name
-
-
-def _echo(choice: dict[str, Any], kind: str) -> dict[str, Any]:
-    """As the client meant it, in this API's form."""
-    if kind in ("function", "custom") and "name" not in choice:
-        return {"type": kind, "name": choice["function"]["name"]}
-    return choice

@@ -10,6 +10,9 @@ import msgspec
 
 from responses_shim.errors import InvalidRequest
 
+MAX_DEPTH = 100
+"""No schema nests deeper, and no call's arguments do; what does, hosts and JSON writers fail on."""
+
 _NAMES = {
     "str": "a string",
     "int": "an integer",
@@ -65,6 +68,29 @@ def string(fields: dict[str, Any], key: str, path: str) -> str:
     if not isinstance(value, str):
         raise wrong_type(f"{path}.{key}", "a string")
     return value
+
+
+def check_depth(value: Any, path: str) -> None:
+    """Refuse JSON nested deeper than any real schema: hosts answer it with a 500, or not at all."""
+    if too_deep(value):
+        raise InvalidRequest(
+            f"Invalid '{path}': nested more than {MAX_DEPTH} levels deep.",
+            param=path,
+            code="invalid_value",
+        )
+
+
+def too_deep(value: Any) -> bool:
+    """More than `MAX_DEPTH` arrays and objects stand in one another."""
+    layer = [value]
+    for _ in range(MAX_DEPTH + 1):
+        layer = [
+            inner
+            for outer in layer
+            if isinstance(outer, (dict, list))
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return bool(layer)
 
 
 def _invalid(said: str, kind: Any, base: str) -> InvalidRequest:

@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from responses_shim.core.answer_format import form_answer
 from responses_shim.core.inputs import Item, last_question, to_messages, tools_in
-from responses_shim.core.invalid import convert, missing, unsupported
-from responses_shim.core.offers import ToolMap, check_depth
+from responses_shim.core.invalid import check_depth, convert, missing, unsupported
+from responses_shim.core.offers import ToolMap
 from responses_shim.core.params import chat_params, text_echo
 from responses_shim.core.policy import PLAIN, Policy
 from responses_shim.core.report import Report

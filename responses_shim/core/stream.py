@@ -259,6 +259,7 @@ class ResponseStream:
                     call.pieces.append(arguments)
                 return
             if not self._tools.allows(name):
+                del self._calls[key]
                 self.fail(UpstreamError(f"The model called {name!r}, which tool_choice does not allow."))
                 return
             call = self._open_call(key, call, name, events)
