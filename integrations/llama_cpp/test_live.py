@@ -405,3 +405,56 @@ def test_the_demo_takes_its_server_with_it(free_port: int, by: signal.Signals) -
 def heed_interrupts() -> None:
     """A shell starts what it runs in the background deaf to SIGINT, the tests and their children included."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+# The forms that agents use, on an engine that knows named functions only
+
+
+def test_a_custom_tool_is_called_with_plain_text(url: str) -> None:
+    tool = {"type": "custom", "name": "note", "description": "Keeps a note.", "format": {"type": "text"}}
+    tool["format"] = {"type": "grammar", "syntax": "regex", "definition": "[a-z ]{3,20}"}
+    events = stream_events(
+        url,
+        input="Note that the cat is fed.",
+        tools=[tool],
+        tool_choice={"type": "custom", "name": "note"},
+        temperature=0,
+    )
+    deltas = [event["delta"] for event in events if event["type"] == "response.custom_tool_call_input.delta"]
+    (item,) = events[-1]["response"]["output"]
+    assert item["type"] == "custom_tool_call"
+    assert item["name"] == "note"
+    assert "".join(deltas) == item["input"]
+    assert "{" not in item["input"]
+
+
+def test_a_tool_of_a_namespace_is_called_and_answered(url: str) -> None:
+    space = {"type": "namespace", "name": "weather.today", "description": "Weather", "tools": [GET_WEATHER]}
+    question = {"role": "user", "content": "How is the weather in Paris?"}
+    choice = {"type": "function", "name": "get_weather"}
+    asked = create(url, input=[question], tools=[space], tool_choice=choice, max_output_tokens=64)
+    (called,) = asked["output"]
+    assert (called["name"], called["namespace"]) == ("get_weather", "weather.today")
+    result = {
+        "type": "function_call_output",
+        "call_id": called["call_id"],
+        "output": [{"type": "input_text", "text": "sunny"}],
+    }
+    answered = create(url, input=[question, called, result], tools=[space])
+    assert answered["output"][0]["type"] == "message"
+
+
+def test_a_shell_is_called(url: str) -> None:
+    asked = create(
+        url, input="List the files.", tools=[{"type": "shell"}], tool_choice={"type": "shell"}, max_output_tokens=200
+    )
+    (called,) = asked["output"]
+    assert called["type"] == "shell_call"
+    assert isinstance(called["action"]["commands"], list)
+
+
+def test_reasoning_goes_back_to_a_host_without_a_parser(url: str) -> None:
+    thought = {"type": "reasoning", "id": "rs_1", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+    said = {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Hello."}]}
+    again = {"role": "user", "content": "Again."}
+    assert create(url, input=[{"role": "user", "content": "Hi"}, thought, said, again])["output"]

@@ -73,7 +73,9 @@ class CustomForm(Form):
             named = "Lark grammar" if grammar.syntax == "lark" else "regular expression"
             said.append(f"The input must match this {named}:\n{grammar.definition}")
             if grammar.syntax == "regex":
-                text["pattern"] = f"^(?:{grammar.definition})$"
+                bare = grammar.definition.removeprefix("^")
+                bare = bare if bare.endswith("\\$") else bare.removesuffix("$")
+                text["pattern"] = f"^({bare})$"  # a plain group: not every host knows another
         parameters = {
             "type": "object",
             "properties": {"input": text},
