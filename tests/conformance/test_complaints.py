@@ -7,6 +7,7 @@ is not there yet, the test holds what must be true today: what needs state is re
 
 from __future__ import annotations
 
+import base64
 import gc
 import gzip
 import json
@@ -834,7 +835,8 @@ async def test_25_what_is_one_users_is_nobody_elses(header: str) -> None:
     alice, bob = {header: "Bearer alice"}, {header: "Bearer bob"}
     made = await response_of(shim, alice, input=[QUESTION], include=["reasoning.encrypted_content"])
     thought, said = made["output"]
-    assert "42" not in thought["encrypted_content"]
+    _, sealed = thought["encrypted_content"].split(".")
+    assert b"secret" not in base64.urlsafe_b64decode(sealed[8:] + "==")
 
     kept = {"type": "reasoning", "summary": [], "encrypted_content": thought["encrypted_content"]}
     for who, opens in ((alice, True), (bob, False), ({}, False)):

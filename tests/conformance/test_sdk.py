@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import anyio
 import openai
 import pytest
-from openai import OpenAI
+from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
 
 from responses_shim import ResponsesShim
 from tests.oracle import check_error, check_response, check_stream
-from tests.scripted import Json, Script, ScriptedHost, call_answer, chunk, obliging, text_answer
+from tests.runtime.pdfs import pdf_of
+from tests.scripted import DONE, Json, Script, ScriptedHost, Step, call_answer, chunk, obliging, text_answer
 from tests.serving import serving
 
 WEATHER: Any = {
@@ -29,6 +32,16 @@ WEATHER: Any = {
     },
     "strict": True,
 }
+
+
+class City(BaseModel):
+    name: str
+
+
+class GetWeather(BaseModel):
+    """The weather in a city."""
+
+    city: str
 
 
 @contextmanager
@@ -91,10 +104,36 @@ def test_the_stream_helper() -> None:
     assert final.output_text == "Hello world"
 
 
-def test_parse_reads_the_schema_it_asked_for() -> None:
-    class City(BaseModel):
-        name: str
+def test_the_stream_helper_reads_the_schema_it_asked_for() -> None:
+    with (
+        client_of(text_answer('{"name":', '"Paris"}')) as (client, host),
+        client.responses.stream(model="scripted", input="Where?", text_format=City) as stream,
+    ):
+        events = list(stream)
+        final = stream.get_final_response()
+    assert [e.snapshot for e in events if e.type == "response.output_text.delta"] == ['{"name":', '{"name":"Paris"}']
+    assert [e.parsed for e in events if e.type == "response.output_text.done"] == [City(name="Paris")]
+    assert final.output_parsed == City(name="Paris")
+    assert host.requests[0]["response_format"]["type"] == "json_schema"
 
+
+def test_the_stream_helper_reads_a_summary_of_the_reasoning() -> None:
+    script: list[Step] = [chunk(reasoning="First "), chunk(reasoning="this."), *text_answer("Hello")]
+    with (
+        client_of(script) as (client, _),
+        client.responses.stream(model="scripted", input="Hi", reasoning={"summary": "auto"}) as stream,
+    ):
+        deltas = [event.delta for event in stream if event.type == "response.reasoning_summary_text.delta"]
+        final = stream.get_final_response()
+    assert deltas == ["First ", "this."]
+    thought, said = final.output
+    assert thought.type == "reasoning"
+    assert [part.text for part in thought.summary] == ["First this."]
+    assert said.type == "message"
+    assert final.output_text == "Hello"
+
+
+def test_parse_reads_the_schema_it_asked_for() -> None:
     with client_of(text_answer('{"name":', '"Paris"}')) as (client, host):
         response = client.responses.parse(model="scripted", input="Where?", text_format=City)
     assert response.output_parsed == City(name="Paris")
@@ -102,6 +141,42 @@ def test_parse_reads_the_schema_it_asked_for() -> None:
     assert wanted["type"] == "json_schema"
     assert wanted["json_schema"]["name"] == "City"
     assert wanted["json_schema"]["schema"]["required"] == ["name"]
+
+
+def test_parse_reads_calls_and_the_answer_beside_tools() -> None:
+    script = call_answer(("call_7", "GetWeather", '{"city": "Paris"}'))
+    options: Any = {
+        "model": "scripted",
+        "tools": [openai.pydantic_function_tool(GetWeather)],
+        "text_format": City,
+    }
+    question: Any = {"role": "user", "content": "Where is it sunny?"}
+    with client_of(script, text_answer('{"name":"Paris"}')) as (client, host):
+        first = client.responses.parse(input=[question], **options)
+        (called,) = first.output
+        assert called.type == "function_call"
+        assert called.parsed_arguments == GetWeather(city="Paris")
+        result: Any = {"type": "function_call_output", "call_id": called.call_id, "output": "sunny"}
+        second = client.responses.parse(input=[question, as_json(called), result], **options)
+    assert second.output_parsed == City(name="Paris")
+    assert host.requests[0]["tools"][0]["function"]["strict"] is True
+    # Under a host's constraint no tool could have been called: the form is told in words.
+    assert "response_format" not in host.requests[0]
+    assert '"name":{"title":"Name","type":"string"}' in host.requests[0]["messages"][0]["content"]
+
+
+def test_parse_reads_a_refusal() -> None:
+    with client_of([chunk(refusal="I would "), chunk(refusal="rather not."), chunk(finish_reason="stop"), DONE]) as (
+        client,
+        _,
+    ):
+        response = client.responses.parse(model="scripted", input="Where?", text_format=City)
+    assert response.output_parsed is None
+    (message,) = response.output
+    assert message.type == "message"
+    (part,) = message.content
+    assert part.type == "refusal"
+    assert part.refusal == "I would rather not."
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -139,6 +214,100 @@ def test_a_tool_is_called_and_answered(stream: bool) -> None:
     assert asked["tool_calls"][0]["function"]["name"] == "get_weather"
     assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"city": "Paris"}
     assert (answered["role"], answered["content"]) == ("tool", "sunny")
+
+
+NOTE: Any = {"type": "custom", "name": "note", "description": "Writes a note."}
+
+
+def test_a_custom_tool_is_called_with_text_and_answered() -> None:
+    question: Any = {"role": "user", "content": "Note the weather."}
+    script = call_answer(("call_7", "note", json.dumps({"input": 'Rain,\n"heavy" at times'})))
+    with client_of(script, text_answer("Noted.")) as (client, host):
+        with client.responses.stream(model="scripted", input=[question], tools=[NOTE]) as stream:
+            deltas = [event.delta for event in stream if event.type == "response.custom_tool_call_input.delta"]
+            (called,) = stream.get_final_response().output
+        assert called.type == "custom_tool_call"
+        assert "".join(deltas) == called.input == 'Rain,\n"heavy" at times'
+        result: Any = {"type": "custom_tool_call_output", "call_id": called.call_id, "output": "Written."}
+        second = client.responses.create(model="scripted", input=[question, as_json(called), result], tools=[NOTE])
+    check_response(as_json(second))
+    assert second.output_text == "Noted."
+    assert host.requests[1]["messages"][-1] == {"role": "tool", "tool_call_id": "call_7", "content": "Written."}
+
+
+def test_a_tool_of_a_namespace_keeps_its_namespace() -> None:
+    tools: Any = [{"type": "namespace", "name": "sky", "description": "Of the sky.", "tools": [WEATHER]}]
+    question: Any = {"role": "user", "content": "Weather in Paris?"}
+    with client_of(obliging) as (client, host):
+        (called,) = client.responses.create(model="scripted", input=[question], tools=tools).output
+        assert called.type == "function_call"
+        assert (called.namespace, called.name) == ("sky", "get_weather")
+        result: Any = {"type": "function_call_output", "call_id": called.call_id, "output": "sunny"}
+        second = client.responses.create(model="scripted", input=[question, as_json(called), result], tools=tools)
+    assert second.output_text == "Hello from the script."
+    offered = host.requests[0]["tools"][0]["function"]["name"]
+    assert host.requests[1]["messages"][1]["tool_calls"][0]["function"]["name"] == offered
+
+
+def test_images_and_files_are_seen() -> None:
+    def data_url(kind: str, data: bytes) -> str:
+        return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+    content: Any = [
+        {"type": "input_text", "text": "What is this?"},
+        {"type": "input_image", "image_url": data_url("image/png", b"pixels"), "detail": "low"},
+        {"type": "input_file", "filename": "a.txt", "file_data": data_url("text/plain", b"Roses are red.")},
+        {"type": "input_file", "filename": "b.pdf", "file_data": data_url("application/pdf", pdf_of("Violets too."))},
+    ]
+    with client_of(text_answer("A poem.")) as (client, host):
+        response = client.responses.create(model="scripted", input=[{"role": "user", "content": content}])
+    assert response.output_text == "A poem."
+    (message,) = host.requests[0]["messages"]
+    images = [part["image_url"] for part in message["content"] if part["type"] == "image_url"]
+    assert images == [{"url": data_url("image/png", b"pixels"), "detail": "low"}]
+    text = "\n".join(part["text"] for part in message["content"] if part["type"] == "text")
+    assert text.startswith("What is this?")
+    assert "Roses are red." in text
+    assert "Violets too." in text
+
+
+def test_the_report_can_be_read() -> None:
+    tools: Any = [{"type": "web_search"}]
+    with client_of(text_answer("Hello")) as (client, _):
+        raw = client.responses.with_raw_response.create(
+            model="scripted", input="Hi", max_output_tokens=16, tools=tools, truncation="auto"
+        )
+    assert raw.headers["responses-shim-report"] == 'dropped=("tools[0]" "truncation"), mapped=("max_output_tokens")'
+    assert raw.parse().output_text == "Hello"
+
+
+def test_the_async_client() -> None:
+    """Many at a time, streamed and not, over one client."""
+
+    async def run(url: str) -> list[str]:
+        texts = []
+
+        async def whole() -> None:
+            response = await client.responses.create(model="scripted", input="Hi")
+            texts.append(response.output_text)
+
+        async def streamed() -> None:
+            async with client.responses.stream(model="scripted", input="Hi") as stream:
+                deltas = [event.delta async for event in stream if event.type == "response.output_text.delta"]
+                final = await stream.get_final_response()
+            assert "".join(deltas) == final.output_text
+            texts.append(final.output_text)
+
+        async with (
+            AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0, timeout=20) as client,
+            anyio.create_task_group() as group,
+        ):
+            for ask in [whole, streamed] * 8:
+                group.start_soon(ask)
+        return texts
+
+    with serving(ResponsesShim(ScriptedHost(text_answer("Hello", " world")))) as url:
+        assert anyio.run(run, url) == ["Hello world"] * 16
 
 
 def test_a_bad_request_names_its_field() -> None:
