@@ -111,9 +111,8 @@ def _named(choice: dict[str, Any], kind: str, offers: Offers, path: str) -> str 
     if form in (FUNCTION, CUSTOM):
         told = flat(choice)
         name = string(told, "name", path)
-        path = f"{path}.name"
         namespace = string(told, "namespace", path) if told.get("namespace") is not None else None
-        either = namespace is None
+        path, either = f"{path}.name", namespace is None
     offer = offers.find(form, name, namespace)
     if offer is None and offers.left_out(form, name, namespace):
         return None
