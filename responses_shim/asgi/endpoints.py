@@ -16,8 +16,10 @@ from responses_shim.asgi.answers import EventStream, WholeResponse, send_error
 from responses_shim.asgi.auth import owner_of
 from responses_shim.asgi.body import ClientDisconnect, read_json
 from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.tokenize import prompt_tokens
 from responses_shim.asgi.upstream import InProcess
 from responses_shim.core.codec import RequestView
+from responses_shim.core.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
 from responses_shim.core.params import SEALED, wants_logprobs, wants_summary
 from responses_shim.core.policy import Policy
 from responses_shim.core.report import Report
@@ -27,6 +29,7 @@ from responses_shim.core.stream import ResponseStream, Wanted
 from responses_shim.core.types import CreateRequest
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts import HostProfile
+from responses_shim.runtime.audio import audio_urls
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.interceptors import Interceptor, intercept, tell
 from responses_shim.runtime.runs import Run
@@ -59,10 +62,11 @@ class Request:
     def policy(self) -> Policy:
         """What the host takes and the operator allows."""
         settings, policy = self.settings, self.profile.policy
-        beside_tools = settings.format_with_tools
+        beside_tools, reasoning = settings.format_with_tools, settings.reasoning_replay
         return replace(
             policy,
             format_with_tools=policy.format_with_tools if beside_tools == "auto" else beside_tools,
+            reasoning=policy.reasoning if reasoning == "auto" else reasoning,
             image_urls=settings.image_urls,
             system=settings.system_messages,
             unseal=lambda sealed: self.keys.open(self.owners, sealed),
@@ -86,19 +90,21 @@ async def create(request: Request) -> None:
     stream: ResponseStream | None = None
     try:
         body = await read_json(request.scope, request.receive, request.settings.max_body)
-        asked = read_request(body)
+        asked, side = _read(request, body)
         if isinstance(asked.input, list):
             asked.input = await read_files(asked.input, request.settings)
         if request.interceptors:
             body["input"] = asked.input
-            view, (asked, translation, chat) = await intercept(
+            view, (asked, side, translation, chat) = await intercept(
                 request.interceptors,
                 body,
                 request.scope["headers"],
-                lambda body: _translated(request, read_request(body)),
+                lambda body: _translated(request, *_read(request, body)),
             )
         else:
-            asked, translation, chat = _translated(request, asked)
+            _, _, translation, chat = _translated(request, asked, side)
+        if urls := await audio_urls(side, request.settings):
+            chat["messages"] = with_audio(chat["messages"], urls)
         wanted = _wanted(request, asked, chat, translation.report)
         if report := translation.report.header():
             headers = [(b"responses-shim-report", report.encode("ascii"))]
@@ -116,6 +122,7 @@ async def create(request: Request) -> None:
             disconnected=lambda: _disconnected(request.receive),
             mends=_mends(request, chat),
             unfinished=request.profile.unfinished,
+            prompt_tokens=lambda: prompt_tokens(request.app, request.scope, request.prefix, request.profile, chat),
         )
         await run.execute(InProcess(request.app, request.scope, request.prefix, request.profile), chat)
     except ClientDisconnect:
@@ -126,10 +133,22 @@ async def create(request: Request) -> None:
         await tell(request.interceptors, view, stream.response)
 
 
-def _translated(request: Request, asked: CreateRequest) -> tuple[CreateRequest, Translation, dict[str, Any]]:
-    """The request, its translation, and the chat request as the host takes it."""
-    translation = to_chat(asked, policy=request.policy)
-    return asked, translation, request.profile.adapt(translation.chat, translation.report)
+def _read(request: Request, body: Any) -> tuple[CreateRequest, SideChannel]:
+    """The request, and what it says besides where NeMo Gym's keys are read."""
+    asked, side = read_training_request(body) if request.settings.nemo_gym else (read_request(body), SILENT)
+    if asked.return_token_ids is None and request.settings.return_token_ids:
+        asked.return_token_ids = True
+    return asked, side
+
+
+def _translated(
+    request: Request, asked: CreateRequest, side: SideChannel
+) -> tuple[CreateRequest, SideChannel, Translation, dict[str, Any]]:
+    """What was read, its translation, and the chat request as the host takes it."""
+    policy = replace(request.policy, nemo_gym=request.settings.nemo_gym or bool(asked.return_token_ids))
+    translation = to_chat(asked, policy=policy)
+    chat = request.profile.adapt(translation.chat, translation.report)
+    return asked, side, translation, tell_host(chat, side, policy, translation.report)
 
 
 def _wanted(request: Request, asked: CreateRequest, chat: dict[str, Any], report: Report) -> Wanted:
@@ -142,16 +161,20 @@ def _wanted(request: Request, asked: CreateRequest, chat: dict[str, Any], report
     obfuscated = asked.stream_options is not None and asked.stream_options.include_obfuscation
     return Wanted(
         logprobs=wants_logprobs(asked),
-        summary=wants_summary(asked),
+        summary=wants_summary(asked) or request.settings.nemo_gym,
         seal=(lambda text: sealer.seal(request.owners[0], text)) if sealing and sealer is not None else None,
         token_ids="return_token_ids" in chat,
         noise=noise if obfuscated else None,
+        message=request.settings.nemo_gym,
+        overflow=request.settings.overflow == "incomplete",
     )
 
 
 def _mends(request: Request, chat: dict[str, Any]) -> list[Mend]:
     """What puts the host's chunks right: its own quirks, then spans of thought that it leaves in its text."""
-    tags = request.settings.think_tags
+    settings = request.settings
+    by_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
+    tags = "anywhere" if by_default else settings.think_tags
     mends = [request.profile.mending(chat), ThinkSplitter(tags) if tags != "off" else None]
     return [mend for mend in mends if mend is not None]
 

@@ -111,6 +111,10 @@ class MessageOutput(Output):
             self._logprobs += logprobs
         events.append(OutputTextDelta(self.number(), self.id, self.index, delta, self._place, logprobs))
 
+    def say_nothing(self, events: list[Event]) -> None:
+        """A text part, and nothing in it."""
+        self._turn(OutputText(""), events)
+
     def plain(self) -> PlainText | None:
         """The short way into the open text part; once a part, so that a host whose frames are not plain pays once."""
         if self._writing is not OutputText or self._plain_given:

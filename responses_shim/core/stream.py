@@ -51,7 +51,7 @@ from responses_shim.core.offers import ToolMap
 from responses_shim.core.outputs import NO_LOGPROBS, MessageOutput, Output, ReasoningOutput, Seal, SummaryOutput
 from responses_shim.core.plain import PACK_EVERY, PlainText
 from responses_shim.core.report import Report
-from responses_shim.core.token_ids import TokenCount, Tokens
+from responses_shim.core.token_ids import TokenCount, Tokens, contradiction
 from responses_shim.core.types import (
     CallItem,
     IncompleteDetails,
@@ -167,7 +167,9 @@ class ResponseStream:
 
     def fail(self, error: ShimError) -> None:
         """Remember why the response cannot complete. The first reason stays."""
-        if self.error is None:
+        if self._wanted.overflow and error.code == "context_length_exceeded" and not (self._opened or self.error):
+            self.finish, self._tokens = "length", None
+        elif self.error is None:
             self.error = error
 
     def plain(self) -> PlainText | None:
@@ -235,12 +237,15 @@ class ResponseStream:
     @property
     def lacks_prompt(self) -> bool:
         """The tokens of the prompt are wanted, and the host has not told them."""
-        return self._tokens is not None and self._tokens.prompt is None and self.error is None
+        return self._tokens is not None and self._tokens.lacks_prompt and self.error is None
 
     def tell_prompt(self, token_ids: list[int]) -> None:
-        """The tokens of the prompt, from where else they could be had."""
+        """The tokens of the prompt, from where else they could be had. Their number must be that of the usage."""
         if self._tokens is not None:
             self._tokens.prompt = token_ids
+            usage = usage_of(self._round_usage)
+            if usage is not None and usage.input_tokens != len(token_ids):
+                self.fail(contradiction(f"{usage.input_tokens} prompt tokens, then {len(token_ids)}"))
 
     def _call(self, delta: ToolCallDelta, events: list[Event]) -> None:
         name = delta.function.name if delta.function else None
@@ -317,6 +322,8 @@ class ResponseStream:
             if isinstance(call, _PendingCall) and call.wanted and (call.call_id or call.pieces):
                 self._open_call(key, call, "", events)
         self.ignored_calls += sum(isinstance(call, _PendingCall) and not call.wanted for call in self._calls.values())
+        if self._wanted.message and not self._opened and self.error is None and self.finish not in (None, *_ABORTED):
+            self._open_message(events).say_nothing(events)
         tokens = self._round_tokens(events)
         whole = self.error is None and self.finish not in _CUT
         calls: list[CallItem] = []

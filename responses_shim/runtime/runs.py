@@ -249,14 +249,14 @@ class Run:
             if not self._closed:
                 if self._stream.finish is None:
                     self._stream.fail(cause or UpstreamError(self._unfinished))
-                await self._by_clock(self._close)
+                await self._by_clock(lambda: self._close(self._opening()))
 
     # Writing -----------------------------------------------------------------------------------------------------
 
     def _opening(self) -> list[Event]:
         """The opening events, once. They are numbered before whatever the first chunk makes."""
-        self._started = True
-        return self._stream.start()
+        started, self._started = self._started, True
+        return [] if started else self._stream.start()
 
     async def _close(self, events: Sequence[Event] = ()) -> None:
         """Write the last events, unless it has failed before anything was written: then `execute` raises."""
@@ -375,7 +375,7 @@ class Run:
         if self._stream.finish is None:
             seconds = self._settings.upstream_idle
             self._stream.fail(UpstreamError(f"The host sent nothing for {seconds:g} seconds.", status=504))
-        await self._by_clock(lambda: self._close([] if self._started else self._opening()))
+        await self._by_clock(lambda: self._close(self._opening()))
         self._cut_at = self._clock() + GONE_GRACE
 
     async def _commit(self) -> None:
