@@ -322,9 +322,10 @@ class ResponseStream:
             if isinstance(call, _PendingCall) and call.wanted and (call.call_id or call.pieces):
                 self._open_call(key, call, "", events)
         self.ignored_calls += sum(isinstance(call, _PendingCall) and not call.wanted for call in self._calls.values())
-        if self._wanted.message and not self._opened and self.error is None and self.finish not in (None, *_ABORTED):
-            self._open_message(events).say_nothing(events)
+        blank = self._wanted.message and not self._opened and self.finish not in (None, *_ABORTED)
         tokens = self._round_tokens(events)
+        if blank and self.error is None:
+            (self._message or self._open_message(events)).say_nothing(events)
         whole = self.error is None and self.finish not in _CUT
         calls: list[CallItem] = []
         for output in self._open:

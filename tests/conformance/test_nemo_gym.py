@@ -913,6 +913,17 @@ async def test_the_deltas_of_a_stream_carry_their_tokens() -> None:
     assert [delta["generation_log_probs"] for delta in deltas] == [[-3.0], [-4.0]]
 
 
+async def test_an_empty_answer_without_a_token_has_its_message_all_the_same() -> None:
+    steps = [token_frame("", prompt_token_ids=[1]), token_frame(None, finish_reason="stop"), DONE]
+    (message,) = (await trained(ScriptedHost(steps), settings=GYM))["output"]
+    assert text_of_item(message) == ""
+    assert tokens_of(message) == {
+        "prompt_token_ids": [1],
+        "generation_token_ids": [],
+        "generation_log_probs": [],
+    }
+
+
 # Replay -------------------------------------------------------------------------------------------------------------
 
 
