@@ -67,7 +67,7 @@ _FIELDS = [
     Row("include: code_interpreter_call.outputs", "accepted", _HOSTED),
     Row("top_logprobs", "honoured"),
     Row("truncation", "accepted", "`auto`: what is too long is still an error"),
-    Row("metadata", "honoured", "checked and echoed"),
+    Row("metadata", "honoured", "checked and echoed; with `nemo_gym` some of its keys speak to the host"),
     Row("store", "accepted", "echoed as false"),
     Row("user", "honoured"),
     Row("safety_identifier", "accepted", "echoed"),
