@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.shapes import Json, check_error, check_event, check_item, check_response, difference
+from tests.shapes import TOKENS, Json, check_error, check_event, check_item, check_response, difference
 
 __all__ = ["check_error", "check_event", "check_item", "check_response", "check_stream"]
 
@@ -40,6 +40,13 @@ class Channel:
     parts: str | None = None
     part_type: str | None = None
 
+
+KEPT = ("id", "type", "role", "name", "namespace", "call_id", "execution", "environment")
+"""What an item is from its beginning to its end."""
+FILLED = ("content", "summary", "arguments", "input", "commands", "command", "env", "path", "diff")
+"""What is empty when an item is added, inside its action or operation too."""
+LATE = {"encrypted_content", *TOKENS}
+"""What an item has at its end only."""
 
 CHANNELS = {
     "response.output_text": Channel("text", "content", "output_text"),
@@ -101,6 +108,7 @@ class Item:
     added: Json
     parts: dict[str, list[Part]] = field(default_factory=lambda: {"content": [], "summary": []})
     text: Text = field(default_factory=Text)
+    commands: list[Text] = field(default_factory=list)
     final: Json | None = None
 
 
@@ -135,6 +143,8 @@ class Stream:
         elif stem in PARTS:
             parts = self._parts(event, PARTS[stem])
             self._open_part(parts, event) if verb == "added" else self._close_part(parts, event)
+        elif stem == "response.shell_call_command":
+            self._command(event, verb)
         elif stem in CHANNELS:
             channel = CHANNELS[stem]
             text = self._text(event, channel)
@@ -171,7 +181,8 @@ class Stream:
         assert index == len(self.items), f"output_index {index}, but {len(self.items)} items are there"
         assert item["id"] not in [other.added["id"] for other in self.items], f"id {item['id']} is taken"
         assert item["status"] == "in_progress", f"added as {item['status']}"
-        filled = [key for key in ("content", "summary", "arguments", "input") if item.get(key)]
+        inner = {**item, **item.get("action", {}), **item.get("operation", {})}
+        filled = [key for key in FILLED if inner.get(key)]
         assert not filled, f"{filled} are not empty yet"
         self.items.append(Item(item))
 
@@ -188,8 +199,10 @@ class Stream:
         item, final = self._item(event), event["item"]
         check_item(final)
         assert final["status"] != "in_progress", "done, but in progress"
-        for key in ("id", "type", "role", "name", "call_id"):
+        for key in KEPT:
             assert final.get(key) == item.added.get(key), f"{key} changes to {final.get(key)!r}"
+        changing = (final.keys() ^ item.added.keys()) - LATE
+        assert not changing, f"{sorted(changing)} come or go"
         for key, parts in item.parts.items():
             still_open = [place for place, part in enumerate(parts) if part.final is None]
             assert not still_open, f"{key} parts {still_open} are not done"
@@ -198,6 +211,10 @@ class Stream:
             assert changed is None, f"the item is not what was streamed: {changed}"
         if isinstance(final.get("arguments"), str) or "input" in final:  # those of a tool search are an object
             item.text.compare(final, "the item")
+        if final["type"] == "shell_call":
+            assert all(command.done for command in item.commands), "the item is done before its commands"
+            streamed, commands = [command.value for command in item.commands], final["action"]["commands"]
+            assert streamed == commands, f"the item has the commands {commands}, its events {streamed}"
         item.final = final
 
     # Parts.
@@ -218,6 +235,19 @@ class Stream:
         assert final["type"] == part.type, f"a {part.type} part ends as {final['type']}"
         part.text.compare(final, "the part")
         part.final = final
+
+    def _command(self, event: Json, verb: str) -> None:
+        """The commands of a shell, which are told by their place in the item and not by its id."""
+        item, index = self._item(event), event["command_index"]
+        assert item.added["type"] == "shell_call", f"a {item.added['type']} has no commands"
+        if verb == "added":
+            assert index == len(item.commands), f"command {index}, but {len(item.commands)} are there"
+            assert event["command"] == "", "the command is not empty yet"
+            item.commands.append(Text())
+            return
+        assert 0 <= index < len(item.commands), f"no command at {index}"
+        channel = Channel("command")
+        item.commands[index].add(channel, event) if verb == "delta" else item.commands[index].close(channel, event)
 
     def _text(self, event: Json, channel: Channel) -> Text:
         item = self._item(event)

@@ -36,6 +36,9 @@ FAILURE_CODES = frozenset(
 )
 """Codes of `response.error` that the SDK's closed list lacks although clients, Codex above all, know them."""
 
+TOKENS = {"prompt_token_ids", "generation_token_ids", "generation_log_probs", "routed_experts"}
+"""What an item carries when its client trains on it. A delta carries the two of them that are of what is generated."""
+
 EXTRA_KEYS = {
     "Response": {"frequency_penalty", "presence_penalty", "store"},
     "ResponseFunctionCallArgumentsDoneEvent": {"name"},
@@ -44,6 +47,18 @@ EXTRA_KEYS = {
     "LogprobTopLogprob": {"bytes"},
 }
 """Keys the SDK does not know but a specification asks for. Any other unknown key is taken for a slip."""
+
+ITEM_SHAPES = {
+    "ResponseOutputMessage",
+    "ResponseReasoningItem",
+    "ResponseFunctionToolCall",
+    "ResponseCustomToolCall",
+    "ResponseToolSearchCall",
+    "ResponseFunctionShellToolCall",
+    "ResponseApplyPatchToolCall",
+    "LocalShellCall",
+}
+"""The types of the items that are put out here."""
 
 NEVER_NULL = frozenset(
     {
@@ -86,7 +101,16 @@ NULLABLE = frozenset(
 )
 """The other keys that Open Responses requires."""
 
-ID_PREFIXES = {"message": "msg_", "reasoning": "rs_", "function_call": "fc_"}
+ID_PREFIXES = {
+    "message": "msg_",
+    "reasoning": "rs_",
+    "function_call": "fc_",
+    "custom_tool_call": "ctc_",
+    "tool_search_call": "tsc_",
+    "local_shell_call": "lsh_",
+    "shell_call": "sh_",
+    "apply_patch_call": "apc_",
+}
 ITEM_STATUSES = {"in_progress", "completed", "incomplete"}
 
 
@@ -94,6 +118,7 @@ def check_event(event: Json) -> None:
     """One event of the default dialect, by itself."""
     name = event.get("type")
     assert "error" not in event, f"{name}: a top-level error makes the SDK raise and hide what follows"
+    _check_tokens(event, str(name))
     if name == "response.ping":
         assert type(event.get("sequence_number")) is int, f"response.ping: no number in {event}"
         return
@@ -101,13 +126,15 @@ def check_event(event: Json) -> None:
     snapshot = event.get("response")
     if isinstance(snapshot, dict):
         check_response(snapshot)
-        event = {**event, "response": _with_listed_code(snapshot)}
+        event = {**event, "response": _as_listed(snapshot)}
+    if isinstance(event.get("item"), dict):
+        event = {**event, "item": _as_listed_item(event["item"])}
     _check_shape(event, EVENT_TYPES[name], name)
 
 
 def check_response(response: Json) -> None:
     """A response object, alone or in an event, at any moment of its life."""
-    _check_shape(_with_listed_code(response), Response, "response")
+    _check_shape(_as_listed(response), Response, "response")
     missing = (NEVER_NULL | NULLABLE) - response.keys()
     assert not missing, f"response: Open Responses requires {sorted(missing)}"
     null = {key for key in NEVER_NULL if response[key] is None}
@@ -146,12 +173,23 @@ def check_item(item: Json) -> None:
     """What every item of the output has, whatever its kind."""
     kind = item.get("type")
     assert isinstance(kind, str), f"an item without a type: {item}"
-    prefix = ID_PREFIXES.get(kind, "")
+    assert kind in ID_PREFIXES, f"no item that is put out here: {kind}"
+    prefix = ID_PREFIXES[kind]
     rest = str(item.get("id", "")).removeprefix(prefix)
     assert rest, f"{kind}: id {item.get('id')!r}"
     assert item["id"] == prefix + rest, f"{kind}: id {item['id']!r} does not begin with {prefix}"
     assert item.get("status") in ITEM_STATUSES, f"{kind}: status {item.get('status')!r}"
-    assert item.get("encrypted_content", "") is not None, f"{kind}: encrypted_content is null, not absent"
+    for key in ("encrypted_content", "namespace", *TOKENS - {"routed_experts"}):
+        assert item.get(key, "") is not None, f"{kind}: {key} is null, not absent"
+    assert item.get("call_id", "there") != "", f"{kind}: the call_id is empty"
+    _check_tokens(item, kind)
+
+
+def _check_tokens(holder: Json, what: str) -> None:
+    """Of each token that was generated its id and its log-probability, or neither of any."""
+    ids, logprobs = holder.get("generation_token_ids"), holder.get("generation_log_probs")
+    assert (ids is None) == (logprobs is None), f"{what}: token ids without log-probabilities, or the other way round"
+    assert ids is None or len(ids) == len(logprobs or ()), f"{what}: {len(ids)} token ids, {len(logprobs or ())} others"
 
 
 def check_error(body: Json) -> None:
@@ -201,7 +239,9 @@ def _unknown_keys(value: Any, path: str) -> Iterator[str]:
     """The keys that only `extra="allow"` let in; tools are an echo of the request and may hold anything."""
     if isinstance(value, BaseModel):
         shape = type(value).__name__
-        allowed = EXTRA_KEYS.get(shape, set()) | ({"obfuscation"} if shape.endswith("DeltaEvent") else set())
+        allowed = EXTRA_KEYS.get(shape, set()) | (TOKENS if shape in ITEM_SHAPES else set())
+        if shape.endswith("DeltaEvent"):
+            allowed = allowed | {"obfuscation", "generation_token_ids", "generation_log_probs"}
         yield from (f"{path}.{key}" for key in (value.model_extra or {}).keys() - allowed)
         for key in type(value).model_fields.keys() - {"tools"}:
             yield from _unknown_keys(getattr(value, key), f"{path}.{key}")
@@ -210,9 +250,18 @@ def _unknown_keys(value: Any, path: str) -> Iterator[str]:
             yield from _unknown_keys(entry, f"{path}[{place}]")
 
 
-def _with_listed_code(response: Json) -> Json:
-    """The same response, its error code one the SDK has, if its own is one we know to be missing there."""
+def _as_listed(response: Json) -> Json:
+    """The same response in words that the SDK has: it lacks some that we know to be missing there."""
     error = response.get("error")
     if isinstance(error, dict) and error.get("code") in FAILURE_CODES:
-        return {**response, "error": {**error, "code": "server_error"}}
+        response = {**response, "error": {**error, "code": "server_error"}}
+    if isinstance(response.get("output"), list):
+        response = {**response, "output": [_as_listed_item(item) for item in response["output"]]}
     return response
+
+
+def _as_listed_item(item: Json) -> Json:
+    """A patch that was cut is `incomplete` here: it must not pass for a whole one, which is all that the SDK knows."""
+    if item.get("type") == "apply_patch_call" and item.get("status") == "incomplete":
+        return {**item, "status": "completed"}
+    return item

@@ -84,6 +84,71 @@ def function_call(number: int, status: str, arguments: str) -> Json:
     }
 
 
+def other_call(kind: str, prefix: str, status: str, **fields: Any) -> Json:
+    return {"id": f"{prefix}_1", "type": kind, "call_id": "call_1", "status": status, **fields}
+
+
+def custom_call(status: str, input: str) -> Json:
+    return other_call("custom_tool_call", "ctc", status, name="c", namespace="ns", input=input)
+
+
+def shell_call(status: str, *commands: str) -> Json:
+    action = {"commands": list(commands), "timeout_ms": None, "max_output_length": None}
+    return other_call("shell_call", "sh", status, action=action, environment=None)
+
+
+def local_call(status: str, *command: str) -> Json:
+    return other_call("local_shell_call", "lsh", status, action={"type": "exec", "command": list(command), "env": {}})
+
+
+def search_call(status: str, **arguments: Any) -> Json:
+    return other_call("tool_search_call", "tsc", status, execution="client", arguments=arguments)
+
+
+def patch_call(status: str, path: str, diff: str) -> Json:
+    operation = {"type": "update_file", "path": path, "diff": diff}
+    return other_call("apply_patch_call", "apc", status, operation=operation)
+
+
+def stream_of_tools() -> list[Json]:
+    """A call of every other form, the last one cut, and the tokens of it all."""
+    patch = patch_call("incomplete", "a", "-x")
+    tokens = {"prompt_token_ids": [1], "generation_token_ids": [2, 3], "generation_log_probs": [-0.5, -0.25]}
+    story: list[tuple[str, Json]] = [
+        ("response.created", {"response": snapshot("in_progress", [])}),
+        ("response.in_progress", {"response": snapshot("in_progress", [])}),
+        ("response.output_item.added", {"output_index": 0, "item": custom_call("in_progress", "")}),
+        (
+            "response.custom_tool_call_input.delta",
+            {
+                "item_id": "ctc_1",
+                "output_index": 0,
+                "delta": "abc",
+                "generation_token_ids": [2],
+                "generation_log_probs": [-0.5],
+                "obfuscation": "x",
+            },
+        ),
+        ("response.custom_tool_call_input.done", {"item_id": "ctc_1", "output_index": 0, "input": "abc"}),
+        ("response.output_item.done", {"output_index": 0, "item": custom_call("completed", "abc")}),
+        ("response.output_item.added", {"output_index": 1, "item": shell_call("in_progress")}),
+        ("response.shell_call_command.added", {"output_index": 1, "command_index": 0, "command": ""}),
+        ("response.shell_call_command.delta", {"output_index": 1, "command_index": 0, "delta": "ls"}),
+        ("response.shell_call_command.done", {"output_index": 1, "command_index": 0, "command": "ls"}),
+        ("response.output_item.done", {"output_index": 1, "item": shell_call("completed", "ls")}),
+        ("response.output_item.added", {"output_index": 2, "item": local_call("in_progress")}),
+        ("response.output_item.done", {"output_index": 2, "item": local_call("completed", "ls")}),
+        ("response.output_item.added", {"output_index": 3, "item": search_call("in_progress")}),
+        ("response.output_item.done", {"output_index": 3, "item": search_call("completed", query="mail")}),
+        ("response.output_item.added", {"output_index": 4, "item": patch_call("in_progress", "", "")}),
+        ("response.output_item.done", {"output_index": 4, "item": {**patch, **tokens}}),
+    ]
+    output = [data["item"] for name, data in story if name == "response.output_item.done"]
+    reason = {"reason": "max_output_tokens"}
+    story.append(("response.incomplete", {"response": snapshot("incomplete", output, incomplete_details=reason)}))
+    return unshared([{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(story)])
+
+
 def good_stream() -> list[Json]:
     """Reasoning, text with logprobs and two calls side by side: everything the first hosts can make."""
     thought = {"type": "reasoning_text", "text": "Hm."}
@@ -161,6 +226,7 @@ def failed_stream() -> list[Json]:
 def test_a_good_stream_passes() -> None:
     check_stream(good_stream())
     check_stream(failed_stream())
+    check_stream(stream_of_tools())
 
 
 def first(events: list[Json], name: str) -> Json:
@@ -363,10 +429,59 @@ SPOILS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("way", SPOILS)
+# The same for the stream of tools. Its events by their numbers: 2 custom, 6 shell, 11 local shell, 13 search, 15 patch.
+SPOILS_OF_TOOLS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
+    "an item that nobody puts out": (
+        lambda e: e[2].update(item={"id": "cmp_1", "type": "compaction", "encrypted_content": "x"}),
+        "no item that is put out here",
+    ),
+    "an id of another kind": (lambda e: e[6]["item"].update(id="fc_1"), "does not begin with sh_"),
+    "a call without a call id": (lambda e: e[11]["item"].update(call_id=""), "the call_id is empty"),
+    "a namespace that is null": (lambda e: e[2]["item"].update(namespace=None), "namespace is null"),
+    "the namespace is lost": (lambda e: e[5]["item"].pop("namespace"), "namespace changes to None"),
+    "the namespace is another": (lambda e: e[5]["item"].update(namespace="other"), "namespace changes to 'other'"),
+    "a key that comes late": (lambda e: e[5]["item"].update(caller=None), "['caller'] come or go"),
+    "a status that is a slip": (lambda e: e[4].update(status="completed"), "unknown keys"),
+    "the input says something else": (lambda e: e[5]["item"].update(input="abd"), "the item has 'abd'"),
+    "the input is not closed": (lambda e: drop(e, "response.custom_tool_call_input.done"), "before its text"),
+    "a shell opens with commands": (lambda e: e[6]["item"]["action"].update(commands=["ls"]), "not empty yet"),
+    "a local shell opens with its command": (lambda e: e[11]["item"]["action"].update(command=["ls"]), "not empty yet"),
+    "a search opens with arguments": (lambda e: e[13]["item"].update(arguments={"query": ""}), "not empty yet"),
+    "a patch opens with its file": (lambda e: e[15]["item"]["operation"].update(path="a"), "not empty yet"),
+    "a command opens with its text": (lambda e: e[7].update(command="ls"), "the command is not empty yet"),
+    "a command is not opened": (lambda e: drop(e, "response.shell_call_command.added"), "no command at 0"),
+    "a command is opened twice": (lambda e: repeat(e, "response.shell_call_command.added"), "command 0, but 1"),
+    "a command is not closed": (lambda e: drop(e, "response.shell_call_command.done"), "before its commands"),
+    "a command says something else": (lambda e: e[9].update(command="rm"), "deltas join to 'ls'"),
+    "a command of another item": (lambda e: e[6].update(item=local_call("in_progress")), "has no commands"),
+    "the shell has another command": (lambda e: e[10]["item"]["action"].update(commands=["rm"]), "its events ['ls']"),
+    "the shell has no command": (lambda e: e[10]["item"]["action"].update(commands=[]), "its events ['ls']"),
+    "a command with an item id": (lambda e: e[7].update(item_id="sh_1"), "unknown keys"),
+    "an environment that comes late": (
+        lambda e: e[10]["item"].update(environment={"type": "local"}),
+        "environment changes",
+    ),
+    "a patch without a diff": (lambda e: e[16]["item"]["operation"].pop("diff"), "diff"),
+    "a patch that failed": (lambda e: e[16]["item"].update(status="failed"), "not a ResponseOutputItemDoneEvent"),
+    "tokens without log-probabilities": (
+        lambda e: e[16]["item"].pop("generation_log_probs"),
+        "token ids without log-probabilities",
+    ),
+    "a token too many": (lambda e: e[16]["item"]["generation_token_ids"].append(4), "3 token ids, 2 others"),
+    "a token too many in a delta": (lambda e: e[3].update(generation_token_ids=[2, 3]), "2 token ids, 1 others"),
+    "tokens that are null": (lambda e: e[16]["item"].update(prompt_token_ids=None), "prompt_token_ids is null"),
+    "tokens in an event that has none": (
+        lambda e: e[4].update(generation_token_ids=[2], generation_log_probs=[-0.5]),
+        "unknown keys",
+    ),
+    "tokens in the response": (lambda e: e[0]["response"].update(prompt_token_ids=[1]), "unknown keys"),
+}
+
+
+@pytest.mark.parametrize("way", [*SPOILS, *SPOILS_OF_TOOLS])
 def test_a_spoiled_stream_is_found(way: str) -> None:
-    events = good_stream()
-    spoil, complaint = SPOILS[way]
+    events = good_stream() if way in SPOILS else stream_of_tools()
+    spoil, complaint = (SPOILS | SPOILS_OF_TOOLS)[way]
     spoil(events)
     with pytest.raises(AssertionError) as caught:
         check_stream(events)

@@ -205,8 +205,9 @@ class ShellOutput(ReadCallOutput):
     def _commands(self) -> list[str]:
         """A `command`, as the local shell has it, is one: a program and its arguments."""
         commands = self._read.get("commands")
-        if commands is None and (command := self._read.get("command")):
-            commands = command if isinstance(command, str) else shlex.join(_strings(command))
+        if commands is None:
+            command = self._read.get("command")
+            commands = command if isinstance(command, str) else shlex.join(_strings(command)) or None
         return [commands] if isinstance(commands, str) else _strings(commands)
 
 
