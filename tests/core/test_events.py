@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from responses_shim.core.events import (
+    ALL,
     TERMINAL,
     WITHIN_ITEM,
     Completed,
@@ -22,7 +23,7 @@ from responses_shim.core.events import (
     OutputItemDone,
     Ping,
 )
-from tests.shapes import EVENT_TYPES
+from tests.shapes import EVENT_TYPES, EXTRA_KEYS
 
 
 def kinds(of: type[Event] = Event) -> Iterator[type[Event]]:
@@ -40,6 +41,11 @@ def test_every_event_but_the_ping_is_one_of_the_api() -> None:
     assert {wire_type(kind) for kind in kinds()} - EVENT_TYPES.keys() == {"response.ping"}
 
 
+def test_the_list_has_each_event_once() -> None:
+    assert len(ALL) == len(set(ALL))
+    assert set(ALL) == set(kinds())
+
+
 def test_no_two_events_have_the_same_type() -> None:
     types = [wire_type(kind) for kind in kinds()]
     assert len(types) == len(set(types))
@@ -52,6 +58,15 @@ def test_an_event_has_the_fields_that_the_sdk_requires(kind: type[Event]) -> Non
         return
     required = {name for name, field in EVENT_TYPES[wire_type(kind)].model_fields.items() if field.is_required()}
     assert {"type", *kind.__struct_fields__} >= required
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind is not Ping], ids=wire_type)
+def test_an_event_has_no_field_that_the_sdk_lacks_but_those_that_are_known_to_be_missing_there(
+    kind: type[Event],
+) -> None:
+    shape = EVENT_TYPES[wire_type(kind)]
+    more = {*kind.__struct_fields__} - shape.model_fields.keys() - EXTRA_KEYS.get(shape.__name__, set())
+    assert more <= (set(Dressed.__struct_fields__) if issubclass(kind, Dressed) else set())
 
 
 def test_the_table_tells_of_every_event_of_an_item_and_of_no_other() -> None:
@@ -70,3 +85,12 @@ def test_in_the_table_everything_leads_from_added_to_done() -> None:
     assert reachable(OutputItemAdded) == set(WITHIN_ITEM)
     assert all(OutputItemDone in reachable(kind) for kind in WITHIN_ITEM)
     assert [kind for kind, after in WITHIN_ITEM.items() if not after] == [OutputItemDone]
+
+
+def test_in_the_table_what_has_begun_to_stream_ends_before_anything_else_does() -> None:
+    """A delta leads to deltas of its kind, to its own done, and, in a text, to annotations."""
+    for kind, after in WITHIN_ITEM.items():
+        if wire_type(kind).endswith(".delta"):
+            stem = wire_type(kind).removesuffix(".delta")
+            assert {name for name in map(wire_type, after) if not name.startswith(stem)} == set()
+            assert {f"{stem}.delta", f"{stem}.done"} <= set(map(wire_type, after))
