@@ -118,7 +118,7 @@ class ChunkDecoder:
             error = frame.get("error")
             if error is None and ("message" in frame or "detail" in frame):
                 error = frame
-            return Chunk(usage=_dict(frame.get("usage")), error=error)
+            return Chunk(None, _dict(frame.get("usage")), error, _list_of(int, frame.get("prompt_token_ids")))
         return Chunk(
             choices=[
                 self._choice(choice) for choice in choices if isinstance(choice, dict) and not choice.get("index")
@@ -263,7 +263,8 @@ def annotations_of(delta: Delta) -> list[dict[str, Any]]:
         nested = told.get(kind) if isinstance(kind, str) else None
         annotation = {**nested, "type": kind} if isinstance(nested, dict) else told
         if kind == "url_citation":
-            annotation = {"start_index": 0, "end_index": 0, "title": "", "url": ""} | annotation
+            given = {name: value for name, value in annotation.items() if value is not None}
+            annotation = {"start_index": 0, "end_index": 0, "title": "", "url": ""} | given
         annotations.append(annotation)
     return annotations
 

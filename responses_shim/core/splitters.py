@@ -123,7 +123,9 @@ class ThinkSplitter:
         self._logprobs: list[ChatLogprob] = []  # of what is kept
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:
-        choice = chunk.choices[0] if chunk.choices else None
+        if chunk.error is not None:
+            return [*self.close(), chunk]
+        choice = next((choice for choice in chunk.choices or () if not choice.index), None)
         delta = (choice.delta or choice.message) if choice is not None else None
         if choice is None or delta is None or self.done:
             return [chunk]
@@ -133,10 +135,10 @@ class ThinkSplitter:
         if not delta.content:
             return [*self.close(), chunk] if delta.tool_calls or delta.refusal else [chunk]
         logprobs = self._logprobs + ((choice.logprobs.content if choice.logprobs else None) or [])
-        pieces = self._text.feed(delta.content)
+        length = len(self._text.kept) + len(delta.content)
+        chunks = [_chunk(piece, logprobs, length) for piece in self._text.feed(delta.content)]
         self.done = self._text.done
-        chunks = [_chunk(piece, logprobs) for piece in pieces]
-        self._logprobs = _within(logprobs, -len(self._text.kept)) if self._text.kept else []
+        self._logprobs = _within(logprobs, length - len(self._text.kept)) if self._text.kept else []
         if delta.tool_calls or delta.refusal:
             chunks += self.close()
         # Everything else that the chunk says (calls, the finish, usage, token ids) follows its text.
@@ -144,23 +146,23 @@ class ThinkSplitter:
         return [*chunks, chunk]
 
     def close(self) -> Sequence[Chunk]:
-        chunks = [_chunk(piece, self._logprobs) for piece in self._text.close()]
+        chunks = [_chunk(piece, self._logprobs, len(piece.text)) for piece in self._text.close()]
         self._logprobs = []
         return chunks
 
 
-def _chunk(piece: Piece, logprobs: list[ChatLogprob]) -> Chunk:
+def _chunk(piece: Piece, logprobs: list[ChatLogprob], length: int) -> Chunk:
+    """`length` is that of the text that `piece` was cut from."""
     if piece.thought:
         return Chunk(choices=[Choice(delta=Delta(reasoning=piece.text))])
-    entries = _within(logprobs, piece.start, piece.start + len(piece.text))
+    end = piece.start + len(piece.text)
+    entries = _within(logprobs, piece.start, end if end < length else None)
     return Chunk(choices=[Choice(delta=Delta(content=piece.text), logprobs=Logprobs(entries) if entries else None)])
 
 
 def _within(logprobs: list[ChatLogprob], start: int, end: int | None = None) -> list[ChatLogprob]:
-    """The entries of the tokens that begin between two places of the text that they make; negative: from its end."""
+    """The entries of the tokens that begin between two places of the text that they make."""
     place = 0
-    if start < 0:
-        start += sum(len(entry.token) for entry in logprobs)
     found = []
     for entry in logprobs:
         if start <= place and (end is None or place < end):

@@ -353,7 +353,7 @@ class ResponseStream:
         if self._tokens is None or self.error is not None:
             return None
         try:
-            tokens = self._tokens.close()
+            tokens = self._tokens.close(said=bool(self._open))
         except UpstreamError as error:
             self.fail(error)
             return None

@@ -14,6 +14,7 @@ training run, and nobody would see it.
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -56,12 +57,16 @@ class TokenCount:
         if chunk.prompt_token_ids is not None:
             self._tell_prompt(chunk.prompt_token_ids)
         for choice in chunk.choices or ():
-            self._take_choice(choice)
+            if not choice.index:
+                self._take_choice(choice)
 
     def _take_choice(self, choice: Choice) -> None:
         said = choice.delta or choice.message
         if said is not None:
-            self._bundle.update({name: told for name in _BUNDLE if (told := getattr(said, name)) is not None})
+            told = {name: value for name in _BUNDLE if (value := getattr(said, name)) is not None}
+            if any(self._bundle.get(name, value) != value for name, value in told.items()):
+                raise contradiction("two different messages")
+            self._bundle.update(told)
         self._ids += choice.token_ids or ()
         for entry in (choice.logprobs.content if choice.logprobs else None) or ():
             self._logprobs.append(entry.logprob)
@@ -87,8 +92,11 @@ class TokenCount:
         start, self._shown = self._shown, known
         return ids[start:known], self._logprobs[start:known]
 
-    def close(self) -> Tokens:
-        """All of them. Raises UpstreamError where something is missing or contradicts itself."""
+    def close(self, *, said: bool = False) -> Tokens:
+        """All of them. Raises UpstreamError where something is missing or contradicts itself.
+
+        `said` is that there was an answer, which has to be made of something.
+        """
         prompt, ids, logprobs = self.prompt, self._ids or self._as_text, self._logprobs
         if self._ids and self._as_text and self._ids != self._as_text:
             raise contradiction("two sets of tokens")
@@ -104,6 +112,10 @@ class TokenCount:
             raise contradiction("no prompt tokens")
         if len(ids) != len(logprobs):
             raise contradiction(f"{len(ids)} tokens with {len(logprobs)} log-probabilities")
+        if not all(map(isfinite, logprobs)):
+            raise contradiction("log-probabilities that are no numbers")
+        if said and not ids:
+            raise contradiction("no tokens of the answer")
         return Tokens(prompt, ids, logprobs, self._bundle.get("routed_experts", UNSET))
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.chat import UNLIKELY, Chunk, ChunkDecoder, Delta, logprobs_of, usage_of, whole
+from responses_shim.core.chat import UNLIKELY, Chunk, ChunkDecoder, Delta, annotations_of, logprobs_of, usage_of, whole
+from responses_shim.core.splitters import ThinkSplitter
 from responses_shim.core.sse import SSEEncoder
 from responses_shim.core.stream import Wanted
 from responses_shim.core.types import InputTokensDetails, OutputTokensDetails, Usage
@@ -112,6 +113,46 @@ def test_the_message_of_a_whole_answer_is_read_leniently_too() -> None:
 
 def test_a_chunk_of_nothing_is_nothing() -> None:
     assert decode({}, {"choices": None}, {"object": "ping"}) == [Chunk()] * 3
+
+
+def test_the_tokens_of_the_prompt_may_stand_alone() -> None:
+    expected = [Chunk(prompt_token_ids=[1, 2]), Chunk(prompt_token_ids=[1, 2]), Chunk()]
+    assert decode(*({"object": "ping", "prompt_token_ids": ids} for ids in ([1, 2], [1, 2], [1, "x"]))) == expected
+
+
+# Annotations -------------------------------------------------------------------------------------------------------
+
+CITATION = {"start_index": 1, "end_index": 2, "title": "t", "url": "u"}
+
+
+@pytest.mark.parametrize(
+    ("told", "annotation"),
+    [
+        ({"type": "url_citation", "url_citation": CITATION}, {"type": "url_citation", **CITATION}),
+        ({"type": "url_citation", **CITATION}, {"type": "url_citation", **CITATION}),
+        (
+            {"type": "url_citation", "url_citation": {"url": "u", "title": None, "start_index": None}},
+            {"type": "url_citation", "start_index": 0, "end_index": 0, "title": "", "url": "u"},
+        ),
+        (
+            {"type": "url_citation", "url_citation": "u"},
+            {"type": "url_citation", "url_citation": "u", "start_index": 0, "end_index": 0, "title": "", "url": ""},
+        ),
+        (
+            {"type": "file_path", "file_path": {"file_id": "f", "index": 1}},
+            {"type": "file_path", "file_id": "f", "index": 1},
+        ),
+        ({"type": "video", "at": 7, "by": None}, {"type": "video", "at": 7, "by": None}),
+        ({"url": "u"}, {"url": "u"}),
+        ({"type": 7, "7": {}}, {"type": 7, "7": {}}),
+    ],
+)
+def test_an_annotation_is_flat_and_a_url_has_all_its_keys(told: Json, annotation: Json) -> None:
+    assert annotations_of(Delta(annotations=[told])) == [annotation]
+
+
+def test_annotations_with_one_that_is_none_are_passed_over() -> None:
+    assert deltas(of({"content": "Hello", "annotations": ["x", {"type": "video"}]})) == [Delta(content="Hello")]
 
 
 def test_usage_may_stand_alone() -> None:
@@ -391,7 +432,9 @@ DELTA = an_object(
     refusal=VALUES,
     tool_calls=st.lists(CALL, max_size=2),
     annotations=st.lists(an_object(type=SCALARS, url_citation=VALUES), max_size=2) | VALUES,
+    prompt_token_ids=VALUES,
     generation_token_ids=VALUES,
+    generation_log_probs=VALUES,
     routed_experts=VALUES,
 )
 CHOICE = an_object(
@@ -408,13 +451,25 @@ CHUNKS = an_object(
 
 @given(st.lists(CHUNKS, max_size=4))
 def test_whatever_json_a_host_sends_makes_events_that_can_be_written(chunks: list[Any]) -> None:
-    stream, decoder, frames = new_stream(wanted=Wanted(logprobs=True, token_ids=True)), ChunkDecoder(), SSEEncoder()
+    wanted = Wanted(logprobs=True, token_ids=True, noise=lambda size: "x" * size)
+    stream, decoder, frames, splitter = (
+        new_stream(wanted=wanted),
+        ChunkDecoder(),
+        SSEEncoder(),
+        ThinkSplitter("anywhere"),
+    )
     events = stream.start()
     for chunk in chunks:
         try:
-            events += stream.feed(decoder.decode(json.dumps(chunk).encode()))
+            read = decoder.decode(json.dumps(chunk).encode())
         except UpstreamError as error:
             stream.fail(error)
+            break
+        stream.count(read)
+        for right in splitter.feed(read):
+            events += stream.feed(right)
+    for held_back in splitter.close():
+        events += stream.feed(held_back)
     events += stream.end_round()[1]
     events += stream.close()
     for event in events:

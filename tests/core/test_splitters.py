@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from responses_shim.core.chat import ChatLogprob, Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta
 from responses_shim.core.splitters import ThinkSplitter, Where
 from tests.core.pipeline import play
-from tests.scripted import call, chunk, usage
+from tests.scripted import call, chunk, frame, usage
 
 STOP = chunk(finish_reason="stop")
 WHERE: list[Where] = ["leading", "anywhere", "prefilled"]
@@ -159,3 +159,26 @@ def test_a_call_without_text_changes_nothing() -> None:
     delta = Delta(tool_calls=[ToolCallDelta(0, "a", FunctionDelta("f", "{}"))])
     called = Chunk(choices=[Choice(delta=delta)])
     assert splitter.feed(called) == [called]
+
+
+def test_the_text_of_another_choice_is_left_alone() -> None:
+    other = Chunk(choices=[Choice(index=1, delta=Delta(content="<think>x"))])
+    splitter = ThinkSplitter("leading")
+    assert splitter.feed(other) == [other]
+    both = Chunk(choices=[Choice(index=1, delta=Delta(content="x")), Choice(delta=Delta(content="<think>Hm."))])
+    thought, rest = splitter.feed(both)
+    assert thought.choices == [Choice(delta=Delta(reasoning="Hm."))]
+    assert rest.choices == [Choice(index=1, delta=Delta(content="x")), Choice(delta=Delta())]
+
+
+def test_what_was_held_back_before_an_error_was_said() -> None:
+    assert items(chunk("<thi"), frame({"error": "gone"})) == [("message", "<thi")]
+
+
+def test_tokens_that_are_not_spelt_as_their_text_keep_their_logprobs() -> None:
+    """A host that tells the bytes of half a character as `bytes:\\xc3` counts more of them than the text has."""
+    entries = [ChatLogprob(token="bytes:\\xc3", logprob=-1.0), ChatLogprob(token="bytes:\\xa9", logprob=-2.0)]
+    said = Chunk(choices=[Choice(delta=Delta(content="é"), logprobs=Logprobs(entries))])
+    answer, _ = ThinkSplitter("anywhere").feed(said)
+    assert answer.choices
+    assert answer.choices[0].logprobs == Logprobs(entries)
