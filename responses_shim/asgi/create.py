@@ -1,0 +1,161 @@
+"""`POST /v1/responses`: from a body to a run."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+from starlette.types import Receive
+
+from responses_shim.asgi.answers import EventStream, WholeResponse, send_error
+from responses_shim.asgi.body import ClientDisconnect, read_json
+from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.request import Request
+from responses_shim.asgi.tokenize import prompt_tokens
+from responses_shim.asgi.upstream import InProcess
+from responses_shim.core.codec import RequestView
+from responses_shim.core.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
+from responses_shim.core.offers import ToolMap
+from responses_shim.core.params import SEALED, wants_logprobs, wants_summary
+from responses_shim.core.report import Report
+from responses_shim.core.request import new_response, read_request, to_chat
+from responses_shim.core.splitters import Mend, ThinkSplitter
+from responses_shim.core.stream import ResponseStream, Wanted
+from responses_shim.core.types import CreateRequest
+from responses_shim.errors import ShimError
+from responses_shim.runtime.audio import audio_urls
+from responses_shim.runtime.files import read_files
+from responses_shim.runtime.interceptors import intercept, tell
+from responses_shim.runtime.runs import Run
+
+
+def new_id(prefix: str) -> str:
+    """A prefix of the API (`resp`, `msg`, `fc`, …), an underscore and 32 random hexadecimal digits."""
+    return f"{prefix}_{secrets.token_hex(16)}"
+
+
+def noise(size: int) -> str:
+    """So many random characters, none of which JSON escapes."""
+    return secrets.token_hex((size + 1) // 2)[:size]
+
+
+@dataclass
+class Asked:
+    """What a client asked for: its request, what that says besides (NeMo Gym), and what it comes to for the host."""
+
+    request: CreateRequest
+    side: SideChannel
+    tools: ToolMap
+    chat: dict[str, Any]
+    report: Report
+
+
+async def create(request: Request) -> None:
+    """`POST /v1/responses`, streamed or not."""
+    headers: Pairs = []
+    view: RequestView | None = None
+    stream: ResponseStream | None = None
+    host = (request.app, request.scope, request.prefix, request.profile)
+    try:
+        view, asked = await _ask(request)
+        wanted = _wanted(request, asked)
+        if report := asked.report.header():
+            headers = [(b"responses-shim-report", report.encode("ascii"))]
+        stream = ResponseStream(
+            new_response(asked.request, asked.tools, new_id("resp"), int(time.time())),
+            new_id=new_id,
+            now=lambda: int(time.time()),
+            tools=asked.tools,
+            wanted=wanted,
+        )
+        run = Run(
+            stream,
+            (EventStream if asked.request.stream else WholeResponse)(request.send, headers),
+            request.settings,
+            disconnected=lambda: _disconnected(request.receive),
+            mends=_mends(request, asked.chat),
+            unfinished=request.profile.unfinished,
+            prompt_tokens=partial(prompt_tokens, *host, asked.chat),
+        )
+        await run.execute(InProcess(*host), asked.chat)
+    except ClientDisconnect:
+        return
+    except ShimError as error:
+        await send_error(request.send, error, headers)
+    if view is not None and stream is not None:
+        await tell(request.interceptors, view, stream.response)
+
+
+async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
+    """The body, read and translated; with interceptors also the view that they left of it."""
+    body = await read_json(request.scope, request.receive, request.settings.max_body)
+    read, side = _read(request, body)
+    if isinstance(read.input, list):
+        read.input = await read_files(read.input, request.settings)
+    view = None
+    if request.interceptors:
+        body["input"] = read.input
+        view, asked = await intercept(
+            request.interceptors,
+            body,
+            request.scope["headers"],
+            lambda body: _translated(request, *_read(request, body)),
+        )
+    else:
+        asked = _translated(request, read, side)
+    if urls := await audio_urls(asked.side, request.settings):
+        asked.chat["messages"] = with_audio(asked.chat["messages"], urls)
+    return view, asked
+
+
+def _read(request: Request, body: Any) -> tuple[CreateRequest, SideChannel]:
+    """The request, and what it says besides where NeMo Gym's keys are read."""
+    read, side = read_training_request(body) if request.settings.nemo_gym else (read_request(body), SILENT)
+    if read.return_token_ids is None and request.settings.return_token_ids:
+        read.return_token_ids = True
+    return read, side
+
+
+def _translated(request: Request, read: CreateRequest, side: SideChannel) -> Asked:
+    policy = replace(request.policy, nemo_gym=request.settings.nemo_gym or bool(read.return_token_ids))
+    translation = to_chat(read, policy=policy)
+    chat = request.profile.adapt(translation.chat, translation.report)
+    chat = tell_host(chat, side, policy, translation.report)
+    return Asked(read, side, translation.tools, chat, translation.report)
+
+
+def _wanted(request: Request, asked: Asked) -> Wanted:
+    """What the client asked for besides, as far as it can be had here."""
+    sealer = request.keys.sealer
+    included: list[str] = [*(asked.request.include or ())]
+    sealing = SEALED in included
+    if sealing and sealer is None:
+        asked.report.dropped(f"include[{included.index(SEALED)}]")
+    options = asked.request.stream_options
+    return Wanted(
+        logprobs=wants_logprobs(asked.request),
+        summary=wants_summary(asked.request) or request.settings.nemo_gym,
+        seal=(lambda text: sealer.seal(request.owners[0], text)) if sealing and sealer is not None else None,
+        token_ids="return_token_ids" in asked.chat,
+        noise=noise if options is not None and options.include_obfuscation else None,
+        message=request.settings.nemo_gym,
+        overflow=request.settings.overflow == "incomplete",
+    )
+
+
+def _mends(request: Request, chat: dict[str, Any]) -> list[Mend]:
+    """What puts the host's chunks right: its own quirks, then spans of thought that it leaves in its text."""
+    settings = request.settings
+    by_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
+    tags = "anywhere" if by_default else settings.think_tags
+    mends = [request.profile.mending(chat), ThinkSplitter(tags) if tags != "off" else None]
+    return [mend for mend in mends if mend is not None]
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
