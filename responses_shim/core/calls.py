@@ -45,7 +45,8 @@ from responses_shim.core.types import (
 )
 from responses_shim.core.unwrap import FreeText
 
-_JSON = re.compile(r"\s*(?:\{\s*[\"}]|\[(?! )\s*[\"\]{])")  # how JSON begins, and a shell command hardly ever
+# How what was meant as JSON begins, and a shell command hardly ever: a shell has a blank behind its brackets.
+_JSON = re.compile(r"\s*(?:\{(?:\S|\s*[\"}])|\[+(?:[^\s\[]|\s*\n))")
 
 
 class CallOutput(Output):

@@ -149,7 +149,13 @@ def test_the_commands_of_a_shell_are_told_one_by_one() -> None:
         ('"ls -la"', {"command": ["bash", "-lc", "ls -la"]}),
         ('["ls", "-la"]', {"command": ["ls", "-la"]}),
         ('[ "$a" = b ] && { echo c; }', {"command": ["bash", "-lc", '[ "$a" = b ] && { echo c; }']}),
+        ("[[ -f a ]] && ls", {"command": ["bash", "-lc", "[[ -f a ]] && ls"]}),
         ('{"cmd": "ls"}', {"command": []}),
+        ("{command: ['ls']}", {"command": []}),
+        ("{'command': 'ls'}", {"command": []}),
+        ('{ "command": [', {"command": []}),
+        ('[\n  "ls",', {"command": []}),
+        ('[["ls"', {"command": []}),
         ('{"command": {}}', {"command": []}),
     ],
 )
