@@ -177,8 +177,8 @@ class Run:
     def data(self, data: bytes, more: bool) -> Awaitable[None]:
         """Bytes of the host's event stream, cut anywhere. What they hold goes out in one write."""
         self._heard = self._clock()
-        if self._plain is not None and more and not self._writing and not self._closed:
-            frame = self._plain.frame(data)
+        if self._plain is not None:
+            frame = self._plain.frame(data) if more and not self._writing and not self._closed else None
             if frame is not None:
                 self._wrote = self._heard
                 return self._write(frame)
@@ -247,9 +247,9 @@ class Run:
         with suppress(OSError):
             await self._take(self._reader.close())
             if not self._closed:
-                if self._stream.finish is None:
-                    self._stream.fail(cause or UpstreamError(self._unfinished))
-                await self._by_clock(lambda: self._close(self._opening()))
+                whole = self._stream.finish is not None
+                why = None if whole else cause or UpstreamError(self._unfinished)
+                await self._by_clock(lambda: self._close(self._opening(), why))
 
     # Writing -----------------------------------------------------------------------------------------------------
 
@@ -258,26 +258,39 @@ class Run:
         started, self._started = self._started, True
         return [] if started else self._stream.start()
 
-    async def _close(self, events: Sequence[Event] = ()) -> None:
-        """Write the last events, unless it has failed before anything was written: then `execute` raises."""
+    async def _close(self, events: Sequence[Event] = (), why: ShimError | None = None) -> None:
+        """Write the last events, unless it has failed before anything was written: then `execute` raises.
+
+        `why` it fails now, if it does: what the host said before that counts, held back or not.
+        """
         self._closed = True
         self._wrote = self._clock()
-        if self._prompt_tokens is not None and self._stream.lacks_prompt:
-            with anyio.move_on_after(GRACE):
-                if (told := await self._prompt_tokens()) is not None:
-                    self._stream.tell_prompt(told)
         held_back = self._held_back()
+        if why is not None:
+            self._stream.fail(why)
+        await self._find_prompt()
         _, ending = self._stream.end_round()
-        ending = held_back + ending + self._stream.close()
+        ending = [*events, *held_back, *ending, *self._stream.close()]
         failed = self._stream.error is not None
         try:
             if self.committed or not failed:
-                await self._write([*events, *ending], last=True)
+                await self._write(ending, last=True)
         finally:
             # Not before the write: it is the host's own task that writes.
             if failed:
                 self.gone.set()
             self._cut_at = self._clock() + GRACE
+
+    async def _find_prompt(self) -> None:
+        """Get the tokens of the prompt, where they are wanted and the host's stream has not told them."""
+        if self._prompt_tokens is None or not self._stream.lacks_prompt:
+            return
+        try:
+            with anyio.move_on_after(min(GRACE, self._settings.write_timeout / 2)):  # the clock may be waiting
+                if (told := await self._prompt_tokens()) is not None:
+                    self._stream.tell_prompt(told)
+        except Exception as error:
+            logger.warning("the tokens of the prompt could not be had: %s", type(error).__name__)
 
     async def _write(self, events: list[Event] | bytes, *, last: bool = False) -> None:
         """Hand events, or one that is a frame already, to the sink. One writer at a time; the first begins."""
@@ -372,10 +385,9 @@ class Run:
 
     async def _give_up(self) -> None:
         """The host is silent. An answer whose finish_reason has come is whole all the same."""
-        if self._stream.finish is None:
-            seconds = self._settings.upstream_idle
-            self._stream.fail(UpstreamError(f"The host sent nothing for {seconds:g} seconds.", status=504))
-        await self._by_clock(lambda: self._close(self._opening()))
+        silent = UpstreamError(f"The host sent nothing for {self._settings.upstream_idle:g} seconds.", status=504)
+        why = silent if self._stream.finish is None else None
+        await self._by_clock(lambda: self._close(self._opening(), why))
         self._cut_at = self._clock() + GONE_GRACE
 
     async def _commit(self) -> None:

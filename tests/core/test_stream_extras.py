@@ -36,9 +36,9 @@ from tests.core.speech import (
 from tests.oracle import check_stream
 from tests.scripted import DONE, call, chunk
 from tests.scripted import frame as plain_frame
+from tests.shapes import TOKENS
 
 STOP = chunk(finish_reason="stop")
-TOKEN_KEYS = ("prompt_token_ids", "generation_token_ids", "generation_log_probs", "routed_experts")
 
 
 def seal(text: str) -> str:
@@ -52,19 +52,8 @@ def noise(size: int) -> str:
 def answer(*frames: bytes, **options: Any) -> Played:
     """One round of these frames, checked like every stream."""
     played = play(frames, **options)
-    check(played)
+    check_stream(played.payloads)
     return played
-
-
-def check(played: Played) -> None:
-    """It is a valid stream without the tokens, which the SDK's types do not know, and each frame says its event."""
-    check_stream([without_tokens(event) for event in played.payloads])
-
-
-def without_tokens(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: without_tokens(inner) for key, inner in value.items() if key not in TOKEN_KEYS}
-    return [without_tokens(inner) for inner in value] if isinstance(value, list) else value
 
 
 def types(played: Played) -> list[str]:
@@ -252,7 +241,7 @@ def test_no_delta_goes_out_without_its_obfuscation_by_the_short_way() -> None:
 # Token ids -------------------------------------------------------------------------------------------------------
 
 PROMPT = plain_frame({"choices": [{"index": 0, "delta": {"role": "assistant"}}], "prompt_token_ids": [1, 2]})
-TOKENS = Wanted(token_ids=True)
+WITH_TOKENS = Wanted(token_ids=True)
 
 
 def tokens(delta: Json | None, *ids: int, finish: str | None = None, told: bool = True) -> bytes:
@@ -275,7 +264,7 @@ def shown(played: Played) -> list[list[int]]:
 def bundles(played: Played) -> list[Json]:
     """What of the tokens each item of the snapshot carries."""
     output = played.response["output"]
-    return [{key: item[key] for key in TOKEN_KEYS if key in item} for item in output]
+    return [{key: item[key] for key in TOKENS if key in item} for item in output]
 
 
 def bundle(*ids: int) -> Json:
@@ -288,30 +277,30 @@ def bundle(*ids: int) -> Json:
 
 def test_tokens_go_with_their_delta_and_stand_on_the_last_item() -> None:
     frames = [tokens({"reasoning": "Hm."}, 3), tokens({"content": "Hello"}, 4, 5), tokens({"content": "!"}, 6)]
-    played = answer(PROMPT, *frames, tokens({}, 7, finish="stop"), DONE, wanted=TOKENS)
+    played = answer(PROMPT, *frames, tokens({}, 7, finish="stop"), DONE, wanted=WITH_TOKENS)
     assert shown(played) == [[3], [4, 5], [6]]
     assert bundles(played) == [{}, bundle(3, 4, 5, 6, 7)]
 
 
 def test_the_finished_item_carries_them_as_the_snapshot_does() -> None:
-    played = answer(PROMPT, tokens({"content": "Hello"}, 3, finish="stop"), wanted=TOKENS)
+    played = answer(PROMPT, tokens({"content": "Hello"}, 3, finish="stop"), wanted=WITH_TOKENS)
     (done,) = of_type(played, "output_item.done")
     assert done["item"] == played.response["output"][0]
     (added,) = of_type(played, "output_item.added")
-    assert not set(TOKEN_KEYS) & set(added["item"])
+    assert not TOKENS & set(added["item"])
 
 
 def test_tokens_of_a_chunk_without_text_go_with_the_next_delta() -> None:
     """Control tokens have chunks of their own, as `<think>` on vLLM."""
     frames = [tokens({}, 3), tokens({"content": ""}, 4), tokens({"content": "Hi"}, 5), tokens({}, 6, finish="stop")]
-    played = answer(PROMPT, *frames, wanted=TOKENS)
+    played = answer(PROMPT, *frames, wanted=WITH_TOKENS)
     assert shown(played) == [[3, 4, 5]]
     assert bundles(played) == [bundle(3, 4, 5, 6)]
 
 
 def test_of_a_chunk_with_several_deltas_the_first_has_the_tokens() -> None:
     both = tokens({"reasoning": "Hm.", "content": "Hello"}, 3, 4, finish="stop")
-    assert shown(answer(PROMPT, both, wanted=TOKENS)) == [[3, 4], []]
+    assert shown(answer(PROMPT, both, wanted=WITH_TOKENS)) == [[3, 4], []]
 
 
 def test_the_last_item_is_the_one_that_opened_last() -> None:
@@ -321,7 +310,7 @@ def test_the_last_item_is_the_one_that_opened_last() -> None:
         tokens({"tool_calls": [call(1, "b", "g", "{}")]}, 5),
         tokens({"tool_calls": [call(0, arguments="}")]}, 6, finish="tool_calls"),
     ]
-    played = answer(PROMPT, *frames, wanted=TOKENS)
+    played = answer(PROMPT, *frames, wanted=WITH_TOKENS)
     assert [item["type"] for item in played.response["output"]] == ["message", "function_call", "function_call"]
     assert bundles(played) == [{}, {}, bundle(3, 4, 5, 6)]
     assert shown(played) == [[3], [4], [5], [6]]
@@ -329,32 +318,32 @@ def test_the_last_item_is_the_one_that_opened_last() -> None:
 
 def test_input_that_is_held_back_till_the_call_ends_has_its_tokens_too() -> None:
     frames = [tokens({"tool_calls": [call(0, "a", "patch", '{"patch": "x"}')]}, 3, 4), tokens({}, 5, finish="stop")]
-    played = answer(PROMPT, *frames, wanted=TOKENS, tools=tools({"type": "custom", "name": "patch"}))
+    played = answer(PROMPT, *frames, wanted=WITH_TOKENS, tools=tools({"type": "custom", "name": "patch"}))
     assert shown(played) == [[3, 4, 5]]
 
 
 @pytest.mark.parametrize("finish", ["stop", "length"])
 def test_an_answer_of_nothing_gives_an_empty_message_that_carries_them(finish: str) -> None:
-    played = answer(PROMPT, tokens({}, 3, finish=finish), wanted=TOKENS)
+    played = answer(PROMPT, tokens({}, 3, finish=finish), wanted=WITH_TOKENS)
     (item,) = played.response["output"]
     assert (item["type"], item["content"]) == ("message", [])
     assert bundles(played) == [bundle(3)]
 
 
 def test_an_answer_without_a_single_token_has_an_empty_list() -> None:
-    assert bundles(answer(PROMPT, STOP, wanted=TOKENS)) == [bundle()]
+    assert bundles(answer(PROMPT, STOP, wanted=WITH_TOKENS)) == [bundle()]
 
 
 def test_each_round_has_tokens_of_its_own() -> None:
     first = [PROMPT, tokens({"tool_calls": [call(0, "a", "f", "{}")]}, 3, finish="tool_calls")]
     again = plain_frame({"choices": [], "prompt_token_ids": [1, 2, 3, 9]})
-    played = play(first, [again, tokens({"content": "Done"}, 4, finish="stop")], wanted=TOKENS)
-    check(played)
+    played = play(first, [again, tokens({"content": "Done"}, 4, finish="stop")], wanted=WITH_TOKENS)
+    check_stream(played.payloads)
     assert bundles(played) == [bundle(3), bundle(4) | {"prompt_token_ids": [1, 2, 3, 9]}]
 
 
 def test_an_answer_that_is_cut_has_its_tokens() -> None:
-    played = answer(PROMPT, tokens({"content": "Hel"}, 3, finish="length"), wanted=TOKENS)
+    played = answer(PROMPT, tokens({"content": "Hel"}, 3, finish="length"), wanted=WITH_TOKENS)
     assert played.response["status"] == "incomplete"
     assert bundles(played) == [bundle(3)]
 
@@ -364,7 +353,7 @@ def test_tokens_told_as_text_are_read_from_the_log_probabilities() -> None:
         entry = {"token": f"token_id:{id}", "logprob": -float(id), "top_logprobs": [{"token": "x", "logprob": 0}]}
         return chunk(content, logprobs={"content": [entry]})
 
-    played = answer(PROMPT, as_text("Hel", 3), as_text("lo", 4), STOP, wanted=TOKENS)
+    played = answer(PROMPT, as_text("Hel", 3), as_text("lo", 4), STOP, wanted=WITH_TOKENS)
     assert shown(played) == [[3], [4]]
     assert bundles(played) == [bundle(3, 4)]
     assert [event["logprobs"] for event in of_type(played, "output_text.delta")] == [[], []]
@@ -373,7 +362,7 @@ def test_tokens_told_as_text_are_read_from_the_log_probabilities() -> None:
 def test_tokens_on_the_message_are_read_from_there() -> None:
     """NeMo Gym's servers answer whole, with everything on the message."""
     message = {"role": "assistant", "content": "Hello", **bundle(3, 4), "routed_experts": [[0, 1]]}
-    played = answer(plain_frame({"choices": [{"message": message, "finish_reason": "stop"}]}), wanted=TOKENS)
+    played = answer(plain_frame({"choices": [{"message": message, "finish_reason": "stop"}]}), wanted=WITH_TOKENS)
     assert bundles(played) == [{**bundle(3, 4), "routed_experts": [[0, 1]]}]
 
 
@@ -393,7 +382,7 @@ def test_tokens_on_the_message_are_read_from_there() -> None:
 )
 def test_what_is_missing_or_contradicts_itself_is_a_failure(frames: list[bytes]) -> None:
     """A wrong token would spoil a training run, and nobody would see it."""
-    played = answer(*frames, wanted=TOKENS)
+    played = answer(*frames, wanted=WITH_TOKENS)
     assert played.stream.error is not None
     assert (played.stream.error.code, played.stream.error.status) == ("token_ids_inconsistent", 502)
     assert played.response["status"] == "failed"
@@ -402,26 +391,26 @@ def test_what_is_missing_or_contradicts_itself_is_a_failure(frames: list[bytes])
 
 def test_what_the_other_choices_say_is_not_counted() -> None:
     other = plain_frame({"choices": [{"index": 1, "delta": {"content": "x"}, "token_ids": [9], **bundle(9)}]})
-    played = answer(PROMPT, other, tokens({"content": "Hi"}, 3, finish="stop"), wanted=TOKENS)
+    played = answer(PROMPT, other, tokens({"content": "Hi"}, 3, finish="stop"), wanted=WITH_TOKENS)
     assert bundles(played) == [bundle(3)]
 
 
 def test_what_failed_for_another_reason_tells_that_reason() -> None:
-    played = answer(tokens({"content": "Hel"}, 3), plain_frame({"error": "gone"}), wanted=TOKENS)
+    played = answer(tokens({"content": "Hel"}, 3), plain_frame({"error": "gone"}), wanted=WITH_TOKENS)
     assert played.response["error"]["message"] == "gone"
 
 
 def test_what_nobody_asked_for_does_not_leak() -> None:
     frames = [tokens({"content": "Hello", **bundle(3)}, 3), tokens({"reasoning": "Hm."}, 4, finish="stop")]
     played = answer(PROMPT, *frames)
-    assert not any(key.encode() in frame for key in TOKEN_KEYS for frame in played.frames)
+    assert not any(key.encode() in frame for key in TOKENS for frame in played.frames)
 
 
 def test_a_span_of_thought_keeps_its_tokens() -> None:
     frames = [
         tokens({"content": text}, id) for id, text in enumerate(("<think>", "Hm", ".</th", "ink>", "Hi"), start=3)
     ]
-    played = answer(PROMPT, *frames, STOP, wanted=TOKENS, mends=[ThinkSplitter("leading")])
+    played = answer(PROMPT, *frames, STOP, wanted=WITH_TOKENS, mends=[ThinkSplitter("leading")])
     assert [item["type"] for item in played.response["output"]] == ["reasoning", "message"]
     assert shown(played) == [[3, 4], [5], [6, 7]]
     assert bundles(played) == [{}, bundle(3, 4, 5, 6, 7)]
@@ -429,13 +418,13 @@ def test_a_span_of_thought_keeps_its_tokens() -> None:
 
 def test_with_tokens_text_does_not_take_the_short_way() -> None:
     frames = [tokens({"content": text}, id) for id, text in enumerate("Hello", start=3)]
-    played = answer(PROMPT, *frames, STOP, wanted=TOKENS, short_way=True)
+    played = answer(PROMPT, *frames, STOP, wanted=WITH_TOKENS, short_way=True)
     assert played.short_cuts == 0
     assert shown(played) == [[3], [4], [5], [6], [7]]
 
 
 def test_the_prompt_may_be_told_from_elsewhere() -> None:
-    asked, told, unasked = new_stream(wanted=TOKENS), new_stream(wanted=TOKENS), new_stream()
+    asked, told, unasked = new_stream(wanted=WITH_TOKENS), new_stream(wanted=WITH_TOKENS), new_stream()
     told.tell_prompt([1, 2])
     unasked.tell_prompt([1, 2])
     assert [stream.lacks_prompt for stream in (asked, told, unasked)] == [True, False, False]
@@ -538,7 +527,7 @@ def test_where_one_call_is_allowed_the_others_are_ignored_and_their_tokens_are_n
         tokens({"tool_calls": [call(1, arguments="]")]}, 4),
         tokens({"tool_calls": [call(0, arguments="}")]}, 5, finish="tool_calls"),
     ]
-    played = answer(PROMPT, *frames, wanted=TOKENS, tools=tools({"type": "function", "name": "f"}, parallel=False))
+    played = answer(PROMPT, *frames, wanted=WITH_TOKENS, tools=tools({"type": "function", "name": "f"}, parallel=False))
     (item,) = played.response["output"]
     assert (item["call_id"], item["arguments"]) == ("a", "{}")
     assert shown(played) == [[3], [4, 5]]
@@ -635,7 +624,7 @@ def test_whatever_is_asked_for_the_answer_is_the_same(
     if not rounds or (where is not None and blank(rounds[0])):
         return
     played = play(*[encode(round, dice) for round in rounds], wanted=wanted, mends=mends(where))
-    check(played)
+    check_stream(played.payloads)
     assert [plain_item(item, wanted) for item in played.response["output"]] == expected_output(rounds)
     assert played.payloads[-1]["type"] == expected_terminal(rounds)
     assert [plainly(event) for event in played.events] == played.payloads
@@ -691,8 +680,8 @@ def test_how_the_host_cuts_its_spans_changes_no_value(
     round: Round, one: Random, other: Random, where: Where, short_way: bool
 ) -> None:
     first, second = (play(encode(round, dice), mends=mends(where), short_way=short_way) for dice in (one, other))
-    check(first)
-    check(second)
+    check_stream(first.payloads)
+    check_stream(second.payloads)
     assert [as_item(item) for item in first.response["output"]] == [as_item(item) for item in second.response["output"]]
     assert first.payloads[-1]["type"] == second.payloads[-1]["type"]
 
@@ -723,7 +712,7 @@ def test_the_tokens_of_a_round_stand_on_its_last_item_and_those_of_the_deltas_le
     said = [tokenised(round, dice, numbers) for round in rounds]
     wanted = Wanted(token_ids=True, noise=wanted.noise, summary=wanted.summary, seal=wanted.seal)
     played = play(*[frames for frames, _ in said], wanted=wanted, mends=mends(where))
-    check(played)
+    check_stream(played.payloads)
     carried = [found for found in bundles(played) if found]
     assert carried == [bundle(*ids) for round, (_, ids) in zip(rounds, said, strict=True) if round.error is None]
     if rounds and rounds[-1].error is None:
