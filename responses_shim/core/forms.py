@@ -7,10 +7,9 @@ arguments that the function would have been called with, so that the model sees 
 
 from __future__ import annotations
 
+import json
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
-
-import msgspec
 
 from responses_shim.core.calls import (
     ApplyPatchOutput,
@@ -21,13 +20,11 @@ from responses_shim.core.calls import (
     ShellOutput,
     ToolSearchOutput,
 )
-from responses_shim.core.invalid import missing, string, wrong_type
+from responses_shim.core.invalid import check_depth, missing, string, wrong_type
 from responses_shim.core.types import CustomTool, FunctionTool, GrammarInput
 
 Item = dict[str, Any]
 Function = dict[str, Any]
-
-_json = msgspec.json.Encoder().encode
 
 
 class Form(ABC):
@@ -86,7 +83,7 @@ class CustomForm(Form):
         return {"name": tool.name, **described, "parameters": parameters}
 
     def arguments(self, item: Item, path: str) -> str:
-        return _json({"input": string(item, "input", path)}).decode()
+        return _json({"input": string(item, "input", path)})
 
 
 class OwnForm(Form):
@@ -190,7 +187,10 @@ class ToolSearchForm(Form):
 
     def arguments(self, item: Item, path: str) -> str:
         arguments = item.get("arguments")
-        return arguments if isinstance(arguments, str) else _json({} if arguments is None else arguments).decode()
+        if isinstance(arguments, str):
+            return arguments
+        check_depth(arguments, f"{path}.arguments")
+        return _json({} if arguments is None else arguments)
 
 
 FUNCTION = FunctionForm()
@@ -214,9 +214,18 @@ def _object(item: Item, key: str, path: str) -> dict[str, Any]:
         raise missing(f"{path}.{key}")
     if not isinstance(value, dict):
         raise wrong_type(f"{path}.{key}", "an object")
+    check_depth(value, f"{path}.{key}")
     return value
 
 
 def _compact(fields: dict[str, Any]) -> str:
     """The fields that say something; `{}` and null are what a model leaves out."""
-    return _json({name: value for name, value in fields.items() if value not in (None, {})}).decode()
+    return _json({name: value for name, value in fields.items() if value not in (None, {})})
+
+
+def _json(value: Any) -> str:
+    """As Python writes JSON, and so chat templates, and so the models that were shown it: with a space behind each
+    colon and comma. Where a template shows past calls as they stand, they are then what the model wrote and the host
+    has cached.
+    """
+    return json.dumps(value, ensure_ascii=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import reprlib
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -12,6 +13,9 @@ from responses_shim.errors import InvalidRequest
 
 MAX_DEPTH = 100
 """No schema nests deeper, and no call's arguments do; what does, hosts and JSON writers fail on."""
+
+_SHORT = reprlib.Repr()  # of whatever stands there, however deep
+_SHORT.maxstring = 100
 
 _NAMES = {
     "str": "a string",
@@ -48,7 +52,8 @@ def unsupported(param: str, what: str) -> InvalidRequest:
 
 
 def bad_value(param: str, got: object, supported: list[str]) -> InvalidRequest:
-    shown = repr(got) if len(repr(got)) <= 80 else repr(got)[:77] + "…"
+    said = _SHORT.repr(got)
+    shown = said if len(said) <= 80 else said[:77] + "…"
     return InvalidRequest(
         f"Invalid value: {shown}. Supported values are: {_listed(supported)}.",
         param=param,

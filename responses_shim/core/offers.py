@@ -90,6 +90,8 @@ class ToolMap:
             for tool, path in of_these:
                 self._read(tool, path, own)
             self._offer_search()
+        for echoed, path in [*listed, (choice, "tool_choice")]:
+            check_depth(echoed, path)
         self.echo = [_echo(tool) for tool, _ in listed]
         self.choice: Choice = read_choice(choice, self, report)
         self.choice_echo = self.choice.echo

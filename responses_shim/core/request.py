@@ -98,11 +98,13 @@ def new_response(request: CreateRequest, tools: ToolMap, id: str, created_at: in
         "top_logprobs",
         "truncation",
         "parallel_tool_calls",
-        "prompt_cache_options",
     ):
         value = getattr(request, name)
         if value is not None:
             setattr(response, name, value)
+    if (cache := request.prompt_cache_options) is not None:
+        # OpenAI's type has both here, with these defaults.
+        response.prompt_cache_options = {"mode": cache.mode or "implicit", "ttl": cache.ttl or "30m"}
     if request.reasoning is not None:
         response.reasoning = ReasoningEcho(
             request.reasoning.effort, request.reasoning.summary or request.reasoning.generate_summary

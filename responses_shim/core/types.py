@@ -61,6 +61,11 @@ class StreamOptions(Struct, kw_only=True):
     include_obfuscation: bool | None = None
 
 
+class PromptCacheOptions(Struct, kw_only=True):
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m", "12h"] | None = None
+
+
 class CreateRequest(Struct, kw_only=True):
     """The body of `POST /v1/responses`. Items and tools stay plain dicts here: `inputs` and `offers` read them.
 
@@ -95,7 +100,7 @@ class CreateRequest(Struct, kw_only=True):
     prompt: dict[str, Any] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
-    prompt_cache_options: dict[str, Any] | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
     safety_identifier: Annotated[str, Meta(max_length=128)] | None = None
     user: str | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
@@ -361,7 +366,7 @@ class Response(Struct, kw_only=True):
     prompt: dict[str, Any] | None = None
     prompt_cache_key: str | None = None
     prompt_cache_retention: str | None = None
-    prompt_cache_options: dict[str, Any] | UnsetType = UNSET
+    prompt_cache_options: dict[str, str] | UnsetType = UNSET
     reasoning: ReasoningEcho = field(default_factory=ReasoningEcho)
     safety_identifier: str | None = None
     service_tier: str = "default"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from typing import Any
 
 import msgspec
 import pytest
 
+from responses_shim.core.policy import Policy
 from responses_shim.core.request import Translation, new_response, read_request, to_chat
 from responses_shim.errors import InvalidRequest
+from responses_shim.hosts import PROFILES
 from tests.core.pipeline import Json
 from tests.oracle import check_error, check_response
 from tests.shapes import NEVER_NULL, NULLABLE
@@ -90,6 +93,10 @@ WRONG_TYPES: dict[str, Any] = {
     "metadata": [],
     "prompt": "x",
     "prompt_cache_key": 7,
+    "prompt_cache_options": "explicit",
+    "prompt_cache_options.mode": 7,
+    "return_token_ids": 1,
+    "reasoning.context": 7,
     "safety_identifier": 7,
     "user": 7,
     "service_tier": 7,
@@ -123,6 +130,8 @@ def test_a_wrong_type_is_named_by_its_path(path: str) -> None:
         ("text.format.type", "'text', 'json_object' and 'json_schema'"),
         ("text.verbosity", "'low', 'medium' and 'high'"),
         ("truncation", "'auto' and 'disabled'"),
+        ("prompt_cache_options.mode", "'implicit' and 'explicit'"),
+        ("prompt_cache_options.ttl", "'30m' and '12h'"),
         ("prompt_cache_retention", "'in_memory', 'in-memory' and '24h'"),
         ("service_tier", "'auto', 'default', 'flex', 'scale', 'priority', 'fast' and 'ultrafast'"),
         ("tool_choice", "'none', 'auto' and 'required'"),
@@ -179,9 +188,16 @@ def test_metadata_has_limits(metadata: dict[str, str], allowed: bool) -> None:
         assert refusal(request(metadata=metadata)).param == "metadata"
 
 
-def test_a_metadata_value_is_a_string() -> None:
-    error = refusal(request(metadata={"k": 7}))
-    assert error.message == "Invalid type for 'metadata': expected a string, but got an integer instead."
+@pytest.mark.parametrize(("value", "named"), [(7, "an integer"), (None, "null"), ({}, "an object")])
+def test_a_metadata_value_is_a_string(value: Any, named: str) -> None:
+    error = refusal(request(metadata={"k": value}))
+    assert error.message == f"Invalid type for 'metadata': expected a string, but got {named} instead."
+
+
+def test_an_id_of_an_end_user_has_a_limit() -> None:
+    assert read_request(request(safety_identifier="s" * 128)).safety_identifier == "s" * 128
+    error = refusal(request(safety_identifier="s" * 129))
+    assert (error.param, error.code) == ("safety_identifier", "invalid_value")
 
 
 @pytest.mark.parametrize(
@@ -224,6 +240,9 @@ def test_what_does_not_exist_here_may_be_left_empty(field: str) -> None:
     assert translate(**{field: empty}).chat["messages"] == [{"role": "user", "content": "Hi"}]
 
 
+F: Json = {"type": "function", "name": "f"}
+
+
 def nested(depth: int) -> Json:
     value: Json = {}
     for _ in range(depth):
@@ -239,6 +258,29 @@ def test_a_schema_nested_absurdly_deep_is_refused() -> None:
     error = refusal(request(text=text(101)))
     assert error.message == "Invalid 'text.format.schema': nested more than 100 levels deep."
     assert (error.param, error.code) == ("text.format.schema", "invalid_value")
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        (lambda deep: {"tools": [{"type": "web_search", "filters": deep}]}, "tools[0]"),
+        (lambda deep: {"tools": [{"type": "function", "name": "f", "output_schema": deep}]}, "tools[0]"),
+        (lambda deep: {"tools": [{"type": "function", "name": "f", "parameters": deep}]}, "tools[0].parameters"),
+        (lambda deep: {"tools": [F], "tool_choice": {**F, "x": deep}}, "tool_choice"),
+        (lambda deep: {"input": [{"role": deep, "content": "x"}]}, "input[0].role"),
+        (lambda deep: {"input": [{"role": "user", "content": [{"type": deep}]}]}, "input[0].content[0].type"),
+        (lambda deep: {"input": [{"type": "shell_call", "call_id": "a", "action": deep}]}, "input[0].action"),
+        (
+            lambda deep: {"input": [{"type": "tool_search_call", "call_id": "a", "arguments": deep}]},
+            "input[0].arguments",
+        ),
+    ],
+)
+def test_what_is_written_down_again_is_not_nested_deeper_than_can_be_written(fields: Any, param: str) -> None:
+    """What the body's reader just took, no writer takes further down the stack: it was a 500."""
+    error = refusal(request(**fields(nested(950))))
+    assert error.param == param
+    assert len(error.message) < 400
 
 
 # What is accepted ----------------------------------------------------------------------------------------------------
@@ -283,6 +325,28 @@ def test_all_parts_of_the_request_make_one_chat_request() -> None:
     assert translation.report.header() == ""
 
 
+@pytest.mark.parametrize("name", [[], {}, 7, None, ""])
+def test_a_tools_name_that_is_none_is_a_400(name: Any) -> None:
+    """A list once came as far as a set, and that is a 500."""
+    assert refusal(request(tools=[{"type": "function", "name": name}])).param == "tools[0].name"
+
+
+@pytest.mark.parametrize("context", [None, "auto", "all_turns", "current_turn"])
+def test_which_reasoning_is_shown_again_is_the_clients_to_say(context: str | None) -> None:
+    items = [
+        {"role": "user", "content": "One?"},
+        {"type": "reasoning", "content": "Old."},
+        {"role": "assistant", "content": "One."},
+        {"role": "user", "content": "Two?"},
+        {"type": "reasoning", "content": "New."},
+        {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
+    ]
+    made = translate(input=items, reasoning={"context": context})
+    told = [message["reasoning"] for message in made.chat["messages"] if "reasoning" in message]
+    assert told == (["New."] if context == "current_turn" else ["Old.", "New."])
+    assert made.report.header() == ("" if context is None else 'mapped=("reasoning.context")')
+
+
 @pytest.mark.parametrize("input", ["And now?", [{"role": "user", "content": "And now?"}]])
 def test_history_comes_before_the_input(input: Any) -> None:
     history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
@@ -290,6 +354,53 @@ def test_history_comes_before_the_input(input: Any) -> None:
     assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
     assert messages[-1]["content"] == "And now?"
     assert len(history) == 2
+
+
+TOKENS = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_probs": [-0.5]}
+WHOLE = request(
+    instructions="Be brief.",
+    input=[
+        {"role": "developer", "content": [{"type": "input_text", "text": "Be kind."}]},
+        {"role": "user", "content": [{"type": "input_image", "image_url": {"url": "data:,", "detail": "low"}}]},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Hm."}], **TOKENS},
+        {"role": "assistant", "content": [{"type": "output_text", "text": "Hi", "annotations": []}]},
+        {"type": "shell_call", "call_id": "s", "action": {"commands": ["ls"]}},
+        {"type": "function_call", "call_id": "a", "name": "f", "namespace": "n", "arguments": "{}"},
+        {"type": "tool_search_call", "call_id": "t", "arguments": {"query": ["x"]}},
+        {
+            "type": "function_call_output",
+            "call_id": "a",
+            "output": [{"type": "input_image", "image_url": "data:,"}, {"type": "input_text", "text": "4"}],
+        },
+        {"type": "tool_search_output", "call_id": "t", "tools": [{"type": "function", "name": "g"}]},
+        {"type": "additional_tools", "role": "developer", "tools": [{"type": "custom", "name": "c"}]},
+    ],
+    tools=[
+        {
+            "type": "namespace",
+            "name": "n",
+            "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+        },
+        {"type": "function", "function": {"name": "h", "parameters": {"$schema": "x", "properties": {"a": {}}}}},
+        {"type": "shell"},
+        {"type": "web_search", "filters": {"allowed_domains": ["a"]}},
+    ],
+    tool_choice={"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "h"}]},
+    text={"format": {"type": "json_schema", "name": "a", "schema": {"type": "object"}}},
+    metadata={"k": "v"},
+    prompt_cache_options={"mode": "explicit"},
+)
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(tool_images="tool", system="keep", nemo_gym=True)])
+def test_the_request_is_left_as_it_was(policy: Policy) -> None:
+    """Interceptors read it afterwards, the echo is made of it, and it will be stored."""
+    body, history = copy.deepcopy(WHOLE), [{"role": "user", "content": [{"type": "input_text", "text": "Before."}]}]
+    before = copy.deepcopy(history)
+    translation = to_chat(read_request(body), history, policy)
+    for profile in PROFILES.values():
+        profile.adapt(translation.chat, translation.report)
+    assert (body, history) == (WHOLE, before)
 
 
 # The response object -------------------------------------------------------------------------------------------------
@@ -353,6 +464,7 @@ ECHOED: Json = {
     "parallel_tool_calls": False,
     "prompt_cache_key": "k",
     "prompt_cache_retention": "24h",
+    "prompt_cache_options": {"mode": "explicit", "ttl": "12h"},
     "reasoning": {"effort": "low", "summary": "auto"},
     "safety_identifier": "s",
     "temperature": 0.0,
@@ -382,6 +494,11 @@ def test_the_echo_of_a_schema_is_whole() -> None:
         "description": "A city",
     }
     assert echo(text={"format": form})["text"]["format"] == form
+
+
+@pytest.mark.parametrize("options", [{}, {"mode": None, "ttl": None}, {"prewarm": False, "later": {"a": [1]}}])
+def test_the_echo_of_cache_options_is_whole(options: Json) -> None:
+    assert echo(prompt_cache_options=options)["prompt_cache_options"] == {"mode": "implicit", "ttl": "30m"}
 
 
 def test_the_old_name_of_summary_is_echoed_under_the_new_one() -> None:
