@@ -206,14 +206,14 @@ def test_an_image_that_a_tool_puts_out_stays_where_it_was_moved() -> None:
 
 @pytest.mark.parametrize(("folded", "holds"), [("fold", False), ("keep", True)])
 def test_words_of_a_developer_that_come_later_belong_in_their_place_if_the_template_has_one(
-    folded: str, holds: bool
+    folded: Any, holds: bool
 ) -> None:
     """Folded, which most templates ask for, they change the first message, and with it everything that is cached."""
     host = TemplateHost(Dialect("reasoning", reads_json=True, developers=holds), [CAT, Turn("", "Chat.")])
     history: list[Json] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is it?"}]
 
     async def ask() -> None:
-        shim = ResponsesShim(host, **{"system_messages": folded})
+        shim = ResponsesShim(host, system_messages=folded)
         whole = await post(shim, "/v1/responses", {"model": "m", "input": history})
         later = [*whole.json["output"], {"role": "developer", "content": "Speak French."}]
         await post(shim, "/v1/responses", {"model": "m", "input": [*history, *later, {"role": "user", "content": "?"}]})
