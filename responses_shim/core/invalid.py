@@ -95,7 +95,9 @@ def too_deep(value: Any) -> bool:
             if isinstance(outer, (dict, list))
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
-    return bool(layer)
+        if not layer:
+            return False
+    return True
 
 
 def _invalid(said: str, kind: Any, base: str) -> InvalidRequest:
