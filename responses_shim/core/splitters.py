@@ -7,7 +7,8 @@ and whose `content` the rest. It works on the fly: of the text only what may be 
 Where a tag counts is the operator's to say (the setting `think_tags`):
 
 - `leading`: at the beginning of the answer, any number of spans with nothing but white space between. The first word
-  of the answer ends it, so an answer that talks about `<think>` keeps its text, and costs no more than any other.
+  or call of the answer ends it, so an answer that talks about `<think>` keeps its text, and none costs more from there
+  on than any other.
 - `anywhere`: in the middle too, for models that think between sentences.
 - `prefilled`: as `leading`, with the first tag already in the prompt: the answer begins inside a span.
 
@@ -72,7 +73,8 @@ class ThinkText:
             place = next_place
 
     def close(self) -> list[Piece]:
-        """What was held back. White space that nothing followed is nothing."""
+        """What was held back, before something that is no text. White space that nothing followed is nothing."""
+        self.done = not self._anywhere
         kept, self.kept = self.kept, ""
         blank = (self._blank if self._thinking else self._leading) and not kept.strip()
         thinking, self._thinking, self._blank = self._thinking, False, True
@@ -130,17 +132,17 @@ class ThinkSplitter:
         if choice is None or delta is None or self.done:
             return [chunk]
         if delta.reasoning or delta.reasoning_content:
-            self.done = True
-            return [*self.close(), chunk]
+            held_back, self.done = self.close(), True
+            return [*held_back, chunk]
         if not delta.content:
             return [*self.close(), chunk] if delta.tool_calls or delta.refusal else [chunk]
         logprobs = self._logprobs + ((choice.logprobs.content if choice.logprobs else None) or [])
         length = len(self._text.kept) + len(delta.content)
         chunks = [_chunk(piece, logprobs, length) for piece in self._text.feed(delta.content)]
-        self.done = self._text.done
         self._logprobs = _within(logprobs, length - len(self._text.kept)) if self._text.kept else []
         if delta.tool_calls or delta.refusal:
             chunks += self.close()
+        self.done = self._text.done
         # Everything else that the chunk says (calls, the finish, usage, token ids) follows its text.
         delta.content = choice.logprobs = None
         return [*chunks, chunk]
@@ -148,6 +150,7 @@ class ThinkSplitter:
     def close(self) -> Sequence[Chunk]:
         chunks = [_chunk(piece, self._logprobs, len(piece.text)) for piece in self._text.close()]
         self._logprobs = []
+        self.done = self._text.done
         return chunks
 
 

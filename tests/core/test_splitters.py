@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.chat import ChatLogprob, Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta
+from responses_shim.core.reader import ChunkReader
 from responses_shim.core.splitters import ThinkSplitter, Where
 from tests.core.pipeline import play
 from tests.scripted import call, chunk, frame, usage
@@ -182,3 +183,20 @@ def test_tokens_that_are_not_spelt_as_their_text_keep_their_logprobs() -> None:
     answer, _ = ThinkSplitter("anywhere").feed(said)
     assert answer.choices
     assert answer.choices[0].logprobs == Logprobs(entries)
+
+
+@pytest.mark.parametrize("begins", [chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk(refusal="No.")])
+def test_a_call_or_a_refusal_begins_the_answer(begins: bytes) -> None:
+    """So its many chunks are not looked at one by one."""
+    splitters = {where: ThinkSplitter(where) for where in WHERE}
+    for splitter in splitters.values():
+        (said,) = ChunkReader().read(begins)
+        assert splitter.feed(said) == [said]
+    assert {where: splitter.done for where, splitter in splitters.items()} == {
+        "leading": True,
+        "anywhere": False,
+        "prefilled": True,
+    }
+    played = play([begins, chunk("<think>"), chunk("x"), STOP], mends=[ThinkSplitter("leading")], short_way=True)
+    assert played.response["output"][-1]["content"][-1]["text"] == "<think>x"
+    assert played.short_cuts == 1
