@@ -9,12 +9,15 @@ decide there must not change what was said.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
+
+from responses_shim.core.offers import ToolMap
+from responses_shim.core.report import Report
 
 Json: TypeAlias = dict[str, Any]
 
@@ -29,7 +32,10 @@ class Said:
 
 @dataclass(frozen=True)
 class Argued:
-    """A piece of the arguments of one of the round's calls. The first piece opens the call."""
+    """A piece of what one of the round's calls says. The first piece opens the call.
+
+    Of a function it is a piece of the arguments as they stand, of any other form of the text or list inside them.
+    """
 
     call: int
     text: str
@@ -37,10 +43,19 @@ class Argued:
 
 @dataclass(frozen=True)
 class Call:
-    """`id` is None with a host that gives none."""
+    """A call of a tool, by what the client calls that. `id` is None with a host that gives none."""
 
     id: str | None
     name: str
+    form: str = "function"
+    namespace: str | None = None
+
+    @property
+    def spellings(self) -> list[str]:
+        """What a model may call it."""
+        if self.namespace is None:
+            return [self.name]
+        return [f"{self.namespace}__{self.name}", f"{self.namespace}.{self.name}", self.name]
 
 
 Statement: TypeAlias = Said | Argued
@@ -66,6 +81,39 @@ class Round:
         return self.indexed or call.id is not None
 
 
+class Form(NamedTuple):
+    """How calls of one form say something, and where it stands in the item."""
+
+    item: str
+    said: Callable[[Json], Any]
+    head: str = ""
+    tail: str = ""
+    listed: bool = False
+    """What is said is a list of texts, not one text."""
+    streams: bool = False
+    """What has been said of a call that is cut is kept. Of the others nothing is."""
+    nothing: Any = ""
+
+
+FORMS = {
+    "function": Form("function_call", lambda item: item["arguments"], streams=True),
+    "custom": Form("custom_tool_call", lambda item: item["input"], '{"input": "', '"}', streams=True),
+    "tool_search": Form(
+        "tool_search_call", lambda item: item["arguments"].get("query"), '{"query": "', '"}', nothing=None
+    ),
+    "apply_patch": Form(
+        "apply_patch_call",
+        lambda item: item["operation"]["diff"],
+        '{"type": "update_file", "path": "a", "diff": "',
+        '"}',
+    ),
+    "shell": Form("shell_call", lambda item: item["action"]["commands"], '{"commands": [', "]}", True, nothing=[]),
+    "local_shell": Form(
+        "local_shell_call", lambda item: item["action"]["command"], '{"command": [', "]}", True, nothing=[]
+    ),
+}
+
+
 # What must become of it ------------------------------------------------------------------------------------------
 
 PARTS = {"text": "output_text", "refusal": "refusal", "reasoning": "reasoning_text"}
@@ -79,7 +127,7 @@ class Item:
     parts: list[tuple[str, str]] = field(default_factory=list)
     """Type and text of each content part."""
     call: Call | None = None
-    arguments: str = ""
+    said: Any = ""
     status: str = "completed"
 
 
@@ -87,14 +135,14 @@ def expected_items(round: Round) -> list[Item]:
     """Reasoning, message and the opening of a call close what is being written; calls stay open to the end."""
     items: list[Item] = []
     writing: Item | None = None
-    open_calls: dict[int, Item] = {}
+    opened: list[int] = []
     for statement in round.statements:
         if isinstance(statement, Argued):
-            if statement.call not in open_calls:
-                open_calls[statement.call] = Item("function_call", call=round.calls[statement.call])
-                items.append(open_calls[statement.call])
+            if statement.call not in opened:
+                opened.append(statement.call)
+                call = round.calls[statement.call]
+                items.append(Item(FORMS[call.form].item, call=call, said=said_by(round, statement.call)))
                 writing = None
-            open_calls[statement.call].arguments += statement.text
             continue
         kind = "reasoning" if statement.channel == "reasoning" else "message"
         if writing is None or writing.type != kind:
@@ -110,15 +158,30 @@ def expected_items(round: Round) -> list[Item]:
     return items
 
 
+def said_by(round: Round, number: int) -> Any:
+    """What a call says, as far as its item can tell."""
+    form = FORMS[round.calls[number].form]
+    texts = texts_of(round, number)
+    if not (round.whole or form.streams):
+        return form.nothing
+    return texts if form.listed else "".join(texts)
+
+
+def texts_of(round: Round, number: int) -> list[str]:
+    return [said.text for said in round.statements if isinstance(said, Argued) and said.call == number]
+
+
 def expected_output(rounds: Sequence[Round]) -> list[Item]:
     return [item for round in rounds for item in expected_items(round)]
 
 
 def as_item(item: Json) -> Item:
     """An item of a response, brought down to what the host decides."""
-    if item["type"] == "function_call":
-        call = Call(None if item["call_id"].startswith("call_") else item["call_id"], item["name"])
-        return Item("function_call", call=call, arguments=item["arguments"], status=item["status"])
+    for name, form in FORMS.items():
+        if item["type"] == form.item:
+            id = None if item["call_id"].startswith("call_") else item["call_id"]
+            call = Call(id, item.get("name", name), name, item.get("namespace"))
+            return Item(item["type"], call=call, said=form.said(item), status=item["status"])
     parts = [(part["type"], part["refusal"] if part["type"] == "refusal" else part["text"]) for part in item["content"]]
     return Item(item["type"], parts, status=item["status"])
 
@@ -283,6 +346,7 @@ RANKS = {"reasoning": 0, "reasoning_content": 0, "content": 1, "refusal": 2, "to
 def _bits(round: Round, dice: Random) -> Iterator[Json]:
     """The smallest deltas that the statements can be cut into here."""
     opened: list[int] = []
+    arguments = [iter(_arguments(round, number, dice)) for number in range(len(round.calls))]
     keys = {
         "text": ["content"],
         "refusal": ["refusal"],
@@ -294,11 +358,36 @@ def _bits(round: Round, dice: Random) -> Iterator[Json]:
                 yield dict.fromkeys(keys[statement.channel], piece)
             continue
         call = round.calls[statement.call]
-        for piece in cut(statement.text, dice, halves=False) if round.tells_apart(call) else [statement.text]:
+        text = next(arguments[statement.call])
+        for piece in cut(text, dice, halves=False) if round.tells_apart(call) else [text]:
             if round.indexed and statement.call not in opened and dice.random() < 0.1:
                 yield {"tool_calls": [{"index": statement.call, "id": call.id}]}  # its name comes later
             yield {"tool_calls": [_argued(round, statement.call, piece, opened, dice)]}
             opened.append(statement.call)
+
+
+def _arguments(round: Round, number: int, dice: Random) -> list[str]:
+    """What the host sends for each text of a call: JSON in pieces, which is not closed if the host breaks off."""
+    call, texts = round.calls[number], texts_of(round, number)
+    form = FORMS[call.form]
+    bare = call.form == "custom" and "".join(texts)[:1] not in ("", *' \t\r\n{"') and dice.random() < 0.3
+    if call.form == "function" or bare or not texts:
+        return texts
+    ascii = dice.random() < 0.5
+    quoted = [json.dumps(text, ensure_ascii=ascii) for text in texts]
+    pieces = [", " + text for text in quoted] if form.listed else [text[1:-1] for text in quoted]
+    pieces[0] = dice.choice(HEADS)(form.head) + pieces[0].removeprefix(", ")
+    if round.whole:
+        pieces[-1] += dice.choice(["", " ", "\n"]).join(form.tail)
+    return pieces
+
+
+HEADS: list[Callable[[str], str]] = [
+    str,
+    lambda head: head.replace(": ", ":"),
+    lambda head: head.replace("{", "\n{ \t").replace(":", " : "),
+]
+"""Where a model puts white space."""
 
 
 def _argued(round: Round, number: int, piece: str, opened: Sequence[int], dice: Random) -> Json:
@@ -312,7 +401,7 @@ def _argued(round: Round, number: int, piece: str, opened: Sequence[int], dice: 
     if call.id is not None and (first or not told_apart or dice.random() < 0.3):
         entry["id"] = call.id
     if first or ("index" in entry and dice.random() < 0.3):
-        entry["function"]["name"] = call.name
+        entry["function"]["name"] = dice.choice(call.spellings)
     if dice.random() < 0.5:
         entry["type"] = "function"
     return entry
@@ -370,15 +459,40 @@ ERRORS = st.sampled_from(
 ENDS = st.sampled_from([None, "stop", "tool_calls", "length", "content_filter", "abort", "error"])
 
 
+FUNCTIONS = [Call(None, name) for name in ("get_weather", "f", "naïve")]
+TOOLS = [
+    *FUNCTIONS,
+    Call(None, "find", "function", "crm"),
+    *[Call(None, "note", "custom", "crm"), Call(None, "python", "custom")] * 2,
+    *[Call(None, form, form) for form in FORMS if form not in ("function", "custom")],
+]
+
+
+def tool_map(*, parallel: bool | None = None) -> ToolMap:
+    """What a request offers in which all `TOOLS` but a function can be called."""
+    tools: list[Json] = [
+        {"type": "function", "name": "f"},
+        {"type": "custom", "name": "python"},
+        {"type": "shell"},
+        {"type": "local_shell"},
+        {"type": "apply_patch"},
+        {"type": "tool_search", "execution": "client"},
+    ]
+    space = {"tools": [{"type": "function", "name": "find"}, {"type": "custom", "name": "note"}]}
+    return ToolMap([*tools, {"type": "namespace", "name": "crm", **space}], None, parallel, Report())
+
+
 @st.composite
-def rounds(draw: st.DrawFn, ends: st.SearchStrategy[str | None] = ENDS, may_fail: bool = True) -> Round:
+def rounds(
+    draw: st.DrawFn,
+    ends: st.SearchStrategy[str | None] = ENDS,
+    may_fail: bool = True,
+    tools: Sequence[Call] = FUNCTIONS,
+) -> Round:
     indexed = draw(st.booleans())
     count = draw(st.integers(0, 3))
     calls = [
-        Call(
-            draw(st.sampled_from([f"host-{number}", None])),
-            draw(st.sampled_from(["get_weather", "f", "naïve"])),
-        )
+        replace(draw(st.sampled_from(tools)), id=draw(st.sampled_from([f"host-{number}", None])))
         for number in range(count)
     ]
     said = st.builds(Said, st.sampled_from(["text", "text", "reasoning", "refusal"]), TEXTS)
@@ -405,10 +519,19 @@ def _sayable(round: Round) -> Iterator[Statement]:
         yield statement
 
 
-CONVERSATIONS = st.one_of(
-    st.tuples(rounds()),
-    st.tuples(rounds(ends=st.sampled_from(["stop", "tool_calls"]), may_fail=False), rounds()),
-)
-"""The rounds of one response."""
+GOING_ON = st.sampled_from(["stop", "tool_calls"])
+
+
+def _conversations(tools: Sequence[Call]) -> st.SearchStrategy[Sequence[Round]]:
+    return st.one_of(
+        st.tuples(rounds(tools=tools)),
+        st.tuples(rounds(GOING_ON, False, tools), rounds(tools=tools)),
+    )
+
+
+CONVERSATIONS = _conversations(FUNCTIONS)
+"""The rounds of one response, in which functions are called."""
+CALLING = _conversations(TOOLS)
+"""Rounds in which every form of tool is called, of those that `tool_map` offers."""
 
 DICE = st.builds(Random, st.integers(0, 2**32))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -24,8 +25,9 @@ from responses_shim.core.events import (
 from responses_shim.core.stream import ResponseStream
 from tests.core.pipeline import Json, Played, plainly, play
 from tests.core.speech import (
-    CONVERSATIONS,
+    CALLING,
     DICE,
+    Argued,
     Call,
     Round,
     as_item,
@@ -34,12 +36,13 @@ from tests.core.speech import (
     expected_output,
     expected_terminal,
     expected_usage,
+    tool_map,
 )
 from tests.oracle import check_stream
 
 
 def say(rounds: Sequence[Round], dice: Random, **options: Any) -> Played:
-    return play(*[encode(round, dice) for round in rounds], **options)
+    return play(*[encode(round, dice) for round in rounds], tools=tool_map(), **options)
 
 
 def recut(messages: Sequence[bytes], places: Sequence[int]) -> list[bytes]:
@@ -49,7 +52,7 @@ def recut(messages: Sequence[bytes], places: Sequence[int]) -> list[bytes]:
     return [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
 
 
-@given(CONVERSATIONS, DICE)
+@given(CALLING, DICE)
 def test_what_the_host_said_is_what_the_response_says(rounds: Sequence[Round], dice: Random) -> None:
     played = say(rounds, dice, logprobs=True)
     check_stream(played.payloads)
@@ -58,7 +61,7 @@ def test_what_the_host_said_is_what_the_response_says(rounds: Sequence[Round], d
     assert played.payloads[-1]["type"] == expected_terminal(rounds)
 
 
-@given(CONVERSATIONS, DICE)
+@given(CALLING, DICE)
 def test_each_round_tells_its_calls_and_its_finish(rounds: Sequence[Round], dice: Random) -> None:
     played = say(rounds, dice)
     output = {item["id"]: as_item(item) for item in played.response["output"]}
@@ -68,14 +71,14 @@ def test_each_round_tells_its_calls_and_its_finish(rounds: Sequence[Round], dice
         assert ended.finish == (round.finish if round.error is None else None)
 
 
-@given(CONVERSATIONS, DICE, st.lists(st.integers(0, 10_000), max_size=30))
+@given(CALLING, DICE, st.lists(st.integers(0, 10_000), max_size=30))
 def test_where_the_bytes_are_cut_changes_nothing(rounds: Sequence[Round], dice: Random, places: Sequence[int]) -> None:
     messages = [encode(round, dice) for round in rounds]
     cut = [recut(message, places) for message in messages]
-    assert play(*cut, logprobs=True).frames == play(*messages, logprobs=True).frames
+    assert play(*cut, tools=tool_map()).frames == play(*messages, tools=tool_map()).frames
 
 
-@given(CONVERSATIONS, DICE, DICE)
+@given(CALLING, DICE, DICE)
 def test_how_the_host_cuts_its_chunks_changes_no_value(rounds: Sequence[Round], one: Random, other: Random) -> None:
     first, second = say(rounds, one).response, say(rounds, other).response
     assert first["usage"] == second["usage"]
@@ -83,7 +86,20 @@ def test_how_the_host_cuts_its_chunks_changes_no_value(rounds: Sequence[Round], 
     assert [as_item(item) for item in first["output"]] == [as_item(item) for item in second["output"]]
 
 
-@given(CONVERSATIONS, DICE, DICE)
+@given(CALLING, DICE)
+def test_without_parallel_calls_only_the_first_of_each_round_is_there(rounds: Sequence[Round], dice: Random) -> None:
+    played = play(*[encode(round, dice) for round in rounds], tools=tool_map(parallel=False))
+    check_stream(played.payloads)
+    assert [as_item(item) for item in played.response["output"]] == expected_output([*map(one_call, rounds)])
+
+
+def one_call(round: Round) -> Round:
+    """The round as if it had said nothing of any call but its first."""
+    first = next((said.call for said in round.statements if isinstance(said, Argued)), None)
+    return replace(round, statements=[said for said in round.statements if getattr(said, "call", first) == first])
+
+
+@given(CALLING, DICE, DICE)
 def test_pings_are_numbered_with_the_rest_and_change_nothing_else(
     rounds: Sequence[Round], dice: Random, timer: Random
 ) -> None:
@@ -93,7 +109,9 @@ def test_pings_are_numbered_with_the_rest_and_change_nothing_else(
         return make() if make is not None else None
 
     messages = [encode(round, dice) for round in rounds]
-    pinged, plain = play(*messages, between=ping).payloads, play(*messages).payloads
+    pinged, plain = (
+        play(*messages, tools=tool_map(), between=between).payloads for between in (ping, lambda stream: None)
+    )
     check_stream(pinged)
     assert [event["sequence_number"] for event in pinged] == list(range(len(pinged)))
     assert unnumbered(without_pings(pinged)) == unnumbered(plain)
@@ -108,13 +126,13 @@ def unnumbered(events: Sequence[Json]) -> list[Json]:
     return [{key: value for key, value in event.items() if key != "sequence_number"} for event in events]
 
 
-@given(CONVERSATIONS, DICE)
+@given(CALLING, DICE)
 def test_an_event_is_never_changed_once_it_is_made(rounds: Sequence[Round], dice: Random) -> None:
     played = say(rounds, dice, logprobs=True)
     assert [plainly(event) for event in played.events] == played.payloads
 
 
-@given(CONVERSATIONS, DICE)
+@given(CALLING, DICE)
 def test_events_come_in_the_order_of_the_table(rounds: Sequence[Round], dice: Random) -> None:
     events = say(rounds, dice).events
     latest: dict[int, Event] = {}
@@ -131,7 +149,7 @@ def test_events_come_in_the_order_of_the_table(rounds: Sequence[Round], dice: Ra
     assert {type(event) for event in latest.values()} <= {OutputItemDone}
 
 
-@given(CONVERSATIONS, DICE)
+@given(CALLING, DICE)
 def test_the_response_is_opened_once_and_ended_once(rounds: Sequence[Round], dice: Random) -> None:
     kinds = [type(event) for event in say(rounds, dice).events]
     assert kinds[:2] == [Created, InProgress]
@@ -141,7 +159,7 @@ def test_the_response_is_opened_once_and_ended_once(rounds: Sequence[Round], dic
     assert kinds[-2] is Error or kinds[-1] is not Failed
 
 
-@given(CONVERSATIONS, DICE)
+@given(CALLING, DICE)
 def test_the_snapshot_is_the_response_that_is_not_streamed(rounds: Sequence[Round], dice: Random) -> None:
     played = say(rounds, dice)
     terminal = played.events[-1]
