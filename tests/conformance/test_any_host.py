@@ -1,7 +1,8 @@
 """Whatever a host does, and however its bytes are cut: the whole shim, over random scripts, against the oracle.
 
 A client gets an HTTP error with its four keys, or a response that is valid to the last event; and the response is
-the same whether it is streamed or not.
+the same whether it is streamed or not. What the model calls, it calls by a name that was offered to it, or by one of
+its own, with arguments that are what they should be, or are not; what comes out of it can be sent back.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
+from responses_shim.core.offers import ToolMap
+from responses_shim.core.report import Report
 from tests import caller
 from tests.caller import Reply
 from tests.oracle import check_error, check_response, check_stream
@@ -33,16 +36,52 @@ from tests.scripted import (
     usage,
 )
 
-REQUEST = {
+TOOLS: list[dict[str, Any]] = [
+    {"type": "function", "name": "f", "parameters": {"type": "object"}},
+    {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": "start: /.+/"}},
+    {
+        "type": "namespace",
+        "name": "my server",
+        "description": "What is there",
+        "tools": [{"type": "function", "name": "find"}, {"type": "custom", "name": "note"}],
+    },
+    {"type": "shell"},
+    {"type": "local_shell"},
+    {"type": "apply_patch"},
+    {"type": "tool_search", "execution": "client"},
+    {"type": "function", "name": "later", "defer_loading": True},
+    {"type": "web_search"},
+]
+REQUEST: dict[str, Any] = {
     "model": "scripted",
     "input": "Hi",
-    "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}],
+    "tools": TOOLS,
     "include": ["message.output_text.logprobs"],
 }
+NAMES = ToolMap(TOOLS, None, None, Report()).names()
 LOGPROBS = {"content": [{"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}]}
 
 text = st.sampled_from(["", "a", "é", "😀", "\n\n", "data: x\n\n", "</think>", "{}"])
 index = st.integers(0, 2)
+name = st.sampled_from([*NAMES, "find", "my server.note", "nobody", ""])
+arguments = st.sampled_from(
+    [
+        "",
+        "{}",
+        "x y",
+        '"x"',
+        "[1]",
+        "null",
+        '{"input": "*** Begin\\n\\ud83d\\ude00"}',
+        '{"input": "half \\ud8',
+        '{"patch": "x"}',
+        '{"commands": ["ls", "pwd"], "timeout_ms": 1}',
+        '{"command": ["ls"], "env": {"A": 1}}',
+        '{"type": "delete_file", "path": "a"}',
+        '{"query": ' + "[" * 970 + "]" * 970 + "}",
+        '{"query": NaN}',
+    ]
+)
 
 said = st.one_of(
     st.builds(chunk, text),
@@ -50,8 +89,9 @@ said = st.one_of(
     st.builds(lambda t: chunk(reasoning=t), text),
     st.builds(lambda t: chunk(reasoning=t, reasoning_content=t), text),
     st.builds(lambda t: chunk(refusal=t), text),
-    st.builds(lambda i, t: chunk(tool_calls=[call(i, f"call_{i}", "f", t)]), index, text),
-    st.builds(lambda i, t: chunk(tool_calls=[call(i, arguments=t)]), index, text),
+    st.builds(lambda i, n, t: chunk(tool_calls=[call(i, f"call_{i}", n, t)]), index, name, arguments),
+    st.builds(lambda i, n, t: chunk(tool_calls=[call(i, None, n, t)]), st.none() | index, name, arguments),
+    st.builds(lambda i, t: chunk(tool_calls=[call(i, arguments=t)]), st.none() | index, arguments | text),
     st.builds(lambda i, t: chunk(t, reasoning=t, tool_calls=[call(i, f"call_{i}", "f", t)]), index, text),
     st.just(chunk("", role="assistant")),
     st.just(frame({"choices": [{"index": 0, "delta": {"content": None, "tool_calls": None}}], "usage": None})),
@@ -120,11 +160,11 @@ refusals = st.builds(
 scripts: st.SearchStrategy[Script] = streams() | refusals
 
 
-def ask(script: Script, *, listens: bool, stream: bool) -> Reply:
+def ask(script: Script, *, listens: bool = True, stream: bool, **fields: Any) -> Reply:
     app = ResponsesShim(ScriptedHost(script, listens=listens))
 
     async def asking() -> Reply:
-        return await caller.post(app, "/v1/responses", {**REQUEST, "stream": stream})
+        return await caller.post(app, "/v1/responses", {**REQUEST, "stream": stream, **fields})
 
     return anyio.run(asking)
 
@@ -132,7 +172,7 @@ def ask(script: Script, *, listens: bool, stream: bool) -> Reply:
 def story(reply: Reply) -> Any:
     """What a reply tells, without what is new in each: ids and times."""
     data = caller.payloads(reply.events)[-1]["response"] if is_stream(reply) else reply.json
-    told = re.sub(r'"(resp|msg|rs|fc|call)_[0-9a-f]{32}"', r'"\1"', json.dumps(data))
+    told = re.sub(r'"([a-z]+)_[0-9a-f]{32}"', r'"\1"', json.dumps(data))
     return json.loads(re.sub(r'("(?:created|completed)_at": )\d+', r"\g<1>0", told))
 
 
@@ -166,3 +206,64 @@ def test_streamed_or_not_it_is_the_same_response(script: Script, listens: bool) 
         assert failed["error"]["message"] == whole.json["error"]["message"]
     else:
         assert (whole.status, whole.json) == (streamed.status, streamed.json)
+
+
+CHOICES = st.sampled_from(
+    [
+        {},
+        {"parallel_tool_calls": False},
+        {"tool_choice": {"type": "allowed_tools", "tools": [{"type": "function", "name": "f"}, {"type": "shell"}]}},
+        {"tool_choice": {"type": "custom", "name": "c"}, "parallel_tool_calls": False},
+    ]
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(script=streams(), choice=CHOICES)
+def test_of_the_tools_only_those_are_called_that_may_be(script: Script, choice: dict[str, Any]) -> None:
+    reply = ask(script, stream=True, **choice)
+    if not is_stream(reply):
+        return
+    events = caller.payloads(reply.events)
+    check_stream(events)
+    calls = [item for item in events[-1]["response"]["output"] if item["type"].endswith("_call")]
+    if "parallel_tool_calls" in choice:
+        assert len(calls) <= 1
+    if choice.get("tool_choice", {}).get("type") == "allowed_tools":
+        allowed = ("f", "nobody", "", None)
+        assert all(item.get("name") in allowed and item["type"] in ("function_call", "shell_call") for item in calls)
+
+
+@settings(max_examples=150, deadline=None)
+@given(script=streams())
+def test_what_came_out_can_be_sent_back(script: Script) -> None:
+    """Whole or cut, with an output for every call: the next turn is asked, by the names that the host knows."""
+    first = ask(script, stream=False)
+    if first.status != 200:
+        return
+    output = first.json["output"]
+    results = [answered(item) for item in output if item["type"].endswith("_call")]
+    host = ScriptedHost()
+
+    async def asking() -> Reply:
+        body = {**REQUEST, "input": [{"role": "user", "content": "Hi"}, *output, *results]}
+        return await caller.post(ResponsesShim(host), "/v1/responses", body)
+
+    assert anyio.run(asking).status == 200
+    (request,) = host.requests
+    offered = [tool["function"]["name"] for tool in request["tools"]]
+    called = [call["function"] for message in request["messages"] for call in message.get("tool_calls", ())]
+    assert len(called) == len(results) == sum(message["role"] == "tool" for message in request["messages"])
+    assert {function["name"] for function in called} <= {*offered, "nobody", ""}
+
+
+def answered(item: dict[str, Any]) -> dict[str, Any]:
+    """The output of a call, as its client would send it."""
+    outputs: dict[str, Any] = {
+        "shell_call": [{"stdout": "x", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],
+        "tool_search_call": None,
+    }
+    output = {"type": f"{item['type']}_output", "call_id": item["call_id"], "output": outputs.get(item["type"], "x")}
+    if item["type"] == "tool_search_call":
+        return {"type": "tool_search_output", "call_id": item["call_id"], "tools": [{**TOOLS[7], "name": "found"}]}
+    return {**output, "status": "completed"}
