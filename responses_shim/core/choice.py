@@ -58,7 +58,7 @@ def read_choice(choice: str | dict[str, Any] | None, offers: Offers, report: Rep
     if not isinstance(kind, str):
         raise missing("tool_choice.type")
     if kind == "allowed_tools":
-        return _allowed(choice, offers, report)
+        return _allowed(flat(choice), offers, report)
     name = _named(choice, kind, offers, "tool_choice")
     if name is None:
         raise unsupported("tool_choice", f"no such tool of type '{kind}' can be called here.")

@@ -204,7 +204,7 @@ CALLS: dict[str, Form] = {form.call: form for form in FORMS}
 def flat(tool: dict[str, Any]) -> dict[str, Any]:
     """A tool, or the choice of one, in this API's form: out of habit clients nest it under its type, as chat does."""
     kind = tool.get("type")
-    inner = tool.get(kind) if kind in ("function", "custom") else None
+    inner = tool.get(kind) if kind in ("function", "custom", "allowed_tools") else None
     return {**inner, "type": kind} if isinstance(inner, dict) else tool
 
 

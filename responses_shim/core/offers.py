@@ -77,6 +77,7 @@ class ToolMap:
         self._offers: dict[str, Offer] = {}
         self._names: dict[Identity, str] = {}
         self._left_out: set[Identity] = set()
+        self._unasked: dict[str, Identity] = {}  # deferred tools, by the names that they would have
         self._spaces: dict[str | None, str | None] = {}  # the description of each namespace
         self._deferred: dict[str, str | None] = {}  # what a search would find: names and descriptions
         self._search: tuple[ToolSearchTool, str] | None = None
@@ -135,9 +136,12 @@ class ToolMap:
         return list(self._offers)
 
     def open(self, name: str, new_id: Callable[[str], str], index: int, number: Number, call_id: str) -> CallOutput:
-        """The output for a call of the function `name`, by whatever spelling of it the model used."""
+        """The output for a call of the function `name`, by whatever spelling of it the model used.
+
+        A model may also call what it was to search for first, or what is none of the request's.
+        """
         offer = self._offers.get(name) or self.meant(name)
-        identity = offer.identity if offer is not None else Identity(FUNCTION, name)
+        identity = offer.identity if offer is not None else self._unasked.get(name) or Identity(FUNCTION, name)
         kind: Any = identity.form.output
         named = () if identity.form not in (FUNCTION, CUSTOM) else (identity.name, identity.namespace or UNSET)
         output: CallOutput = kind(new_id(kind.prefix), index, number, call_id, *named)
@@ -228,6 +232,7 @@ class ToolMap:
             # The model sees that it is there, and gets it once it has searched for it.
             self._deferred[identity.namespace or identity.name] = self._spaces.get(identity.namespace, tool.description)
             self._left_out.add(identity)
+            self._unasked[flat_name(identity.namespace, identity.name)] = identity
             self._report.mapped(f"{path}.defer_loading")
             return
         known = self.find(identity.form, identity.name, identity.namespace)
@@ -245,8 +250,8 @@ class ToolMap:
 
     def _free_name(self, identity: Identity) -> str:
         name = flat_name(identity.namespace, identity.name)
-        others = self._kept if identity.namespace is not None else self._kept - {identity.name}
-        while name in self._offers or name in others:
+        own = identity.name if identity.namespace is None else None
+        while name in self._offers or (name in self._kept and name != own):
             name = _digested(name, identity)
         return name
 
@@ -291,9 +296,9 @@ def _own_name(tool: dict[str, Any]) -> str | None:
 
 def _echo(tool: dict[str, Any]) -> dict[str, Any]:
     """A function's four keys are always there (Open Responses); all others are as the client sent them."""
+    tool = flat(tool)
     if tool["type"] != "function":
         return tool
-    tool = flat(tool)
     return tool | {name: tool.get(name) for name in ("type", "name", "description", "parameters", "strict")}
 
 

@@ -225,6 +225,13 @@ def test_of_allowed_tools_only_those_are_offered(mode: Json, told: str) -> None:
     assert report == 'dropped=("tools[2]"), mapped=("tool_choice")'
 
 
+def test_allowed_tools_are_also_taken_in_chats_form() -> None:
+    allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}
+    tools, _ = choose([F, G], {"type": "allowed_tools", "allowed_tools": allowed})
+    assert (names(tools), tools.params()["tool_choice"]) == (["g"], "required")
+    assert tools.choice_echo == {"type": "allowed_tools", **allowed}
+
+
 def test_every_form_of_tool_can_be_allowed() -> None:
     allowed = [
         {"name": "f"},

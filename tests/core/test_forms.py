@@ -183,6 +183,7 @@ def test_a_call_is_told_again_as_it_was_made(kind: str, data: st.DataObject) -> 
     [
         ({"type": "function", "function": {"name": "f"}}, {"type": "function", "name": "f"}),
         ({"type": "custom", "custom": {"name": "c"}}, {"type": "custom", "name": "c"}),
+        ({"type": "allowed_tools", "allowed_tools": {"tools": []}}, {"type": "allowed_tools", "tools": []}),
         ({"type": "function", "strict": True, "function": {"name": "f"}}, {"type": "function", "name": "f"}),
     ],
 )

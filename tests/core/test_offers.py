@@ -110,6 +110,7 @@ def test_a_tool_in_the_chat_form_is_taken() -> None:
     )
     assert names(tools) == ["f", "c", "ns__g"]
     assert tools.echo[0] == {**F, "description": None, "parameters": {}, "strict": None}
+    assert tools.echo[1] == custom("c")
     assert report == 'mapped=("tools[0]" "tools[1]" "tools[2].tools[0]")'
 
 
@@ -291,6 +292,16 @@ def test_what_a_search_has_found_is_offered() -> None:
     assert called(tools, "crm__find") == ("function_call", "crm", "find")
 
 
+def test_a_deferred_tool_that_is_called_without_a_search_is_known_all_the_same() -> None:
+    """Its name is told, or stands in the past, and models do not wait."""
+    later = {"defer_loading": True}
+    tools, _ = offer([SEARCH, custom("c", **later), space("crm", {**F, **later}, custom("my note", **later)), LATER])
+    assert called(tools, "c") == ("custom_tool_call", None, "c")
+    assert called(tools, "crm__f") == ("function_call", "crm", "f")
+    assert called(tools, tools.name_of(CUSTOM, "my note", "crm")) == ("custom_tool_call", "crm", "my note")
+    assert called(tools, "f") == ("function_call", None, "f")
+
+
 def test_a_search_may_come_with_the_input() -> None:
     """Codex has a mode in which all of its tools do."""
     tools, report = offer([LATER], more=in_input(SEARCH, G))
@@ -362,6 +373,37 @@ def test_the_model_is_told_the_names_of_what_was_found() -> None:
 def test_a_wrong_tool_is_named_by_its_path(tool: Json, param: str, code: str) -> None:
     for error, path in ((refusal([F, tool]), "tools[1]"), (refusal(None, in_input(tool)), "input[0].tools[0]")):
         assert (error.param, error.code) == (f"{path}.{param}", code)
+
+
+KEYS = ["type", "name", "description", "parameters", "strict", "tools", "format", "function", "custom", "namespace"]
+KEYS += ["environment", "execution", "allowed_callers", "defer_loading", "mode"]
+JUNK = st.recursive(
+    st.sampled_from([None, True, 7, "", "f", "function", "custom", "namespace", "shell", "tool_search", "grammar"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=4),
+    max_leaves=20,
+)
+GOOD = [{}, F, custom("c"), space("ns", F, custom("c")), {"type": "shell"}, SEARCH, WEB, LATER]
+GOOD += [{"type": "function", "function": F}, {"type": "allowed_tools", "tools": [F]}]
+ODD = st.builds(
+    lambda tool, odd: {**tool, **odd}, st.sampled_from(GOOD), st.dictionaries(st.sampled_from(KEYS), JUNK, max_size=2)
+)
+"""Tools, and choices, that have one or two things wrong with them, or none."""
+
+
+@given(st.lists(ODD, max_size=3), st.none() | st.sampled_from(["auto", "required"]) | ODD, st.lists(ODD, max_size=2))
+def test_whatever_is_sent_it_is_taken_or_refused_by_name(tools: list[Json], choice: Any, more: list[Json]) -> None:
+    refused: InvalidRequest | None = None
+    try:
+        offered, _ = offer(tools, choice, more=in_input(*more))
+    except InvalidRequest as error:
+        refused = error
+    if refused is not None:
+        check_error(refused.body())
+        assert refused.status == 400
+        assert (refused.param or "").startswith(("tools[", "tool_choice", "input[0].tools["))
+    else:
+        assert {told["name"] for tool in more for told in offered.told(tool)} <= set(offered.names())
+        assert len(offered.params().get("tools", [])) == len(set(names(offered))) == len(offered.paths())
 
 
 def test_a_tool_defined_twice_the_same_is_one() -> None:
