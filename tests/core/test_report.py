@@ -107,6 +107,7 @@ def test_the_header_as_it_is_documented() -> None:
 def test_more_than_fits_is_cut_between_paths(count: int, complete: bool) -> None:
     header = report([("dropped", f"tools[{place}]") for place in range(count)]).header()
     members = parse(header)
+    assert len(header) <= MAX_BYTES
     assert members.get("truncated", False) is not complete
     dropped = members["dropped"]
     assert isinstance(dropped, list)
