@@ -47,6 +47,7 @@ from responses_shim.core.events import (
     InProgress,
     Ping,
 )
+from responses_shim.core.host_calls import HostCall, HostCalls
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.outputs import NO_LOGPROBS, MessageOutput, Output, ReasoningOutput, Seal, SummaryOutput
 from responses_shim.core.plain import PACK_EVERY, PlainText
@@ -102,15 +103,6 @@ NOISE_TO = 16
 _json = msgspec.json.Encoder().encode
 
 
-class _PendingCall:
-    """A call for which nothing can be opened: its name has not come yet, or it is not `wanted`."""
-
-    def __init__(self, *, wanted: bool) -> None:
-        self.call_id: str | None = None
-        self.pieces: list[str] = []
-        self.wanted = wanted
-
-
 class ResponseStream:
     """One response. `response` is the snapshot; it is complete once `close` has returned.
 
@@ -140,8 +132,7 @@ class ResponseStream:
         self._number = count().__next__
         self._message: MessageOutput | None = None
         self._reasoning: ReasoningOutput | None = None
-        self._calls: dict[object, CallOutput | _PendingCall] = {}
-        self._latest_call: object = None
+        self._calls = HostCalls(single=self._tools.single)
         self._open: list[Output] = []
         self._opened = 0
         self._items: dict[int, OutputItem] = {}
@@ -252,43 +243,28 @@ class ResponseStream:
         arguments = delta.function.arguments if delta.function else None
         if self.error is not None:
             return
-        key = self._key(delta, name)
-        call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = _PendingCall(wanted=not (self._tools.single and self._calls))
-        self._latest_call = key
-        if isinstance(call, _PendingCall):
-            call.call_id = call.call_id or delta.id
+        call = self._calls.of(delta, name)
+        if call.output is None:
             if not name or not call.wanted:
                 if arguments:
                     call.pieces.append(arguments)
                 return
             if not self._tools.allows(name):
-                del self._calls[key]
+                self._calls.forget(call)
                 self.fail(UpstreamError(f"The model called {name!r}, which tool_choice does not allow."))
                 return
-            call = self._open_call(key, call, name, events)
+        output = call.output or self._open_call(call, name or "", events)
         if arguments:
-            call.arguments(arguments, events)
+            output.arguments(arguments, events)
 
-    def _key(self, delta: ToolCallDelta, name: str | None) -> object:
-        """What tells the host's calls apart: the index; without one the id; without either a name begins a call."""
-        if delta.index is not None:
-            return delta.index
-        if delta.id:
-            known = (key for key, call in self._calls.items() if call.call_id == delta.id)
-            return next(known, delta.id)
-        return f"call {len(self._calls)}" if name or self._latest_call is None else self._latest_call
-
-    def _open_call(self, key: object, pending: _PendingCall, name: str, events: list[Event]) -> CallOutput:
+    def _open_call(self, call: HostCall, name: str, events: list[Event]) -> CallOutput:
         self._close_writing(events)
-        call_id = pending.call_id or self._new_id("call")
-        call = self._tools.open(name, self._new_id, self._opened, self._number, call_id)
-        self._calls[key] = call
-        self._begin(call, events)
-        for arguments in pending.pieces:
-            call.arguments(arguments, events)
-        return call
+        call_id = call.id or self._new_id("call")
+        output = call.output = self._tools.open(name, self._new_id, self._opened, self._number, call_id)
+        self._begin(output, events)
+        for arguments in call.pieces:
+            output.arguments(arguments, events)
+        return output
 
     def _open_reasoning(self, events: list[Event]) -> ReasoningOutput:
         self._close_writing(events)
@@ -318,10 +294,9 @@ class ResponseStream:
     def end_round(self) -> tuple[Round, list[Event]]:
         """The chat call is over: close its items, add its usage. Another round may follow, or `close`."""
         events: list[Event] = []
-        for key, call in list(self._calls.items()):
-            if isinstance(call, _PendingCall) and call.wanted and (call.call_id or call.pieces):
-                self._open_call(key, call, "", events)
-        self.ignored_calls += sum(isinstance(call, _PendingCall) and not call.wanted for call in self._calls.values())
+        for call in self._calls.nameless():
+            self._open_call(call, "", events)
+        self.ignored_calls += self._calls.ignored()
         blank = self._wanted.message and not self._opened and self.finish not in (None, *_ABORTED)
         tokens = self._round_tokens(events)
         if blank and self.error is None:
@@ -341,8 +316,8 @@ class ResponseStream:
         usage = usage_of(self._round_usage)
         self.response.usage = usage if self._rounds == 0 else _sum(self.response.usage, usage)
         self._rounds += 1
-        self._message = self._reasoning = self._latest_call = self._round_usage = None
-        self._calls = {}
+        self._message = self._reasoning = self._round_usage = None
+        self._calls = HostCalls(single=self._tools.single)
         self._open = []
         if self._tokens is not None:
             self._tokens = TokenCount()

@@ -154,6 +154,23 @@ def test_calls_without_ids_get_one_each_and_keep_it() -> None:
         assert all(id.startswith("call_") for id in ids)
 
 
+def test_a_host_that_gives_all_its_calls_one_index_tells_them_apart_by_name_and_id() -> None:
+    """Each call whole; each in pieces of which the first has name and id; name and id with every piece, in turns."""
+    whole = [call(0, "a", "f", "{}"), call(0, "b", "c", '{"input": "x"}'), call(0, "c", "f", "[]")]
+    pieces = [call(0, "a", "f"), call(0, arguments="{}"), call(0, "b", "c", '{"input'), call(0, arguments='": "x"}')]
+    again = [call(0, "a", "f", "{"), call(0, "b", "c", '{"input'), call(0, "a", "f", "}"), call(0, "b", "c", '": "x"}')]
+    for entries in (whole, [*pieces, whole[2]], [*again, whole[2]]):
+        for chunks in ([calls(*entries)], [calls(entry) for entry in entries]):
+            played = answer(*chunks, STOP)
+            assert [(item["call_id"], said(item)) for item in items(played)] == [("a", "{}"), ("b", "x"), ("c", "[]")]
+
+
+def test_an_id_that_changes_from_piece_to_piece_is_not_another_call() -> None:
+    """Hosts exist that make an id for every delta; the name comes once."""
+    played = answer(calls(call(0, "a", "f", "{")), calls(call(0, "b", None, "}")), calls(call(1, "c", "f", "[]")), STOP)
+    assert [(item["call_id"], said(item)) for item in items(played)] == [("a", "{}"), ("c", "[]")]
+
+
 # One call only -------------------------------------------------------------------------------------------------------
 
 HOSTS: dict[str, list[bytes]] = {
@@ -165,6 +182,12 @@ HOSTS: dict[str, list[bytes]] = {
     ],
     "by index, in one chunk": [calls(call(0, "a", "f", '{"x": 1}'), call(1, "b", "f", "{}"), call(2, "c", "c", "{}"))],
     "by an index from one": [calls(call(1, "a", "f", '{"x": 1}')), calls(call(2, "b", "f", "{}"))],
+    "all by one index": [
+        calls(call(0, "a", "f", '{"x"')),
+        calls(call(0, arguments=": 1}")),
+        calls(call(0, "b", "g", "{}")),
+        calls(call(0, arguments=" ")),
+    ],
     "by id": [
         calls(call(None, "a", "f", '{"x"')),
         calls(call(None, "b", "g", "{")),
