@@ -44,6 +44,7 @@ class Request:
             policy,
             format_with_tools=policy.format_with_tools if beside_tools == "auto" else beside_tools,
             reasoning=policy.reasoning if reasoning == "auto" else reasoning,
+            opening="<think>\n" if settings.think_tags == "prefilled" else policy.opening,
             image_urls=settings.image_urls,
             system=settings.system_messages,
             unseal=lambda sealed: self.keys.open(self.owners, sealed),

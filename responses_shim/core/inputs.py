@@ -161,7 +161,8 @@ class _Transcript:
         if not saying:
             return
         think = self._policy.reasoning == "think"
-        spoken = [f"<think>{text}</think>" if inner else text for inner, text in self._said if think or not inner]
+        opening = self._policy.opening
+        spoken = [f"{opening}{text}</think>" if inner else text for inner, text in self._said if think or not inner]
         message: Message = {"role": "assistant", "content": "".join(spoken) or None}
         if not think and (reasoning := "\n".join(text for inner, text in self._said if inner)):
             message["reasoning"] = reasoning

@@ -224,6 +224,13 @@ def test_thoughts_alone_are_a_message() -> None:
     assert messages([reasoning("Hm.")], policy=THINK) == [{"role": "assistant", "content": "<think>Hm.</think>"}]
 
 
+def test_a_span_begins_as_the_prompt_began_it() -> None:
+    """A prompt that ends in the tag ends in a line of its own: so stands what the model wrote behind it."""
+    policy = Policy(reasoning="think", opening="<think>\n")
+    said = [reasoning("Hm."), assistant("Hello.")]
+    assert messages(said, policy=policy)[0]["content"] == "<think>\nHm.</think>Hello."
+
+
 def test_two_messages_of_one_turn_go_on_where_the_first_ended() -> None:
     assert messages([assistant("One"), assistant([text(", two")]), user("?")])[0]["content"] == "One, two"
 
