@@ -1,0 +1,67 @@
+// One story with the AI SDK, told on standard output as JSON: node client.mjs BASE_URL STORY
+import { createOpenAI } from '@ai-sdk/openai';
+import { generateText, Output, stepCountIs, streamText, tool } from 'ai';
+import { z } from 'zod';
+
+const [baseURL, story] = process.argv.slice(2);
+const model = createOpenAI({ baseURL, apiKey: 'key' }).responses('scripted');
+
+const getWeather = tool({
+  description: 'The weather in a city.',
+  inputSchema: z.object({ city: z.string() }),
+  execute: async ({ city }) => `It is sunny in ${city}.`,
+});
+const place = Output.object({ schema: z.object({ city: z.string() }) });
+const question = { model, maxRetries: 0, system: 'Be brief.', prompt: 'Weather in Paris?' };
+const withTools = { ...question, tools: { getWeather }, stopWhen: stepCountIs(3) };
+
+const stories = {
+  async text() {
+    const { text, usage, finishReason } = await generateText(question);
+    return { text, totalTokens: usage.totalTokens, finishReason };
+  },
+
+  async stream() {
+    const result = streamText(question);
+    const pieces = [];
+    for await (const piece of result.textStream) pieces.push(piece);
+    return { pieces, finishReason: await result.finishReason };
+  },
+
+  async tool() {
+    const { text, steps } = await generateText(withTools);
+    return { text, outputs: steps.flatMap((step) => step.toolResults.map((result) => result.output)) };
+  },
+
+  async streamedTool() {
+    const result = streamText(withTools);
+    const parts = [];
+    for await (const part of result.fullStream) parts.push(part);
+    return {
+      text: await result.text,
+      types: [...new Set(parts.map((part) => part.type))],
+      input: parts.filter((part) => part.type === 'tool-input-delta').map((part) => part.delta).join(''),
+    };
+  },
+
+  async object() {
+    const { output, steps } = await generateText({ ...withTools, output: place });
+    return { output, steps: steps.length };
+  },
+
+  async reasoning() {
+    const openai = { forceReasoning: true, reasoningSummary: 'auto', store: false };
+    const { text, reasoningText, steps } = await generateText({ ...withTools, providerOptions: { openai } });
+    return { text, reasoningText, first: steps[0].reasoningText };
+  },
+
+  async error() {
+    try {
+      await generateText({ ...question, providerOptions: { openai: { previousResponseId: 'resp_1' } } });
+    } catch (error) {
+      return { status: error.statusCode, message: error.message };
+    }
+  },
+};
+
+console.log(JSON.stringify(await stories[story]()));
