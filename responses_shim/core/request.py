@@ -25,6 +25,8 @@ UNSUPPORTED = {
     "moderation": "there is no moderation here; leave it out.",
 }
 
+WARM_UP = "there is no reading of a prompt without an answer here; leave it out."
+
 
 class Translation(Struct):
     """`chat` is the chat request before any host's profile; `report` what became of the rest."""
@@ -42,6 +44,11 @@ def read_request(body: Any) -> CreateRequest:
     for name, instead in UNSUPPORTED.items():
         if getattr(request, name) not in (None, False, []):
             raise unsupported(name, f"'{name}': {instead}")
+    cache = request.prompt_cache_options
+    if request.generate is False or (cache is not None and cache.prewarm):
+        # Who only wants the prompt read would be answered, and pay for it.
+        name = "generate" if request.generate is False else "prompt_cache_options.prewarm"
+        raise unsupported(name, f"'{name}': {WARM_UP}")
     if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
         check_depth(request.text.format.schema, "text.format.schema")
     return request

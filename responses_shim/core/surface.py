@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from responses_shim.core import events
 from responses_shim.core.forms import CALLS
 from responses_shim.core.inputs import READ, REFUSED, SKIPPED
-from responses_shim.core.request import UNSUPPORTED
+from responses_shim.core.request import UNSUPPORTED, WARM_UP
 
 Verdict = Literal["honoured", "mapped", "accepted", "refused", "sent", "not sent"]
 VERDICTS: dict[Verdict, str] = {
@@ -180,7 +180,9 @@ def _events() -> list[Row]:
 
 
 SURFACE: dict[str, list[Row]] = {
-    "Request fields": _FIELDS + [Row(name, "refused", note) for name, note in UNSUPPORTED.items()],
+    "Request fields": _FIELDS
+    + [Row(name, "refused", note) for name, note in UNSUPPORTED.items()]
+    + [Row(name, "refused", WARM_UP) for name in ("generate", "prompt_cache_options.prewarm")],
     "Input items": _items(),
     "Content parts": _CONTENT,
     "Tools": _TOOLS,

@@ -64,6 +64,7 @@ class StreamOptions(Struct, kw_only=True):
 class PromptCacheOptions(Struct, kw_only=True):
     mode: Literal["implicit", "explicit"] | None = None
     ttl: Literal["30m", "12h"] | None = None
+    prewarm: bool | None = None
 
 
 class CreateRequest(Struct, kw_only=True):
@@ -105,6 +106,7 @@ class CreateRequest(Struct, kw_only=True):
     user: str | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     moderation: dict[str, Any] | None = None
+    generate: bool | None = None
     return_token_ids: bool | None = None
 
 

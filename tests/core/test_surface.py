@@ -150,6 +150,8 @@ SAMPLES: dict[str, Any] = {
     "prompt": {"id": "p"},
     "context_management": [{"type": "compaction"}],
     "moderation": {"model": "m"},
+    "generate": False,
+    "prompt_cache_options.prewarm": True,
 }
 SHIMS_OWN = {  # done by the shim itself: nothing of it is in the chat request
     "stream",
