@@ -136,9 +136,13 @@ class ThinkSplitter:
             return [*held_back, chunk]
         if not delta.content:
             return [*self.close(), chunk] if delta.tool_calls or delta.refusal else [chunk]
-        logprobs = self._logprobs + ((choice.logprobs.content if choice.logprobs else None) or [])
         length = len(self._text.kept) + len(delta.content)
-        chunks = [_chunk(piece, logprobs, length) for piece in self._text.feed(delta.content)]
+        pieces = self._text.feed(delta.content)
+        if pieces == [Piece(False, delta.content, 0)]:  # as it came, and so it is with most chunks
+            self.done = self._text.done
+            return [chunk]
+        logprobs = self._logprobs + ((choice.logprobs.content if choice.logprobs else None) or [])
+        chunks = [_chunk(piece, logprobs, length) for piece in pieces]
         self._logprobs = _within(logprobs, length - len(self._text.kept)) if self._text.kept else []
         if delta.tool_calls or delta.refusal:
             chunks += self.close()

@@ -178,11 +178,20 @@ def test_what_was_held_back_before_an_error_was_said() -> None:
 
 def test_tokens_that_are_not_spelt_as_their_text_keep_their_logprobs() -> None:
     """A host that tells the bytes of half a character as `bytes:\\xc3` counts more of them than the text has."""
-    entries = [ChatLogprob(token="bytes:\\xc3", logprob=-1.0), ChatLogprob(token="bytes:\\xa9", logprob=-2.0)]
-    said = Chunk(choices=[Choice(delta=Delta(content="é"), logprobs=Logprobs(entries))])
-    answer, _ = ThinkSplitter("anywhere").feed(said)
-    assert answer.choices
-    assert answer.choices[0].logprobs == Logprobs(entries)
+    entries = [ChatLogprob(token=token, logprob=-1.0) for token in ("\n", "bytes:\\xc3", "bytes:\\xa9")]
+    splitter = ThinkSplitter("leading")
+    for text, told in (("\n", entries[:1]), ("é", entries[1:])):
+        chunks = splitter.feed(Chunk(choices=[Choice(delta=Delta(content=text), logprobs=Logprobs(told))]))
+    assert chunks[0].choices == [Choice(delta=Delta(content="\né"), logprobs=Logprobs(entries))]
+
+
+def test_a_chunk_that_is_an_answer_as_it_stands_is_passed_on_as_it_is() -> None:
+    for where in ("leading", "anywhere"):
+        entries = Logprobs([ChatLogprob(token="Hello", logprob=-1.0)])
+        said = Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
+        (passed,) = ThinkSplitter(where).feed(said)
+        assert passed is said
+        assert said == Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
 
 
 @pytest.mark.parametrize("begins", [chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk(refusal="No.")])
