@@ -230,6 +230,8 @@ def _json(raw: str) -> Any:
     """What stands there, read as models write it: with raw line ends in strings, or no JSON at all; None if nothing."""
     try:
         read = json.loads(raw, strict=False)
+        if isinstance(read, str) and read.lstrip().startswith("{"):
+            return _json(read)  # written as JSON twice, as some chat templates do to the calls that they show
         return None if too_deep(read) else clean(read)
     except (ValueError, RecursionError):
         return None if _JSON.match(raw) or not raw.strip() else raw

@@ -9,8 +9,9 @@ Models do not always keep to it, so what is accepted is wider than what is offer
 - text that begins neither with `{` nor with `"` is the input itself, as it stands
 - an object of another form is held back until the call ends: `{"patch": "…"}`, an object of one string, is that string;
   an object with an `input` further on is that; anything else is the input itself
+- an object that stands in a string is read as if it stood there itself
 - inside the string a raw line end stands for itself, as does an escape that JSON does not have, or a quote after which
-  the object does not go on
+  the object neither ends nor goes on with another key
 
 A call that was cut gives what has come of the string. Of the object around it nothing ever gets out.
 """
@@ -28,6 +29,9 @@ _WHITE = " \t\r\n"
 _SPECIAL = re.compile(r'["\\]')
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
 _HALF_UNICODE = re.compile(r"\\(u[0-9a-fA-F]{0,3})?")
+# What follows the closing quote: the end of the object, or its next key. And what may still become that.
+_AFTER = re.compile(r'[ \t\r\n]*(?:\}|,[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:)')
+_PERHAPS = re.compile(r'[ \t\r\n]*(?:,[ \t\r\n]*(?:"[^"\\]*(?:"[ \t\r\n]*)?)?)?')
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
@@ -143,14 +147,13 @@ def _escape(text: str, at: int) -> tuple[str, int] | None:
 def _quote(text: str, at: int) -> tuple[str, int] | None:
     """The end of the string (-1), or a quote that the model forgot to escape; None if what follows has not come."""
     following = text[at + 1 : at + 1 + _MAX_TAIL]
-    first = following.lstrip(_WHITE)[:1]
-    if first == "" and len(following) < _MAX_TAIL:
+    if len(following) < _MAX_TAIL and _PERHAPS.fullmatch(following):
         return None
-    return ("", -1) if first in ("", "}", ",") else ('"', at + 1)
+    return ("", -1) if _AFTER.match(following) or not following.strip(_WHITE) else ('"', at + 1)
 
 
 def _unwrapped(raw: str, cut: bool) -> str:
-    """The input in JSON that is not of the form that was offered."""
+    """The input in JSON that is not of the form that was offered: an object or a string, if it is JSON at all."""
     try:
         value = json.loads(raw, strict=False)
     except (ValueError, RecursionError):
@@ -160,7 +163,8 @@ def _unwrapped(raw: str, cut: bool) -> str:
         if isinstance(wrapped, str):
             return _utf8(wrapped)
         return raw
-    return _utf8(value) if isinstance(value, str) else raw
+    # An object that was written as JSON twice: models learn it from templates that do it to the calls they show.
+    return _unwrapped(value, cut) if value.lstrip(_WHITE)[:1] == "{" else _utf8(value)
 
 
 def _utf8(text: str) -> str:
