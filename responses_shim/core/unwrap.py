@@ -164,7 +164,8 @@ def _unwrapped(raw: str, cut: bool) -> str:
             return _utf8(wrapped)
         return raw
     # An object that was written as JSON twice: models learn it from templates that do it to the calls they show.
-    return _unwrapped(value, cut) if value.lstrip(_WHITE)[:1] == "{" else _utf8(value)
+    text = _utf8(value)
+    return _unwrapped(text, cut) if text.lstrip(_WHITE)[:1] == "{" else text
 
 
 def _utf8(text: str) -> str:

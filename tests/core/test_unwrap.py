@@ -81,6 +81,7 @@ def test_the_text_streams_as_it_comes() -> None:
         (json.dumps(json.dumps({"input": 'x "y"\n'})), 'x "y"\n'),
         (json.dumps(json.dumps({"a": 1})), '{"a": 1}'),
         (json.dumps("{ not json"), "{ not json"),
+        ('"{ \\ud83d"', "{ �"),
         (json.dumps('"quoted"'), '"quoted"'),
         ('"\\ud83d"', "�"),
         ('"quoted" > file', '"quoted" > file'),
