@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.events import (
+    DELTAS,
     Event,
     FunctionCallArgumentsDelta,
     FunctionCallArgumentsDone,
@@ -143,11 +144,24 @@ def delta_events(draw: st.DrawFn) -> list[Event]:
     return events
 
 
-@given(delta_events())
-def test_a_frame_from_the_template_says_what_msgspec_says(events: Sequence[Event]) -> None:
+@given(delta_events(), st.lists(st.sampled_from(["", "", "obfuscation", "tokens", "both"]), max_size=12))
+def test_a_frame_from_the_template_says_what_msgspec_says(events: Sequence[Event], extras: Sequence[str]) -> None:
+    for event, extra in zip(events, extras, strict=False):
+        if isinstance(event, DELTAS) and extra in ("obfuscation", "both"):
+            event.obfuscation = "x"
+        if isinstance(event, DELTAS) and extra in ("tokens", "both"):
+            event.generation_token_ids, event.generation_log_probs = [1], [-0.5]
     frames = SSEEncoder()
     for event in events:
         assert read_frame(frames.encode(event)) == plainly(event)
+
+
+def test_what_one_delta_carries_is_not_kept_for_the_next() -> None:
+    frames = SSEEncoder()
+    events = [RefusalDelta(number, "msg_1", 0, "No", 0) for number in range(6)]
+    events[1].obfuscation = "x"
+    events[4].generation_token_ids, events[4].generation_log_probs = [7], [-0.5]
+    assert [read_frame(frames.encode(event)) for event in events] == [plainly(event) for event in events]
 
 
 def test_a_frame_is_an_event_line_a_data_line_and_a_blank_line() -> None:

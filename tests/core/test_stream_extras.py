@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from responses_shim.core.chat import Choice, Chunk, Delta, FunctionDelta, ToolCallDelta
 from responses_shim.core.offers import ToolMap
+from responses_shim.core.reader import ChunkReader
 from responses_shim.core.report import Report
 from responses_shim.core.splitters import ThinkSplitter, Where
 from responses_shim.core.stream import NOISE_TO, Wanted
@@ -34,7 +35,7 @@ from tests.core.speech import (
     frame,
 )
 from tests.oracle import check_stream
-from tests.scripted import DONE, call, chunk
+from tests.scripted import DONE, call, chunk, usage
 from tests.scripted import frame as plain_frame
 from tests.shapes import TOKENS
 
@@ -428,6 +429,62 @@ def test_the_prompt_may_be_told_from_elsewhere() -> None:
     told.tell_prompt([1, 2])
     unasked.tell_prompt([1, 2])
     assert [stream.lacks_prompt for stream in (asked, told, unasked)] == [True, False, False]
+
+
+def test_a_prompt_of_another_length_than_the_usage_says_is_a_failure() -> None:
+    counted = chunk(usage=usage(prompt=3, completion=1))
+    for prompt, status in (([1, 2, 3], "completed"), ([1, 2], "failed")):
+        stream = new_stream(wanted=WITH_TOKENS)
+        for said in ChunkReader().read(tokens({"content": "Hello"}, 3, finish="stop") + counted):
+            stream.count(said)
+            stream.feed(said)
+        stream.tell_prompt(prompt)
+        stream.end_round()
+        stream.close()
+        assert stream.response.status == status
+
+
+# What an operator wants: NeMo Gym ------------------------------------------------------------------------------------
+
+EMPTY = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+
+
+@pytest.mark.parametrize("token_ids", [False, True])
+def test_an_answer_of_nothing_is_an_empty_text_where_the_operator_wants_one(token_ids: bool) -> None:
+    played = answer(PROMPT, STOP, wanted=Wanted(message=True, token_ids=token_ids))
+    (item,) = played.response["output"]
+    assert item["content"] == [EMPTY]
+    assert bundles(played) == [bundle() if token_ids else {}]
+
+
+@pytest.mark.parametrize("frames", [[], [plain_frame({"error": "gone"})], [chunk(finish_reason="abort")]])
+def test_a_failure_of_nothing_has_no_message(frames: list[bytes]) -> None:
+    assert answer(*frames, wanted=Wanted(message=True)).response["output"] == []
+
+
+def test_an_answer_of_something_is_left_alone() -> None:
+    frames = [chunk(reasoning="Hm."), STOP]
+    assert answer(*frames, wanted=Wanted(message=True)).frames == answer(*frames).frames
+
+
+TOO_LONG = plain_frame({"error": {"message": "too long", "code": "context_length_exceeded"}})
+
+
+@pytest.mark.parametrize("wanted", [Wanted(overflow=True), Wanted(overflow=True, token_ids=True)])
+def test_a_request_that_is_too_long_is_an_incomplete_response_where_the_operator_wants_one(wanted: Wanted) -> None:
+    response = answer(TOO_LONG, wanted=wanted).response
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+    assert (response["output"], response["error"]) == ([], None)
+
+
+def test_one_that_became_too_long_and_any_other_failure_stay_failures() -> None:
+    for frames in (
+        [chunk("Hel"), TOO_LONG],
+        [plain_frame({"error": "gone"})],
+        [plain_frame({"error": "gone"}), TOO_LONG],
+    ):
+        assert answer(*frames, wanted=Wanted(overflow=True)).response["status"] == "failed"
+    assert answer(TOO_LONG).response["status"] == "failed"
 
 
 # Log-probabilities and annotations --------------------------------------------------------------------------------
