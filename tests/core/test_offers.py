@@ -17,6 +17,7 @@ from responses_shim.core.forms import CUSTOM, FUNCTION, OWN
 from responses_shim.core.invalid import MAX_DEPTH
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.report import Report
+from responses_shim.core.request import read_request, to_chat
 from responses_shim.errors import InvalidRequest
 from tests.core.pipeline import Json
 from tests.oracle import check_error
@@ -531,6 +532,27 @@ def test_a_past_call_of_a_tool_that_is_gone_has_the_name_that_it_had(namespace: 
 @pytest.mark.parametrize("namespace", [None, ""])
 def test_a_past_call_without_a_namespace_keeps_its_name(namespace: str | None) -> None:
     assert ToolMap(None, None, None, Report()).name_of(FUNCTION, "a b" * 30, namespace) == "a b" * 30
+
+
+def test_a_turn_tells_the_past_by_the_names_that_it_offers() -> None:
+    items = [
+        {"role": "user", "content": "Hi"},
+        {"type": "function_call", "call_id": "1", "namespace": "my server", "name": "find", "arguments": "{}"},
+        {"type": "custom_tool_call", "call_id": "2", "name": "c", "input": "x"},
+        {"type": "function_call", "call_id": "3", "name": "c", "arguments": "{}"},
+        {"type": "shell_call", "call_id": "4", "action": {"commands": ["ls"]}, "status": "completed"},
+        *({"type": "function_call_output", "call_id": call_id, "output": ""} for call_id in "1234"),
+    ]
+    every = [space("my server", {**F, "name": "find"}), custom("c"), {**F, "name": "c"}, {"type": "shell"}]
+    for tools in (every, [], every[:1], every[::-1]):
+        chat = to_chat(read_request({"model": "m", "input": items, "tools": tools})).chat
+        told = [call["function"]["name"] for message in chat["messages"] for call in message.get("tool_calls", ())]
+        assert all(
+            name.startswith(due) for name, due in zip(told, ["my_server__find_", "c", "c", "shell"], strict=True)
+        )
+        named = {tool["function"]["name"] for tool in chat.get("tools", ())}
+        assert named <= set(told)
+        assert told[0] in named or every[0] not in tools
 
 
 # Names that clash, that are long, that are odd; and on top of them those that the shim makes of them.

@@ -43,9 +43,23 @@ def test_text_that_is_no_json_is_the_input_itself(data: st.DataObject, text: str
 
 @given(data=st.data(), text=st.text(max_size=20), cut=st.booleans())
 def test_how_anything_is_cut_changes_nothing(data: st.DataObject, text: str, cut: bool) -> None:
-    heads = ["", "{", '{"input"', '{"input": "', '{"input":"\\', '{"input":"\\ud83d', '{"input":"a"', '"', " {"]
+    heads = [
+        "",
+        '"{\\"input\\": \\"\\ud83d',
+        '{"input": "a", "b',
+        "{",
+        '{"input"',
+        '{"input": "',
+        '{"input":"\\',
+        '{"input":"\\ud83d',
+        '{"input":"a"',
+        '"',
+        " {",
+    ]
     text = data.draw(st.sampled_from(heads)) + text
-    assert read(data.draw(cuts(text)), cut=cut) == read([text], cut=cut)
+    whole = read([text], cut=cut)
+    assert read(data.draw(cuts(text)), cut=cut) == whole
+    assert whole.encode().decode() == whole
 
 
 @given(data=st.data(), text=TEXT)
