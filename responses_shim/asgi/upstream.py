@@ -19,7 +19,7 @@ from responses_shim.asgi.headers import Pairs, inward, outward
 from responses_shim.asgi.inner import inner_scope
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
-from responses_shim.runtime.runs import Listener
+from responses_shim.runtime.ports import Listener
 
 logger = logging.getLogger("responses_shim")
 
@@ -27,7 +27,7 @@ MAX_ERROR_BODY = 1024 * 1024
 
 
 class InProcess:
-    """`Upstream` (see `runtime.runs`) over an ASGI app. `scope` is the client's, `prefix` the path before /v1."""
+    """`Upstream` (see `runtime.ports`) over an ASGI app. `scope` is the client's, `prefix` the path before /v1."""
 
     def __init__(self, app: ASGIApp, scope: Scope, prefix: str, profile: HostProfile) -> None:
         self._app = app

@@ -15,7 +15,8 @@ from responses_shim.core.splitters import ThinkSplitter
 from responses_shim.core.stream import Wanted
 from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
 from responses_shim.runtime import runs
-from responses_shim.runtime.runs import Listener, Run
+from responses_shim.runtime.ports import Listener, Sink
+from responses_shim.runtime.runs import Run
 from responses_shim.settings import Settings
 from tests.caller import Reply, call, payloads, post
 from tests.caller import parse_events as parse
@@ -224,7 +225,7 @@ Ask = Callable[[], Awaitable["list[int] | None"]]
 
 
 def running(
-    sink: runs.Sink, *, mends: Any = (), prompt_tokens: Ask | None = None, token_ids: bool = False, **settings: Any
+    sink: Sink, *, mends: Any = (), prompt_tokens: Ask | None = None, token_ids: bool = False, **settings: Any
 ) -> Run:
     return Run(
         new_stream(wanted=Wanted(token_ids=token_ids)),
