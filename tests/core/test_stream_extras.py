@@ -402,9 +402,12 @@ def test_what_failed_for_another_reason_tells_that_reason() -> None:
 
 
 def test_what_nobody_asked_for_does_not_leak() -> None:
-    frames = [tokens({"content": "Hello", **bundle(3)}, 3), tokens({"reasoning": "Hm."}, 4, finish="stop")]
-    played = answer(PROMPT, *frames)
-    assert not any(key.encode() in frame for key in TOKENS for frame in played.frames)
+    frames = [tokens({"content": text}, 3) for text in ("Hel", "lo")]
+    frames += [tokens({"content": "!", **bundle(3)}, 3), tokens({"reasoning": "Hm."}, 4, finish="stop")]
+    for short_way in (False, True):
+        played = answer(PROMPT, *frames, short_way=short_way)
+        assert played.short_cuts == short_way
+        assert not any(key.encode() in frame for key in TOKENS for frame in played.frames)
 
 
 def test_a_span_of_thought_keeps_its_tokens() -> None:
