@@ -380,3 +380,16 @@ def test_the_sdk_reads_all_of_it(served: tuple[str, ScriptedHost]) -> None:
         raw = other.responses.with_raw_response.create(**again)
     assert raw.headers["responses-shim-report"] == 'dropped=("input[1].encrypted_content")'
     assert "reasoning" not in host.requests[2]["messages"][1]
+
+
+def test_the_sdk_reads_an_annotation_of_a_kind_that_it_does_not_know() -> None:
+    unknown = {"type": "video_citation", "at": 7}
+    cited = frame({"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": [unknown]}}]})
+    with serving(ResponsesShim(ScriptedHost([cited, FINISH, DONE]))) as url, client_of(f"{url}/v1", "alice") as client:
+        asked: Any = REQUEST
+        with client.responses.stream(**asked) as stream:
+            kinds = [event.type for event in stream]
+            final: Any = stream.get_final_response()
+    assert "response.output_text.annotation.added" in kinds
+    assert final.output_text == "Hi"
+    assert [annotation.type for annotation in final.output[0].content[0].annotations] == ["video_citation"]
