@@ -387,9 +387,9 @@ def test_the_sdk_reads_an_annotation_of_a_kind_that_it_does_not_know() -> None:
     cited = frame({"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": [unknown]}}]})
     with serving(ResponsesShim(ScriptedHost([cited, FINISH, DONE]))) as url, client_of(f"{url}/v1", "alice") as client:
         asked: Any = REQUEST
-        with client.responses.stream(**asked) as stream:
-            kinds = [event.type for event in stream]
-            final: Any = stream.get_final_response()
-    assert "response.output_text.annotation.added" in kinds
+        with client.responses.create(**asked, stream=True) as stream:
+            events: list[Any] = list(stream)
+    assert "response.output_text.annotation.added" in [event.type for event in events]
+    final = events[-1].response
     assert final.output_text == "Hi"
     assert [annotation.type for annotation in final.output[0].content[0].annotations] == ["video_citation"]
