@@ -65,8 +65,8 @@ class CallOutput(Output):
     def arguments(self, delta: str, events: list[Event]) -> None: ...
 
 
-class FunctionCallOutput(CallOutput):
-    """A call of a function tool. The arguments are passed on as they come; nobody here parses them."""
+class NamedCallOutput(CallOutput):
+    """A call of a tool that the client has named, perhaps in a namespace."""
 
     def __init__(
         self, id: str, index: int, number: Number, call_id: str, name: str, namespace: str | UnsetType = UNSET
@@ -74,6 +74,10 @@ class FunctionCallOutput(CallOutput):
         super().__init__(id, index, number, call_id)
         self._name = name
         self._namespace = namespace
+
+
+class FunctionCallOutput(NamedCallOutput):
+    """A call of a function tool. The arguments are passed on as they come; nobody here parses them."""
 
     def item(self, status: ItemStatus) -> FunctionCallItem:
         return FunctionCallItem(
@@ -94,7 +98,7 @@ class FunctionCallOutput(CallOutput):
         events.append(FunctionCallArgumentsDone(self.number(), self.id, self.index, value, self._name))
 
 
-class CustomCallOutput(CallOutput):
+class CustomCallOutput(NamedCallOutput):
     """A call of a custom tool: its text without the JSON around it."""
 
     prefix = "ctc"
@@ -102,9 +106,7 @@ class CustomCallOutput(CallOutput):
     def __init__(
         self, id: str, index: int, number: Number, call_id: str, name: str, namespace: str | UnsetType = UNSET
     ) -> None:
-        super().__init__(id, index, number, call_id)
-        self._name = name
-        self._namespace = namespace
+        super().__init__(id, index, number, call_id, name, namespace)
         self._text = FreeText()
 
     def item(self, status: ItemStatus) -> CustomToolCallItem:

@@ -24,7 +24,7 @@ from typing import Any
 
 from msgspec import UNSET, Struct
 
-from responses_shim.core.calls import CallOutput
+from responses_shim.core.calls import CallOutput, NamedCallOutput
 from responses_shim.core.choice import Choice, read_choice
 from responses_shim.core.forms import CUSTOM, FORMS, FUNCTION, OWN, TOOL_SEARCH, Form, Function, flat
 from responses_shim.core.invalid import bad_value, check_depth, convert, missing, unsupported
@@ -104,15 +104,30 @@ class ToolMap:
 
     def params(self) -> dict[str, Any]:
         """What of this the chat request carries: nothing at all without tools."""
-        offers = [offer for offer in self._offers.values() if self.choice.allows(offer.name)]
-        if not offers:
+        functions = self._functions()
+        if not functions:
             return {}
-        chat: dict[str, Any] = {"tools": [{"type": "function", "function": offer.function} for offer in offers]}
+        chat: dict[str, Any] = {"tools": [{"type": "function", "function": function} for function in functions]}
         if self.choice.chat is not None:
             chat["tool_choice"] = self.choice.chat
         if self._parallel is not None:
             chat["parallel_tool_calls"] = self._parallel
         return chat
+
+    def _functions(self) -> list[Function]:
+        """What is offered. Chat has no place for what a namespace is about: its first function tells it."""
+        functions = []
+        untold = {name: about for name, about in self._spaces.items() if about}
+        for offer in self._offers.values():
+            if not self.choice.allows(offer.name):
+                continue
+            function, about = offer.function, untold.pop(offer.identity.namespace, None)
+            if about is not None:
+                own = function.get("description")
+                told = f"{offer.identity.namespace}: {about}"
+                function = {**function, "description": f"{told}\n\n{own}" if own else told}
+            functions.append(function)
+        return functions
 
     def paths(self) -> list[str]:
         """Where each of `params`' tools is defined, in their order."""
@@ -142,10 +157,11 @@ class ToolMap:
         """
         offer = self._offers.get(name) or self.meant(name)
         identity = offer.identity if offer is not None else self._unasked.get(name) or Identity(FUNCTION, name)
-        kind: Any = identity.form.output
-        named = () if identity.form not in (FUNCTION, CUSTOM) else (identity.name, identity.namespace or UNSET)
-        output: CallOutput = kind(new_id(kind.prefix), index, number, call_id, *named)
-        return output
+        kind = identity.form.output
+        start = (new_id(kind.prefix), index, number, call_id)
+        if issubclass(kind, NamedCallOutput):
+            return kind(*start, identity.name, identity.namespace or UNSET)
+        return kind(*start)
 
     def allows(self, name: str) -> bool:
         """Whether `tool_choice` lets the model call it. What no tool of the request is called, the client judges."""

@@ -83,7 +83,11 @@ _FIELDS = [
 _TOOLS = [
     Row("function", "mapped", "nested as chat has it; `strict`, `$schema` and all of `parameters` stay"),
     Row("custom", "mapped", "a function of one string, a grammar in words; calls come back as text, streamed"),
-    Row("namespace", "mapped", "functions called `<namespace>__<name>`; calls come back with both"),
+    Row(
+        "namespace",
+        "mapped",
+        "functions called `<namespace>__<name>`, the first tells what it is about; calls come back with both",
+    ),
     Row("tool_search", "mapped", "`execution: client`; without it what would be found is offered at once"),
     Row("local_shell", "mapped"),
     Row("shell", "mapped", "in the client's own environment"),

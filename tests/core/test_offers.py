@@ -451,12 +451,21 @@ def test_the_tools_of_a_namespace_are_functions_under_both_names() -> None:
     )
     tools, report = offer([tool, F])
     assert names(tools) == ["crm__f", "crm__c", "f"]
-    assert functions(tools)[0] == {"name": "crm__f", "description": "Does f", "parameters": {}}
+    about = "crm: All about customers\n\nDoes f"
+    assert functions(tools)[0] == {"name": "crm__f", "description": about, "parameters": {}}
+    assert "about customers" not in functions(tools)[1].get("description", "")
     assert called(tools, "crm__f") == ("function_call", "crm", "f")
     assert called(tools, "crm__c") == ("custom_tool_call", "crm", "c")
     assert called(tools, "f") == ("function_call", None, "f")
     assert tools.echo[0] == tool
     assert report == 'mapped=("tools[0].tools[0]" "tools[0].tools[1]")'
+
+
+def test_the_first_function_that_is_offered_tells_what_its_namespace_is_about() -> None:
+    crm = space("crm", {**F, "name": "a"}, {**F, "name": "b"}, description="Customers")
+    only_b = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "b"}]}
+    tools, _ = offer([crm, space("erp", F, description="")], only_b)
+    assert [function["description"] for function in functions(tools)] == ["crm: Customers"]
 
 
 @pytest.mark.parametrize(
