@@ -24,6 +24,7 @@ from responses_shim.core.params import SEALED, wants_logprobs, wants_summary
 from responses_shim.core.report import Report
 from responses_shim.core.request import new_response, read_request, to_chat
 from responses_shim.core.splitters import Mend, ThinkSplitter
+from responses_shim.core.spoken import SpokenLogprobs
 from responses_shim.core.stream import ResponseStream, Wanted
 from responses_shim.core.types import CreateRequest
 from responses_shim.errors import ShimError
@@ -77,7 +78,7 @@ async def create(request: Request) -> None:
             (EventStream if asked.request.stream else WholeResponse)(request.send, headers),
             request.settings,
             disconnected=lambda: _disconnected(request.receive),
-            mends=_mends(request, asked.chat),
+            mends=_mends(request, asked),
             unfinished=request.profile.unfinished,
             prompt_tokens=partial(prompt_tokens, *host, asked.chat),
         )
@@ -147,12 +148,16 @@ def _wanted(request: Request, asked: Asked) -> Wanted:
     )
 
 
-def _mends(request: Request, chat: dict[str, Any]) -> list[Mend]:
-    """What puts the host's chunks right: its own quirks, then spans of thought that it leaves in its text."""
+def _mends(request: Request, asked: Asked) -> list[Mend]:
+    """What puts the host's chunks right: its own quirks, log-probabilities, spans of thought left in its text."""
     settings = request.settings
     by_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if by_default else settings.think_tags
-    mends = [request.profile.mending(chat), ThinkSplitter(tags) if tags != "off" else None]
+    mends = [
+        request.profile.mending(asked.chat),
+        SpokenLogprobs() if wants_logprobs(asked.request) else None,
+        ThinkSplitter(tags) if tags != "off" else None,
+    ]
     return [mend for mend in mends if mend is not None]
 
 

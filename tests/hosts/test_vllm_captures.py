@@ -1,0 +1,235 @@
+"""The tokens that vLLM was recorded to tell: they are the engine's own, on the item and the deltas where they belong.
+
+Each capture holds what the engine said, noted before any HTTP, beside what the server made of it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+from starlette.types import Receive, Scope, Send
+
+from responses_shim import ResponsesShim
+from responses_shim.core.offers import ToolMap
+from responses_shim.core.report import Report
+from responses_shim.core.splitters import Mend, ThinkSplitter
+from responses_shim.core.spoken import SpokenLogprobs
+from responses_shim.core.stream import Wanted
+from responses_shim.core.token_ids import tokenize_request
+from tests.caller import payloads, post
+from tests.core.pipeline import Json, Played, play
+from tests.hosts.replay import CAPTURES, Recorded, names, recorded
+from tests.oracle import check_response, check_stream
+
+GREETING = [("reasoning", "A greeting.\n"), ("message", "\n\nHello there!")]
+LOOKING = [("reasoning", "Weather."), ("message", "\n\nLet me look.\n")]
+PARIS, ROME = ("function_call", '{"city": "Paris"}'), ("function_call", '{"city": "Rome"}')
+TWICE = [("reasoning", "Two."), ("message", "\n"), PARIS, ROME]
+
+# The items of each stream, and whether it was cut off by max_output_tokens.
+STREAMS: dict[str, tuple[list[tuple[str, str]], bool]] = {
+    "call_merged_stream": ([*LOOKING, PARIS], False),
+    "call_readable_stream": ([*LOOKING, PARIS], False),
+    "call_stream": ([*LOOKING, PARIS], False),
+    "calls_not_parallel_stream": (TWICE[:-1], False),
+    "calls_stream": (TWICE, False),
+    "cut_at_once_stream": ([("message", "")], True),
+    "cut_in_arguments_stream": ([*LOOKING, ("function_call", '{"city": "Paris')], True),
+    "cut_in_markup_stream": (LOOKING, True),
+    "cut_in_thought_stream": ([("reasoning", "Weather")], True),
+    "nothing_stream": ([("message", "")], False),
+    "real_bytes_stream": ([("message", "é 😀 日")], False),
+    "real_named_stream": ([("function_call", '{\n    "city": "New York"\n}')], False),
+    "real_stream": ([("message", "<|im_start|>user\nWhat is the")], True),
+    "thought_merged_readable_stream": (GREETING, False),
+    "thought_merged_stream": (GREETING, False),
+    "thought_only_stream": ([("reasoning", "Well")], False),
+    "thought_readable_stream": (GREETING, False),
+    "thought_stream": (GREETING, False),
+    "unparsed_merged_stream": (GREETING, False),
+    "unparsed_thought_readable_stream": (GREETING, False),
+    "unparsed_thought_stream": (GREETING, False),
+}
+READABLE = [name for name in STREAMS if "readable" in name or "bytes" in name]
+OTHERS = {"thought", "thought_as_text_stream", "tokenize", "tokenize_tools"}
+
+
+def test_every_capture_is_played() -> None:
+    assert sorted({*STREAMS, *OTHERS}) == names("vllm")
+
+
+def told(name: str) -> Json:
+    capture: Json = json.loads((CAPTURES / "vllm" / f"{name}.json").read_text())
+    return capture
+
+
+def tokens_of(name: str) -> Json:
+    """The engine's tokens, under the names that an item has for them."""
+    engine = told(name)["engine"]
+    return {
+        "prompt_token_ids": engine["prompt_token_ids"],
+        "generation_token_ids": engine["token_ids"],
+        "generation_log_probs": engine["log_probs"],
+    }
+
+
+def carried(item: Json) -> Json:
+    return {key: value for key, value in item.items() if key.startswith(("prompt_token", "generation_"))}
+
+
+def texts(response: Json) -> list[tuple[str, str]]:
+    return [
+        (item["type"], item["arguments"] if "arguments" in item else "".join(part["text"] for part in item["content"]))
+        for item in response["output"]
+    ]
+
+
+def played(name: str, pieces: Sequence[bytes]) -> Played:
+    parallel = told(name)["request"]["json"].get("parallel_tool_calls")
+    readable = name in READABLE
+    mends: list[Mend] = [SpokenLogprobs(), ThinkSplitter("leading")] if readable else [ThinkSplitter("leading")]
+    return play(
+        pieces,
+        wanted=Wanted(token_ids=True, logprobs=readable),
+        tools=ToolMap(None, None, parallel, Report()),
+        mends=mends,
+    )
+
+
+@settings(deadline=None)
+@given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(0, 40_000), max_size=40))
+@example("thought_merged_stream", list(range(0, 4000, 7)))
+def test_the_recorded_bytes_mean_the_same_wherever_they_are_cut(name: str, places: list[int]) -> None:
+    body = recorded("vllm", name).body
+    data = b"".join(body)
+    edges = sorted(place % (len(data) + 1) for place in places)
+    pieces = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
+    assert played(name, pieces).frames == played(name, body).frames
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_last_item_carries_the_tokens_of_the_engine_and_no_other_does(name: str) -> None:
+    events = played(name, recorded("vllm", name).body).payloads
+    check_stream(events)
+    response = events[-1]["response"]
+    items, cut = STREAMS[name]
+    assert texts(response) == items
+    assert response["status"] == ("incomplete" if cut else "completed")
+    *others, last = response["output"]
+    assert carried(last) == tokens_of(name)
+    assert not any(map(carried, others))
+    usage, engine = response["usage"], told(name)["engine"]
+    assert usage["input_tokens"] == len(engine["prompt_token_ids"])
+    assert usage["output_tokens"] == len(engine["token_ids"])
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_what_is_told_are_the_tokens_of_what_was_said(name: str) -> None:
+    """The engine's tokens were decoded by its own tokenizer when this was recorded."""
+    said = told(name)["engine"]["text"]
+    place = 0
+    for _, text in STREAMS[name][0]:
+        place = said.index(text, place) + len(text)
+
+
+@pytest.mark.parametrize("name", STREAMS)
+def test_the_deltas_tell_the_tokens_in_order_and_each_once(name: str) -> None:
+    events = played(name, recorded("vllm", name).body).payloads
+    deltas = [event for event in events if "generation_token_ids" in event]
+    ids = [token for event in deltas for token in event["generation_token_ids"]]
+    log_probs = [number for event in deltas for number in event["generation_log_probs"]]
+    engine = told(name)["engine"]
+    assert ids == engine["token_ids"][: len(ids)]
+    assert log_probs == engine["log_probs"][: len(ids)]
+    assert all(event["type"].endswith(".delta") for event in deltas)
+    # What no delta carries is markup: the last text's tokens are there.
+    spoken = [event for event in events if event["type"].endswith(".delta")]
+    assert not spoken or deltas
+
+
+@pytest.mark.parametrize("name", READABLE)
+def test_log_probabilities_that_a_client_reads_are_those_of_its_text(name: str) -> None:
+    """Also where a chunk holds the end of the thought and the beginning of the answer, or half a character."""
+    response = played(name, recorded("vllm", name).body).response
+    ((part,),) = (item["content"] for item in response["output"] if item["type"] == "message")
+    assert "".join(entry["token"] for entry in part["logprobs"]) == part["text"]
+    engine = told(name)["engine"]
+    numbers = [entry["logprob"] for entry in part["logprobs"]]
+    assert any(
+        numbers == engine["log_probs"][start : start + len(numbers)] for start in range(len(engine["log_probs"]))
+    )
+
+
+def test_each_token_of_a_character_has_its_log_probability() -> None:
+    response = played("real_bytes_stream", recorded("vllm", "real_bytes_stream").body).response
+    ((part,),) = (item["content"] for item in response["output"])
+    engine = told("real_bytes_stream")["engine"]
+    assert [entry["logprob"] for entry in part["logprobs"]] == engine["log_probs"][:-1]  # but not of the end
+
+
+# The whole shim ------------------------------------------------------------------------------------------------------
+
+
+async def ask(app: Any, stream: bool, **fields: Any) -> Json:
+    body = {"model": "smol", "input": "Say hello.", "stream": stream, "return_token_ids": True, **fields}
+    reply = await post(ResponsesShim(app), "/v1/responses", body)
+    assert reply.status == 200, reply.body
+    response: Json = payloads(reply.events)[-1]["response"] if stream else reply.json
+    check_response(response)
+    return response
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("name", ["thought", "thought_stream"])
+async def test_a_whole_answer_of_the_host_tells_the_same_tokens(name: str, stream: bool) -> None:
+    response = await ask(recorded("vllm", name), stream)
+    assert texts(response) == GREETING
+    assert carried(response["output"][-1]) == tokens_of(name)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_a_client_reads_log_probabilities_of_the_answer_alone(stream: bool) -> None:
+    host = recorded("vllm", "thought_merged_readable_stream")
+    response = await ask(host, stream, include=["message.output_text.logprobs"])
+    ((part,),) = (item["content"] for item in response["output"] if item["type"] == "message")
+    assert "".join(entry["token"] for entry in part["logprobs"]) == part["text"] == GREETING[1][1]
+    assert carried(response["output"][-1]) == tokens_of("thought_merged_readable_stream")
+
+
+class AsText:
+    """vLLM where it tells tokens as `token_id:…` only: the prompt has to be asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[Json] = []
+        self.chat = recorded("vllm", "thought_as_text_stream")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host: Recorded = recorded("vllm", "tokenize") if scope["path"] == "/tokenize" else self.chat
+        await host(scope, receive, send)
+        if host is not self.chat:
+            self.asked += host.requests
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+async def test_a_prompt_that_the_stream_does_not_tell_comes_from_the_tokenize_route(stream: bool) -> None:
+    host = AsText()
+    response = await ask(host, stream)
+    assert host.asked == [told("tokenize")["request"]["json"]]
+    assert texts(response) == GREETING
+    assert carried(response["output"][-1]) == tokens_of("thought_as_text_stream")
+
+
+@pytest.mark.parametrize(("route", "stream"), [("tokenize", "thought_stream"), ("tokenize_tools", "call_stream")])
+def test_both_tell_the_same_prompt(route: str, stream: str) -> None:
+    """What the route is asked leads it to the prompt that the engine had."""
+    assert tokenize_request(told(stream)["request"]["json"]) == told(route)["request"]["json"]
+    (body,) = recorded("vllm", route).body
+    assert json.loads(body)["tokens"] == told(stream)["engine"]["prompt_token_ids"]
