@@ -142,7 +142,7 @@ def _wanted(request: Request, asked: Asked) -> Wanted:
         summary=wants_summary(asked.request) or request.settings.nemo_gym,
         seal=(lambda text: sealer.seal(request.owners[0], text)) if sealing and sealer is not None else None,
         token_ids="return_token_ids" in asked.chat,
-        noise=noise if options is not None and options.include_obfuscation else None,
+        noise=noise if asked.request.stream and options is not None and options.include_obfuscation else None,
         message=request.settings.nemo_gym,
         overflow=request.settings.overflow == "incomplete",
     )
