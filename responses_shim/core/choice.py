@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from msgspec import Struct
 
 from responses_shim.core.forms import CUSTOM, FORMS, FUNCTION, Form, flat
-from responses_shim.core.invalid import bad_value, missing, string, unsupported, wrong_type
+from responses_shim.core.invalid import bad_value, missing, quoted, string, unsupported, wrong_type
 from responses_shim.core.report import Report
 from responses_shim.errors import InvalidRequest
 
@@ -61,7 +61,7 @@ def read_choice(choice: str | dict[str, Any] | None, offers: Offers, report: Rep
         return _allowed(flat(choice), offers, report)
     name = _named(choice, kind, offers, "tool_choice")
     if name is None:
-        raise unsupported("tool_choice", f"no such tool of type '{kind}' can be called here.")
+        raise unsupported("tool_choice", f"no such tool of type {quoted(kind)} can be called here.")
     echo = flat(choice)
     if kind != "function" or echo["name"] != name:
         report.mapped("tool_choice")
@@ -121,6 +121,6 @@ def _named(choice: dict[str, Any], kind: str, offers: Offers, path: str) -> str 
         offer = offers.find(CUSTOM, name) or offers.meant(name)
     if offer is None:
         raise InvalidRequest(
-            f"Tool choice {name!r} is not among the tools of the request.", param=path, code="invalid_value"
+            f"Tool choice {quoted(name)} is not among the tools of the request.", param=path, code="invalid_value"
         )
     return offer.name

@@ -98,9 +98,10 @@ def _part(part: Part, path: str, policy: Policy) -> Part:
 def _url(part: Part, key: str, path: str, policy: Policy) -> dict[str, Any]:
     """The URL is a string here and an object in chat; some clients send chat's form."""
     url = part.get(key)
-    detail = part.get("detail")
+    detail, at = part.get("detail"), f"{path}.detail"
     if isinstance(url, dict):
-        detail = url.get("detail", detail)
+        if "detail" in url:
+            detail, at = url["detail"], f"{path}.{key}.detail"
         url = url.get("url")
     if url is None and part.get("file_id") is not None:
         raise unsupported(f"{path}.file_id", f"there are no stored files here; send a data URL in '{key}'.")
@@ -114,7 +115,9 @@ def _url(part: Part, key: str, path: str, policy: Policy) -> dict[str, Any]:
             param=f"{path}.{key}",
             code="invalid_image_url",
         )
-    return {"url": url, "detail": detail} if isinstance(detail, str) else {"url": url}
+    if detail is not None and not isinstance(detail, str):
+        raise wrong_type(at, "a string")
+    return {"url": url} if detail is None else {"url": url, "detail": detail}
 
 
 def _audio(part: Part, path: str) -> dict[str, Any]:

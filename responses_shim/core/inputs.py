@@ -19,11 +19,21 @@ import msgspec
 
 from responses_shim.core.content import parts_of, text_of, texts_of, user_content
 from responses_shim.core.forms import CALLS, CUSTOM, FUNCTION, TOOL_SEARCH, Form
-from responses_shim.core.invalid import bad_value, missing, string, unsupported, wrong_type
+from responses_shim.core.invalid import (
+    bad_value,
+    check_depth,
+    convert,
+    missing,
+    quoted,
+    string,
+    unsupported,
+    wrong_type,
+)
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.policy import Policy
 from responses_shim.core.report import Report
 from responses_shim.core.results import result_text
+from responses_shim.core.token_ids import Tokens
 from responses_shim.errors import InvalidRequest
 
 Item = dict[str, Any]
@@ -54,7 +64,6 @@ REFUSED = {
     "mcp_call": "MCP tools are not run here.",
     "mcp_list_tools": "MCP tools are not run here.",
 }
-_TOKENS = ("prompt_token_ids", "generation_token_ids", "generation_log_probs", "routed_experts")
 
 
 def tools_in(items: str | list[Item]) -> list[tuple[dict[str, Any], str]]:
@@ -285,7 +294,7 @@ class _Transcript:
         call_id = string(item, key, path)
         if self._called.get(call_id) != call_id:
             raise InvalidRequest(
-                f"No tool call found for the output with call_id {call_id!r}.",
+                f"No tool call found for the output with call_id {quoted(call_id)}.",
                 param=f"{path}.{key}",
                 code="invalid_value",
             )
@@ -293,21 +302,20 @@ class _Transcript:
 
     def _keep_tokens(self, item: Item, path: str) -> None:
         """The tokens of a turn stand on its last item; the host gets them back on the message (NeMo Gym)."""
-        needed = _TOKENS[:3]
-        if not self._policy.nemo_gym or all(item.get(name) is None for name in needed):
+        if not self._policy.nemo_gym:
             return
-        for name in needed:
-            if item.get(name) is None:
-                raise missing(f"{path}.{name}")
-            if not isinstance(item[name], list):
-                raise wrong_type(f"{path}.{name}", "an array")
-        if len(item["generation_token_ids"]) != len(item["generation_log_probs"]):
+        told = {name: item[name] for name in Tokens.__struct_fields__ if item.get(name) is not None}
+        if not told.keys() - {"routed_experts"}:
+            return
+        tokens: Tokens = convert(told, Tokens, path)
+        check_depth(told.get("routed_experts"), f"{path}.routed_experts")
+        if len(tokens.generation_token_ids) != len(tokens.generation_log_probs):
             raise InvalidRequest(
                 "Each generated token needs its log-probability.",
                 param=f"{path}.generation_log_probs",
                 code="invalid_value",
             )
-        self._besides |= {name: item[name] for name in _TOKENS if item.get(name) is not None}
+        self._besides |= told
 
 
 _READERS: dict[str, Callable[[_Transcript, Item, str], None]] = {

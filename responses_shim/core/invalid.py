@@ -52,13 +52,17 @@ def unsupported(param: str, what: str) -> InvalidRequest:
 
 
 def bad_value(param: str, got: object, supported: list[str]) -> InvalidRequest:
-    said = _SHORT.repr(got)
-    shown = said if len(said) <= 80 else said[:77] + "…"
     return InvalidRequest(
-        f"Invalid value: {shown}. Supported values are: {_listed(supported)}.",
+        f"Invalid value: {quoted(got)}. Supported values are: {_listed(supported)}.",
         param=param,
         code="invalid_value",
     )
+
+
+def quoted(got: object) -> str:
+    """What a client sent, in at most 80 characters: an error is no place to send it all back."""
+    said = _SHORT.repr(got)
+    return said if len(said) <= 80 else said[:77] + "…"
 
 
 def wrong_type(param: str, expected: str) -> InvalidRequest:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from msgspec import UNSET, Struct
@@ -27,7 +28,7 @@ from msgspec import UNSET, Struct
 from responses_shim.core.calls import CallOutput, NamedCallOutput
 from responses_shim.core.choice import Choice, read_choice
 from responses_shim.core.forms import CUSTOM, FORMS, FUNCTION, OWN, TOOL_SEARCH, Form, Function, flat
-from responses_shim.core.invalid import bad_value, check_depth, convert, missing, unsupported
+from responses_shim.core.invalid import bad_value, check_depth, convert, missing, quoted, unsupported
 from responses_shim.core.outputs import Number
 from responses_shim.core.report import Report
 from responses_shim.core.types import CustomTool, FunctionTool, NamespaceTool, ToolSearchTool
@@ -171,13 +172,19 @@ class ToolMap:
     def meant(self, name: str) -> Offer | None:
         """Models shorten names and spell the separator their own way: the one tool of a namespace that can be meant."""
         told = _loose(name)
-        alike = [
-            offer
-            for offer in self._offers.values()
-            if (identity := offer.identity).namespace is not None
-            and told in (_loose(identity.name), _loose(f"{identity.namespace}__{identity.name}"))
-        ]
+        alike = self._alike.get(told, ())
         return alike[0] if told and len(alike) == 1 else None
+
+    @cached_property
+    def _alike(self) -> dict[str, list[Offer]]:
+        """The tools of namespaces by what they can be called: a request may name thousands of them."""
+        alike: dict[str, list[Offer]] = {}
+        for offer in self._offers.values():
+            name, namespace = offer.identity.name, offer.identity.namespace
+            if namespace is not None:
+                for told in {_loose(name), _loose(f"{namespace}__{name}")}:
+                    alike.setdefault(told, []).append(offer)
+        return alike
 
     def told(self, tool: dict[str, Any], namespace: str | None = None) -> list[dict[str, Any]]:
         """Chat name and description of a tool that was read before, or of each in a namespace."""
@@ -254,7 +261,7 @@ class ToolMap:
         known = self.find(identity.form, identity.name, identity.namespace)
         if known is not None and own and known.function != {**function, "name": known.name}:
             raise InvalidRequest(
-                f"The tool {identity.name!r} is defined twice, and differently.",
+                f"The tool {quoted(identity.name)} is defined twice, and differently.",
                 param=f"{path}.name",
                 code="invalid_value",
             )

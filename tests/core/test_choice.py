@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from responses_shim.core import offers
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.report import Report
 from responses_shim.errors import InvalidRequest
@@ -139,6 +140,17 @@ def test_a_tool_of_a_namespace_is_chosen_with_it_or_where_only_one_can_be_meant(
     assert chosen(tools) == name
     assert tools.choice_echo == choice.get("function", {}) | {k: v for k, v in choice.items() if k != "function"}
     assert ('"tool_choice"' in report) == (choice.get("name") != name)
+
+
+def test_each_name_is_read_once_however_many_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked for one by one, the tools of a request of 200 kB once held the host's event loop for 14 seconds."""
+    read: list[str] = []
+    loose = offers._loose
+    monkeypatch.setattr(offers, "_loose", lambda name: read.append(name) or loose(name))
+    many = [{**F, "name": f"f{number}"} for number in range(100)]
+    tools, _ = choose([{**CRM, "tools": many}], {"type": "allowed_tools", "mode": "auto", "tools": many})
+    assert len(names(tools)) == 100
+    assert len(read) <= 3 * 100
 
 
 @pytest.mark.parametrize(

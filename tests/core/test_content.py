@@ -188,6 +188,8 @@ def test_what_is_missing_is_named_by_its_path(content: Any, param: str) -> None:
         ([{"type": "input_image", "image_url": 7}], "content[0].image_url"),
         ([{"type": "input_image", "image_url": ""}], "content[0].image_url"),
         ([{"type": "input_image", "image_url": {"url": []}}], "content[0].image_url"),
+        ([{"type": "input_image", "image_url": PNG, "detail": 5}], "content[0].detail"),
+        ([{"type": "image_url", "image_url": {"url": PNG, "detail": {}}}], "content[0].image_url.detail"),
         ([{"type": "input_audio", "input_audio": "AA=="}], "content[0].input_audio"),
         ([{"type": "input_audio", "input_audio": {"data": 7, "format": "wav"}}], "content[0].input_audio.data"),
     ],

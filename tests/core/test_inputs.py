@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from functools import reduce
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -13,6 +14,7 @@ from openai.types.responses import ResponseInputItemParam
 
 from responses_shim.core.forms import CALLS
 from responses_shim.core.inputs import READ, REFUSED, SKIPPED, last_question, to_messages, tools_in
+from responses_shim.core.invalid import MAX_DEPTH
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.policy import PLAIN, Policy
 from responses_shim.core.report import Report
@@ -528,6 +530,13 @@ def test_what_a_search_found_is_told_by_the_names_it_is_offered_under(call_id: A
     assert output["content"] == '{"tools":[{"name":"mcp__get","description":null},{"name":"f","description":"Does f"}]}'
 
 
+@pytest.mark.parametrize("call_id", ["x" * 100_000, "x\n" * 100_000])
+def test_a_complaint_does_not_send_the_whole_of_a_long_call_id_back(call_id: str) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        messages([{"type": "function_call_output", "call_id": call_id, "output": "o"}])
+    assert len(caught.value.message) < 200
+
+
 # The tokens of a turn ------------------------------------------------------------------------------------------------
 
 TOKENS = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_probs": [-0.5], "routed_experts": None}
@@ -555,9 +564,14 @@ def test_the_tokens_of_a_turn_go_back_on_its_message_where_that_is_wanted(last: 
         ({"generation_log_probs": None}, "input[1].generation_log_probs"),
         ({"generation_token_ids": "2"}, "input[1].generation_token_ids"),
         ({"generation_log_probs": []}, "input[1].generation_log_probs"),
+        ({"prompt_token_ids": [1, "2"]}, "input[1].prompt_token_ids[1]"),
+        ({"generation_token_ids": [2.5]}, "input[1].generation_token_ids[0]"),
+        ({"generation_log_probs": [None]}, "input[1].generation_log_probs[0]"),
+        ({"routed_experts": reduce(lambda inner, _: [inner], range(MAX_DEPTH + 1), 1)}, "input[1].routed_experts"),
     ],
+    ids=lambda told: str(told)[:40],
 )
-def test_half_of_the_tokens_of_a_turn_are_refused_where_they_would_go_back(wrong: Json, param: str) -> None:
+def test_half_of_the_tokens_of_a_turn_or_wrong_ones_are_refused_where_they_are_wanted(wrong: Json, param: str) -> None:
     items = [user("Hi"), assistant("Hi", **TOKENS | wrong)]
     with pytest.raises(InvalidRequest) as caught:
         messages(items, policy=GYM)
