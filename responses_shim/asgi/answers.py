@@ -30,7 +30,10 @@ async def send_json(send: Send, status: int, body: object, headers: Pairs) -> No
 
 async def send_error(send: Send, error: ShimError, headers: Pairs) -> None:
     """The error as HTTP says it. A client that has left meanwhile is none of our errors."""
-    own = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in error.headers]
+    # An interceptor's refusal may have any: what is not Latin-1 is no header, and no reason to fail the host.
+    own = [
+        (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in error.headers
+    ]
     with suppress(OSError):
         await send_json(send, error.status, error.body(), own + headers)
 

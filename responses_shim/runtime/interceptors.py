@@ -73,6 +73,7 @@ async def intercept(
             if not isinstance(view, RequestView):
                 raise TypeError(f"it returned {type(view).__name__}, not a RequestView or None")
             body = msgspec.to_builtins(view.encode())  # JSON data, and out of the reach of who keeps the view
+            msgspec.json.encode(body)  # raises for half a surrogate pair, which nobody could be told
         except ShimError:
             raise
         except Exception:

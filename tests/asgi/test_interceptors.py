@@ -170,6 +170,28 @@ async def test_an_interceptor_that_fails_is_a_500_without_insides(
     assert host.requests == []
 
 
+@streaming
+async def test_half_a_character_from_an_interceptor_is_its_failure_and_not_the_hosts(
+    stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def cut(view: RequestView, headers: Mapping[str, str]) -> None:
+        view.messages[0].content = "\ud83d"
+
+    host = ScriptedHost(text_answer("Hello"))
+    reply = await post(ResponsesShim(host, interceptors=[cut]), "/v1/responses", {**REQUEST, "stream": stream})
+    assert (reply.status, error_of(reply)["type"]) == (500, "server_error")
+    assert "cut failed" in caplog.text
+    assert host.requests == []
+
+
+async def test_a_refusals_headers_are_put_in_latin_1() -> None:
+    async def refuse(view: RequestView, headers: Mapping[str, str]) -> None:
+        raise InvalidRequest("Not today.", status=403, headers=[("X-Reason", "café, 日本")])
+
+    reply = await post(ResponsesShim(ScriptedHost(), interceptors=[refuse]), "/v1/responses", REQUEST)
+    assert (reply.status, reply.headers["x-reason"]) == (403, "café, ??")
+
+
 @pytest.mark.parametrize(
     "item",
     [{"role": "critic", "content": "no"}, {"type": "nothing"}, {"role": "user", "content": 7}],
