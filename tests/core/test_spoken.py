@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from responses_shim.core.splitters import ThinkSplitter
@@ -83,6 +83,7 @@ def test_however_many_tokens_a_chunk_holds_the_entries_read_as_the_text(
     thought: list[str], answer: list[str], sizes: list[int], tags: bool
 ) -> None:
     """Once with a parser in the host, which takes the tags out, once with the tags in its text."""
+    assume(not tags or "".join(answer).strip())  # white space between a tag and the end belongs to the markup
     spoken = [("content", "<think>"), *(("reasoning", token) for token in thought), ("content", "</think>")]
     tokens = [*spoken, *(("content", token) for token in answer), ("", "<end>")]
     chunks = []
