@@ -55,8 +55,11 @@ class FunctionForm(Form):
 
 
 class CustomForm(Form):
-    """Free text, as the one string of a function. A grammar is told in words; a regular one also as a `pattern`,
-    which hosts that constrain arguments by their schema hold the model to."""
+    """Free text, as the one string of a function. A grammar is told in words; a regular one also as a `pattern`.
+
+    `strict` has hosts hold the model to the object around the text (vLLM does so only then). Not beside a pattern:
+    a host that cannot read that one refuses the request.
+    """
 
     kind = "custom"
     call = "custom_tool_call"
@@ -79,8 +82,9 @@ class CustomForm(Form):
             "required": ["input"],
             "additionalProperties": False,
         }
-        described = {"description": "\n\n".join(said)} if said else {}
-        return {"name": tool.name, **described, "parameters": parameters}
+        described: Function = {"description": "\n\n".join(said)} if said else {}
+        strict = {} if "pattern" in text else {"strict": True}
+        return {"name": tool.name, **described, "parameters": parameters, **strict}
 
     def arguments(self, item: Item, path: str) -> str:
         return _json({"input": string(item, "input", path)})
@@ -92,7 +96,7 @@ class OwnForm(Form):
     function: ClassVar[Function]
 
     def offer(self) -> Function:
-        return self.function
+        return self.function | {"strict": True}
 
 
 class LocalShellForm(OwnForm):

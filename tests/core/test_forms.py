@@ -15,6 +15,7 @@ from responses_shim.core.events import Event
 from responses_shim.core.forms import CALLS, CUSTOM, FORMS, FUNCTION, OWN, TOOL_SEARCH, Form, flat
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.report import Report
+from responses_shim.core.types import CustomTool, GrammarInput
 from responses_shim.errors import InvalidRequest
 from tests.core.pipeline import Json
 from tests.oracle import check_error
@@ -204,3 +205,17 @@ def test_what_is_nested_as_in_chat_is_flat_here(given: Json, told: Json) -> None
 )
 def test_anything_else_stays_as_it_is(given: Json) -> None:
     assert flat(given) is given
+
+
+def test_hosts_are_asked_to_hold_the_model_to_what_is_offered() -> None:
+    """vLLM lets a model write anything into the arguments of a function that is not strict."""
+    text = CustomTool(name="t")
+    lark = CustomTool(name="t", format=GrammarInput(syntax="lark", definition="start: x"))
+    assert all(CUSTOM.offer(tool)["strict"] is True for tool in (text, lark))
+    assert all(form.offer()["strict"] is True for form in OWN.values())
+
+
+def test_a_pattern_is_not_strict_for_a_host_that_cannot_read_it_would_refuse_the_request() -> None:
+    function = CUSTOM.offer(CustomTool(name="t", format=GrammarInput(syntax="regex", definition="(?i)a+")))
+    assert "pattern" in function["parameters"]["properties"]["input"]
+    assert "strict" not in function
