@@ -11,14 +11,15 @@ from starlette.types import Receive, Scope
 from responses_shim.asgi.decompress import Coding, Unpacked, read_codings, too_large
 from responses_shim.core.chat import whole
 from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.aside import aside
 
 
 class ClientDisconnect(Exception):
     """The client left before its body had come."""
 
 
-async def read_json(scope: Scope, receive: Receive, limit: int) -> Any:
-    """The body as plain JSON data.
+async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[Any, int]:
+    """The body as plain JSON data, and of how many bytes that was read.
 
     Raises InvalidRequest: 415 for another media type or an unknown content coding, 413 over `limit` bytes, packed or
     unpacked, 400 for what is not in the coding it is said to be in, or not JSON. Raises ClientDisconnect.
@@ -31,7 +32,8 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> Any:
     declared = headers.get(b"content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise too_large(limit)
-    return parse(await _read(receive, limit, codings))
+    body = await _read(receive, limit, codings)
+    return await aside(len(body), lambda: parse(body)), len(body)
 
 
 def _check_media_type(content_type: str) -> None:

@@ -28,6 +28,7 @@ from responses_shim.core.spoken import SpokenLogprobs
 from responses_shim.core.stream import ResponseStream, Wanted
 from responses_shim.core.types import CreateRequest
 from responses_shim.errors import ShimError
+from responses_shim.runtime.aside import aside
 from responses_shim.runtime.audio import audio_urls
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.interceptors import intercept, tell
@@ -93,8 +94,8 @@ async def create(request: Request) -> None:
 
 async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
     """The body, read and translated; with interceptors also the view that they left of it."""
-    body = await read_json(request.scope, request.receive, request.settings.max_body)
-    read, side = _read(request, body)
+    body, size = await read_json(request.scope, request.receive, request.settings.max_body)
+    read, side = await aside(size, lambda: _read(request, body))
     if isinstance(read.input, list):
         read.input = await read_files(read.input, request.settings)
     view = None
@@ -105,9 +106,10 @@ async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
             body,
             request.scope["headers"],
             lambda body: _translated(request, *_read(request, body)),
+            size,
         )
     else:
-        asked = _translated(request, read, side)
+        asked = await aside(size, lambda: _translated(request, read, side))
     if urls := await audio_urls(asked.side, request.settings):
         asked.chat["messages"] = with_audio(asked.chat["messages"], urls)
     return view, asked

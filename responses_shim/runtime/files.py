@@ -21,22 +21,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import unquote, unquote_to_bytes
 
 import anyio
-import anyio.to_thread
 from anyio.lowlevel import RunVar, checkpoint
 
 from responses_shim.core.invalid import missing, unsupported
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
+from responses_shim.runtime.aside import LARGE, Result, aside
 from responses_shim.runtime.fetch import fetch
 from responses_shim.settings import Settings
 
 Item = dict[str, Any]
 Part = dict[str, Any]
-Result = TypeVar("Result")
 
 SECONDS = 60.0
 """How long fetching files and reading PDFs may take, for all files of a request."""
@@ -48,9 +47,6 @@ FETCHES = 20
 """How many files of a request may be fetched: more would make this server somebody's means to flood another."""
 
 PDFS_AT_ONCE = 2
-
-LARGE = 100_000
-"""Characters or bytes beyond which decoding leaves the event loop, which it would hold for too long."""
 
 _OUTPUTS = ("function_call_output", "custom_tool_call_output")
 _SOURCES = ("file_data", "file_url", "file_id")
@@ -277,11 +273,10 @@ def _too_large(message: str, param: str) -> InvalidRequest:
 
 
 async def _aside(size: int, work: Callable[[], Result]) -> Result:
-    """Work on so many bytes: in a thread when it would hold the event loop, else here, in a turn of its own."""
-    if size > LARGE:
-        return await anyio.to_thread.run_sync(work)
-    await checkpoint()
-    return work()
+    """As `aside`; what is done here has a turn of its own, for the files of a request may be many."""
+    if size <= LARGE:
+        await checkpoint()
+    return await aside(size, work)
 
 
 async def _run(command: list[str], data: bytes) -> tuple[int, bytes]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -17,6 +18,7 @@ from responses_shim.core.codec import RequestView
 from responses_shim.core.codec_response import ResponseView
 from responses_shim.core.types import Response
 from responses_shim.errors import ConfigurationError, ShimError, UpstreamError
+from responses_shim.runtime.aside import aside
 
 logger = logging.getLogger("responses_shim")
 
@@ -58,13 +60,14 @@ async def intercept(
     body: dict[str, Any],
     headers: Iterable[tuple[bytes, bytes]],
     check: Callable[[dict[str, Any]], Checked],
+    size: int,
 ) -> tuple[RequestView, Checked]:
-    """Show the request to each interceptor in turn. The last view, and what `check` makes of its body.
+    """Show the request, of so many bytes, to each interceptor in turn. The last view, and what `check` makes of it.
 
     `check` refuses a body with InvalidRequest. Each interceptor's result has to pass it, so that the one to blame is
     known. Raises ShimError: an interceptor's own refusal, or a 500.
     """
-    view, checked = RequestView.of(body), check(body)
+    view, checked = await aside(size, lambda: (RequestView.of(body), check(body)))
     seen = _readable(headers)
     for interceptor in interceptors:
         try:
@@ -72,15 +75,14 @@ async def intercept(
             view = view if given is None else given
             if not isinstance(view, RequestView):
                 raise TypeError(f"it returned {type(view).__name__}, not a RequestView or None")
-            body = msgspec.to_builtins(view.encode())  # JSON data, and out of the reach of who keeps the view
-            msgspec.json.encode(body)  # raises for half a surrogate pair, which nobody could be told
+            body = await aside(size, partial(_json_of, view))
         except ShimError:
             raise
         except Exception:
             logger.exception("the interceptor %s failed", _name(interceptor))
             raise _failed() from None
         try:
-            checked = check(body)
+            checked = await aside(size, partial(check, body))
         except ShimError as error:  # its message may quote the request
             what = error.param or error.code
             logger.error("the interceptor %s made a request that is not valid: %s", _name(interceptor), what)
@@ -99,6 +101,13 @@ async def tell(interceptors: Sequence[Interceptor], request: RequestView, respon
             await reader.finished(request, view)
         except Exception:
             logger.exception("the interceptor %s failed to read response %s", _name(reader), response.id)
+
+
+def _json_of(view: RequestView) -> dict[str, Any]:
+    """The request as JSON data, out of the reach of who keeps the view. Raises what that is not."""
+    body: dict[str, Any] = msgspec.to_builtins(view.encode())
+    msgspec.json.encode(body)  # half a surrogate pair, which nobody could be told
+    return body
 
 
 def _readable(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:

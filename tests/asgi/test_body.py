@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 import pytest
 
-from responses_shim import ResponsesShim
+from responses_shim import Interceptor, RequestView, ResponsesShim
+from responses_shim.runtime.aside import LARGE
 from tests.caller import Reply, post, request
 from tests.oracle import check_error, check_response
 from tests.scripted import ScriptedHost
@@ -278,3 +281,39 @@ async def test_what_does_not_exist_here_is_refused_by_name(name: str, value: Any
 )
 async def test_unknown_fields_and_those_that_ask_for_nothing_are_accepted(fields: dict[str, Any]) -> None:
     check_response((await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, **fields})).json)
+
+
+# Large bodies --------------------------------------------------------------------------------------------------------
+
+
+async def unchanged(view: RequestView, headers: Mapping[str, str]) -> None:
+    """An interceptor that looks on."""
+
+
+@pytest.mark.parametrize(
+    ("size", "interceptors", "threads"), [(LARGE // 2, [], 0), (2 * LARGE, [], 3), (2 * LARGE, [unchanged], 5)]
+)
+async def test_a_large_body_is_decoded_checked_and_translated_in_a_thread(
+    size: int, interceptors: list[Interceptor], threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The event loop is the host's; and with a small body it would be held for less time than a thread takes."""
+    begun: list[Any] = []
+    run = anyio.to_thread.run_sync
+
+    async def watched(work: Any) -> Any:
+        begun.append(work)
+        return await run(work)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", watched)
+    host = ScriptedHost()
+    app = ResponsesShim(host, interceptors=interceptors)
+    check_response((await post(app, "/v1/responses", {**REQUEST, "input": "x" * size})).json)
+    assert len(begun) == threads
+    assert host.requests[0]["messages"] == [{"role": "user", "content": "x" * size}]
+
+
+async def test_what_is_wrong_in_a_large_body_is_told_like_in_any_other() -> None:
+    long = "x" * 2 * LARGE
+    assert (await refusal(body_of(input=long, truncation="maybe"), 400))["param"] == "truncation"
+    assert (await refusal(body_of(input=[{"role": "critic", "content": long}]), 400))["param"] == "input[0].role"
+    assert (await refusal(body_of(input=long)[:-1], 400))["code"] == "invalid_json"

@@ -28,7 +28,7 @@ def check(body: dict[str, Any]) -> dict[str, Any]:
 
 
 async def asked(*interceptors: Any, body: Any = BODY, headers: Any = ()) -> tuple[RequestView, dict[str, Any]]:
-    return await intercept(interceptors, body, headers, check)
+    return await intercept(interceptors, body, headers, check, size=1)
 
 
 async def refused(*interceptors: Any, body: Any = BODY) -> ShimError:
