@@ -22,7 +22,7 @@ from responses_shim.core.nemo_gym import SILENT, SideChannel, read_training_requ
 from responses_shim.core.offers import ToolMap
 from responses_shim.core.params import SEALED, wants_logprobs, wants_summary
 from responses_shim.core.report import Report
-from responses_shim.core.request import new_response, read_request, to_chat
+from responses_shim.core.request import new_response, read_request, to_chat, unknown_fields
 from responses_shim.core.splitters import Mend, ThinkSplitter
 from responses_shim.core.spoken import SpokenLogprobs
 from responses_shim.core.stream import ResponseStream, Wanted
@@ -64,7 +64,6 @@ async def create(request: Request) -> None:
     host = (request.app, request.scope, request.prefix, request.profile)
     try:
         view, asked = await _ask(request)
-        wanted = _wanted(request, asked)
         if report := asked.report.header():
             headers = [(b"responses-shim-report", report.encode("ascii"))]
         stream = ResponseStream(
@@ -72,7 +71,7 @@ async def create(request: Request) -> None:
             new_id=new_id,
             now=lambda: int(time.time()),
             tools=asked.tools,
-            wanted=wanted,
+            wanted=_wanted(request, asked),
         )
         run = Run(
             stream,
@@ -110,6 +109,8 @@ async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
         )
     else:
         asked = await aside(size, lambda: _translated(request, read, side))
+    for name in unknown_fields(body):
+        asked.report.dropped(name)
     if urls := await audio_urls(asked.side, request.settings):
         asked.chat["messages"] = with_audio(asked.chat["messages"], urls)
     return view, asked
@@ -124,25 +125,26 @@ def _read(request: Request, body: Any) -> tuple[CreateRequest, SideChannel]:
 
 
 def _translated(request: Request, read: CreateRequest, side: SideChannel) -> Asked:
-    policy = replace(request.policy, nemo_gym=request.settings.nemo_gym or bool(read.return_token_ids))
+    policy = replace(request.policy, replay_tokens=request.settings.nemo_gym or bool(read.return_token_ids))
     translation = to_chat(read, policy=policy)
-    chat = request.profile.adapt(translation.chat, translation.report)
-    chat = tell_host(chat, side, policy, translation.report)
-    return Asked(read, side, translation.tools, chat, translation.report)
+    report = translation.report
+    chat = request.profile.adapt(translation.chat, report)
+    chat = tell_host(chat, side, policy, report)
+    if request.keys.sealer is None:
+        for place, included in enumerate(read.include or ()):
+            if included == SEALED:
+                report.dropped(f"include[{place}]")
+    return Asked(read, side, translation.tools, chat, report)
 
 
 def _wanted(request: Request, asked: Asked) -> Wanted:
     """What the client asked for besides, as far as it can be had here."""
-    sealer = request.keys.sealer
-    included: list[str] = [*(asked.request.include or ())]
-    sealing = SEALED in included
-    if sealing and sealer is None:
-        asked.report.dropped(f"include[{included.index(SEALED)}]")
+    sealer = request.keys.sealer if SEALED in (asked.request.include or ()) else None
     options = asked.request.stream_options
     return Wanted(
         logprobs=wants_logprobs(asked.request),
         summary=wants_summary(asked.request) or request.settings.nemo_gym,
-        seal=(lambda text: sealer.seal(request.owners[0], text)) if sealing and sealer is not None else None,
+        seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
         token_ids="return_token_ids" in asked.chat,
         noise=noise if asked.request.stream and options is not None and options.include_obfuscation else None,
         message=request.settings.nemo_gym,

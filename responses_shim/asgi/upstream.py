@@ -9,6 +9,7 @@ look for the connection there.
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -65,7 +66,11 @@ class InProcess:
             error = inner[0]
         told = self._profile.read_exception(error)
         log = logger.error if told.status >= 500 else logger.info
-        log("the host raised %s", type(error).__name__, exc_info=error)
+        # What it says may quote the prompt.
+        frames = traceback.extract_tb(error.__traceback__)[-3:]
+        place = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+        log("the host raised %s at %s", type(error).__name__, place)
+        logger.debug("what the host raised:", exc_info=error)
         return told
 
 

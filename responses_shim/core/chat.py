@@ -260,7 +260,9 @@ def annotations_of(delta: Delta) -> list[dict[str, Any]]:
     annotations = []
     for told in delta.annotations or ():
         kind = told.get("type")
-        nested = told.get(kind) if isinstance(kind, str) else None
+        if not isinstance(kind, str):
+            continue  # nothing that a client could read
+        nested = told.get(kind)
         annotation = {**nested, "type": kind} if isinstance(nested, dict) else told
         if kind == "url_citation":
             given = {name: value for name, value in annotation.items() if value is not None}

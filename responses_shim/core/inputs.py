@@ -302,7 +302,7 @@ class _Transcript:
 
     def _keep_tokens(self, item: Item, path: str) -> None:
         """The tokens of a turn stand on its last item; the host gets them back on the message (NeMo Gym)."""
-        if not self._policy.nemo_gym:
+        if not self._policy.replay_tokens:
             return
         told = {name: item[name] for name in Tokens.__struct_fields__ if item.get(name) is not None}
         if not told.keys() - {"routed_experts"}:

@@ -15,6 +15,8 @@ from responses_shim.core.types import CreateRequest, TextFormat
 
 # Same name, same meaning in both APIs.
 _SAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "user")
+# Of chat only: hosts' own.
+_HOSTS = ("seed", "top_k", "min_p", "repetition_penalty")
 _CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
 
 
@@ -25,10 +27,12 @@ def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    for name in _SAME:
+    for name in (*_SAME, *_HOSTS):
         value = getattr(request, name)
         if value is not None:
             chat[name] = value
+    if request.stop:
+        chat["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop  # some hosts take lists only
     if request.max_output_tokens is not None:
         chat["max_completion_tokens"] = request.max_output_tokens
         report.mapped("max_output_tokens")

@@ -21,7 +21,7 @@ class Policy(Struct, frozen=True, kw_only=True):
       which begins with `opening`: the tag, and what a prompt that ends in one puts behind it
     - `format_with_tools`: beside tools `text.format` is `describe`d to the model, or the host `constrain`s it
     - `image_urls`: image URLs are passed on for the host to fetch, or only data URLs are
-    - `nemo_gym`: replayed token ids are put on their assistant message
+    - `replay_tokens`: the token ids of a past turn are put back on its assistant message
     - `unseal`: the text in an `encrypted_content` of ours; None for any other
     """
 
@@ -32,7 +32,7 @@ class Policy(Struct, frozen=True, kw_only=True):
     opening: str = "<think>"
     format_with_tools: Literal["describe", "constrain"] = "describe"
     image_urls: Literal["pass", "data-only"] = "pass"
-    nemo_gym: bool = False
+    replay_tokens: bool = False
     unseal: Callable[[str], str | None] = _nothing
 
 

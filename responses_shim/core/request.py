@@ -27,6 +27,9 @@ UNSUPPORTED = {
 
 WARM_UP = "there is no reading of a prompt without an answer here; leave it out."
 
+# What is read, and what says nothing to any host: programs that a server grants, image models, what Codex tells OpenAI.
+_KNOWN = {*CreateRequest.__struct_fields__, "access_programs", "image", "client_metadata"}
+
 
 class Translation(Struct):
     """`chat` is the chat request before any host's profile; `report` what became of the rest."""
@@ -52,6 +55,11 @@ def read_request(body: Any) -> CreateRequest:
     if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
         check_depth(request.text.format.schema, "text.format.schema")
     return request
+
+
+def unknown_fields(body: dict[str, Any]) -> list[str]:
+    """The keys of a request that nobody here reads, in its order."""
+    return [name for name in body if name not in _KNOWN]
 
 
 def to_chat(request: CreateRequest, history: list[Item] | None = None, policy: Policy = PLAIN) -> Translation:

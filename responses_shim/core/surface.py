@@ -76,9 +76,14 @@ _FIELDS = [
     Row("prompt_cache_options", "accepted", "echoed"),
     Row("service_tier", "accepted", "echoed as `default`"),
     Row("return_token_ids", "honoured", "not OpenAI's: vLLM's name; the tokens themselves, for training"),
+    *(
+        Row(name, "honoured", "not OpenAI's: passed on to the host")
+        for name in ("seed", "stop", "top_k", "min_p", "repetition_penalty")
+    ),
     Row("access_programs", "accepted"),
     Row("image", "accepted"),
     Row("client_metadata", "accepted", "Codex sends it"),
+    Row("anything else", "accepted", "reported"),
 ]
 _TOOLS = [
     Row("function", "mapped", "nested as chat has it; `strict`, `$schema` and all of `parameters` stay"),

@@ -70,7 +70,8 @@ class PromptCacheOptions(Struct, kw_only=True):
 class CreateRequest(Struct, kw_only=True):
     """The body of `POST /v1/responses`. Items and tools stay plain dicts here: `inputs` and `offers` read them.
 
-    `return_token_ids` is not OpenAI's: it has vLLM's name and asks for the tokens themselves, for training.
+    `seed` and what follows are not OpenAI's. They have the names that chat hosts know them by, vLLM's where those
+    differ; `return_token_ids` asks for the tokens themselves, for training.
     """
 
     model: str
@@ -107,6 +108,11 @@ class CreateRequest(Struct, kw_only=True):
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast", "ultrafast"] | None = None
     moderation: dict[str, Any] | None = None
     generate: bool | None = None
+    seed: int | None = None
+    stop: str | list[str] | None = None
+    top_k: int | None = None
+    min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Meta(gt=0)] | None = None
     return_token_ids: bool | None = None
 
 

@@ -34,6 +34,10 @@ _READ = (
     "top_p",
     "presence_penalty",
     "frequency_penalty",
+    "seed",
+    "stop",
+    "top_k",
+    "min_p",
     "logprobs",
     "top_logprobs",
     "tools",
@@ -47,6 +51,9 @@ def adapt(chat: Chat, report: Report) -> Chat:
     adapted = {name: chat[name] for name in _READ if name in chat}
     if "max_completion_tokens" in chat:
         adapted["max_tokens"] = chat["max_completion_tokens"]
+    if "repetition_penalty" in chat:
+        adapted["repeat_penalty"] = chat["repetition_penalty"]
+        report.mapped("repetition_penalty")
     adapted["messages"] = [_message(message) for message in chat["messages"]]
     if "reasoning_effort" in chat:
         report.dropped("reasoning.effort")

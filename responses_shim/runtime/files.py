@@ -282,7 +282,7 @@ async def _aside(size: int, work: Callable[[], Result]) -> Result:
 async def _run(command: list[str], data: bytes) -> tuple[int, bytes]:
     """Exit status and output of a child that reads its input before it says anything. Killed when cancelled."""
     try:
-        process = await anyio.open_process(command, stderr=subprocess.DEVNULL)
+        process = await anyio.open_process(command, stderr=subprocess.DEVNULL, env={})
     except OSError:
         return 1, b""
     async with process:

@@ -166,6 +166,12 @@ async def test_with_nothing_to_report_there_is_no_report(stream: bool) -> None:
     assert "responses-shim-report" not in reply.headers
 
 
+async def test_a_field_that_nobody_knows_is_taken_and_reported() -> None:
+    asked = {**REQUEST, "logit_bias": {"1": 2}, "client_metadata": {"a": "b"}}
+    reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", asked)
+    assert (reply.status, reply.headers["responses-shim-report"]) == (200, 'dropped=("logit_bias")')
+
+
 async def test_an_error_of_the_host_comes_with_the_report() -> None:
     asked = {**REQUEST, "truncation": "auto"}
     reply = await post(ResponsesShim(ScriptedHost([DONE])), "/v1/responses", asked)

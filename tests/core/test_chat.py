@@ -143,12 +143,15 @@ CITATION = {"start_index": 1, "end_index": 2, "title": "t", "url": "u"}
             {"type": "file_path", "file_id": "f", "index": 1},
         ),
         ({"type": "video", "at": 7, "by": None}, {"type": "video", "at": 7, "by": None}),
-        ({"url": "u"}, {"url": "u"}),
-        ({"type": 7, "7": {}}, {"type": 7, "7": {}}),
     ],
 )
 def test_an_annotation_is_flat_and_a_url_has_all_its_keys(told: Json, annotation: Json) -> None:
     assert annotations_of(Delta(annotations=[told])) == [annotation]
+
+
+@pytest.mark.parametrize("told", [{"url": "u"}, {"type": 7, "7": {}}, {"type": None}])
+def test_an_annotation_without_a_type_is_none_that_a_client_could_read(told: Json) -> None:
+    assert annotations_of(Delta(annotations=[told])) == []
 
 
 def test_annotations_with_one_that_is_none_are_passed_over() -> None:

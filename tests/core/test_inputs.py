@@ -27,7 +27,7 @@ OPENS = Policy(unseal=SEALS.get)
 THINK = Policy(reasoning="think", unseal=SEALS.get)
 KEEP = Policy(system="keep")
 IN_TOOL = Policy(tool_images="tool")
-GYM = Policy(nemo_gym=True)
+GYM = Policy(replay_tokens=True)
 
 
 def translated(items: Any, instructions: str | None = None, policy: Policy = PLAIN, **more: Any) -> tuple[Any, str]:

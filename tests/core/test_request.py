@@ -392,7 +392,7 @@ WHOLE = request(
 )
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy(tool_images="tool", system="keep", nemo_gym=True)])
+@pytest.mark.parametrize("policy", [Policy(), Policy(tool_images="tool", system="keep", replay_tokens=True)])
 def test_the_request_is_left_as_it_was(policy: Policy) -> None:
     """Interceptors read it afterwards, the echo is made of it, and it will be stored."""
     body, history = copy.deepcopy(WHOLE), [{"role": "user", "content": [{"type": "input_text", "text": "Before."}]}]

@@ -60,7 +60,7 @@ def test_every_field_of_the_sdk_and_of_ours_is_told() -> None:
     of_sdk = {key for member in get_args(ResponseCreateParams) for key in get_type_hints(member)}
     assert of_sdk - told == set()
     assert set(CreateRequest.__struct_fields__) - told == set()
-    assert told - of_sdk - set(CreateRequest.__struct_fields__) == {"client_metadata"}
+    assert told - of_sdk - set(CreateRequest.__struct_fields__) == {"client_metadata", "anything else"}
 
 
 def test_every_part_of_reasoning_and_text_and_every_include_is_told() -> None:
@@ -151,6 +151,11 @@ SAMPLES: dict[str, Any] = {
     "context_management": [{"type": "compaction"}],
     "moderation": {"model": "m"},
     "generate": False,
+    "seed": 7,
+    "stop": "END",
+    "top_k": 20,
+    "min_p": 0.1,
+    "repetition_penalty": 1.1,
     "prompt_cache_options.prewarm": True,
 }
 SHIMS_OWN = {  # done by the shim itself: nothing of it is in the chat request
@@ -163,7 +168,7 @@ SHIMS_OWN = {  # done by the shim itself: nothing of it is in the chat request
     "metadata",
 }
 UNREPORTED = {"safety_identifier", "access_programs", "image", "client_metadata"}  # no host could have done anything
-STRUCTURAL = {"model", "input", "tools", "tool_choice"}
+STRUCTURAL = {"model", "input", "tools", "tool_choice", "anything else"}
 FUNCTION = {"type": "function", "name": "f", "parameters": {}}
 
 

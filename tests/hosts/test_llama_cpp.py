@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.chat import Chunk, ChunkDecoder
+from responses_shim.core.report import Report
 from responses_shim.core.request import read_request, to_chat
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts.llama_cpp import PROFILE, adapt, mending, read_error, read_exception
@@ -444,3 +445,11 @@ def test_an_exception_is_told_in_its_words_or_by_its_name() -> None:
 def test_the_profile_asks_for_a_uuid_and_tells_how_interruptions_are_turned_off() -> None:
     assert PROFILE.request_id == "uuid4"
     assert "--interrupt_requests False" in PROFILE.unfinished
+
+
+def test_what_it_samples_by_is_passed_on_in_its_spelling() -> None:
+    report = Report()
+    sampled = {"seed": 7, "stop": ["a"], "top_k": 20, "min_p": 0.1}
+    chat = adapt({"model": "m", "messages": [], "repetition_penalty": 1.1, **sampled}, report)
+    assert chat == {"model": "m", "messages": [], "repeat_penalty": 1.1, **sampled}
+    assert report.header() == 'mapped=("repetition_penalty")'
