@@ -15,4 +15,14 @@ LARGE = 100_000
 
 async def aside(size: int, work: Callable[[], Result]) -> Result:
     """Work on so many characters or bytes: in a thread if they are many, else on the spot."""
-    return await anyio.to_thread.run_sync(work) if size > LARGE else work()
+    if size <= LARGE:
+        return work()
+    # Handed over and back in lists: a thread of an older anyio that waits for more keeps hold of what it did last.
+    given = [work]
+    made: list[Result] = []
+
+    def run() -> None:
+        made.append(given.pop()())
+
+    await anyio.to_thread.run_sync(run)
+    return made.pop()
