@@ -58,6 +58,7 @@ class ThinkText:
         self._thinking = where == "prefilled"
         self._blank = True  # the span has said nothing yet
         self._leading = True  # the answer has said nothing yet
+        self._spanned = where == "prefilled"  # there has been a span
 
     def feed(self, text: str) -> list[Piece]:
         text = self.kept + text
@@ -73,10 +74,10 @@ class ThinkText:
             place = next_place
 
     def close(self) -> list[Piece]:
-        """What was held back, before something that is no text. White space that nothing followed is nothing."""
+        """What was held back, before something that is no text. White space alone is nothing behind a span."""
         self.done = not self._anywhere
         kept, self.kept = self.kept, ""
-        blank = (self._blank if self._thinking else self._leading) and not kept.strip()
+        blank = (self._blank if self._thinking else self._leading and self._spanned) and not kept.strip()
         thinking, self._thinking, self._blank = self._thinking, False, True
         return [] if blank or not kept else [Piece(thinking, kept, 0)]
 
@@ -99,7 +100,7 @@ class ThinkText:
             if OPEN.startswith(word[: len(OPEN)]):
                 if len(word) < len(OPEN):
                     return None, None
-                self._thinking = True
+                self._thinking = self._spanned = True
                 return None, len(text) - len(word) + len(OPEN)
             self._leading = False
             self.done = not self._anywhere

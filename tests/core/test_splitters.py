@@ -30,7 +30,7 @@ def split(where: Where, *texts: str) -> tuple[str, str]:
     [
         ("Hello", ("", "Hello"), ("", "Hello")),
         ("", ("", ""), ("", "")),
-        (" \n", ("", ""), ("", "")),
+        (" \n", ("", " \n"), ("", " \n")),
         (" Hello", ("", " Hello"), ("", " Hello")),
         ("<think>Hm.</think>Hello", ("Hm.", "Hello"), ("Hm.", "Hello")),
         ("\n<think>\nHm.\n</think>\n\nHello", ("\nHm.\n", "\n\nHello"), ("\nHm.\n", "\n\nHello")),

@@ -114,10 +114,16 @@ async def test_what_the_host_said_before_it_failed_counts_held_back_or_not(
     assert (response["status"], response["output"][-1]["status"]) == ("failed", "incomplete")
 
 
-async def test_white_space_that_nothing_followed_is_no_answer() -> None:
-    for steps in ([chunk("\n\n"), FINISH], [chunk("<think>"), chunk(" "), FINISH]):
+async def test_white_space_that_nothing_followed_is_no_answer_behind_a_span() -> None:
+    for steps in ([chunk("<think>"), chunk(" "), FINISH], [chunk("<think></think>"), chunk("\n\n"), FINISH]):
         response = (await ask(*steps, stream=False)).json
         assert (response["status"], response["output"]) == ("completed", [])
+
+
+async def test_white_space_is_an_answer_where_there_was_no_span() -> None:
+    """What the model wrote comes back to it as it was, or the host's prefix cache is lost."""
+    [message] = (await ask(chunk("\n"), chunk("\n"), FINISH, stream=False)).json["output"]
+    assert message["content"][0]["text"] == "\n\n"
 
 
 async def test_who_leaves_gets_nothing_of_it_and_leaves_nothing_behind() -> None:
