@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from responses_shim.asgi.middleware import ResponsesShim as ResponsesShim
-    from responses_shim.core.codec import RequestView as RequestView
-    from responses_shim.core.codec import Tool as Tool
-    from responses_shim.core.codec_items import Message as Message
-    from responses_shim.core.codec_items import Part as Part
-    from responses_shim.core.codec_items import ToolCall as ToolCall
-    from responses_shim.core.codec_response import ResponseView as ResponseView
     from responses_shim.errors import ConfigurationError as ConfigurationError
     from responses_shim.errors import InvalidRequest as InvalidRequest
     from responses_shim.errors import ShimError as ShimError
     from responses_shim.errors import UpstreamError as UpstreamError
     from responses_shim.runtime.interceptors import Interceptor as Interceptor
     from responses_shim.settings import Settings as Settings
+    from responses_shim.views.items import Message as Message
+    from responses_shim.views.items import Part as Part
+    from responses_shim.views.items import ToolCall as ToolCall
+    from responses_shim.views.request import RequestView as RequestView
+    from responses_shim.views.request import Tool as Tool
+    from responses_shim.views.response import ResponseView as ResponseView
 
 __version__ = "0.1.0"
 
@@ -46,15 +46,15 @@ _HOMES = {
     "ConfigurationError": "responses_shim.errors",
     "Interceptor": "responses_shim.runtime.interceptors",
     "InvalidRequest": "responses_shim.errors",
-    "Message": "responses_shim.core.codec_items",
-    "Part": "responses_shim.core.codec_items",
-    "RequestView": "responses_shim.core.codec",
-    "ResponseView": "responses_shim.core.codec_response",
+    "Message": "responses_shim.views.items",
+    "Part": "responses_shim.views.items",
+    "RequestView": "responses_shim.views.request",
+    "ResponseView": "responses_shim.views.response",
     "ResponsesShim": "responses_shim.asgi.middleware",
     "Settings": "responses_shim.settings",
     "ShimError": "responses_shim.errors",
-    "Tool": "responses_shim.core.codec",
-    "ToolCall": "responses_shim.core.codec_items",
+    "Tool": "responses_shim.views.request",
+    "ToolCall": "responses_shim.views.items",
     "UpstreamError": "responses_shim.errors",
 }
 

@@ -1,6 +1,7 @@
 """The shape of the package, held by walking its imports: who may know whom, and what stays out of the core.
 
-    errors ← core ← hosts, stores ← runtime ← asgi ← cli
+    errors ← core ← views, hosts, stores ← runtime ← extensions ← asgi ← cli
+    core:   wire ← items ← tools ← request | response
 
 Never upward. `settings` stands beside: only `errors` is below it, and the core does not know it.
 """
@@ -26,11 +27,13 @@ BELOW = {
     "errors": set(),
     "settings": {"errors"},
     "core": {"errors"},
+    "views": {"errors", "core"},
     "hosts": {"errors", "settings", "core"},
     "stores": {"errors", "settings", "core"},
-    "runtime": {"errors", "settings", "core", "hosts", "stores"},
-    "asgi": {"errors", "settings", "core", "hosts", "stores", "runtime"},
-    "cli": {"errors", "settings", "core", "hosts", "stores", "runtime", "asgi", ""},
+    "runtime": {"errors", "settings", "core", "views", "hosts", "stores"},
+    "extensions": {"errors", "settings", "core", "views", "hosts", "stores", "runtime"},
+    "asgi": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions"},
+    "cli": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions", "asgi", ""},
 }
 """Each layer, and the layers it may import. The empty one is the public face: the package's own names."""
 
@@ -194,12 +197,12 @@ def test_names_say_what_a_thing_is(module: Module) -> None:
 @pytest.mark.parametrize(
     ("name", "source", "seen"),
     [
-        ("core.stream", "from responses_shim.runtime.runs import Run", {"runtime"}),
+        ("core.stream", "from responses_shim.runtime.run import Run", {"runtime"}),
         ("core.stream", "from responses_shim import settings", {"settings"}),
         ("asgi.endpoints", "from responses_shim import ResponsesShim", {""}),
         ("core.stream", "if TYPE_CHECKING:\n    import responses_shim.asgi", {"asgi"}),
         ("hosts.vllm", "def f():\n    from responses_shim.stores import Store", {"stores"}),
-        ("runtime.runs", "import responses_shim.core.stream, responses_shim.hosts", set()),
+        ("runtime.runs", "import responses_shim.core.response.stream, responses_shim.hosts", set()),
         ("asgi", "from responses_shim import __version__", set()),
         ("cli", "from responses_shim import ResponsesShim", set()),
     ],

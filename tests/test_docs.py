@@ -29,7 +29,7 @@ from starlette.applications import Starlette
 import responses_shim
 from responses_shim import ResponsesShim, Settings
 from responses_shim.cli import launch, main
-from responses_shim.core.surface import markdown
+from responses_shim.cli.surface import markdown
 from tests import caller
 from tests.oracle import check_response, check_stream
 from tests.scripted import ScriptedHost, obliging

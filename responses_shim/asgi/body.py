@@ -9,9 +9,9 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from responses_shim.asgi.decompress import Coding, Unpacked, read_codings, too_large
-from responses_shim.core.chat import whole
+from responses_shim.core.wire.lenient_json import whole
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime.aside import aside
+from responses_shim.runtime.offload import aside
 
 
 class ClientDisconnect(Exception):

@@ -11,28 +11,30 @@ from typing import Any
 from msgspec.structs import replace
 from starlette.types import Receive
 
-from responses_shim.asgi.answers import EventStream, WholeResponse, send_error
 from responses_shim.asgi.body import ClientDisconnect, read_json
 from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.host_client import InProcess
 from responses_shim.asgi.request import Request
+from responses_shim.asgi.sinks import EventStream, WholeResponse, send_error
 from responses_shim.asgi.tokenize import prompt_tokens
-from responses_shim.asgi.upstream import InProcess
-from responses_shim.core.codec import RequestView
-from responses_shim.core.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
-from responses_shim.core.offers import ToolMap
-from responses_shim.core.params import SEALED, wants_logprobs, wants_summary
-from responses_shim.core.report import Report
-from responses_shim.core.request import new_response, read_request, to_chat, unknown_fields
-from responses_shim.core.splitters import Mend, ThinkSplitter
-from responses_shim.core.spoken import SpokenLogprobs
-from responses_shim.core.stream import ResponseStream, Wanted
-from responses_shim.core.types import CreateRequest
+from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
+from responses_shim.core.request.parse import read_request, unknown_fields
+from responses_shim.core.request.prepare import new_response, to_chat
+from responses_shim.core.response.filters import Mend
+from responses_shim.core.response.logprobs import SpokenLogprobs
+from responses_shim.core.response.stream import ResponseStream, Wanted
+from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.report import Report
+from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import ShimError
-from responses_shim.runtime.aside import aside
-from responses_shim.runtime.audio import audio_urls
+from responses_shim.extensions.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
+from responses_shim.extensions.nemo_gym_audio import audio_urls
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.interceptors import intercept, tell
-from responses_shim.runtime.runs import Run
+from responses_shim.runtime.offload import aside
+from responses_shim.runtime.run import Run
+from responses_shim.views.request import RequestView
 
 
 def new_id(prefix: str) -> str:

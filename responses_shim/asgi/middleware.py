@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.create import create
-from responses_shim.asgi.endpoints import not_found, upgrade_required, wrong_method
 from responses_shim.asgi.models import asks_for_catalog, model_catalog
 from responses_shim.asgi.request import Request
+from responses_shim.asgi.routes import not_found, upgrade_required, wrong_method
 from responses_shim.errors import ConfigurationError
 from responses_shim.hosts import PROFILES, HostProfile, detect
 from responses_shim.runtime.interceptors import Interceptor, usable

@@ -9,11 +9,11 @@ from __future__ import annotations
 import msgspec
 from starlette.types import Message, Scope, Send
 
-from responses_shim.asgi.answers import send_json
 from responses_shim.asgi.headers import outward
 from responses_shim.asgi.inner import inner_scope
 from responses_shim.asgi.request import Request
-from responses_shim.core.catalog import Model, catalog, read_models
+from responses_shim.asgi.sinks import send_json
+from responses_shim.extensions.codex import Model, catalog, read_models
 
 PATH = "/v1/models"
 

@@ -8,8 +8,8 @@ from functools import cached_property
 from msgspec.structs import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from responses_shim.asgi.auth import owner_of
-from responses_shim.core.policy import Policy
+from responses_shim.asgi.owner import owner_of
+from responses_shim.core.request.options import Policy
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.interceptors import Interceptor
 from responses_shim.runtime.sealing import Keys

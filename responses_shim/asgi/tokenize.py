@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Scope
 
 from responses_shim.asgi.headers import inward
 from responses_shim.asgi.inner import ask, inner_scope
-from responses_shim.core.token_ids import tokenize_request
+from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.hosts import HostProfile
 
 logger = logging.getLogger("responses_shim")

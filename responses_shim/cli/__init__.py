@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from responses_shim import __version__
 from responses_shim.cli import codex, demo, launch
 from responses_shim.cli.failure import CommandFailed
-from responses_shim.core.surface import markdown
+from responses_shim.cli.surface import markdown
 from responses_shim.errors import ConfigurationError
 
 

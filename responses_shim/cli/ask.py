@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.server import Server
-from responses_shim.core.catalog import Model, read_models
-from responses_shim.core.sse import SSEDecoder
+from responses_shim.core.wire.sse import SSEDecoder
+from responses_shim.extensions.codex import Model, read_models
 
 if TYPE_CHECKING:
     import httpx

@@ -9,7 +9,7 @@ from pathlib import Path
 from responses_shim.cli import snippets
 from responses_shim.cli.ask import key_in, listed_models
 from responses_shim.cli.failure import CommandFailed
-from responses_shim.core.catalog import Model, catalog
+from responses_shim.extensions.codex import Model, catalog
 
 URL = "http://127.0.0.1:8000/v1"
 

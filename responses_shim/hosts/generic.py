@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from responses_shim.core.report import Report
-from responses_shim.core.upstream_errors import error_from
+from responses_shim.core.wire.chat_errors import error_from
+from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat, HostProfile
 

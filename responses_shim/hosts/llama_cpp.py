@@ -16,11 +16,11 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.chat import Chunk
-from responses_shim.core.policy import Policy
-from responses_shim.core.report import Report
-from responses_shim.core.splitters import Mend
-from responses_shim.core.upstream_errors import error_from
+from responses_shim.core.request.options import Policy
+from responses_shim.core.response.filters import Mend
+from responses_shim.core.wire.chat import Chunk
+from responses_shim.core.wire.chat_errors import error_from
+from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts.llama_cpp_schema import safe_schema
 from responses_shim.hosts.profile import Chat, HostProfile

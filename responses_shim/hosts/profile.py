@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from responses_shim.core.policy import PLAIN, Policy
-from responses_shim.core.report import Report
-from responses_shim.core.splitters import Mend
+from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.response.filters import Mend
+from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
 
 Chat = dict[str, Any]

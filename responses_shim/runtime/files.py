@@ -27,11 +27,11 @@ from urllib.parse import unquote, unquote_to_bytes
 import anyio
 from anyio.lowlevel import RunVar, checkpoint
 
-from responses_shim.core.invalid import missing, unsupported
+from responses_shim.core.wire.validation import missing, unsupported
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
-from responses_shim.runtime.aside import LARGE, Result, aside
 from responses_shim.runtime.fetch import fetch
+from responses_shim.runtime.offload import LARGE, Result, aside
 from responses_shim.settings import Settings
 
 Item = dict[str, Any]

@@ -14,11 +14,11 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 
-from responses_shim.core.codec import RequestView
-from responses_shim.core.codec_response import ResponseView
-from responses_shim.core.types import Response
+from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ConfigurationError, ShimError, UpstreamError
-from responses_shim.runtime.aside import aside
+from responses_shim.runtime.offload import aside
+from responses_shim.views.request import RequestView
+from responses_shim.views.response import ResponseView
 
 logger = logging.getLogger("responses_shim")
 

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from responses_shim import Interceptor, RequestView, ResponsesShim
-from responses_shim.runtime.aside import LARGE
+from responses_shim.runtime.offload import LARGE
 from tests.caller import Reply, post, request
 from tests.oracle import check_error, check_response
 from tests.scripted import ScriptedHost

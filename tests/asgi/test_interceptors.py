@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from responses_shim import InvalidRequest, Message, RequestView, ResponsesShim, ResponseView, Settings, Tool
-from responses_shim.core.types import CreateRequest
+from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import ConfigurationError
 from tests.caller import Reply, call, payloads, post
 from tests.oracle import check_error, check_response, check_stream

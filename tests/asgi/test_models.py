@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.asgi.models import MAX_LIST
-from responses_shim.core.catalog import Model, catalog
+from responses_shim.extensions.codex import Model, catalog
 from tests.caller import Reply, request
 
 pytestmark = pytest.mark.anyio

@@ -10,7 +10,8 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.request import read_request, to_chat
+from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.prepare import to_chat
 
 from .report import Row
 from .sampling import Plan, Spread, in_turns, middle, ratio

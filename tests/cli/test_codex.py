@@ -11,7 +11,7 @@ import pytest
 
 from responses_shim.cli import main
 from responses_shim.cli.child import free_port
-from responses_shim.core.catalog import Model, catalog
+from responses_shim.extensions.codex import Model, catalog
 from tests.cli.canned import Answer, CannedServer, Serve
 
 if sys.version_info >= (3, 11):

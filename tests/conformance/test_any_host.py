@@ -16,8 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
-from responses_shim.core.offers import ToolMap
-from responses_shim.core.report import Report
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.report import Report
 from tests import caller
 from tests.caller import Reply
 from tests.oracle import check_error, check_response, check_stream

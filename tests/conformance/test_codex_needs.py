@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.core.catalog import Model, catalog
+from responses_shim.extensions.codex import Model, catalog
 from tests.caller import Reply, call, payloads, post, request
 from tests.conformance.asking import Json, events_of, items_of, refusal_of, response_of, result_of, text_of
 from tests.oracle import check_error, check_stream

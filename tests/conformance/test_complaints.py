@@ -26,7 +26,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.runtime import runs
+from responses_shim.runtime import run as runs
 from tests.caller import DEADLINE, call, payloads, post, request
 from tests.conformance.asking import (
     QUESTION,

@@ -20,11 +20,12 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from responses_shim import RequestView, ResponsesShim
-from responses_shim.core.policy import PLAIN, Policy
-from responses_shim.core.request import read_request, to_chat
-from responses_shim.core.splitters import ThinkSplitter
+from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.prepare import to_chat
+from responses_shim.core.response.think_tags import ThinkSplitter
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime import runs
+from responses_shim.runtime import run as runs
 from tests.caller import Reply, call, payloads
 from tests.conformance.asking import Json, ask, both_ways, events_of, items_of, refusal_of, response_of, text_of
 from tests.core.pipeline import play

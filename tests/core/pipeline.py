@@ -10,15 +10,15 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from responses_shim.core.chat import Chunk
-from responses_shim.core.events import Event
-from responses_shim.core.offers import ToolMap
-from responses_shim.core.plain import PlainText
-from responses_shim.core.reader import DONE, ChunkReader
-from responses_shim.core.splitters import Mend
-from responses_shim.core.sse import SSEEncoder
-from responses_shim.core.stream import NOTHING_MORE, ResponseStream, Round, Wanted
-from responses_shim.core.types import Response
+from responses_shim.core.response.fast_path import PlainText
+from responses_shim.core.response.filters import Mend
+from responses_shim.core.response.stream import NOTHING_MORE, ResponseStream, Round, Wanted
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.chat import Chunk
+from responses_shim.core.wire.chunks import DONE, ChunkReader
+from responses_shim.core.wire.events import Event
+from responses_shim.core.wire.responses import Response
+from responses_shim.core.wire.sse import SSEEncoder
 
 Json: TypeAlias = dict[str, Any]
 Between: TypeAlias = Callable[[ResponseStream], Event | None]

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple, TypeAlias
 
 from hypothesis import strategies as st
 
-from responses_shim.core.offers import ToolMap
-from responses_shim.core.report import Report
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.report import Report
 
 Json: TypeAlias = dict[str, Any]
 

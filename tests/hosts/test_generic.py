@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from responses_shim.core.report import Report
-from responses_shim.core.request import read_request, to_chat
+from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.prepare import to_chat
+from responses_shim.core.wire.report import Report
 from responses_shim.hosts.generic import PROFILE, adapt, read_exception
 from responses_shim.hosts.profile import Chat
 from tests.core.pipeline import Json

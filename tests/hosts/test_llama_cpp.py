@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.chat import Chunk, ChunkDecoder
-from responses_shim.core.report import Report
-from responses_shim.core.request import read_request, to_chat
+from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.prepare import to_chat
+from responses_shim.core.wire.chat import Chunk
+from responses_shim.core.wire.chunks import ChunkDecoder
+from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts.llama_cpp import PROFILE, adapt, mending, read_error, read_exception
 from tests.core.pipeline import Json

@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
-from responses_shim.core.splitters import Mend, ThinkSplitter
+from responses_shim.core.response.filters import Mend
+from responses_shim.core.response.think_tags import ThinkSplitter
 from responses_shim.hosts.llama_cpp import PROFILE
 from tests.caller import Reply, payloads, post
 from tests.core.pipeline import Json, play

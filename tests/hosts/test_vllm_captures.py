@@ -15,12 +15,13 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.core.offers import ToolMap
-from responses_shim.core.report import Report
-from responses_shim.core.splitters import Mend, ThinkSplitter
-from responses_shim.core.spoken import SpokenLogprobs
-from responses_shim.core.stream import Wanted
-from responses_shim.core.token_ids import tokenize_request
+from responses_shim.core.request.tokenize import tokenize_request
+from responses_shim.core.response.filters import Mend
+from responses_shim.core.response.logprobs import SpokenLogprobs
+from responses_shim.core.response.stream import Wanted
+from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.report import Report
 from tests.caller import payloads, post
 from tests.core.pipeline import Json, Played, play
 from tests.hosts.replay import CAPTURES, Recorded, names, recorded

@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.runtime import runs
+from responses_shim.runtime import run as runs
 from tests.caller import DEADLINE, call
 from tests.runtime.sockets import breaking
 from tests.scripted import Hold, Json, ScriptedHost, Start, Step, Wait, chunk, text_answer

@@ -11,7 +11,7 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.runtime import runs
+from responses_shim.runtime import run as runs
 from tests.caller import Reply, call, payloads, post
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import (

@@ -10,13 +10,13 @@ import anyio
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.answers import EventStream, WholeResponse
-from responses_shim.core.splitters import ThinkSplitter
-from responses_shim.core.stream import Wanted
+from responses_shim.asgi.sinks import EventStream, WholeResponse
+from responses_shim.core.response.stream import Wanted
+from responses_shim.core.response.think_tags import ThinkSplitter
 from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
-from responses_shim.runtime import runs
-from responses_shim.runtime.ports import Listener, Sink
-from responses_shim.runtime.runs import Run
+from responses_shim.runtime import run as runs
+from responses_shim.runtime.interfaces import Listener, Sink
+from responses_shim.runtime.run import Run
 from responses_shim.settings import Settings
 from tests.caller import Reply, call, payloads, post
 from tests.caller import parse_events as parse

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.codec import RequestView
-from responses_shim.core.codec_items import Message
-from responses_shim.core.codec_response import ResponseView
-from responses_shim.core.request import read_request
-from responses_shim.core.types import Response, ResponseError
+from responses_shim.core.request.parse import read_request
+from responses_shim.core.wire.responses import Response, ResponseError
 from responses_shim.errors import ConfigurationError, InvalidRequest, ShimError
 from responses_shim.runtime.interceptors import intercept, tell, usable
+from responses_shim.views.items import Message
+from responses_shim.views.request import RequestView
+from responses_shim.views.response import ResponseView
 
 pytestmark = pytest.mark.anyio
 
@@ -140,7 +140,7 @@ async def test_any_other_exception_is_logged_with_its_trace_and_not_told(caplog:
     assert str(record.exc_info[1]) == "inside"
 
 
-@pytest.mark.parametrize("what", [{}, "view", object()], ids=str)
+@pytest.mark.parametrize("what", [{}, "view", object()], ids=["dict", "text", "object"])
 async def test_what_is_no_view_is_a_failure(what: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def give(view: RequestView, headers: Mapping[str, str]) -> Any:
         return what

@@ -1,0 +1,51 @@
+"""The routes at which there is nothing to do but to say so. (`POST /v1/responses`: `create`.)"""
+
+from __future__ import annotations
+
+from starlette.types import Send
+
+from responses_shim.asgi.request import Request
+from responses_shim.asgi.sinks import send_error
+from responses_shim.errors import InvalidRequest
+
+
+async def not_found(request: Request) -> None:
+    """The rest of `/v1/responses…` and `/v1/conversations…`: nothing is stored here, so nothing is found."""
+    path = request.scope["path"][len(request.prefix) :]
+    await send_error(
+        request.send,
+        InvalidRequest(
+            f"There is nothing at {request.scope['method']} {path}: responses and conversations are not stored here.",
+            status=404,
+            code="not_found",
+        ),
+        [],
+    )
+
+
+async def wrong_method(request: Request) -> None:
+    method, path = request.scope["method"], request.scope["path"][len(request.prefix) :]
+    await send_error(
+        request.send,
+        InvalidRequest(
+            f"{method} is not allowed at {path}; use POST.",
+            status=405,
+            code="method_not_allowed",
+            headers=[("allow", "POST, OPTIONS")],
+        ),
+        [],
+    )
+
+
+async def upgrade_required(send: Send) -> None:
+    """No WebSocket here. Codex goes on over HTTP at once after a 426, and after nothing else."""
+    await send_error(
+        send,
+        InvalidRequest(
+            "Responses over WebSocket are not served here; use POST.",
+            status=426,
+            code="websocket_not_supported",
+            headers=[("upgrade", "HTTP/1.1")],
+        ),
+        [],
+    )

@@ -1,0 +1,211 @@
+"""What of the API is there, field by field: the one source of the tables in the README.
+
+What the translation itself decides by a table (which items are read, passed over or refused, which fields are refused
+and what to do instead) is taken from there; the rest is written down here, and a test sends each of them.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+from responses_shim.core.request.messages import READ, REFUSED, SKIPPED
+from responses_shim.core.request.parse import UNSUPPORTED, WARM_UP
+from responses_shim.core.tools.kinds import CALLS
+from responses_shim.core.wire import events
+
+Verdict = Literal["honoured", "mapped", "accepted", "refused", "sent", "not sent"]
+VERDICTS: dict[Verdict, str] = {
+    "honoured": "done as the API says, by the shim or by the host under the same name",
+    "mapped": "done by the host under another name or in another form",
+    "accepted": "taken without effect, and reported where it could have had one",
+    "refused": "a 400 that names it",
+    "sent": "an event of this kind is sent",
+    "not sent": "nothing here gives rise to it",
+}
+
+
+class Row(NamedTuple):
+    name: str
+    verdict: Verdict
+    note: str = ""
+
+
+_HOSTED = "a server's own tool: left out and reported"
+_STATE = "nothing is stored here"
+
+_FIELDS = [
+    Row("model", "honoured"),
+    Row("input", "mapped", "items to messages, see below"),
+    Row("instructions", "mapped", "the first words of the leading system message"),
+    Row("stream", "honoured"),
+    Row("stream_options.include_obfuscation", "honoured", "only when true: off unless asked for"),
+    Row("temperature", "honoured"),
+    Row("top_p", "honoured"),
+    Row("presence_penalty", "honoured"),
+    Row("frequency_penalty", "honoured"),
+    Row("max_output_tokens", "mapped", "`max_completion_tokens`, `max_tokens`"),
+    Row("max_tool_calls", "accepted", "it counts calls of tools that a server runs"),
+    Row("tools", "mapped", "chat functions, see below"),
+    Row("tool_choice", "mapped", "see below"),
+    Row("parallel_tool_calls", "honoured", "`false`: only the first call of a turn is let through"),
+    Row("text.format", "mapped", "`response_format`; beside tools told in words (`format_with_tools`)"),
+    Row("text.verbosity", "mapped", "`verbosity`"),
+    Row("reasoning.effort", "mapped", "`reasoning_effort`"),
+    Row("reasoning.summary", "honoured", "the reasoning itself, as a summary: nobody summarises it"),
+    Row("reasoning.generate_summary", "honoured", "the older name of `summary`"),
+    Row(
+        "reasoning.context", "honoured", "`current_turn` leaves earlier reasoning out; else the host's template decides"
+    ),
+    Row("reasoning.mode", "accepted"),
+    Row("include: reasoning.encrypted_content", "honoured", "sealed; needs the extra `encryption`"),
+    Row("include: message.output_text.logprobs", "mapped", "`logprobs`"),
+    Row("include: message.input_image.image_url", "accepted", _STATE),
+    Row("include: file_search_call.results", "accepted", _HOSTED),
+    Row("include: web_search_call.results", "accepted", _HOSTED),
+    Row("include: web_search_call.action.sources", "accepted", _HOSTED),
+    Row("include: computer_call_output.output.image_url", "accepted", _HOSTED),
+    Row("include: code_interpreter_call.outputs", "accepted", _HOSTED),
+    Row("top_logprobs", "honoured"),
+    Row("truncation", "accepted", "`auto`: what is too long is still an error"),
+    Row("metadata", "honoured", "checked and echoed; with `nemo_gym` some of its keys speak to the host"),
+    Row("store", "accepted", "echoed as false"),
+    Row("user", "honoured"),
+    Row("safety_identifier", "accepted", "echoed"),
+    Row("prompt_cache_key", "accepted", "echoed; hosts find a common prefix by themselves"),
+    Row("prompt_cache_retention", "accepted", "echoed"),
+    Row("prompt_cache_options", "accepted", "echoed"),
+    Row("service_tier", "accepted", "echoed as `default`"),
+    Row("return_token_ids", "honoured", "not OpenAI's: vLLM's name; the tokens themselves, for training"),
+    *(
+        Row(name, "honoured", "not OpenAI's: passed on to the host")
+        for name in ("seed", "stop", "top_k", "min_p", "repetition_penalty")
+    ),
+    Row("access_programs", "accepted"),
+    Row("image", "accepted"),
+    Row("client_metadata", "accepted", "Codex sends it"),
+    Row("anything else", "accepted", "reported"),
+]
+_TOOLS = [
+    Row("function", "mapped", "nested as chat has it; `strict`, `$schema` and all of `parameters` stay"),
+    Row("custom", "mapped", "a function of one string, a grammar in words; calls come back as text, streamed"),
+    Row(
+        "namespace",
+        "mapped",
+        "functions called `<namespace>__<name>`, the first tells what it is about; calls come back with both",
+    ),
+    Row("tool_search", "mapped", "`execution: client`; without it what would be found is offered at once"),
+    Row("local_shell", "mapped"),
+    Row("shell", "mapped", "in the client's own environment"),
+    Row("apply_patch", "mapped"),
+    Row("mcp", "refused"),
+    *(
+        Row(name, "accepted", _HOSTED)
+        for name in (
+            "web_search",
+            "web_search_2025_08_26",
+            "web_search_preview",
+            "web_search_preview_2025_03_11",
+            "file_search",
+            "code_interpreter",
+            "image_generation",
+            "computer",
+            "computer_use_preview",
+            "programmatic_tool_calling",
+        )
+    ),
+]
+_CHOICES = [
+    Row("none", "honoured"),
+    Row("auto", "honoured"),
+    Row("required", "honoured"),
+    Row("function", "mapped"),
+    Row("custom", "mapped"),
+    Row("allowed_tools", "mapped", "only these are offered, and a call of another fails the response"),
+    Row("shell", "mapped"),
+    Row("apply_patch", "mapped"),
+    *(
+        Row(name, "refused", "no such tool is run here")
+        for name in (
+            "mcp",
+            "file_search",
+            "web_search_preview",
+            "web_search_preview_2025_03_11",
+            "computer",
+            "computer_use_preview",
+            "computer_use",
+            "code_interpreter",
+            "image_generation",
+            "programmatic_tool_calling",
+        )
+    ),
+]
+_CONTENT = [
+    Row("input_text", "mapped", "also `text`, `output_text`"),
+    Row("input_image", "mapped", "URL or data URL (`image_urls`), `detail`; also `image_url`; `file_id` is refused"),
+    Row("input_file", "mapped", "text, and PDF with the extra `files`; `file_url` only with the setting `file_urls`"),
+    Row("input_audio", "mapped", "where the host takes it"),
+    Row("input_video", "mapped", "not OpenAI's; where the host takes it; also `video_url`"),
+    Row("refusal", "mapped", "text of the assistant"),
+]
+_ITEM_NOTES = {
+    "message": "any role, `type` may be missing; `phase` stays on the message",
+    "reasoning": "on the assistant message of its turn; our own `encrypted_content` is opened, others are reported",
+    "function_call_output": "text, parts, images",
+    "custom_tool_call_output": "text, parts, images",
+    "tool_search_output": "its tools are offered from then on",
+    "additional_tools": "its tools are offered",
+    "compaction": "the history in it is sealed by another server",
+}
+_NOT_SENT = [
+    *(f"response.{name}" for name in ("queued", "mcp_call_arguments.delta", "mcp_call_arguments.done")),
+    *(f"response.mcp_call.{verb}" for verb in ("in_progress", "completed", "failed")),
+    *(f"response.mcp_list_tools.{verb}" for verb in ("in_progress", "completed", "failed")),
+    *(f"response.web_search_call.{verb}" for verb in ("in_progress", "searching", "completed")),
+    *(f"response.file_search_call.{verb}" for verb in ("in_progress", "searching", "completed")),
+    *(f"response.code_interpreter_call.{verb}" for verb in ("in_progress", "interpreting", "completed")),
+    *(f"response.code_interpreter_call_code.{verb}" for verb in ("delta", "done")),
+    *(f"response.image_generation_call.{v}" for v in ("in_progress", "generating", "partial_image", "completed")),
+    *(f"response.shell_call_output_content.{verb}" for verb in ("delta", "done")),
+    *(f"response.audio.{verb}" for verb in ("delta", "done", "transcript.delta", "transcript.done")),
+    "response.compaction.compacting",
+]
+
+
+def _items() -> list[Row]:
+    rows = [Row(name, "mapped", _ITEM_NOTES.get(name, "")) for name in sorted([*READ, *CALLS])]
+    rows.append(Row("additional_tools", "mapped", _ITEM_NOTES["additional_tools"]))
+    rows += [
+        Row(name, "accepted", _ITEM_NOTES.get(name, "of a server's own tool: passed over and reported"))
+        for name in sorted(SKIPPED - {"additional_tools"})
+    ]
+    return rows + [Row(name, "refused", note) for name, note in sorted(REFUSED.items())]
+
+
+def _events() -> list[Row]:
+    sent = {kind.__struct_config__.tag: kind for kind in events.ALL}
+    notes = {"response.ping": "not OpenAI's; keeps a silent stream alive", "error": "before `response.failed`"}
+    rows = [Row(str(name), "sent", notes.get(str(name), "")) for name in sent]
+    return rows + [Row(name, "not sent") for name in sorted(_NOT_SENT)]
+
+
+SURFACE: dict[str, list[Row]] = {
+    "Request fields": _FIELDS
+    + [Row(name, "refused", note) for name, note in UNSUPPORTED.items()]
+    + [Row(name, "refused", WARM_UP) for name in ("generate", "prompt_cache_options.prewarm")],
+    "Input items": _items(),
+    "Content parts": _CONTENT,
+    "Tools": _TOOLS,
+    "`tool_choice`": _CHOICES,
+    "Events": _events(),
+}
+"""Every field, item, part, tool, choice and event of the API, by heading."""
+
+
+def markdown() -> str:
+    """The tables as the README shows them."""
+    legend = [f"- *{verdict}*: {meaning}" for verdict, meaning in VERDICTS.items()]
+    tables = []
+    for heading, rows in SURFACE.items():
+        lines = [f"| `{row.name}` | {row.verdict} | {row.note} |" for row in rows]
+        tables.append("\n".join([f"### {heading}", "", "| | | |", "|---|---|---|", *lines]))
+    return "\n".join(legend) + "\n\n" + "\n\n".join(tables) + "\n"

@@ -1,0 +1,1 @@
+"""A Responses request as a chat request."""

@@ -1,0 +1,96 @@
+"""The scalar request fields as chat parameters.
+
+Only what the client set is passed on: null and absent leave the host its own default. Spellings are OpenAI's chat
+spellings; a host that has others is served by its profile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from responses_shim.core.wire.report import Report
+from responses_shim.core.wire.requests import CreateRequest, TextFormat
+
+# Same name, same meaning in both APIs.
+_SAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "user")
+# Of chat only: hosts' own.
+_HOSTS = ("seed", "top_k", "min_p", "repetition_penalty")
+_CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+
+
+def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
+    """Everything of the chat request but messages, tools and the form of the answer."""
+    chat: dict[str, Any] = {
+        "model": request.model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    for name in (*_SAME, *_HOSTS):
+        value = getattr(request, name)
+        if value is not None:
+            chat[name] = value
+    if request.stop:
+        chat["stop"] = [request.stop] if isinstance(request.stop, str) else request.stop  # some hosts take lists only
+    if request.max_output_tokens is not None:
+        chat["max_completion_tokens"] = request.max_output_tokens
+        report.mapped("max_output_tokens")
+    if request.reasoning is not None and request.reasoning.effort is not None:
+        chat["reasoning_effort"] = request.reasoning.effort
+        report.mapped("reasoning.effort")
+    if request.text is not None and request.text.verbosity is not None:
+        chat["verbosity"] = request.text.verbosity
+        report.mapped("text.verbosity")
+    if wants_logprobs(request) or request.return_token_ids:
+        chat["logprobs"] = True
+        chat["top_logprobs"] = request.top_logprobs or 0
+    if request.return_token_ids:
+        chat["return_token_ids"] = True
+        # The other way to tell them spoils the tokens' text, so not where the client wants to read it.
+        chat["return_tokens_as_token_ids"] = not wants_logprobs(request)
+    _without_effect(request, report)
+    return chat
+
+
+SEALED = "reasoning.encrypted_content"
+
+
+def wants_summary(request: CreateRequest) -> bool:
+    config = request.reasoning
+    return config is not None and (config.summary or config.generate_summary) is not None
+
+
+def wants_logprobs(request: CreateRequest) -> bool:
+    """Whether log-probabilities were asked for, in either of the two ways there are."""
+    return bool(request.top_logprobs) or "message.output_text.logprobs" in (request.include or ())
+
+
+def _without_effect(request: CreateRequest, report: Report) -> None:
+    """Tell of what is accepted and changes nothing: no chat host has it."""
+    if request.truncation == "auto":
+        report.dropped("truncation")
+    if request.reasoning is not None and request.reasoning.mode is not None:
+        report.dropped("reasoning.mode")
+    if request.max_tool_calls is not None:
+        report.dropped("max_tool_calls")  # it counts calls of tools that a server runs
+    for name in _CACHE_FIELDS:
+        if getattr(request, name) is not None:
+            report.dropped(name)
+    if request.service_tier not in (None, "auto", "default"):
+        report.defaulted("service_tier")
+    if request.store is True:
+        report.defaulted("store")
+    for place, included in enumerate(request.include or ()):
+        if included not in ("message.output_text.logprobs", SEALED):
+            report.dropped(f"include[{place}]")
+
+
+def text_echo(request: CreateRequest) -> dict[str, Any]:
+    """`text` as the response echoes it: a format always, verbosity when it was given."""
+    config = request.text
+    form = config.format if config is not None and config.format is not None else TextFormat()
+    echo: dict[str, Any] = {"format": msgspec.to_builtins(form)}
+    if config is not None and config.verbosity is not None:
+        echo["verbosity"] = config.verbosity
+    return echo

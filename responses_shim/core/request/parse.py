@@ -1,0 +1,48 @@
+"""A request body as a checked CreateRequest, or one 4xx that names the field."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
+from responses_shim.core.wire.validation import check_depth, convert, missing, unsupported
+
+# Fields that need what does not exist here, with what to do instead. Refused, never silently ignored.
+UNSUPPORTED = {
+    "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
+    "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
+    "background": "there are no background responses here; leave it out or send false.",
+    "prompt": "there are no stored prompts here; send 'instructions' and 'input'.",
+    "context_management": "there is no server-side compaction here; leave it out.",
+    "moderation": "there is no moderation here; leave it out.",
+}
+
+
+WARM_UP = "there is no reading of a prompt without an answer here; leave it out."
+
+
+# What is read, and what says nothing to any host: programs that a server grants, image models, what Codex tells OpenAI.
+_KNOWN = {*CreateRequest.__struct_fields__, "access_programs", "image", "client_metadata"}
+
+
+def read_request(body: Any) -> CreateRequest:
+    """Plain JSON data as a checked request. InvalidRequest names the first field that is wrong."""
+    request: CreateRequest = convert(body, CreateRequest)
+    if not request.model:
+        raise missing("model")
+    for name, instead in UNSUPPORTED.items():
+        if getattr(request, name) not in (None, False, []):
+            raise unsupported(name, f"'{name}': {instead}")
+    cache = request.prompt_cache_options
+    if request.generate is False or (cache is not None and cache.prewarm):
+        # Who only wants the prompt read would be answered, and pay for it.
+        name = "generate" if request.generate is False else "prompt_cache_options.prewarm"
+        raise unsupported(name, f"'{name}': {WARM_UP}")
+    if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
+        check_depth(request.text.format.schema, "text.format.schema")
+    return request
+
+
+def unknown_fields(body: dict[str, Any]) -> list[str]:
+    """The keys of a request that nobody here reads, in its order."""
+    return [name for name in body if name not in _KNOWN]

@@ -1,0 +1,1 @@
+"""A chat stream as Responses events."""

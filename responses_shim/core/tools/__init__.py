@@ -1,0 +1,1 @@
+"""One file for each kind of tool, and the map of the tools of a request."""

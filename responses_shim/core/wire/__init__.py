@@ -1,0 +1,1 @@
+"""What stands on the wire: requests, responses, events, the chat dialect, SSE."""

@@ -1,0 +1,187 @@
+"""A host's bytes as chat chunks: the SSE decoder, the strict JSON decoder, and a lenient one for what that refuses."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+import msgspec
+
+from responses_shim.core.wire.chat import Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta, object_or_none
+from responses_shim.core.wire.lenient_json import clean, whole
+from responses_shim.core.wire.sse import SSEDecoder
+from responses_shim.errors import UpstreamError
+
+T = TypeVar("T")
+
+
+class ChunkDecoder:
+    """Data payloads into chunks, in order. `halves` holds half a surrogate pair until the other half comes."""
+
+    _strict = staticmethod(msgspec.json.Decoder(Chunk).decode)
+
+    def __init__(self) -> None:
+        self.halves: dict[str, str] = {}
+
+    def decode(self, payload: bytes) -> Chunk:
+        """One payload. Raises UpstreamError if it is not a JSON object."""
+        if self.halves:
+            return self._lenient(payload)
+        try:
+            chunk = self._strict(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._lenient(payload)
+        if chunk.choices is None and chunk.usage is None and chunk.error is None:
+            return self._lenient(payload)
+        return chunk
+
+    def _lenient(self, payload: bytes) -> Chunk:
+        try:
+            frame = json.loads(payload.decode("utf-8", "replace"))
+        except (ValueError, RecursionError):
+            raise UpstreamError("The host sent a stream frame that is not JSON.") from None
+        if not isinstance(frame, dict):
+            raise UpstreamError("The host sent a stream frame that is not a JSON object.")
+        choices = frame.get("choices")
+        if not isinstance(choices, list):
+            error = frame.get("error")
+            if error is None and ("message" in frame or "detail" in frame):
+                error = frame
+            return Chunk(None, object_or_none(frame.get("usage")), error, _list_of(int, frame.get("prompt_token_ids")))
+        return Chunk(
+            choices=[
+                self._choice(choice) for choice in choices if isinstance(choice, dict) and not choice.get("index")
+            ],
+            usage=object_or_none(frame.get("usage")),
+            error=frame.get("error"),
+            prompt_token_ids=_list_of(int, frame.get("prompt_token_ids")),
+        )
+
+    def _choice(self, choice: dict[str, Any]) -> Choice:
+        delta = object_or_none(choice.get("delta")) or object_or_none(choice.get("message")) or {}
+        calls = delta.get("tool_calls")
+        finish = choice.get("finish_reason")
+        last = isinstance(finish, str) and finish != ""  # nothing more will come that a half could be joined with
+        return Choice(
+            delta=Delta(
+                content=self._text("content", delta.get("content"), last),
+                reasoning=self._text("reasoning", delta.get("reasoning"), last),
+                reasoning_content=self._text("reasoning_content", delta.get("reasoning_content"), last),
+                refusal=self._text("refusal", delta.get("refusal"), last),
+                tool_calls=[self._call(call) for call in calls if isinstance(call, dict)]
+                if isinstance(calls, list)
+                else None,
+                annotations=_list_of(dict, clean(delta.get("annotations"))),
+                prompt_token_ids=_list_of(int, delta.get("prompt_token_ids")),
+                generation_token_ids=_list_of(int, delta.get("generation_token_ids")),
+                generation_log_probs=_list_of(float, delta.get("generation_log_probs")),
+                routed_experts=clean(delta.get("routed_experts")),
+            ),
+            finish_reason=finish if isinstance(finish, str) else None,
+            logprobs=_logprobs(choice.get("logprobs")),
+            token_ids=_list_of(int, choice.get("token_ids")),
+        )
+
+    def _call(self, call: dict[str, Any]) -> ToolCallDelta:
+        function = object_or_none(call.get("function")) or {}
+        arguments = function.get("arguments")
+        if isinstance(arguments, (dict, list)):
+            arguments = json.dumps(arguments, ensure_ascii=False)
+        index = call.get("index")
+        if isinstance(index, str) and index.isdecimal():
+            index = int(index)
+        index = index if isinstance(index, int) else None
+        return ToolCallDelta(
+            index=index,
+            id=_str(call.get("id")),
+            function=FunctionDelta(
+                name=_str(function.get("name")), arguments=self._text(f"arguments {index}", arguments)
+            ),
+        )
+
+    def _text(self, field: str, value: Any, last: bool = False) -> str | None:
+        """The text of a field, with a half held from the chunk before in front and a new half held back."""
+        if isinstance(value, list):
+            texts = (part.get("text") for part in value if isinstance(part, dict))
+            value = "".join(text for text in texts if isinstance(text, str))
+        if last:
+            value = self.halves.pop(field, "") + (value if isinstance(value, str) else "")
+        elif not isinstance(value, str):
+            return None
+        elif value:
+            value = self.halves.pop(field, "") + value
+            if "\ud800" <= value[-1] <= "\udbff":
+                self.halves[field] = value[-1]
+                value = value[:-1]
+        return whole(value)
+
+
+def _str(value: Any) -> str | None:
+    return whole(value) if isinstance(value, str) else None
+
+
+def _logprobs(value: Any) -> Logprobs | None:
+    return _as(Logprobs, value)
+
+
+def _list_of(kind: type[T], value: Any) -> list[T] | None:
+    return _as(list[kind], value)  # type: ignore[valid-type]
+
+
+def _as(kind: type[T], value: Any) -> T | None:
+    """`value` as `kind`, or nothing: what is not as it should be here is not needed for the answer."""
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, SystemError):  # the latter before msgspec 0.22, for an integer beyond any float
+        return None
+
+
+DONE = Chunk()
+"""What `[DONE]` is read as: told from other chunks by identity."""
+
+
+_strict = msgspec.json.Decoder(Chunk).decode
+
+
+class ChunkReader:
+    """Bytes of an event stream in, chunks out, however the bytes are cut. A frame that is no chunk is an error in one.
+
+    Most body messages are one frame, `data: {…}` and a blank line. Such a message need not be searched for line ends:
+    the JSON decoder itself says whether there is one object and nothing but white space behind it. If it finds
+    anything else (several frames, half of one, `[DONE]`, JSON that is not strict) the long way is taken.
+    """
+
+    def __init__(self) -> None:
+        self._frames = SSEDecoder()
+        self._chunks = ChunkDecoder()
+        self.between = True
+        """No frame has begun, and no half of a surrogate pair is held."""
+
+    def read(self, data: bytes) -> list[Chunk]:
+        if self.between and data[:6] == b"data: ":
+            try:
+                chunk = _strict(data[6:])
+                if chunk.choices is not None:
+                    return [chunk]
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                pass
+        chunks = self._chunks_of(self._frames.feed(data))
+        self.between = not self._frames.pending and not self._chunks.halves
+        return chunks
+
+    def close(self) -> list[Chunk]:
+        """What is left when the bytes end: a frame without its blank line."""
+        return self._chunks_of(self._frames.close())
+
+    def whole(self, body: bytes) -> list[Chunk]:
+        """The JSON answer of a host that was asked to stream and did not."""
+        return [*self._chunks_of([body]), DONE]
+
+    def _chunks_of(self, payloads: list[bytes]) -> list[Chunk]:
+        return [DONE if payload == b"[DONE]" else self._chunk(payload) for payload in payloads]
+
+    def _chunk(self, payload: bytes) -> Chunk:
+        try:
+            return self._chunks.decode(payload)
+        except UpstreamError as error:
+            return Chunk(error={"message": error.message, "code": error.status})

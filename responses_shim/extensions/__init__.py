@@ -1,0 +1,1 @@
+"""What serves one client or one system."""

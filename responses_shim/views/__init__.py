@@ -1,0 +1,1 @@
+"""Provider-neutral views of a request and of a response, for interceptors."""

@@ -1,0 +1,257 @@
+"""The inner call: what the host's chat route sees, and what becomes of an answer that is no stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from responses_shim import ResponsesShim
+from responses_shim.asgi import host_client as upstream
+from tests.caller import Reply, call, payloads, post
+from tests.oracle import check_error, check_stream
+from tests.scripted import (
+    EVENT_STREAM,
+    Json,
+    Return,
+    ScriptedHost,
+    Start,
+    Step,
+    frame,
+    read_body,
+    text_answer,
+)
+
+pytestmark = pytest.mark.anyio
+
+REQUEST = {"model": "scripted", "input": "Hi"}
+STREAMED = {**REQUEST, "stream": True}
+
+
+async def inner_scope(**outer: Any) -> Scope:
+    """The scope of the chat call for a request whose scope has these keys."""
+    host = ScriptedHost()
+    await post(ResponsesShim(host), "/v1/responses", REQUEST, scope=outer)
+    return host.scopes[0]
+
+
+async def failed(*steps: Step, **fields: Any) -> Reply:
+    """The HTTP error that a request gets when the host answers so."""
+    reply = await post(ResponsesShim(ScriptedHost(steps)), "/v1/responses", {**STREAMED, **fields})
+    check_error(reply.json)
+    return reply
+
+
+# What the host sees --------------------------------------------------------------------------------------------------
+
+
+async def test_it_is_a_chat_call_like_any_other() -> None:
+    scope = await inner_scope(query_string=b"beta=true")
+    assert (scope["method"], scope["path"], scope["query_string"]) == ("POST", "/v1/chat/completions", b"")
+    assert scope["raw_path"] == b"/v1/chat/completions"
+    assert scope["client"] == ("127.0.0.1", 50000)
+    assert scope["scheme"] == "http"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_the_host_is_always_asked_to_stream_and_to_count(stream: bool) -> None:
+    host = ScriptedHost()
+    await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
+    assert host.requests[0]["stream"] is True
+    assert host.requests[0]["stream_options"] == {"include_usage": True}
+
+
+async def test_what_another_route_left_in_the_scope_stays_out() -> None:
+    left = {"endpoint": object(), "path_params": {"a": "b"}, "route": object(), "router": object()}
+    scope = await inner_scope(**left, app="kept")
+    assert not left.keys() & scope.keys()
+    assert scope["app"] == "kept"
+
+
+async def test_the_hosts_state_is_there_but_what_it_writes_stays_inside() -> None:
+    outer = {"engine": object()}
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        assert scope["state"] == outer
+        scope["state"]["request"] = 1
+        await ScriptedHost()(scope, receive, send)
+
+    assert (await post(ResponsesShim(host), "/v1/responses", REQUEST, scope={"state": outer})).status == 200
+    assert outer.keys() == {"engine"}
+
+
+async def test_extensions_that_would_pass_us_by_are_not_offered() -> None:
+    offered = {"tls": {"version": 1}, "http.response.pathsend": {}, "http.response.trailers": {}}
+    assert (await inner_scope(extensions=offered))["extensions"] == {"tls": {"version": 1}}
+    assert (await inner_scope(extensions=None))["extensions"] == {}
+
+
+async def test_the_scope_of_the_client_is_left_as_it_was() -> None:
+    kept: list[tuple[Scope, Scope]] = []
+    app = ResponsesShim(ScriptedHost())
+
+    async def server(scope: Scope, receive: Receive, send: Send) -> None:
+        before = dict(scope)
+        await app(scope, receive, send)
+        kept.append((before, scope))
+
+    await post(server, "/v1/responses", REQUEST)
+    [(before, after)] = kept
+    assert before == after
+
+
+async def test_its_receive_gives_the_body_once_and_then_only_the_end() -> None:
+    messages: list[Message] = []
+    asked_again = anyio.Event()
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        messages.append(await receive())
+        with anyio.move_on_after(0.01):
+            messages.append(await receive())  # cancelled, as hosts poll
+        asked_again.set()
+        messages.append(await receive())
+        messages.append(await receive())
+
+    async with call(ResponsesShim(host), "POST", "/v1/responses", json=REQUEST) as exchange:
+        await asked_again.wait()
+        assert [message["type"] for message in messages] == ["http.request"]
+        await exchange.disconnect()
+        await exchange.finish()
+    assert messages[0]["more_body"] is False
+    assert [message["type"] for message in messages[1:]] == ["http.disconnect", "http.disconnect"]
+
+
+async def test_messages_that_are_neither_start_nor_body_are_passed_over() -> None:
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await send({"type": "http.response.debug", "info": {}})
+        await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
+        await send({"type": "http.response.early_hint", "links": []})
+        for step in text_answer("a"):
+            await send({"type": "http.response.body", "body": step, "more_body": True})
+        await send({"type": "http.response.trailers", "headers": []})
+        await send({"type": "http.response.body"})
+
+    check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
+
+
+@pytest.mark.parametrize(
+    "content_type", [b"text/event-stream", b"Text/Event-Stream; charset=utf-8", b"text/plain", None]
+)
+async def test_what_is_not_called_json_is_read_as_a_stream(content_type: bytes | None) -> None:
+    headers = [(b"Content-Type", content_type)] if content_type else []
+    host = ScriptedHost([Start(200, headers), *text_answer("a")])
+    check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
+
+
+# Answers that are none -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"error": {"message": "Too long.", "type": "invalid_request_error", "param": None, "code": None}},
+        {"error": {"message": "Too long.", "type": "BadRequestError", "param": None, "code": 400}},
+        {"object": "error", "message": "Too long.", "type": "BadRequestError", "param": None, "code": 400},
+        {"error": "Too long."},
+        {"detail": "Too long."},
+        {"detail": [{"loc": ["body", "messages"], "msg": "Too long.", "type": "value_error"}]},
+        {"detail": {"error": {"message": "Too long.", "type": "x", "code": "y"}}},
+        "Too long.",
+    ],
+    ids=str,
+)
+async def test_every_shape_of_error_becomes_the_one_of_four_keys(told: Any) -> None:
+    reply = await failed(Json(400, told))
+    assert (reply.status, reply.json["error"]["message"]) == (400, "Too long.")
+    assert reply.json["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 429, 500, 501, 502, 503, 504])
+async def test_the_status_is_kept(status: int) -> None:
+    assert (await failed(Json(status, {"error": {"message": "no"}}))).status == status
+
+
+async def test_422_becomes_400_and_names_the_field_as_the_client_calls_it() -> None:
+    told = {"detail": [{"loc": ["body", "max_completion_tokens"], "msg": "Too many.", "type": "value_error"}]}
+    reply = await failed(Json(422, told))
+    assert reply.status == 400
+    assert (reply.json["error"]["message"], reply.json["error"]["param"]) == ("Too many.", "max_output_tokens")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b"plain words\n", "plain words"),
+        (b"\xff!", "\ufffd!"),
+        (b"", "The host failed with status 500 and did not say why."),
+        (b"[" * 100_000, "[" * 100_000),
+        (b'"\\ud800"', '"\\ud800"'),
+    ],
+    ids=["text", "not UTF-8", "empty", "nested", "surrogate"],
+)
+async def test_an_error_that_is_no_json_is_told_as_text(body: bytes, message: str) -> None:
+    assert (await failed(Start(500, []), body)).json["error"]["message"] == message
+
+
+async def test_an_error_body_is_not_gathered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upstream, "MAX_ERROR_BODY", 10)
+    reply = await failed(Start(500, []), *[b"words"] * 100)
+    assert reply.json["error"]["message"] == "wordswords"
+
+
+async def test_an_error_that_breaks_off_is_still_one() -> None:
+    assert (await failed(Start(503, []), b'{"error": ', Return())).status == 503
+
+
+@pytest.mark.parametrize("status", [301, 304, 307, 308])
+async def test_a_redirect_is_a_bad_gateway(status: int) -> None:
+    reply = await failed(Start(status, [(b"location", b"/elsewhere")]))
+    assert (reply.status, reply.json["error"]["type"]) == (502, "server_error")
+    assert str(status) in reply.json["error"]["message"]
+    assert "location" not in reply.headers
+
+
+@pytest.mark.parametrize("status", [200, 500])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_compressed_answer_is_a_bad_gateway(stream: bool, status: int) -> None:
+    headers = [*EVENT_STREAM, (b"Content-Encoding", b"GZip")]
+    reply = await failed(Start(status, headers), *text_answer("a"), stream=stream)
+    assert reply.status == 502
+    assert "gzip" in reply.json["error"]["message"]
+
+
+async def test_an_answer_in_plain_coding_may_say_so() -> None:
+    host = ScriptedHost([Start(200, [*EVENT_STREAM, (b"content-encoding", b"identity")]), *text_answer("a")])
+    check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_error_comes_with_the_hosts_headers(stream: bool) -> None:
+    headers = [
+        (b"Retry-After", b"7"),
+        (b"access-control-allow-origin", b"*"),
+        (b"set-cookie", b"a=1"),
+        (b"set-cookie", b"b=2"),
+        (b"x-request-id", b"1"),
+        (b"content-length", b"999"),
+        (b"transfer-encoding", b"chunked"),
+    ]
+    reply = await failed(Json(429, {"error": {"message": "busy"}}, headers), stream=stream)
+    assert reply.headers.raw == [
+        (b"retry-after", b"7"),
+        *headers[1:5],
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(reply.body)).encode()),
+    ]
+    assert reply.json["error"]["code"] == "rate_limit_exceeded"
+
+
+async def test_an_error_frame_of_a_stream_comes_with_the_hosts_headers_too() -> None:
+    """The answer is an error, but cookies and CORS were the host's to decide all the same."""
+    headers = [*EVENT_STREAM, (b"access-control-allow-origin", b"*"), (b"x-request-id", b"1")]
+    reply = await failed(Start(200, headers), frame({"error": {"message": "no", "code": 400}}))
+    assert reply.headers["access-control-allow-origin"] == "*"
+    assert reply.headers["x-request-id"] == "1"

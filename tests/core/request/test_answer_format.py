@@ -1,0 +1,75 @@
+"""`text.format`, alone and beside tools."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from responses_shim.core.request.options import Policy
+from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.prepare import Translation, to_chat
+
+SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+JSON_SCHEMA = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
+DESCRIBED = {**JSON_SCHEMA, "description": "Where it is."}
+TOOL = {"type": "function", "name": "f", "parameters": {}}
+NESTED = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA, "strict": True}}
+
+
+def translate(form: dict[str, Any] | None, policy: Policy | None = None, **fields: Any) -> Translation:
+    text = {"text": {"format": form}} if form is not None else {}
+    return to_chat(read_request({"model": "m", "input": "Hi", **text, **fields}), policy=policy or Policy())
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [(JSON_SCHEMA, NESTED), ({"type": "json_object"}, {"type": "json_object"}), ({"type": "text"}, None), (None, None)],
+)
+def test_without_tools_the_host_constrains_the_answer(form: dict[str, Any] | None, expected: Any) -> None:
+    made = translate(form)
+    assert made.chat.get("response_format") == expected
+    assert made.report.header() == ('mapped=("text.format")' if expected else "")
+    assert [message["role"] for message in made.chat["messages"]] == ["user"]
+
+
+@pytest.mark.parametrize("choice", [None, "auto", {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "f"}]}])
+def test_beside_tools_it_is_told_at_the_end_of_the_system_message(choice: Any) -> None:
+    made = translate(DESCRIBED, tools=[TOOL], tool_choice=choice, instructions="Be brief.")
+    assert "response_format" not in made.chat
+    assert len(made.chat["tools"]) == 1
+    system = made.chat["messages"][0]
+    assert system["role"] == "system"
+    assert system["content"].startswith("Be brief.\n\nWhen you answer, rather than call a tool,")
+    assert "It is 'place': Where it is." in system["content"]
+    assert system["content"].endswith(
+        '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}',
+    )
+    assert "text.format" in made.report.header()
+
+
+def test_any_object_beside_tools_is_told_in_one_sentence() -> None:
+    system, _ = translate({"type": "json_object"}, tools=[TOOL]).chat["messages"]
+    assert system["content"].endswith("no code fence, no text.")
+
+
+@pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "f"}])
+def test_where_a_call_is_forced_there_is_no_answer_to_form(choice: Any) -> None:
+    made = translate(JSON_SCHEMA, tools=[TOOL], tool_choice=choice)
+    assert "response_format" not in made.chat
+    assert [message["role"] for message in made.chat["messages"]] == ["user"]
+    assert 'dropped=("text.format")' in made.report.header()
+
+
+def test_tools_that_may_not_be_called_change_nothing() -> None:
+    assert translate(JSON_SCHEMA, tools=[TOOL], tool_choice="none").chat["response_format"] == NESTED
+
+
+def test_tools_that_cannot_be_offered_change_nothing() -> None:
+    assert translate(JSON_SCHEMA, tools=[{"type": "web_search"}]).chat["response_format"] == NESTED
+
+
+def test_an_operator_or_a_host_may_want_the_constraint_all_the_same() -> None:
+    made = translate(JSON_SCHEMA, Policy(format_with_tools="constrain"), tools=[TOOL])
+    assert made.chat["response_format"] == NESTED
+    assert [message["role"] for message in made.chat["messages"]] == ["user"]

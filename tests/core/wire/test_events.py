@@ -1,0 +1,96 @@
+"""The list of events and the table of their order agree with one another and with the SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from responses_shim.core.wire.events import (
+    ALL,
+    TERMINAL,
+    WITHIN_ITEM,
+    Completed,
+    Created,
+    DeltaEvent,
+    Dressed,
+    Error,
+    Event,
+    Failed,
+    Incomplete,
+    InProgress,
+    OutputItemAdded,
+    OutputItemDone,
+    Ping,
+)
+from tests.shapes import EVENT_TYPES, EXTRA_KEYS
+
+
+def kinds(of: type[Event] = Event) -> Iterator[type[Event]]:
+    for kind in of.__subclasses__():
+        if kind not in (Dressed, DeltaEvent):
+            yield kind
+        yield from kinds(kind)
+
+
+def wire_type(kind: type[Event]) -> str:
+    return str(kind.__struct_config__.tag)
+
+
+def test_every_event_but_the_ping_is_one_of_the_api() -> None:
+    assert {wire_type(kind) for kind in kinds()} - EVENT_TYPES.keys() == {"response.ping"}
+
+
+def test_the_list_has_each_event_once() -> None:
+    assert len(ALL) == len(set(ALL))
+    assert set(ALL) == set(kinds())
+
+
+def test_no_two_events_have_the_same_type() -> None:
+    types = [wire_type(kind) for kind in kinds()]
+    assert len(types) == len(set(types))
+
+
+@pytest.mark.parametrize("kind", list(kinds()), ids=wire_type)
+def test_an_event_has_the_fields_that_the_sdk_requires(kind: type[Event]) -> None:
+    if kind is Ping:
+        assert kind.__struct_fields__ == ("sequence_number",)
+        return
+    required = {name for name, field in EVENT_TYPES[wire_type(kind)].model_fields.items() if field.is_required()}
+    assert {"type", *kind.__struct_fields__} >= required
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if kind is not Ping], ids=wire_type)
+def test_an_event_has_no_field_that_the_sdk_lacks_but_those_that_are_known_to_be_missing_there(
+    kind: type[Event],
+) -> None:
+    shape = EVENT_TYPES[wire_type(kind)]
+    more = {*kind.__struct_fields__} - shape.model_fields.keys() - EXTRA_KEYS.get(shape.__name__, set())
+    assert more <= (set(Dressed.__struct_fields__) if issubclass(kind, Dressed) else set())
+
+
+def test_the_table_tells_of_every_event_of_an_item_and_of_no_other() -> None:
+    around = {Created, InProgress, Ping, Error, Completed, Incomplete, Failed}
+    assert set(WITHIN_ITEM) == set(kinds()) - around
+    assert set(TERMINAL) == {Completed, Incomplete, Failed}
+
+
+def test_in_the_table_everything_leads_from_added_to_done() -> None:
+    def reachable(kind: type[Event]) -> set[type[Event]]:
+        found = {kind}
+        while not found >= (more := {after for before in found for after in WITHIN_ITEM[before]}):
+            found |= more
+        return found
+
+    assert reachable(OutputItemAdded) == set(WITHIN_ITEM)
+    assert all(OutputItemDone in reachable(kind) for kind in WITHIN_ITEM)
+    assert [kind for kind, after in WITHIN_ITEM.items() if not after] == [OutputItemDone]
+
+
+def test_in_the_table_what_has_begun_to_stream_ends_before_anything_else_does() -> None:
+    """A delta leads to deltas of its kind, to its own done, and, in a text, to annotations."""
+    for kind, after in WITHIN_ITEM.items():
+        if wire_type(kind).endswith(".delta"):
+            stem = wire_type(kind).removesuffix(".delta")
+            assert {name for name in map(wire_type, after) if not name.startswith(stem)} == set()
+            assert {f"{stem}.delta", f"{stem}.done"} <= set(map(wire_type, after))

@@ -1,0 +1,233 @@
+"""The report header is a structured field that any RFC 9651 parser reads, whatever the paths are."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeAlias
+from urllib.parse import unquote
+
+import http_sf
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.prepare import to_chat
+from responses_shim.core.wire.report import MAX_BYTES, Report
+from responses_shim.hosts import PROFILES
+
+Dictionary: TypeAlias = dict[str, list[str] | bool]
+
+
+def parse(header: str) -> Dictionary:
+    """By a parser that nobody here wrote: inner lists of strings and booleans, none of them with parameters."""
+    if not header:
+        return {}
+    members: Dictionary = {}
+    for name, (value, parameters) in http_sf.parse(header.encode("ascii"), tltype="dictionary").items():
+        assert not parameters
+        if isinstance(value, list):
+            assert all(type(path) is str and not parameters for path, parameters in value)
+            members[name] = [path for path, _ in value]
+        else:
+            assert value is True
+            members[name] = True
+    return members
+
+
+TELLERS: dict[str, Callable[[Report, str], None]] = {
+    "mapped": Report.mapped,
+    "dropped": Report.dropped,
+    "defaulted": Report.defaulted,
+}
+TOLD = st.lists(
+    st.tuples(st.sampled_from(sorted(TELLERS)), st.text(max_size=12) | st.sampled_from(["store", "a" * 700]))
+)
+
+
+def report(told: list[tuple[str, str]]) -> Report:
+    made = Report()
+    for what, path in told:
+        TELLERS[what](made, path)
+    return made
+
+
+@given(TOLD)
+def test_the_header_is_short_ascii_that_a_strict_parser_reads(told: list[tuple[str, str]]) -> None:
+    header = report(told).header()
+    assert header.isascii()
+    assert header.isprintable()
+    assert len(header) <= MAX_BYTES
+    parse(header)
+
+
+@given(TOLD)
+def test_it_tells_each_path_once_in_order_or_says_that_it_does_not(told: list[tuple[str, str]]) -> None:
+    header = report(told).header()
+    members = parse(header)
+    assert members.keys() <= {*TELLERS, "truncated"}
+    truncated = members.pop("truncated", False)
+    last: dict[str, str] = {}
+    for what, path in told:
+        if last.get(path) != what:
+            last.pop(path, None)
+            last[path] = what
+    expected: dict[str, list[str]] = {}
+    for path, what in last.items():
+        expected.setdefault(what, []).append(path)
+    read = {what: [unquote(path) for path in paths] for what, paths in members.items() if isinstance(paths, list)}
+    if truncated:
+        assert list(members) == list(expected)[: len(members)]
+        assert all(paths == expected[what][: len(paths)] for what, paths in read.items())
+        assert sum(map(len, read.values())) < sum(map(len, expected.values()))
+    else:
+        assert list(read.items()) == list(expected.items())
+
+
+def test_what_a_host_has_to_drop_was_not_mapped_after_all() -> None:
+    told = [("mapped", "text.verbosity"), ("mapped", "max_output_tokens"), ("dropped", "text.verbosity")]
+    assert parse(report(told).header()) == {"mapped": ["max_output_tokens"], "dropped": ["text.verbosity"]}
+    assert parse(report([*told, ("dropped", "max_output_tokens")]).header()) == {
+        "dropped": ["text.verbosity", "max_output_tokens"]
+    }
+
+
+def test_nothing_to_report_is_no_header() -> None:
+    assert Report().header() == ""
+
+
+def test_the_header_as_it_is_documented() -> None:
+    told = [("mapped", "max_output_tokens"), ("dropped", "tools[2]"), ("dropped", "truncation"), ("defaulted", "store")]
+    assert report(told).header() == (
+        'mapped=("max_output_tokens"), dropped=("tools[2]" "truncation"), defaulted=("store")'
+    )
+
+
+@pytest.mark.parametrize(("count", "complete"), [(10, True), (1000, False)])
+def test_more_than_fits_is_cut_between_paths(count: int, complete: bool) -> None:
+    header = report([("dropped", f"tools[{place}]") for place in range(count)]).header()
+    members = parse(header)
+    assert len(header) <= MAX_BYTES
+    assert members.get("truncated", False) is not complete
+    dropped = members["dropped"]
+    assert isinstance(dropped, list)
+    assert dropped == [f"tools[{place}]" for place in range(len(dropped))]
+    assert complete or len(header) > MAX_BYTES - 30
+
+
+def test_every_byte_is_counted() -> None:
+    headers = [
+        report([("mapped", "a"), ("dropped", "b"), ("defaulted", "c" * length)]).header()
+        for length in range(MAX_BYTES - 80, MAX_BYTES)
+    ]
+    assert all(len(header) <= MAX_BYTES for header in headers)
+    complete = [header for header in headers if "truncated" not in parse(header)]
+    assert 0 < len(complete) < len(headers)
+    assert max(map(len, complete)) > MAX_BYTES - 20
+
+
+def test_a_list_of_which_no_path_fits_is_left_out() -> None:
+    assert parse(report([("mapped", "a" * MAX_BYTES), ("dropped", "store")]).header()) == {"truncated": True}
+
+
+def test_what_a_string_cannot_hold_is_percent_encoded() -> None:
+    (path,) = parse(report([("dropped", 'a "b"\\é%\n')]).header())["dropped"]  # type: ignore[misc]
+    assert unquote(path) == 'a "b"\\é%\n'
+    assert not set(path) & set(' "\\\n')
+
+
+# What a request can give rise to -------------------------------------------------------------------------------------
+
+F = {"type": "function", "name": "f"}
+CALL = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
+IMAGES = [{"type": "input_image", "image_url": "data:,"}]
+
+REQUESTS: dict[str, tuple[Any, Dictionary]] = {
+    "nothing": ({}, {}),
+    "a limit": ({"max_output_tokens": 9}, {"mapped": ["max_output_tokens"]}),
+    "two of a kind": (
+        {"max_output_tokens": 9, "reasoning": {"effort": "max", "mode": "pro"}, "truncation": "auto", "store": True},
+        {
+            "mapped": ["max_output_tokens", "reasoning.effort"],
+            "dropped": ["truncation", "reasoning.mode"],
+            "defaulted": ["store"],
+        },
+    ),
+    "a tool that nobody runs": ({"tools": [F, {"type": "web_search"}]}, {"dropped": ["tools[1]"]}),
+    "a custom tool": ({"tools": [{"type": "custom", "name": "c"}]}, {"mapped": ["tools[0]"]}),
+    "a namespace": (
+        {"tools": [{"type": "namespace", "name": "n", "tools": [F]}]},
+        {"mapped": ["tools[0].tools[0]"]},
+    ),
+    "allowed tools": (
+        {"tools": [F], "tool_choice": {"type": "allowed_tools", "tools": [F, {"type": "web_search"}]}},
+        {"dropped": ["tool_choice.tools[1]"], "mapped": ["tool_choice"]},
+    ),
+    "items": (
+        {
+            "input": [
+                {"role": "user", "content": "Hi"},
+                {"type": "reasoning", "summary": [], "encrypted_content": "gAAA"},
+                {"type": "web_search_call", "id": "ws_1"},
+                CALL,
+                {"type": "function_call_output", "call_id": "a", "output": IMAGES},
+            ]
+        },
+        {"dropped": ["input[1].encrypted_content", "input[2]"], "mapped": ["input[4].output"]},
+    ),
+    "a format": ({"text": {"format": {"type": "json_object"}}}, {"mapped": ["text.format"]}),
+    "an include": ({"include": ["code_interpreter_call.outputs"]}, {"dropped": ["include[0]"]}),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_the_report_of_a_request(name: str) -> None:
+    fields, expected = REQUESTS[name]
+    made = to_chat(read_request({"model": "m", "input": "Hi", **fields}))
+    told = parse(made.report.header())
+    assert told == expected
+    assert list(told) == list(expected)
+
+
+FIELDS: dict[str, st.SearchStrategy[Any]] = {
+    "max_output_tokens": st.just(9),
+    "truncation": st.sampled_from(["auto", "disabled"]),
+    "reasoning": st.fixed_dictionaries(
+        {},
+        optional={"effort": st.just("low"), "mode": st.just("pro"), "context": st.sampled_from(["auto", "all_turns"])},
+    ),
+    "text": st.fixed_dictionaries(
+        {}, optional={"verbosity": st.just("low"), "format": st.just({"type": "json_object"})}
+    ),
+    "tools": st.lists(
+        st.sampled_from([F, {"type": "custom", "name": 'c "\\é'}, {"type": "shell"}, {"type": "web_search"}]),
+        max_size=3,
+    ),
+    "include": st.lists(st.sampled_from(["reasoning.encrypted_content", "code_interpreter_call.outputs"]), max_size=2),
+    "service_tier": st.sampled_from(["auto", "flex"]),
+    "prompt_cache_key": st.just("k"),
+    "store": st.booleans(),
+    "input": st.lists(st.sampled_from([{"type": "program", "id": "x"}, {"type": "computer_call"}]), max_size=5).map(
+        lambda items: [{"role": "user", "content": "Hi"}, *items]
+    ),
+}
+
+
+def at(body: Any, path: str) -> Any:
+    """What stands there. Raises where nothing does."""
+    for step in path.replace("[", ".[").split("."):
+        body = body[int(step[1:-1])] if step.startswith("[") else body[step]
+    return body
+
+
+@given(st.fixed_dictionaries({}, optional=FIELDS), st.sampled_from(sorted(PROFILES)))
+def test_every_path_leads_to_something_that_the_client_sent(fields: Any, host: str) -> None:
+    body = {"model": "m", "input": "Hi", **fields}
+    profile = PROFILES[host]
+    made = to_chat(read_request(json.loads(json.dumps(body))), policy=profile.policy)
+    profile.adapt(made.chat, made.report)
+    told = parse(made.report.header())
+    paths = [path for paths in told.values() if isinstance(paths, list) for path in paths]
+    assert len(paths) == len(set(paths))
+    assert all(at(body, path) is not None for path in paths)
