@@ -37,6 +37,15 @@ BELOW = {
 }
 """Each layer, and the layers it may import. The empty one is the public face: the package's own names."""
 
+CORE_BELOW = {
+    "wire": set(),
+    "items": {"wire"},
+    "tools": {"wire", "items"},
+    "request": {"wire", "items", "tools"},
+    "response": {"wire", "items", "tools"},
+}
+"""The floors of the core, and the floors each may import."""
+
 IMPURE = {
     *("asyncio", "concurrent", "ctypes", "datetime", "importlib", "io", "logging", "multiprocessing", "os"),
     *(
@@ -89,6 +98,17 @@ class Module:
                 yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
     @property
+    def floor(self) -> str:
+        """Of a module of the core: the folder it stands in."""
+        return self.name.removeprefix(f"{PACKAGE}.core").lstrip(".").partition(".")[0]
+
+    @property
+    def floors(self) -> set[str]:
+        """The floors of the core that it imports."""
+        own = f"{PACKAGE}.core."
+        return {name.removeprefix(own).partition(".")[0] for name in self.imports if name.startswith(own)}
+
+    @property
     def packages(self) -> set[str]:
         """The top-level packages it imports."""
         return {name.partition(".")[0] for name in self.imports}
@@ -130,6 +150,24 @@ def upward(module: Module) -> set[str]:
     return module.layers - BELOW[module.layer] - {module.layer}
 
 
+def across_floors(module: Module) -> set[str]:
+    return module.floors - CORE_BELOW.get(module.floor, set()) - {module.floor}
+
+
+def circle(modules: list[Module]) -> list[str]:
+    """The modules of a circle of imports, if there is one, and those that need them."""
+    known = {module.name for module in modules}
+    imports = {
+        module.name: {name if name in known else name.rpartition(".")[0] for name in module.imports}
+        & known - {module.name}
+        for module in modules
+    }
+    while leaves := [name for name, needed in imports.items() if not needed & imports.keys()]:
+        for name in leaves:
+            del imports[name]
+    return sorted(imports)
+
+
 def impurities(module: Module) -> list[str]:
     """What a module of the core may not have."""
     foreign = module.packages - sys.stdlib_module_names - {"msgspec", PACKAGE}
@@ -152,6 +190,16 @@ def test_every_module_has_a_layer() -> None:
 @pytest.mark.parametrize("module", INNER, ids=names(INNER))
 def test_imports_lead_downward(module: Module) -> None:
     assert not upward(module)
+
+
+@pytest.mark.parametrize("module", CORE, ids=names(CORE))
+def test_inside_the_core_imports_lead_downward(module: Module) -> None:
+    assert module.floor in {"", *CORE_BELOW}
+    assert not across_floors(module)
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    assert circle(INNER) == []
 
 
 @pytest.mark.parametrize("module", CORE, ids=names(CORE))
@@ -197,18 +245,40 @@ def test_names_say_what_a_thing_is(module: Module) -> None:
 @pytest.mark.parametrize(
     ("name", "source", "seen"),
     [
-        ("core.stream", "from responses_shim.runtime.run import Run", {"runtime"}),
-        ("core.stream", "from responses_shim import settings", {"settings"}),
+        ("core.response.stream", "from responses_shim.runtime.run import Run", {"runtime"}),
+        ("core.response.stream", "from responses_shim import settings", {"settings"}),
         ("asgi.endpoints", "from responses_shim import ResponsesShim", {""}),
-        ("core.stream", "if TYPE_CHECKING:\n    import responses_shim.asgi", {"asgi"}),
+        ("core.response.stream", "if TYPE_CHECKING:\n    import responses_shim.asgi", {"asgi"}),
         ("hosts.vllm", "def f():\n    from responses_shim.stores import Store", {"stores"}),
-        ("runtime.runs", "import responses_shim.core.response.stream, responses_shim.hosts", set()),
+        ("runtime.run", "import responses_shim.core.response.stream, responses_shim.hosts", set()),
         ("asgi", "from responses_shim import __version__", set()),
         ("cli", "from responses_shim import ResponsesShim", set()),
     ],
 )
 def test_an_upward_import_is_seen(name: str, source: str, seen: set[str]) -> None:
     assert upward(Module(f"{PACKAGE}.{name}", source)) == seen
+
+
+@pytest.mark.parametrize(
+    ("name", "source", "seen"),
+    [
+        ("core.request.prepare", "from responses_shim.core.response.stream import ResponseStream", {"response"}),
+        ("core.items.base", "from responses_shim.core.tools.base import ToolKind", {"tools"}),
+        ("core.wire.sse", "import responses_shim.core.items.message", {"items"}),
+        ("core.response.stream", "from responses_shim.core.items.base import ItemBuilder", set()),
+    ],
+)
+def test_an_import_across_the_floors_is_seen(name: str, source: str, seen: set[str]) -> None:
+    assert across_floors(Module(f"{PACKAGE}.{name}", source)) == seen
+
+
+def test_a_circle_is_seen() -> None:
+    one = Module(f"{PACKAGE}.a", f"from {PACKAGE}.b import B")
+    other = Module(f"{PACKAGE}.b", f"def f():\n    import {PACKAGE}.c")
+    third = Module(f"{PACKAGE}.c", f"from {PACKAGE} import a")
+    leaf = Module(f"{PACKAGE}.d", f"import {PACKAGE}.a")
+    assert circle([one, other, third, leaf]) == [module.name for module in (one, other, third, leaf)]
+    assert circle([one, other, leaf]) == []
 
 
 @pytest.mark.parametrize(
@@ -222,12 +292,12 @@ def test_an_upward_import_is_seen(name: str, source: str, seen: set[str]) -> Non
     ],
 )
 def test_an_impurity_is_seen(source: str) -> None:
-    assert impurities(Module(f"{PACKAGE}.core.stream", source))
+    assert impurities(Module(f"{PACKAGE}.core.response.stream", source))
 
 
 def test_pure_code_passes() -> None:
     source = "import json\nimport msgspec\nfrom urllib.parse import quote\nfrom responses_shim.core import sse"
-    assert not impurities(Module(f"{PACKAGE}.core.stream", source))
+    assert not impurities(Module(f"{PACKAGE}.core.response.stream", source))
 
 
 @pytest.mark.parametrize(

@@ -13,17 +13,19 @@ from starlette.types import Receive
 
 from responses_shim.asgi.body import ClientDisconnect, read_json
 from responses_shim.asgi.headers import Pairs
-from responses_shim.asgi.host_client import InProcess
+from responses_shim.asgi.host_client import HostClient
+from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
-from responses_shim.asgi.sinks import EventStream, WholeResponse, send_error
-from responses_shim.asgi.tokenize import prompt_tokens
+from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import read_request, unknown_fields
 from responses_shim.core.request.prepare import new_response, to_chat
-from responses_shim.core.response.filters import Mend
-from responses_shim.core.response.logprobs import SpokenLogprobs
-from responses_shim.core.response.stream import ResponseStream, Wanted
-from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.core.response.filters import Filter
+from responses_shim.core.response.logprobs import LogprobFilter
+from responses_shim.core.response.options import ResponseOptions
+from responses_shim.core.response.stream import ResponseStream
+from responses_shim.core.response.think_tags import ThinkTagFilter
+from responses_shim.core.response.translator import Translator
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
@@ -32,6 +34,7 @@ from responses_shim.extensions.nemo_gym import SILENT, SideChannel, read_trainin
 from responses_shim.extensions.nemo_gym_audio import audio_urls
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.interceptors import intercept, tell
+from responses_shim.runtime.interfaces import Sink
 from responses_shim.runtime.offload import aside
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
@@ -63,7 +66,7 @@ async def create(request: Request) -> None:
     headers: Pairs = []
     view: RequestView | None = None
     stream: ResponseStream | None = None
-    host = (request.app, request.scope, request.prefix, request.profile)
+    host = HostClient(request.app, request.scope, request.prefix, request.profile)
     try:
         view, asked = await _ask(request)
         if report := asked.report.header():
@@ -73,18 +76,18 @@ async def create(request: Request) -> None:
             new_id=new_id,
             now=lambda: int(time.time()),
             tools=asked.tools,
-            wanted=_wanted(request, asked),
+            options=_options(request, asked),
         )
+        sink: Sink = (EventStreamSink if asked.request.stream else JSONSink)(request.send, headers)
         run = Run(
-            stream,
-            (EventStream if asked.request.stream else WholeResponse)(request.send, headers),
+            Translator(stream, filters=partial(_filters, request, asked), framing=sink.framing),
+            sink,
             request.settings,
             disconnected=lambda: _disconnected(request.receive),
-            mends=_mends(request, asked),
             unfinished=request.profile.unfinished,
-            prompt_tokens=partial(prompt_tokens, *host, asked.chat),
+            prompt_tokens=partial(host.prompt_tokens, asked.chat),
         )
-        await run.execute(InProcess(*host), asked.chat)
+        await run.execute(host.chat, asked.chat)
     except ClientDisconnect:
         return
     except ShimError as error:
@@ -139,32 +142,32 @@ def _translated(request: Request, read: CreateRequest, side: SideChannel) -> Ask
     return Asked(read, side, translation.tools, chat, report)
 
 
-def _wanted(request: Request, asked: Asked) -> Wanted:
-    """What the client asked for besides, as far as it can be had here."""
+def _options(request: Request, asked: Asked) -> ResponseOptions:
+    """What the client asked for besides the answer, as far as it can be had here."""
     sealer = request.keys.sealer if SEALED in (asked.request.include or ()) else None
     options = asked.request.stream_options
-    return Wanted(
+    return ResponseOptions(
         logprobs=wants_logprobs(asked.request),
         summary=wants_summary(asked.request) or request.settings.nemo_gym,
         seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
         token_ids="return_token_ids" in asked.chat,
-        noise=noise if asked.request.stream and options is not None and options.include_obfuscation else None,
-        message=request.settings.nemo_gym,
-        overflow=request.settings.overflow == "incomplete",
+        obfuscate=noise if asked.request.stream and options is not None and options.include_obfuscation else None,
+        empty_message=request.settings.nemo_gym,
+        incomplete_on_overflow=request.settings.overflow == "incomplete",
     )
 
 
-def _mends(request: Request, asked: Asked) -> list[Mend]:
-    """What puts the host's chunks right: its own quirks, log-probabilities, spans of thought left in its text."""
+def _filters(request: Request, asked: Asked) -> list[Filter]:
+    """The filters of one round: the host's own, log-probabilities, spans of thought left in the text."""
     settings = request.settings
     by_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if by_default else settings.think_tags
-    mends = [
-        request.profile.mending(asked.chat),
-        SpokenLogprobs() if wants_logprobs(asked.request) else None,
-        ThinkSplitter(tags) if tags != "off" else None,
+    filters = [
+        request.profile.filters(asked.chat),
+        LogprobFilter() if wants_logprobs(asked.request) else None,
+        ThinkTagFilter(tags) if tags != "off" else None,
     ]
-    return [mend for mend in mends if mend is not None]
+    return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -1,9 +1,9 @@
-"""The host's own chat route, called in this process.
+"""Every call into the host, in this process: chat, tokenize, the list of models.
 
-The host sees an ordinary request with the client's headers: its auth, its routing and its metrics hold. Its `send`
-is ours, and hands the bytes on before it returns (push, no queue). Its `receive` gives the body once and then blocks
-until nobody wants the answer any more; it holds no reference to the client's own `receive`, since some hosts go and
-look for the connection there.
+The host sees an ordinary request with the client's headers: its auth, its routing and its metrics hold. A chat call
+pushes: the host's `send` is ours, and hands the bytes on before it returns, without a queue. Its `receive` gives the
+body once and then blocks until nobody wants the answer any more; it holds no reference to the client's own `receive`,
+since some hosts go and look for the connection there (vllm-mlx).
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ import logging
 import traceback
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
+import anyio
 import msgspec
-from starlette.types import ASGIApp, Message, Scope
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.headers import Pairs, inward, outward
-from responses_shim.asgi.inner import inner_scope
+from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.interfaces import Listener
@@ -25,10 +27,22 @@ from responses_shim.runtime.interfaces import Listener
 logger = logging.getLogger("responses_shim")
 
 MAX_ERROR_BODY = 1024 * 1024
+MAX_JSON_ANSWER = 256 * 1024 * 1024
+MAX_TOKENIZED = 64 * 1024 * 1024
+
+# What a router or framework put into the scope for the route that it matched, which is not the one that is called.
+_OF_THE_ROUTE = ("endpoint", "path_params", "route", "router")
 
 
-class InProcess:
-    """`Upstream` (see `runtime.ports`) over an ASGI app. `scope` is the client's, `prefix` the path before /v1."""
+class _Tokenized(msgspec.Struct):
+    tokens: list[int]
+
+
+class HostClient:
+    """Calls the host's routes on behalf of one client request.
+
+    `scope` is the client's, `prefix` the part of its path before the route (a root_path, as a rule).
+    """
 
     def __init__(self, app: ASGIApp, scope: Scope, prefix: str, profile: HostProfile) -> None:
         self._app = app
@@ -36,102 +50,181 @@ class InProcess:
         self._prefix = prefix
         self._profile = profile
 
-    async def __call__(self, chat: dict[str, Any], listener: Listener) -> ShimError | None:
+    async def chat(self, chat: dict[str, Any], listener: Listener) -> ShimError | None:
+        """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed."""
         body = msgspec.json.encode(chat)
-        answer = _Answer(listener, self._profile)
-        asked = False
-
-        async def receive() -> Message:
-            nonlocal asked
-            if not asked:
-                asked = True
-                return {"type": "http.request", "body": body, "more_body": False}
-            await listener.gone.wait()
-            return {"type": "http.disconnect"}
-
+        answer = _ChatAnswer(listener, self._profile)
+        headers = inward(self._scope["headers"], body, self._profile.request_id)
+        scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
         try:
-            await self._app(self._inner_scope(body), receive, answer.send)
+            await self._app(scope, _receive(body, listener.gone.wait), answer.send)
         except Exception as error:
             if not listener.gone.is_set():
-                return self._raised(error)
+                return self._error_from(error)
         return answer.error()
 
-    def _inner_scope(self, body: bytes) -> Scope:
-        path = self._prefix + self._profile.chat_path
-        headers = inward(self._scope["headers"], body, self._profile.request_id)
-        return inner_scope(self._scope, path, headers, method="POST", query_string=b"")
+    async def prompt_tokens(self, chat: dict[str, Any]) -> list[int] | None:
+        """The token ids of the prompt of `chat`, from the host's tokenize route; None if it has none or fails.
 
-    def _raised(self, error: Exception) -> ShimError:
+        vLLM's `POST /tokenize` takes the messages and what else its chat template sees, and answers `{"tokens": […]}`.
+        """
+        path = self._profile.tokenize_path
+        if path is None:
+            return None
+        body = msgspec.json.encode(tokenize_request(chat))
+        headers = inward(self._scope["headers"], body, self._profile.request_id, accept=b"application/json")
+        answer = Answer(MAX_TOKENIZED)
+        scope = self._inner_scope(path, headers, method="POST", query_string=b"")
+        try:
+            await self._app(scope, _receive(body, anyio.sleep_forever), answer.send)
+            if answer.status == 200:  # llama.cpp's route of this name takes other requests
+                return msgspec.json.decode(answer.body, type=_Tokenized).tokens or None
+            logger.warning("the host's %s answered with status %d", path, answer.status)
+        except Exception as error:
+            logger.warning("the host's %s failed: %s", path, type(error).__name__)
+        return None
+
+    async def pass_on(self, path: str, headers: Pairs, receive: Receive, send: Send) -> None:
+        """Have the host answer the client's own request, at `path` and with `headers` instead of its own."""
+        await self._app(self._inner_scope(path, headers), receive, send)
+
+    def _inner_scope(self, path: str, headers: Pairs, **changed: Any) -> Scope:
+        """The scope of a call at `path`, which is below the prefix; `changed` are other keys of it."""
+        path = self._prefix + path
+        scope = {name: value for name, value in self._scope.items() if name not in _OF_THE_ROUTE}
+        scope.update(
+            path=path,
+            raw_path=quote(path).encode("ascii"),
+            headers=headers,
+            state=dict(self._scope.get("state", {})),
+            extensions={name: value for name, value in (self._scope.get("extensions") or {}).items() if name == "tls"},
+        )
+        scope.update(changed)
+        return scope
+
+    def _error_from(self, error: Exception) -> ShimError:
+        """What the host raised, as an error for the client. What it says may quote the prompt: it is not logged."""
         while inner := getattr(error, "exceptions", None):  # a group: its first cause
             error = inner[0]
-        told = self._profile.read_exception(error)
-        log = logger.error if told.status >= 500 else logger.info
-        # What it says may quote the prompt.
+        shown = self._profile.read_exception(error)
+        log = logger.error if shown.status >= 500 else logger.info
         frames = traceback.extract_tb(error.__traceback__)[-3:]
-        place = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-        log("the host raised %s at %s", type(error).__name__, place)
+        where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+        log("the host raised %s at %s", type(error).__name__, where)
         logger.debug("what the host raised:", exc_info=error)
-        return told
+        return shown
 
 
-class _Answer:
-    """The host's messages, as they are sent."""
+def _receive(body: bytes, until_gone: Callable[[], Awaitable[object]]) -> Receive:
+    """A `receive` that gives the body, and then waits until the answer is no longer wanted."""
+    given = False
+
+    async def receive() -> Message:
+        nonlocal given
+        if not given:
+            given = True
+            return {"type": "http.request", "body": body, "more_body": False}
+        await until_gone()
+        return {"type": "http.disconnect"}
+
+    return receive
+
+
+class Answer:
+    """Collects a host's answer: its `start` message (None until it begins) and its body.
+
+    Of a body that has `limit` bytes or more, the rest is dropped.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.start: Message | None = None
+        self.complete = False
+        """The last body message has come."""
+        self._limit = limit
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    @property
+    def status(self) -> int:
+        """0 until the answer begins."""
+        return int(self.start["status"]) if self.start is not None else 0
+
+    @property
+    def headers(self) -> Pairs:
+        return list(self.start.get("headers", ())) if self.start is not None else []
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self._parts)
+
+    async def send(self, message: Message) -> None:
+        """The host's `send`."""
+        self.take(message)
+
+    def take(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+        elif message["type"] == "http.response.body":
+            self.complete = not message.get("more_body", False)
+            if self._size < self._limit:
+                part = message.get("body", b"")
+                self._parts.append(part)
+                self._size += len(part)
+
+
+class _ChatAnswer:
+    """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected."""
 
     def __init__(self, listener: Listener, profile: HostProfile) -> None:
         self._listener = listener
         self._profile = profile
-        self._status = 0
-        self._headers: Pairs = []
-        self._data: Callable[[bytes, bool], Awaitable[None]] | None = None  # the listener's, once a stream has begun
+        self._collected = Answer(MAX_ERROR_BODY)
+        self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None  # the listener's, once one has begun
         self._refusal: str | None = None
-        self._body: list[bytes] = []
-        self._size = 0
 
     def send(self, message: Message) -> Awaitable[None]:
-        """Not a coroutine itself: a token passes here, and what it awaits is the listener."""
-        if self._data is not None and message["type"] == "http.response.body":
-            return self._data(message.get("body", b""), message.get("more_body", False))
-        return self._other(message)
+        """The host's `send`. Not a coroutine itself: a token passes here, and what is awaited is the listener."""
+        if self._stream is not None and message["type"] == "http.response.body":
+            return self._stream(message.get("body", b""), message.get("more_body", False))
+        return self._collect(message)
 
-    async def _other(self, message: Message) -> None:
+    async def _collect(self, message: Message) -> None:
+        self._collected.take(message)
         if message["type"] == "http.response.start":
-            self._start(message)
-        elif message["type"] == "http.response.body":
-            await self._collect(message.get("body", b""), message.get("more_body", False))
+            self._begin(message)
+        elif self._collected.complete and self._good:
+            await self._listener.json(self._collected.body)
 
-    def _start(self, message: Message) -> None:
-        self._status = message["status"]
-        headers = {name.lower(): value.lower() for name, value in message.get("headers", ())}
-        self._headers = outward(message.get("headers", ()))
-        self._listener.head(self._headers)
+    def _begin(self, start: Message) -> None:
+        headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
+        self._listener.head(outward(start.get("headers", ())))
         coding = headers.get(b"content-encoding", b"identity")
         if coding != b"identity":
             self._refusal = f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to."
-        if self._good() and not headers.get(b"content-type", b"").startswith(b"application/json"):
-            self._data = self._listener.data
+        if not self._good:
+            return
+        if headers.get(b"content-type", b"").startswith(b"application/json"):
+            self._collected = Answer(MAX_JSON_ANSWER)
+            self._collected.take(start)
+        else:
+            self._stream = self._listener.data
 
+    @property
     def _good(self) -> bool:
-        return 200 <= self._status < 300 and self._refusal is None
-
-    async def _collect(self, body: bytes, more: bool) -> None:
-        """An error, or the whole answer of a host that does not stream."""
-        if self._good() or self._size < MAX_ERROR_BODY:
-            self._body.append(body)
-            self._size += len(body)
-        if not more and self._good():
-            await self._listener.whole(b"".join(self._body))
+        return 200 <= self._collected.status < 300 and self._refusal is None
 
     def error(self) -> ShimError | None:
-        """Why the call failed, as far as HTTP tells; None when it did not, or when only the stream can tell."""
+        """Why the call failed, as far as HTTP says; None when it did not, or when only the stream can say."""
         if self._refusal is not None:
             return UpstreamError(self._refusal)
-        if self._status == 0 or self._good():
+        status = self._collected.status
+        if status == 0 or self._good:
             return None
-        if self._status < 400:
-            return UpstreamError(f"The host answered with status {self._status}, which is no answer to a chat call.")
-        body = b"".join(self._body)
+        if status < 400:
+            return UpstreamError(f"The host answered with status {status}, which is no answer to a chat call.")
+        body = self._collected.body
         try:
-            told = msgspec.json.decode(body)
+            error = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            told = body.decode("utf-8", "replace").strip()
-        return self._profile.read_error(told, self._status)
+            error = body.decode("utf-8", "replace").strip()
+        return self._profile.read_error(error, status)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import msgspec
 from starlette.types import Message, Scope, Send
 
-from responses_shim.asgi.headers import outward
-from responses_shim.asgi.inner import inner_scope
+from responses_shim.asgi.headers import Pairs, outward
+from responses_shim.asgi.host_client import HostClient
+from responses_shim.asgi.replies import send_json
 from responses_shim.asgi.request import Request
-from responses_shim.asgi.sinks import send_json
 from responses_shim.extensions.codex import Model, catalog, read_models
 
 PATH = "/v1/models"
@@ -31,18 +31,18 @@ def asks_for_catalog(scope: Scope) -> bool:
 
 async def model_catalog(request: Request) -> None:
     answer = _Answer(request.send)
-    await request.app(_inner_scope(request), request.receive, answer.take)
+    host = HostClient(request.app, request.scope, request.prefix, request.profile)
+    await host.pass_on(PATH, _readable_headers(request), request.receive, answer.take)
     await answer.let_go()
 
 
-def _inner_scope(request: Request) -> Scope:
-    """The same request, but for what might keep the answer from coming whole and readable, in messages."""
-    headers = [
+def _readable_headers(request: Request) -> Pairs:
+    """The client's headers, but for those that might keep the answer from coming complete and readable."""
+    return [
         (name, value)
         for name, value in request.scope["headers"]
         if name.lower() not in (b"accept-encoding", b"range") and not name.lower().startswith(b"if-")
     ]
-    return inner_scope(request.scope, request.prefix + PATH, headers)
 
 
 class _Answer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.types import Send
 
+from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
-from responses_shim.asgi.sinks import send_error
 from responses_shim.errors import InvalidRequest
 
 

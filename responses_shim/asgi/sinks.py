@@ -1,17 +1,16 @@
-"""What goes out over HTTP: errors, and the two sinks a run can have: an event stream, or one JSON object."""
+"""The two sinks of an HTTP request: an event stream, or one JSON object."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
-from contextlib import suppress
+from collections.abc import Awaitable, Sequence
 
-import msgspec
 from starlette.types import Send
 
 from responses_shim.asgi.headers import Pairs
-from responses_shim.core.wire.events import TERMINAL, Event
-from responses_shim.core.wire.sse import COMMENT, DONE, SSEEncoder
-from responses_shim.errors import ShimError
+from responses_shim.asgi.replies import send_json
+from responses_shim.core.response.encoder import Frame, Framing
+from responses_shim.core.wire.responses import Response
+from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
 
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -20,71 +19,43 @@ _STREAM_HEADERS = [
 ]
 
 
-async def send_json(send: Send, status: int, body: object, headers: Pairs) -> None:
-    data = msgspec.json.encode(body)
-    length = (b"content-length", b"%d" % len(data))
-    start = [*headers, (b"content-type", b"application/json"), length]
-    await send({"type": "http.response.start", "status": status, "headers": start})
-    await send({"type": "http.response.body", "body": data, "more_body": False})
+class EventStreamSink:
+    """Server-sent events, as they come. `headers` are the shim's own; the host's come before them."""
 
-
-async def send_error(send: Send, error: ShimError, headers: Pairs) -> None:
-    """The error as HTTP says it. A client that has left meanwhile is none of our errors."""
-    # An interceptor's refusal may have any: what is not Latin-1 is no header, and no reason to fail the host.
-    own = [
-        (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in error.headers
-    ]
-    with suppress(OSError):
-        await send_json(send, error.status, error.body(), own + headers)
-
-
-class EventStream:
-    """Events as they come, each an SSE frame. `headers` are the shim's own; the host's come before them."""
-
-    streams = True
+    framing: Framing | None = staticmethod(sse_framing)
 
     def __init__(self, send: Send, headers: Pairs) -> None:
         self._send = send
         self._headers = headers
-        self._encode = SSEEncoder().encode
 
     def begin(self, headers: Pairs) -> Awaitable[None]:
         start = [*headers, *self._headers, *_STREAM_HEADERS]
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
-    def write(self, events: list[Event]) -> Awaitable[None]:
-        encode = self._encode
-        body = encode(events[0]) if len(events) == 1 else b"".join([encode(event) for event in events]) or COMMENT
+    def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
+        body = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames]) or COMMENT
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
-    def pass_on(self, frame: bytes) -> Awaitable[None]:
-        return self._send({"type": "http.response.body", "body": frame, "more_body": True})
-
-    def finish(self, events: list[Event]) -> Awaitable[None]:
-        body = b"".join([self._encode(event) for event in events]) + DONE
+    def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:
+        body = b"".join([data for _, data in frames]) + DONE
         return self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-class WholeResponse:
-    """Only the end: the terminal event's response as one JSON object."""
+class JSONSink:
+    """Only the end: the response as one JSON object."""
 
-    streams = False
+    framing: Framing | None = None
 
     def __init__(self, send: Send, headers: Pairs) -> None:
         self._send = send
         self._headers = headers
-        self._of_the_host: Pairs = []
+        self._host_headers: Pairs = []
 
     async def begin(self, headers: Pairs) -> None:
-        self._of_the_host = headers
+        self._host_headers = headers
 
-    async def write(self, events: list[Event]) -> None:
-        raise AssertionError("a response that is not streamed is written at its end")
-
-    async def pass_on(self, frame: bytes) -> None:
+    async def write(self, frames: Sequence[Frame]) -> None:
         raise AssertionError("a response that is not streamed has no frames")
 
-    async def finish(self, events: list[Event]) -> None:
-        terminal = events[-1]
-        assert isinstance(terminal, TERMINAL)
-        await send_json(self._send, 200, terminal.response, self._of_the_host + self._headers)
+    async def finish(self, frames: Sequence[Frame], response: Response) -> None:
+        await send_json(self._send, 200, response, self._host_headers + self._headers)

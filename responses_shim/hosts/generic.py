@@ -36,7 +36,7 @@ def read_exception(error: Exception) -> ShimError:
     return UpstreamError(f"The host failed with {type(error).__name__}; its log says more.", status=500)
 
 
-def no_mending(chat: Chat) -> None:
+def no_filters(chat: Chat) -> None:
     return None
 
 
@@ -46,5 +46,5 @@ PROFILE = HostProfile(
     adapt=adapt,
     read_error=error_from,
     read_exception=read_exception,
-    mending=no_mending,
+    filters=no_filters,
 )

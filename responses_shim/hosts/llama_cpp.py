@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from responses_shim.core.request.options import Policy
-from responses_shim.core.response.filters import Mend
+from responses_shim.core.response.filters import Field, Filter
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.chat_errors import error_from
 from responses_shim.core.wire.report import Report
@@ -117,7 +117,7 @@ def _safe(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
 # Answers ---------------------------------------------------------------------------------------------------------
 
 
-def mending(chat: Chat) -> Mend | None:
+def filters(chat: Chat) -> Filter | None:
     """A named call that the token limit cut says `tool_calls`, as a whole one does: only its JSON tells."""
     return _CutCalls() if isinstance(chat.get("tool_choice"), dict) else None
 
@@ -142,6 +142,9 @@ class _CutCalls:
 
     def close(self) -> Sequence[Chunk]:
         return []
+
+    def passes_as(self, field: Field) -> Field | None:
+        return None if field == "arguments" else field
 
     def _whole(self) -> bool:
         try:
@@ -178,7 +181,7 @@ PROFILE = HostProfile(
     adapt=adapt,
     read_error=read_error,
     read_exception=read_exception,
-    mending=mending,
+    filters=filters,
     # Its request model drops every other key of a message, it takes thoughts out of no answer, and unless a tool is
     # named it reads no calls out of one: nothing is lost if the whole answer is constrained.
     policy=Policy(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from responses_shim.core.request.options import PLAIN, Policy
-from responses_shim.core.response.filters import Mend
+from responses_shim.core.response.filters import Filter
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
 
@@ -16,11 +16,11 @@ Chat = dict[str, Any]
 
 @dataclass(frozen=True)
 class HostProfile:
-    """How to speak to one family of hosts. The functions are pure; `mending` makes one filter per chat call.
+    """How to speak to one family of hosts. The functions are pure; `filters` makes one filter per chat call.
 
     - `modules`: packages whose route functions give the host away
     - `adapt(chat, report)`: the chat request in the host's spelling and safe subset
-    - `mending(chat)`: what puts the chunks of that call right before the state machine sees them; None if nothing
+    - `filters(chat)`: what puts the chunks of that call right before the state machine sees them; None if nothing
     - `read_error(body, status)`: the host's error body (JSON data or text) as an error of ours
     - `read_exception(error)`: what the host raised out of its app as an error of ours
     - `policy`: what its messages may look like, as far as no setting says otherwise
@@ -35,7 +35,7 @@ class HostProfile:
     adapt: Callable[[Chat, Report], Chat]
     read_error: Callable[[Any, int], ShimError]
     read_exception: Callable[[Exception], ShimError]
-    mending: Callable[[Chat], Mend | None]
+    filters: Callable[[Chat], Filter | None]
     policy: Policy = PLAIN
     unfinished: str = "The host ended its stream before the answer was complete."
     chat_path: str = "/v1/chat/completions"

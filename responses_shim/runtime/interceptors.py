@@ -95,7 +95,7 @@ async def tell(interceptors: Sequence[Interceptor], request: RequestView, respon
     readers = [interceptor for interceptor in interceptors if isinstance(interceptor, _Reader)]
     if not readers or response.status in ("queued", "in_progress"):
         return
-    view = ResponseView.of(msgspec.to_builtins(response))
+    view = ResponseView.of(msgspec.json.decode(msgspec.json.encode(response)))
     for reader in readers:
         try:
             await reader.finished(request, view)

@@ -1,55 +1,64 @@
-"""The two ends of a run: where its events go, and where the host's words come from."""
+"""The two ends of a run: the upstream that it calls, and the sink that its frames go to."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 import anyio
 
-from responses_shim.core.wire.events import Event
+from responses_shim.core.response.encoder import Frame, Framing
+from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError
 
 Headers = list[tuple[bytes, bytes]]
+"""Names in lower case, and values, as ASGI has them."""
 
 
 class Sink(Protocol):
-    """Where the events of a run go. `streams` is False for one that writes nothing before the end.
+    """Where the frames of a run go: an HTTP event stream, a JSON answer, a WebSocket, an event log.
 
-    Each method makes its bytes when it is called; awaiting what it returns sends them. OSError from that says that
-    the client is gone.
+    A frame is the number of an event and its bytes; how the bytes are framed is the sink's choice. Each method makes
+    what it sends when it is called; awaiting the result sends it. OSError from that means that the client is gone.
     """
 
-    streams: bool
+    framing: Framing | None
+    """From an event type to the bytes around the event's JSON. None for a sink that takes no frames, only the end."""
 
     def begin(self, headers: Headers) -> Awaitable[None]:
-        """The answer begins; `headers` are those of the host's answer, if it has come."""
+        """The answer begins. `headers` are those of the host's answer, if it has come by now."""
         ...
 
-    def write(self, events: list[Event]) -> Awaitable[None]:
-        """Some events; none at all stands for something that is no event and keeps the connection alive."""
+    def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
+        """Some frames; without any, something that is no event and keeps the connection alive."""
         ...
 
-    def pass_on(self, frame: bytes) -> Awaitable[None]:
-        """One event that is a frame already."""
-        ...
-
-    def finish(self, events: list[Event]) -> Awaitable[None]:
-        """The last events, the terminal one at their end."""
+    def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:
+        """The last frames, the terminal event at their end, and the response in it."""
         ...
 
 
 class Listener(Protocol):
-    """What an upstream tells while it answers: its headers, then the bytes of its stream, or a whole answer."""
+    """What an upstream reports to while it answers: its headers, then the bytes of its stream or its JSON."""
 
     gone: anyio.Event
+    """Set once nobody wants the rest of the answer."""
 
-    def head(self, headers: Headers) -> None: ...
+    def head(self, headers: Headers) -> None:
+        """The answer has begun, with these headers."""
+        ...
 
-    def data(self, data: bytes, more: bool) -> Awaitable[None]: ...
+    def data(self, data: bytes, more: bool) -> Awaitable[None]:
+        """Bytes of the event stream, cut anywhere, and whether more will come. Raises OSError if nobody wants them."""
+        ...
 
-    def whole(self, body: bytes) -> Awaitable[None]: ...
+    def json(self, body: bytes) -> Awaitable[None]:
+        """The whole answer of a host that was asked to stream and did not."""
+        ...
 
 
 Upstream = Callable[[dict[str, Any], Listener], Awaitable[ShimError | None]]
-"""Make one chat call and tell the listener; return why it failed, if it did. It ends soon once `gone` is set."""
+"""Makes one chat call and reports its answer to the listener; returns why it failed, if it did.
+
+It ends soon once `gone` is set.
+"""

@@ -1,332 +1,318 @@
-"""One run: a chat call in, the events of one response out, from the first to the terminal one.
+"""One run: chat calls in, the frames of one response out, from the first to the terminal event.
 
-**Push.** The host's `send` ends up in `Run.data`, which decodes and translates when it is called, and whose awaitable
-is the client's `send`. There is no queue between a token and the socket, and a slow client slows the engine down.
+**Push.** The host's `send` ends up in `Run.data`, which translates when it is called, and whose awaitable is the
+client's `send`. There is no queue between a token and the socket, and a slow client slows the engine down.
 
-**Commit.** Until the first event is written, a failure is raised by `execute`, and becomes an HTTP error with the
-right status. The run commits at the first chunk, or when `commit_after` has passed. From then on every failure is an
-`error` event and `response.failed`. A sink that does not stream commits with its last write only.
+**Rounds.** A response may need several chat calls, one after the other. When a call has ended, `next_round` says
+whether another follows; if not, the response is closed.
 
-**One writer.** The host's path and the clock may both want to write. An event gets its number and its bytes in one
-step without an await; `_writing` then guards the socket. The clock never waits for it: a ping beside a write that is
-going out anyway is not needed. The host's path waits only while the clock is writing.
+**Commit.** Until the first frame is written, a failure is raised by `execute`, and becomes an HTTP error with the right
+status. The first chunk commits, or `commit_after` seconds without one. From then on every failure is an `error` event
+and `response.failed`. A sink that takes no frames commits with its last write only.
 
-**The short way.** While text comes, `core.plain` makes a host's frame into ours, without the steps between.
-
-**The watch** is one task per run: it waits for the client to leave, and wakes for what is due. It looks at times that
-the host's path leaves behind (`_heard`, `_wrote`) and is never set anew by a token.
-
-**The end.** A round is over at `[DONE]`, at the end of the body, or when the call returns; never at finish_reason,
-since usage may follow. If finish_reason was seen, the terminal event goes out at once. If not, the run waits a
-moment for the call to return or raise: hosts exist that end a stream cleanly and then raise the reason.
+**The end of a round.** It is over at `[DONE]`, at the end of the body, or when the call returns; never at
+finish_reason, since usage may follow. If a finish_reason has come, the closing events go out at once. If not, the run
+waits a moment for the call to return or raise: hosts exist that end a stream cleanly and then raise the reason.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from operator import itemgetter
+from enum import Enum, auto
 from typing import Any
 
 import anyio
 
-from responses_shim.core.response.fast_path import PlainText
-from responses_shim.core.response.filters import Mend
-from responses_shim.core.response.stream import ResponseStream
-from responses_shim.core.wire.chat import Chunk
-from responses_shim.core.wire.chunks import DONE, ChunkReader
-from responses_shim.core.wire.events import Event
+from responses_shim.core.response.encoder import Frame
+from responses_shim.core.response.stream import RoundResult
+from responses_shim.core.response.translator import RoundState, Translator
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.runtime.interfaces import Headers, Sink, Upstream
+from responses_shim.runtime.watchdog import Deadline, Watchdog
+from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
 
 logger = logging.getLogger("responses_shim")
 
-# How long a call may take to return after its stream has ended, and to notice that it is no longer wanted.
+Chat = dict[str, Any]
+NextRound = Callable[[RoundResult], "Callable[[], Awaitable[Chat]] | None"]
+"""What follows a round: None if nothing does, else what makes the chat request of the next one.
+
+That may take its time (tools are run, a client is waited for), and raise ShimError to fail the response.
+"""
+
+# Seconds that a call may take to return after its stream has ended, and to notice that it is no longer wanted.
 GRACE = 5.0
 GONE_GRACE = 1.0
+
+
+class Phase(Enum):
+    """Where a run stands."""
+
+    CALLING = auto()
+    """A chat call is being made, and its answer is awaited or comes in."""
+    BETWEEN = auto()
+    """A round has ended, and another follows."""
+    ENDED = auto()
+    """The terminal event has been made."""
+    ABANDONED = auto()
+    """The client is gone: nothing more is made."""
+
+
+_CALLING = Phase.CALLING  # looked up per token: before Python 3.11 a member of an enumeration is found slowly
 
 
 async def _nothing() -> None:
     """There is nothing to write."""
 
 
+def _last_round(result: RoundResult) -> None:
+    """No round follows."""
+
+
 class Run:
     """One response being made. `execute` once; it returns when the terminal event is out or the client is gone.
 
-    `disconnected` returns when the client is gone, and can be cancelled; `mends` put a host's chunks right before
-    the state machine, one after the other; `unfinished` is what to tell the client when the host's stream just stops;
-    `prompt_tokens` gets the token ids of the prompt where they are wanted and the host's stream did not tell them.
+    - `disconnected`: returns when the client is gone, and can be cancelled
+    - `unfinished`: the message of the error if the host's stream just stops
+    - `prompt_tokens`: gets the token ids of the prompt, where they are wanted and the host's stream did not have them
+    - `next_round`: what follows a round
+
+    It is the `Listener` of its own chat calls.
     """
 
     def __init__(
         self,
-        stream: ResponseStream,
+        translator: Translator,
         sink: Sink,
         settings: Settings,
         *,
         disconnected: Callable[[], Awaitable[None]],
-        mends: Sequence[Mend] = (),
         unfinished: str,
         prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
+        next_round: NextRound = _last_round,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gone = anyio.Event()
         """Nobody wants the rest of the call: the client has left, or the run has failed."""
-        self.committed = False
-        self._stream = stream
-        self._sink = sink
+        self._translator = translator
         self._settings = settings
-        self._disconnected = disconnected
-        self._mends = list(mends)
+        self._streams = sink.framing is not None
         self._unfinished = unfinished
         self._prompt_tokens = prompt_tokens
+        self._next_round = next_round
         self._clock = clock
-        self._reader = ChunkReader()
-        self._plain: PlainText | None = None  # the short way, while the host's frames are of that kind
-        self._headers: Headers = []
+        self._phase = Phase.CALLING
+        self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
         self._call = anyio.CancelScope()
-        self._nap = anyio.CancelScope()
-        self._started = False  # the opening events have been made
-        self._round_over = False  # finish_reason and the end of the stream have been seen
-        self._closed = False  # the last events have been made, or will never be
-        self._client_gone = False
-        self._watching = True
-        self._writing = False
-        self._written: anyio.Event | None = None
         self._began = self._heard = self._wrote = clock()
         self._cut_at: float | None = None
+        self._writer = Writer(sink, self._abandon)
+        # A write may begin during a nap, and end: neither wakes the watchdog. So it looks again before what follows
+        # could be due.
+        periods = [settings.write_timeout, settings.upstream_idle]
+        if settings.ping != "off":
+            periods.append(settings.ping_interval)
+        self._watchdog = Watchdog(
+            self._deadlines,
+            clock=clock,
+            longest_nap=min(periods) / 4,
+            disconnected=disconnected,
+            client_gone=self._abandon,
+        )
 
-    async def execute(self, upstream: Upstream, chat: dict[str, Any]) -> None:
-        """Make the call and see the response to its end. Raises ShimError if nothing was written yet."""
+    async def execute(self, upstream: Upstream, chat: Chat) -> None:
+        """Make the calls and see the response to its end. Raises ShimError if nothing was written yet."""
+        self._watchdog.start(failed=lambda: self._call.cancel())  # with nobody to watch it, a call must not go on
+        try:
+            request: Chat | None = chat
+            while request is not None:
+                await self._round(upstream, request)
+                request = await self._next_request() if self._phase is Phase.BETWEEN else None
+        finally:
+            self._watchdog.stop()
+        self._log()
+        error = self._translator.error
+        if not self._writer.begun and self._phase is not Phase.ABANDONED and error is not None:
+            headers = self._writer.headers
+            error.headers += tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
+            raise error
+
+    async def _round(self, upstream: Upstream, chat: Chat) -> None:
+        """Make one chat call. When it has returned, whatever it had left undone is done."""
         cause: ShimError | None = None
-        # A bare task: a task group costs as much as fifty tokens, and this one task never outlives the call.
-        watch = asyncio.create_task(self._watch())
-        # With nobody to watch it, the call must not go on.
-        watch.add_done_callback(lambda watch: None if watch.cancelled() else self._call.cancel())
+        self._call = anyio.CancelScope()
+        with self._call:
+            cause = await upstream(chat, self)
+        await self._writer.turn()  # a write of the timer's may be half done
+        self._watchdog.check()
+        if self._phase is Phase.CALLING:
+            await self._conclude(cause)
+
+    async def _next_request(self) -> Chat | None:
+        """The chat request of the next round, which then begins; None if the response has ended meanwhile."""
+        request: Chat | None = None
+        self._call = anyio.CancelScope()
         try:
             with self._call:
-                cause = await upstream(chat, self)
-            await self._turn()  # a write of the clock's may be half done
-        finally:
-            self._watching = False
-            watch.cancel()
-        if watch.done():
-            watch.result()  # it does not return by itself: the server's receive or send is broken
-        if not self._closed:
-            await self._conclude(cause)
-        self._log()
-        if not self.committed and not self._client_gone and self._stream.error is not None:
-            told = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in self._headers]
-            self._stream.error.headers += tuple(told)
-            raise self._stream.error
+                assert self._make_request is not None
+                request = await self._make_request()
+        except ShimError as error:
+            self._translator.fail(error)
+        except Exception:
+            logger.exception("the next round of %s could not be prepared", self._translator.response.id)
+            self._translator.fail(UpstreamError("The next step of the response could not be prepared.", status=500))
+        if self._phase is not Phase.BETWEEN:
+            return None
+        if request is None:
+            await self._by_timer(self._close)
+            return None
+        self._phase, self._cut_at, self._heard = Phase.CALLING, None, self._clock()
+        self._translator.begin_round()
+        return request
 
-    # What the upstream tells (Listener) --------------------------------------------------------------------------
+    # What the upstream reports (Listener) --------------------------------------------------------------------------
 
     def head(self, headers: Headers) -> None:
-        self._headers = headers
+        if not self._writer.begun:
+            self._writer.headers = headers
 
     def data(self, data: bytes, more: bool) -> Awaitable[None]:
         """Bytes of the host's event stream, cut anywhere. What they hold goes out in one write."""
-        self._heard = self._clock()
-        if self._plain is not None:
-            frame = self._plain.frame(data) if more and not self._writing and not self._closed else None
+        now = self._heard = self._clock()
+        if self._phase is not _CALLING:
+            return self._refuse()
+        translator = self._translator
+        if more and translator.fast_path is not None:
+            frame = translator.fast_path(data)
             if frame is not None:
-                self._wrote = self._heard
-                return self._write(frame)
-            self._plain = None
-        chunks = self._reader.read(data)
+                self._wrote = now
+                return self._writer.write((frame,))
+        frames = translator.feed(data)
         if not more:
-            chunks = [*chunks, *self._reader.close(), DONE]
-        return self._take(chunks)
-
-    def whole(self, body: bytes) -> Awaitable[None]:
-        """The whole answer of a host that was asked to stream and did not."""
-        return self._take(self._reader.whole(body))
-
-    def _take(self, chunks: list[Chunk]) -> Awaitable[None]:
-        """Translate chunks; awaiting the result writes. What comes after the end is passed over, or refused."""
-        if self._closed:
-            if chunks and self.gone.is_set():
-                raise OSError("nobody reads this stream any more")  # as a server's `send` would (ASGI 2.4)
-            return _nothing()
-        stream = self._stream
-        events: list[Event] = []
-        for chunk in chunks:
-            if chunk is DONE:
-                self._end_round()
-                break
-            if not self._started:
-                events = self._opening()
-            stream.count(chunk)
-            made = self._mended(chunk) if self._mends else stream.feed(chunk)
-            events = events + made if events else made
-            if stream.error is not None:
-                break
-        if self._round_over or stream.error is not None:
-            return self._close(events)
-        if events and self._sink.streams:
+            frames = [*frames, *translator.end_stream()]
+        if translator.state is not RoundState.OPEN:
+            return self._end_of_stream(frames)
+        if frames:
             self._wrote = self._heard
-            if not self._mends and self._reader.between:
-                self._plain = stream.plain()
-            return self._write(events)
+            return self._writer.write(frames)
         return _nothing()
 
-    def _mended(self, chunk: Chunk) -> list[Event]:
-        """The events of a chunk that is put right first. What will put nothing right any more is let go."""
-        chunks: Sequence[Chunk] = [chunk]
-        for mend in self._mends:
-            chunks = [right for wrong in chunks for right in mend.feed(wrong)]
-        self._mends = [mend for mend in self._mends if not mend.done]
-        return [event for right in chunks for event in self._stream.feed(right)]
+    def json(self, body: bytes) -> Awaitable[None]:
+        """The whole answer of a host that was asked to stream and did not."""
+        if self._phase is not Phase.CALLING:
+            return self._refuse()
+        return self._end_of_stream(self._translator.feed_json(body))
 
-    def _held_back(self) -> list[Event]:
-        """The events of what is still held back when the call is over."""
-        chunks: Sequence[Chunk] = []
-        for mend in self._mends:
-            chunks = [right for wrong in chunks for right in mend.feed(wrong)] + [*mend.close()]
-        return [event for right in chunks for event in self._stream.feed(right)]
+    def _refuse(self) -> Awaitable[None]:
+        """What comes after the end is passed over. Where nobody reads any more, the host learns it as from a server."""
+        if self.gone.is_set():
+            raise OSError("nobody reads this stream any more")  # as a server's `send` would (ASGI 2.4)
+        return _nothing()
 
-    def _end_round(self) -> None:
-        """Without a finish_reason the call itself may still tell why: wait for it, but not for ever."""
-        if self._stream.finish is not None:
-            self._round_over = True
-        elif self._cut_at is None:
+    def _end_of_stream(self, frames: list[Frame]) -> Awaitable[None]:
+        if self._translator.state is not RoundState.CUT:
+            return self._end_round(frames)
+        # The call itself may still say why: wait for it, but not for ever.
+        if self._cut_at is None:
             self._cut_after(GRACE)
+        if frames:
+            self._wrote = self._heard
+            return self._writer.write(frames)
+        return _nothing()
+
+    # The end of a round --------------------------------------------------------------------------------------------
 
     async def _conclude(self, cause: ShimError | None) -> None:
         """The call has returned or was cut off, and its stream had not ended by itself."""
         with suppress(OSError):
-            await self._take(self._reader.close())
-            if not self._closed:
-                whole = self._stream.finish is not None
-                why = None if whole else cause or UpstreamError(self._unfinished)
-                await self._by_clock(lambda: self._close(self._opening(), why))
+            frames = self._translator.end_stream()
+            why = None if self._translator.finished else cause or UpstreamError(self._unfinished)
+            await self._by_timer(lambda: self._end_round([*frames, *self._translator.start()], why))
 
-    # Writing -----------------------------------------------------------------------------------------------------
-
-    def _opening(self) -> list[Event]:
-        """The opening events, once. They are numbered before whatever the first chunk makes."""
-        started, self._started = self._started, True
-        return [] if started else self._stream.start()
-
-    async def _close(self, events: Sequence[Event] = (), why: ShimError | None = None) -> None:
-        """Write the last events, unless it has failed before anything was written: then `execute` raises.
+    async def _end_round(self, frames: Sequence[Frame] = (), why: ShimError | None = None) -> None:
+        """Close the items of the round; then the response too, unless another round follows.
 
         `why` it fails now, if it does: what the host said before that counts, held back or not.
         """
-        self._closed = True
+        translator = self._translator
+        self._phase = Phase.ENDED  # until another round is known to follow: nothing else may write now
         self._wrote = self._clock()
-        held_back = self._held_back()
+        frames = [*frames, *translator.flush()]
         if why is not None:
-            self._stream.fail(why)
-        await self._find_prompt()
-        _, ending = self._stream.end_round()
-        ending = [*events, *held_back, *ending, *self._stream.close()]
-        failed = self._stream.error is not None
+            translator.fail(why)
+        await self._find_prompt_tokens()
+        result, closing = translator.end_round()
+        frames = [*frames, *closing]
+        self._make_request = self._next_round(result) if translator.error is None else None
+        if self._make_request is None:
+            await self._close(frames)
+            return
+        self._phase = Phase.BETWEEN
+        self._cut_after(GRACE)
+        if frames:
+            await self._writer.write(frames)
+
+    async def _close(self, frames: Sequence[Frame] = ()) -> None:
+        """Write the terminal event, unless the run has failed before anything was written: then `execute` raises."""
+        translator = self._translator
+        self._phase = Phase.ENDED
+        self._wrote = self._clock()
+        frames = [*frames, *translator.close()]
+        failed = translator.error is not None
         try:
-            if self.committed or not failed:
-                await self._write(ending, last=True)
+            if self._writer.begun or not failed:
+                await self._writer.write(frames, translator.response)
         finally:
             # Not before the write: it is the host's own task that writes.
             if failed:
                 self.gone.set()
             self._cut_at = self._clock() + GRACE
 
-    async def _find_prompt(self) -> None:
-        """Get the tokens of the prompt, where they are wanted and the host's stream has not told them."""
-        if self._prompt_tokens is None or not self._stream.lacks_prompt:
+    async def _find_prompt_tokens(self) -> None:
+        """Get the token ids of the prompt, where they are wanted and the host's stream did not have them."""
+        if self._prompt_tokens is None or not self._translator.lacks_prompt_tokens:
             return
         try:
-            with anyio.move_on_after(min(GRACE, self._settings.write_timeout / 2)):  # the clock may be waiting
-                if (told := await self._prompt_tokens()) is not None:
-                    self._stream.tell_prompt(told)
+            with anyio.move_on_after(min(GRACE, self._settings.write_timeout / 2)):  # the timer may be waiting
+                if (token_ids := await self._prompt_tokens()) is not None:
+                    self._translator.set_prompt_tokens(token_ids)
         except Exception as error:
             logger.warning("the tokens of the prompt could not be had: %s", type(error).__name__)
 
-    async def _write(self, events: list[Event] | bytes, *, last: bool = False) -> None:
-        """Hand events, or one that is a frame already, to the sink. One writer at a time; the first begins."""
-        if self._writing:
-            await self._turn()
-        self._writing = True
-        try:
-            if not self.committed:
-                self.committed = True
-                await self._sink.begin(self._headers)
-            if isinstance(events, bytes):
-                await self._sink.pass_on(events)
-            else:
-                await (self._sink.finish(events) if last else self._sink.write(events))
-        except OSError:
-            self._abandon()
-            raise
-        finally:
-            self._writing = False
-            if self._written is not None:
-                self._written.set()
+    # The client and the timer --------------------------------------------------------------------------------------
 
-    async def _turn(self) -> None:
-        """Wait until the clock has written. It begins no other write meanwhile: what waits here is numbered."""
-        while self._writing:
-            self._written = anyio.Event()
-            await self._written.wait()
-        self._written = None
-
-    # The client and the clock ------------------------------------------------------------------------------------
-
-    async def _watch(self) -> None:
-        """Wait for the client to leave, and meanwhile do what is due."""
-        left = False
-        # A write may begin during a nap, and end: neither tells. So look again before what follows could be due.
-        settings = self._settings
-        longest = min(settings.write_timeout, settings.upstream_idle) / 4
-        if settings.ping != "off":
-            longest = min(longest, settings.ping_interval / 4)
-        while self._watching:  # before Python 3.11 a nap that is cut short can swallow the task's own cancellation
-            due, act = min(self._deadlines(), key=itemgetter(0))
-            wait = due - self._clock()
-            if wait <= 0:
-                await act()
-                continue
-            with anyio.move_on_after(min(wait, longest)) as self._nap:
-                if left:
-                    await anyio.sleep_forever()
-                await self._disconnected()
-                left = True  # or has all that it wanted: servers say so too
-                self._abandon()
-
-    def _deadlines(self) -> Iterator[tuple[float, Callable[[], Awaitable[None]]]]:
-        """What there is to do, and when: whatever comes first counts."""
-        settings = self._settings
-        yield math.inf, anyio.sleep_forever
-        writing = self._writing or self._written is not None
-        if self._cut_at is not None and (self._client_gone or not writing):
+    def _deadlines(self) -> Iterator[Deadline]:
+        """What is due, and when: whatever comes first counts."""
+        settings, abandoned = self._settings, self._phase is Phase.ABANDONED
+        writing = self._writer.busy
+        if self._cut_at is not None and (abandoned or not writing):
             yield self._cut_at, self._cut
         if writing:
             self._heard = self._clock()  # while its words are held up, a host is not silent
-            if not self._client_gone:
+            if not abandoned:
                 yield self._wrote + settings.write_timeout, self._drop_client
-        elif not self._closed:
+            return
+        if self._phase is Phase.CALLING:
             yield self._heard + settings.upstream_idle, self._give_up
-            if self._sink.streams and not self._started:
+            if self._streams and not self._translator.started:
                 yield self._began + settings.commit_after, self._commit
-            if self.committed and settings.ping != "off":
-                yield self._wrote + settings.ping_interval, self._ping
+        if self._phase in (Phase.CALLING, Phase.BETWEEN) and self._writer.begun and settings.ping != "off":
+            yield self._wrote + settings.ping_interval, self._ping
 
     def _abandon(self) -> None:
         """The client is gone: nothing more is written, and the engine is to stop at once."""
-        if not self._closed:
-            self._client_gone = self._closed = True
+        if self._phase in (Phase.CALLING, Phase.BETWEEN):
+            self._phase = Phase.ABANDONED
             self.gone.set()
             self._cut_after(GONE_GRACE)
 
-    def _cut_after(self, grace: float) -> None:
-        self._cut_at = self._clock() + grace
-        self._nap.cancel()
+    def _cut_after(self, seconds: float) -> None:
+        self._cut_at = self._clock() + seconds
+        self._watchdog.wake()
 
     async def _cut(self) -> None:
         """End the call, which has not ended by itself."""
@@ -335,30 +321,29 @@ class Run:
 
     async def _drop_client(self) -> None:
         """A write has been going on for too long: a reader that takes nothing is not there."""
-        self._client_gone = self._closed = True
+        self._phase = Phase.ABANDONED
         self.gone.set()
         await self._cut()
 
     async def _give_up(self) -> None:
-        """The host is silent. An answer whose finish_reason has come is whole all the same."""
+        """The host is silent. An answer whose finish_reason has come is complete all the same."""
         silent = UpstreamError(f"The host sent nothing for {self._settings.upstream_idle:g} seconds.", status=504)
-        why = silent if self._stream.finish is None else None
-        await self._by_clock(lambda: self._close(self._opening(), why))
+        why = None if self._translator.finished else silent
+        await self._by_timer(lambda: self._end_round(self._translator.start(), why))
         self._cut_at = self._clock() + GONE_GRACE
 
     async def _commit(self) -> None:
-        await self._by_clock(lambda: self._write(self._opening()))
+        await self._by_timer(lambda: self._writer.write(self._translator.start()))
 
     async def _ping(self) -> None:
-        events: list[Event] = []
-        if self._settings.ping == "event":
-            events = [self._stream.ping()]
-        elif self._settings.ping == "in_progress":
-            events = [self._stream.still_in_progress()]
-        await self._by_clock(lambda: self._write(events))
+        if self._settings.ping == "comment":
+            await self._by_timer(lambda: self._writer.write([]))
+        else:
+            again = self._translator.ping if self._settings.ping == "event" else self._translator.repeat_in_progress
+            await self._by_timer(lambda: self._writer.write(again()))
 
-    async def _by_clock(self, write: Callable[[], Awaitable[None]]) -> None:
-        """A write of the clock's own, which nobody else can time out."""
+    async def _by_timer(self, write: Callable[[], Awaitable[None]]) -> None:
+        """A write that no other timeout limits."""
         self._wrote = self._clock()
         with anyio.move_on_after(self._settings.write_timeout) as scope, suppress(OSError):
             await write()
@@ -369,14 +354,14 @@ class Run:
     def _log(self) -> None:
         if not logger.isEnabledFor(logging.INFO):
             return
-        response, now = self._stream.response, self._clock()
+        translator, response = self._translator, self._translator.response
         logger.info(
             "%s %s in %.3f s, %d items, %s tokens out%s%s",
             response.id,
-            "abandoned" if self._client_gone else response.status,
-            now - self._began,
+            "abandoned" if self._phase is Phase.ABANDONED else response.status,
+            self._clock() - self._began,
             len(response.output),
             response.usage.output_tokens if response.usage else "?",
-            f", {self._stream.ignored_calls} calls ignored" if self._stream.ignored_calls else "",
-            f": {self._stream.error.failure_code}" if self._stream.error else "",
+            f", {translator.ignored_calls} calls ignored" if translator.ignored_calls else "",
+            f": {translator.error.failure_code}" if translator.error else "",
         )

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.sinks import send_error
+from responses_shim.asgi.replies import send_error
 from responses_shim.errors import InvalidRequest
 from tests.caller import call, parse_events, payloads, post
 from tests.oracle import check_stream

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from responses_shim.asgi.inner import ask, inner_scope
-from responses_shim.asgi.tokenize import prompt_tokens
+from responses_shim.asgi.host_client import HostClient
 from responses_shim.hosts import PROFILES
 from tests.scripted import read_body
 
@@ -51,7 +50,7 @@ class Host:
 
 async def test_the_route_is_asked_as_an_ordinary_request_of_the_client() -> None:
     host = Host({"tokens": [1, 2], "count": 2})
-    assert await prompt_tokens(host, SCOPE, "/llm", GENERIC, CHAT) == [1, 2]
+    assert await HostClient(host, SCOPE, "/llm", GENERIC).prompt_tokens(CHAT) == [1, 2]
     (scope,) = host.scopes
     assert (scope["method"], scope["path"], scope["raw_path"]) == ("POST", "/llm/tokenize", b"/llm/tokenize")
     assert (scope["root_path"], scope["query_string"], scope["extensions"]) == ("/llm", b"", {"tls": {}})
@@ -67,22 +66,24 @@ async def test_the_route_is_asked_as_an_ordinary_request_of_the_client() -> None
 async def test_a_host_without_the_route_is_not_asked() -> None:
     host = Host({"tokens": [1]})
     profile = dataclasses.replace(GENERIC, tokenize_path=None)
-    assert await prompt_tokens(host, SCOPE, "", profile, CHAT) is None
+    assert await HostClient(host, SCOPE, "", profile).prompt_tokens(CHAT) is None
     assert host.scopes == []
 
 
 async def test_a_refusal_is_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "responses_shim"):
-        assert await prompt_tokens(Host({"error": "secret"}, 400), SCOPE, "", GENERIC, CHAT) is None
-        assert await prompt_tokens(Host({"tokens": "secret"}), SCOPE, "", GENERIC, CHAT) is None
+        for host in (Host({"error": "secret"}, 400), Host({"tokens": "secret"})):
+            assert await HostClient(host, SCOPE, "", GENERIC).prompt_tokens(CHAT) is None
     assert [record.getMessage() for record in caplog.records] == [
         "the host's /tokenize answered with status 400",
         "the host's /tokenize failed: ValidationError",
     ]
 
 
-async def test_an_app_that_says_nothing_has_no_status() -> None:
+async def test_an_app_that_answers_nothing_has_no_tokens(caplog: pytest.LogCaptureFixture) -> None:
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         return
 
-    assert await ask(silent, inner_scope(SCOPE, "/x", []), b"") == (0, b"")
+    with caplog.at_level(logging.WARNING, "responses_shim"):
+        assert await HostClient(silent, SCOPE, "", GENERIC).prompt_tokens(CHAT) is None
+    assert [record.getMessage() for record in caplog.records] == ["the host's /tokenize answered with status 0"]

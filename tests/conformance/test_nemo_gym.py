@@ -23,12 +23,12 @@ from responses_shim import RequestView, ResponsesShim
 from responses_shim.core.request.options import PLAIN, Policy
 from responses_shim.core.request.parse import read_request
 from responses_shim.core.request.prepare import to_chat
-from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime import run as runs
 from tests.caller import Reply, call, payloads
 from tests.conformance.asking import Json, ask, both_ways, events_of, items_of, refusal_of, response_of, text_of
-from tests.core.pipeline import play
+from tests.core.driver import play
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import (
     DONE,
@@ -969,7 +969,7 @@ def test_what_the_model_wrote_comes_back_to_it_byte_for_byte(thinking: str, text
     places = [0, *sorted(cut for cut in cuts if cut < len(written)), len(written)]
     pieces = [written[start:end] for start, end in pairwise(places)]
     steps = [*[chunk(piece) for piece in pieces], chunk(finish_reason="stop"), DONE]
-    response = play(steps, mends=[ThinkSplitter("anywhere")]).response
+    response = play(steps, filters=lambda: [ThinkTagFilter("anywhere")]).response
     (message,) = messages_for(*response["output"], policy=Policy(reasoning="think"))
     assert message["content"] == written
     (message,) = messages_for(*response["output"])
@@ -990,6 +990,8 @@ def test_what_the_model_wrote_comes_back_to_it_byte_for_byte(thinking: str, text
 def test_where_it_does_not_the_tokens_still_do(written: str, kept: str) -> None:
     """Gym keeps these too, since it takes the text apart with one expression when all of it is there. For training
     it makes no difference: what goes back to the host is the tokens of the turn."""
-    response = play([chunk(written), chunk(finish_reason="stop"), DONE], mends=[ThinkSplitter("anywhere")]).response
+    response = play(
+        [chunk(written), chunk(finish_reason="stop"), DONE], filters=lambda: [ThinkTagFilter("anywhere")]
+    ).response
     (message,) = messages_for(*response["output"], policy=Policy(reasoning="think"))
     assert message["content"] == kept

@@ -194,8 +194,8 @@ def expected_terminal(rounds: Sequence[Round]) -> str:
 
 
 def expected_usage(rounds: Sequence[Round]) -> Json | None:
-    """The sum of the rounds' counts, unknown if one round tells none."""
-    told = [round.usage for round in rounds if round.usage is not None]
+    """The sum of the rounds' counts, unknown if one round tells none: what comes behind an error does not count."""
+    told = [round.usage for round in rounds if round.usage is not None and round.error is None]
     if len(told) < len(rounds):
         return None
 

@@ -15,7 +15,7 @@ from responses_shim.core.request.prepare import to_chat
 from responses_shim.core.wire.report import Report
 from responses_shim.hosts.generic import PROFILE, adapt, read_exception
 from responses_shim.hosts.profile import Chat
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 from tests.hosts.test_llama_cpp import REQUESTS
 
 
@@ -122,8 +122,8 @@ def test_whatever_the_request_nothing_is_asked_that_a_server_was_seen_to_fail_on
     assert json.dumps(translation.chat) == before
 
 
-def test_its_chunks_need_no_mending() -> None:
-    assert PROFILE.mending({"messages": []}) is None
+def test_its_chunks_need_no_filter() -> None:
+    assert PROFILE.filters({"messages": []}) is None
 
 
 @pytest.mark.parametrize("error", [KeyError("secret"), ValueError("/home/me/secret"), RuntimeError()])

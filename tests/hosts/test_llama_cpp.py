@@ -16,8 +16,8 @@ from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.chunks import ChunkDecoder
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
-from responses_shim.hosts.llama_cpp import PROFILE, adapt, mending, read_error, read_exception
-from tests.core.pipeline import Json
+from responses_shim.hosts.llama_cpp import PROFILE, adapt, filters, read_error, read_exception
+from tests.core.driver import Json
 from tests.hosts.replay import CAPTURES
 
 # The request model of the server at 0.3.36. Whatever else is sent is ignored in silence.
@@ -340,15 +340,15 @@ def test_that_calls_come_one_at_a_time_is_seen_to_here_whatever_the_server_does(
 # Answers -------------------------------------------------------------------------------------------------------------
 
 
-def mended(*deltas: Json, choice: Any = NAMED) -> list[str | None]:
-    """The finish reasons of chunks with these deltas, after mending."""
-    mend = mending({"tool_choice": choice})
-    assert mend is not None
+def filtered(*deltas: Json, choice: Any = NAMED) -> list[str | None]:
+    """The finish reasons of chunks with these deltas, behind the filter."""
+    own = filters({"tool_choice": choice})
+    assert own is not None
     chunks = [ChunkDecoder().decode(json.dumps({"choices": [delta]}).encode()) for delta in deltas]
-    passed = [right for chunk in chunks for right in mend.feed(chunk)]
+    passed = [right for chunk in chunks for right in own.feed(chunk)]
     assert passed == chunks
-    assert not mend.close()
-    assert not mend.done, "the end is what it looks at"
+    assert not own.close()
+    assert not own.done, "the end is what it looks at"
     return [choice.finish_reason for chunk in passed for choice in chunk.choices or ()]
 
 
@@ -360,23 +360,23 @@ END: Json = {"delta": {}, "finish_reason": "tool_calls"}
 
 
 @pytest.mark.parametrize("choice", ["auto", "none", None])
-def test_only_calls_that_were_asked_for_by_name_need_mending(choice: str | None) -> None:
-    assert mending({"tool_choice": choice}) is None
-    assert mending({}) is None
+def test_only_calls_that_were_asked_for_by_name_need_a_filter(choice: str | None) -> None:
+    assert filters({"tool_choice": choice}) is None
+    assert filters({}) is None
 
 
 def test_a_whole_call_is_left_alone() -> None:
-    assert mended(argue('{"a":'), argue("1}"), END) == [None, None, "tool_calls"]
+    assert filtered(argue('{"a":'), argue("1}"), END) == [None, None, "tool_calls"]
 
 
 @pytest.mark.parametrize("pieces", [[], [""], ["{"], ['{"a":', "1"], ['{"a": "']])
 def test_a_call_that_was_cut_says_length(pieces: list[str]) -> None:
-    assert mended(*map(argue, pieces), END)[-1] == "length"
+    assert filtered(*map(argue, pieces), END)[-1] == "length"
 
 
 def test_another_end_is_left_alone() -> None:
-    assert mended(argue("{"), {"delta": {}, "finish_reason": "stop"})[-1] == "stop"
-    assert mended({"delta": None}, {"delta": {"tool_calls": [{"index": 0}]}}) == [None, None]
+    assert filtered(argue("{"), {"delta": {}, "finish_reason": "stop"})[-1] == "stop"
+    assert filtered({"delta": None}, {"delta": {"tool_calls": [{"index": 0}]}}) == [None, None]
 
 
 def test_a_whole_answer_is_looked_into_too() -> None:
@@ -384,18 +384,24 @@ def test_a_whole_answer_is_looked_into_too() -> None:
         calls = [{"id": "a", "function": {"name": "f", "arguments": arguments}}]
         return {"message": {"tool_calls": calls}, "finish_reason": "tool_calls"}
 
-    assert mended(message("{}")) == ["tool_calls"]
-    assert mended(message("{")) == ["length"]
+    assert filtered(message("{}")) == ["tool_calls"]
+    assert filtered(message("{")) == ["length"]
 
 
 def test_chunks_without_choices_pass() -> None:
-    mend = mending({"tool_choice": NAMED})
-    assert mend is not None
-    assert mend.feed(Chunk(usage={})) == [Chunk(usage={})]
+    own = filters({"tool_choice": NAMED})
+    assert own is not None
+    assert own.feed(Chunk(usage={})) == [Chunk(usage={})]
+
+
+def test_everything_but_arguments_passes_it_by() -> None:
+    own = filters({"tool_choice": NAMED})
+    assert own is not None
+    assert [own.passes_as(field) for field in ("content", "reasoning", "arguments")] == ["content", "reasoning", None]
 
 
 def test_arguments_nested_without_end_are_no_crash() -> None:
-    assert mended(argue("[" * 100_000), END)[-1] == "length"
+    assert filtered(argue("[" * 100_000), END)[-1] == "length"
 
 
 # Errors --------------------------------------------------------------------------------------------------------------

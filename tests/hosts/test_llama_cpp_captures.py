@@ -13,11 +13,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
-from responses_shim.core.response.filters import Mend
-from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.core.response.filters import Filter
+from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.hosts.llama_cpp import PROFILE
 from tests.caller import Reply, payloads, post
-from tests.core.pipeline import Json, play
+from tests.core.driver import Json, play
 from tests.hosts.replay import Recorded, names, recorded
 from tests.oracle import check_error, check_response, check_stream
 
@@ -315,11 +315,11 @@ async def test_the_refusal_of_a_key_is_passed_on_with_its_headers() -> None:
 STREAMS = [name for name in ANSWERS if name.endswith("_stream")]
 
 
-def mending(name: str, thinks: bool) -> list[Mend]:
+def filters(name: str, thinks: bool) -> list[Filter]:
     named = {"type": "function", "function": {"name": "get_weather"}}
-    mend = PROFILE.mending({"tool_choice": named} if "named" in name else {})
-    mends: list[Mend] = [mend] if mend is not None else []
-    return [*mends, ThinkSplitter("leading")] if thinks else mends
+    own = PROFILE.filters({"tool_choice": named} if "named" in name else {})
+    found: list[Filter] = [own] if own is not None else []
+    return [*found, ThinkTagFilter("leading")] if thinks else found
 
 
 @given(st.sampled_from(STREAMS), st.lists(st.integers(0, 20_000), max_size=40), st.booleans())
@@ -330,7 +330,7 @@ def test_the_recorded_bytes_mean_the_same_wherever_they_are_cut(name: str, place
     data = b"".join(body)
     edges = sorted(place % (len(data) + 1) for place in places)
     pieces = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
-    played = play(pieces, mends=mending(name, thinks), logprobs=True)
-    assert played.frames == play(body, mends=mending(name, thinks), logprobs=True).frames
+    played = play(pieces, filters=lambda: filters(name, thinks), logprobs=True)
+    assert played.frames == play(body, filters=lambda: filters(name, thinks), logprobs=True).frames
     expected = [THOUGHTFUL] if name == "think_in_content_stream" and not thinks else ANSWERS[name][0]
     assert texts(played.response) == expected

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.hosts.llama_cpp_schema import safe_schema
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 
 ANYTHING = {"type": ["object", "array", "string", "number", "boolean", "null"]}
 

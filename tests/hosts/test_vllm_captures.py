@@ -16,14 +16,14 @@ from starlette.types import Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.core.request.tokenize import tokenize_request
-from responses_shim.core.response.filters import Mend
-from responses_shim.core.response.logprobs import SpokenLogprobs
-from responses_shim.core.response.stream import Wanted
-from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.core.response.filters import Filter
+from responses_shim.core.response.logprobs import LogprobFilter
+from responses_shim.core.response.options import ResponseOptions
+from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from tests.caller import payloads, post
-from tests.core.pipeline import Json, Played, play
+from tests.core.driver import Json, Played, play
 from tests.hosts.replay import CAPTURES, Recorded, names, recorded
 from tests.oracle import check_response, check_stream
 
@@ -93,12 +93,15 @@ def texts(response: Json) -> list[tuple[str, str]]:
 def played(name: str, pieces: Sequence[bytes]) -> Played:
     parallel = told(name)["request"]["json"].get("parallel_tool_calls")
     readable = name in READABLE
-    mends: list[Mend] = [SpokenLogprobs(), ThinkSplitter("leading")] if readable else [ThinkSplitter("leading")]
+
+    def filters() -> list[Filter]:
+        return [LogprobFilter(), ThinkTagFilter("leading")] if readable else [ThinkTagFilter("leading")]
+
     return play(
         pieces,
-        wanted=Wanted(token_ids=True, logprobs=readable),
+        options=ResponseOptions(token_ids=True, logprobs=readable),
         tools=ToolMap(None, None, parallel, Report()),
-        mends=mends,
+        filters=filters,
     )
 
 

@@ -10,9 +10,9 @@ import anyio
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.sinks import EventStream, WholeResponse
-from responses_shim.core.response.stream import Wanted
-from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.asgi.sinks import EventStreamSink, JSONSink
+from responses_shim.core.response.options import ResponseOptions
+from responses_shim.core.response.translator import Translator
 from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
 from responses_shim.runtime import run as runs
 from responses_shim.runtime.interfaces import Listener, Sink
@@ -20,7 +20,7 @@ from responses_shim.runtime.run import Run
 from responses_shim.settings import Settings
 from tests.caller import Reply, call, payloads, post
 from tests.caller import parse_events as parse
-from tests.core.pipeline import new_stream
+from tests.core.driver import new_stream
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import (
     DONE,
@@ -143,17 +143,7 @@ async def test_tags_are_text_where_they_are_switched_off() -> None:
     assert said(reply.json) == [("message", "<think>Hm.</think>Hi")]
 
 
-# The short way -------------------------------------------------------------------------------------------------------
-
-
-class Counting(EventStream):
-    """Counts what came the short way."""
-
-    short_cuts = 0
-
-    def pass_on(self, frame: bytes) -> Awaitable[None]:
-        self.short_cuts += 1
-        return super().pass_on(frame)
+# A run without a server ----------------------------------------------------------------------------------------------
 
 
 class Wire:
@@ -181,28 +171,8 @@ class Wire:
         return response
 
 
-@pytest.mark.parametrize(
-    ("pieces", "short_cuts"),
-    [("Hello", 4), (["<think>", "Hm.", "</think>", "Hello", "!", "!"], 2), (["\n", "<thi", "s", "> ", "is"], 2)],
-)
-async def test_text_takes_the_short_way_as_soon_as_no_span_can_begin(pieces: list[str], short_cuts: int) -> None:
-    wire = Wire()
-    sink = Counting(wire.send, [])
-
-    async def upstream(chat: dict[str, Any], listener: Listener) -> None:
-        for piece in pieces:
-            await listener.data(chunk(piece), True)
-        await listener.data(FINISH + DONE, False)
-
-    await running(sink, mends=[ThinkSplitter("leading")]).execute(upstream, {})
-    assert sink.short_cuts == short_cuts
-    assert "".join(text for _, text in said(wire.response)) == "".join(pieces).replace("<think>", "").replace(
-        "</think>", ""
-    )
-
-
-async def test_the_short_way_does_not_outlive_its_part() -> None:
-    """Not even if the clock is writing when the part ends, and the host's next frame has begun."""
+async def test_the_fast_path_does_not_outlive_its_part() -> None:
+    """Not even if the timer is writing when the part ends, and the host's next frame has begun."""
     wire = Wire()
     ending, begun = chunk(refusal="No.") + b"data:\n", chunk("again")
 
@@ -218,7 +188,7 @@ async def test_the_short_way_does_not_outlive_its_part() -> None:
         await listener.data(FINISH + DONE, False)
 
     with anyio.fail_after(5):
-        await running(EventStream(wire.send, []), ping_interval=0.05).execute(upstream, {})
+        await running(EventStreamSink(wire.send, []), ping_interval=0.05).execute(upstream, {})
     (message,) = wire.response["output"]
     assert [part.get("text", part.get("refusal")) for part in message["content"]] == ["Hello", "No.", "again"]
 
@@ -230,15 +200,12 @@ HELLO = chunk("Hello", logprobs={"content": [ENTRY]})
 Ask = Callable[[], Awaitable["list[int] | None"]]
 
 
-def running(
-    sink: Sink, *, mends: Any = (), prompt_tokens: Ask | None = None, token_ids: bool = False, **settings: Any
-) -> Run:
+def running(sink: Sink, *, prompt_tokens: Ask | None = None, token_ids: bool = False, **settings: Any) -> Run:
     return Run(
-        new_stream(wanted=Wanted(token_ids=token_ids)),
+        Translator(new_stream(options=ResponseOptions(token_ids=token_ids)), framing=sink.framing),
         sink,
         Settings(**settings),
         disconnected=anyio.sleep_forever,
-        mends=mends,
         unfinished="cut",
         prompt_tokens=prompt_tokens,
     )
@@ -251,7 +218,7 @@ async def saying(chat: dict[str, Any], listener: Listener) -> None:
 
 async def streamed(prompt_tokens: Ask | None, *, token_ids: bool = True, **settings: Any) -> dict[str, Any]:
     wire = Wire()
-    sink = EventStream(wire.send, [])
+    sink = EventStreamSink(wire.send, [])
     with anyio.fail_after(5):
         await running(sink, prompt_tokens=prompt_tokens, token_ids=token_ids, **settings).execute(saying, {})
     return wire.response
@@ -261,7 +228,7 @@ async def refused(prompt_tokens: Ask | None) -> ShimError:
     """The error of a response that is not streamed: nothing has been sent, so it is an HTTP error."""
     wire = Wire()
     with pytest.raises(ShimError) as caught:
-        await running(WholeResponse(wire.send, []), prompt_tokens=prompt_tokens, token_ids=True).execute(saying, {})
+        await running(JSONSink(wire.send, []), prompt_tokens=prompt_tokens, token_ids=True).execute(saying, {})
     assert wire.body == b""
     return caught.value
 
@@ -321,7 +288,7 @@ async def test_a_short_write_timeout_does_not_cut_the_end_off_while_they_are_ask
     async def upstream(chat: dict[str, Any], listener: Listener) -> None:
         await listener.data(HELLO + FINISH, True)
 
-    run = running(EventStream(wire.send, []), prompt_tokens=silent, token_ids=True, write_timeout=0.1)
+    run = running(EventStreamSink(wire.send, []), prompt_tokens=silent, token_ids=True, write_timeout=0.1)
     with anyio.fail_after(5):
         await run.execute(upstream, {})
     assert wire.response["status"] == "failed"
@@ -335,7 +302,7 @@ async def test_a_failure_that_came_first_is_told_and_nobody_is_asked() -> None:
         return UpstreamError("the host's own reason")
 
     with anyio.fail_after(5):
-        run = running(EventStream(wire.send, []), prompt_tokens=broken, token_ids=True)
+        run = running(EventStreamSink(wire.send, []), prompt_tokens=broken, token_ids=True)
         await run.execute(upstream, {})
     assert wire.response["error"]["message"] == "the host's own reason"
 

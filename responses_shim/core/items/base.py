@@ -1,8 +1,8 @@
-"""An output item while it grows: `added`, deltas, `done`.
+"""An output item while it grows: `output_item.added`, its deltas, `output_item.done`.
 
-Each item keeps its pieces in a list and joins them when a part or the item closes; the value in the `done` event, in
-the item and in the final snapshot is that one string. `number` gives the next sequence number; events are appended
-to the list that is handed in, so that one host chunk makes one list.
+A builder keeps the pieces of its text in a list and joins them when a part or the item closes. The value in the `done`
+event, in the item and in the final snapshot is that one string. `number` gives the next sequence number; events are
+appended to the list that is handed in, so that one chunk of the host makes one list.
 """
 
 from __future__ import annotations
@@ -10,45 +10,44 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 
-from responses_shim.core.wire.events import (
-    Event,
-    OutputItemAdded,
-    OutputItemDone,
-)
-from responses_shim.core.wire.responses import (
-    ItemStatus,
-    OutputItem,
-)
+from responses_shim.core.wire.events import DeltaEvent, Event, OutputItemAdded, OutputItemDone
+from responses_shim.core.wire.responses import ItemStatus, OutputItem
 from responses_shim.core.wire.tokens import Tokens
 
 Number = Callable[[], int]
+"""Gives the next sequence number of the response."""
 
 
-class Output(ABC):
-    """One output item from `added` to `done`. `index` is its place in `output`, given once."""
+class ItemBuilder(ABC):
+    """One output item from `added` to `done`. `id` and `index`, its position in `output`, never change."""
 
     def __init__(self, id: str, index: int, number: Number) -> None:
         self.id = id
         self.index = index
         self.number = number
-        self._pieces: list[str] = []
-        self._packed = 0  # of the pieces
-
-    def pack(self) -> None:
-        """Join the pieces that are not packed yet. Without that they would take ten times the room of their text."""
-        self._pieces[self._packed :] = ["".join(self._pieces[self._packed :])]
-        self._packed += 1
+        self.pieces: list[str] = []
+        """The text of the part or value that is open, in pieces; another list for another part."""
+        self._joined = 0  # how many of the pieces are already joins of several
 
     @abstractmethod
     def item(self, status: ItemStatus) -> OutputItem:
-        """The item as it stands: empty when it opens, whole when it closes."""
+        """The item as far as it has grown: empty when it opens, complete when it closes."""
+        ...
+
+    @abstractmethod
+    def finish(self, status: ItemStatus, events: list[Event]) -> None:
+        """Append the events that close the part or value that is open."""
         ...
 
     def open(self, events: list[Event]) -> None:
+        """Append `output_item.added`, and what opens the first part where every item of the kind has one."""
         events.append(OutputItemAdded(self.number(), self.index, self.item("in_progress")))
 
     def close(self, status: ItemStatus, events: list[Event], tokens: Tokens | None = None) -> OutputItem:
-        """Close what is open inside, then the item; returns it as it will stand in the snapshot."""
+        """Append the closing events and `output_item.done`; return the item as the snapshot will have it.
+
+        `tokens` are the token ids of the chat call, where this is the item that carries them.
+        """
         self.finish(status, events)
         item = self.item(status)
         if tokens is not None:
@@ -57,7 +56,17 @@ class Output(ABC):
         events.append(OutputItemDone(self.number(), self.index, item))
         return item
 
-    @abstractmethod
-    def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        """The events that close what is open inside."""
-        ...
+    def next_delta(self) -> DeltaEvent | None:
+        """The event that one more piece of text would make, with number 0 and an empty delta.
+
+        None where a piece does not become one delta with the same text. The fast path makes its template of it.
+        """
+        return None
+
+    def join_pieces(self) -> None:
+        """Join the pieces that came since the last time.
+
+        A string takes some fifty bytes beside its text, so a token that is kept by itself takes ten times its text.
+        """
+        self.pieces[self._joined :] = ["".join(self.pieces[self._joined :])]
+        self._joined += 1

@@ -1,11 +1,12 @@
-"""An assistant message while it grows."""
+"""An assistant message while it grows: text parts and refusal parts, each closed by the other and by the end."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from responses_shim.core.items.base import Number, Output
-from responses_shim.core.response.fast_path import PlainText
+from msgspec import Raw
+
+from responses_shim.core.items.base import ItemBuilder, Number
 from responses_shim.core.wire.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -16,93 +17,91 @@ from responses_shim.core.wire.events import (
     RefusalDelta,
     RefusalDone,
 )
-from responses_shim.core.wire.responses import (
-    ItemStatus,
-    Logprob,
-    MessageItem,
-    OutputText,
-    Refusal,
-)
-from responses_shim.core.wire.sse import delta_prefix
-
-NO_LOGPROBS: list[Logprob] = []
+from responses_shim.core.wire.responses import NO_LOGPROBS, ItemStatus, MessageItem, OutputText, Refusal
 
 
-class MessageOutput(Output):
-    """An assistant message: text and refusal parts, each closed by the other and by the end."""
+class MessageBuilder(ItemBuilder):
+    """The builder of a `message` item. Log-probabilities are kept as the JSON that was sent."""
 
     def __init__(self, id: str, index: int, number: Number) -> None:
         super().__init__(id, index, number)
-        self.parts: list[OutputText | Refusal] = []
-        self._logprobs: list[Logprob] = []
+        self._parts: list[OutputText | Refusal] = []
+        self._logprobs: list[bytes] = []  # JSON arrays without their brackets
         self._annotations: list[dict[str, Any]] = []
-        self._writing: type[OutputText] | type[Refusal] | None = None
-        self._plain_given = False
-        self._place = 0  # of the part being written, among the parts
+        self._open_part: type[OutputText] | type[Refusal] | None = None
 
     def item(self, status: ItemStatus) -> MessageItem:
-        return MessageItem(id=self.id, status=status, content=list(self.parts))
+        return MessageItem(id=self.id, status=status, content=list(self._parts))
 
-    def text(self, delta: str, logprobs: list[Logprob], events: list[Event]) -> None:
-        if self._writing is not OutputText:
-            self._turn(OutputText(""), events)
-        self._pieces.append(delta)
-        if logprobs:
-            self._logprobs += logprobs
-        events.append(OutputTextDelta(self.number(), self.id, self.index, delta, self._place, logprobs))
+    def text(self, delta: str, logprobs: Raw, events: list[Event]) -> None:
+        """Append a piece of text. `logprobs` is a JSON array of its tokens' log-probabilities, perhaps empty."""
+        if self._open_part is not OutputText:
+            self._begin_part(OutputText(""), events)
+        self.pieces.append(delta)
+        if logprobs is not NO_LOGPROBS:
+            self.keep_logprobs(bytes(logprobs))
+        events.append(OutputTextDelta(self.number(), self.id, self.index, delta, self._part_index, logprobs))
 
-    def say_nothing(self, events: list[Event]) -> None:
-        """A text part, and nothing in it."""
-        self._turn(OutputText(""), events)
+    def keep_logprobs(self, array: bytes) -> None:
+        """Keep the log-probabilities of a piece of text: a JSON array with at least one entry."""
+        self._logprobs.append(array[1:-1])
 
-    def plain(self) -> PlainText | None:
-        """The short way into the open text part; once a part, so that a host whose frames are not plain pays once."""
-        if self._writing is not OutputText or self._plain_given:
-            return None
-        self._plain_given = True
-        first = OutputTextDelta(0, self.id, self.index, "", self._place, NO_LOGPROBS)
-        return PlainText(delta_prefix(first), self.number, self._pieces.append, self.pack)
+    def empty_text(self, events: list[Event]) -> None:
+        """Open a text part that nothing will be written to."""
+        self._begin_part(OutputText(""), events)
 
     def annotate(self, annotation: dict[str, Any], events: list[Event]) -> None:
-        """A citation of the text that is open, as the host gave it."""
-        if self._writing is not OutputText:
-            self._turn(OutputText(""), events)
-        place = len(self._annotations)
+        """Add a citation to the text part that is open."""
+        if self._open_part is not OutputText:
+            self._begin_part(OutputText(""), events)
+        number = len(self._annotations)
         self._annotations.append(annotation)
-        events.append(OutputTextAnnotationAdded(self.number(), self.id, self.index, self._place, place, annotation))
+        events.append(
+            OutputTextAnnotationAdded(self.number(), self.id, self.index, self._part_index, number, annotation)
+        )
 
     def refusal(self, delta: str, events: list[Event]) -> None:
-        if self._writing is not Refusal:
-            self._turn(Refusal(""), events)
-        self._pieces.append(delta)
-        events.append(RefusalDelta(self.number(), self.id, self.index, delta, self._place))
+        """Append a piece of a refusal."""
+        if self._open_part is not Refusal:
+            self._begin_part(Refusal(""), events)
+        self.pieces.append(delta)
+        events.append(RefusalDelta(self.number(), self.id, self.index, delta, self._part_index))
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        self._close_part(events)
+        self._end_part(events)
 
-    def _turn(self, part: OutputText | Refusal, events: list[Event]) -> None:
-        self._close_part(events)
-        self._writing = type(part)
-        self._place = len(self.parts)
-        self._plain_given = False
-        events.append(ContentPartAdded(self.number(), self.id, self.index, self._place, part))
+    def next_delta(self) -> OutputTextDelta | None:
+        if self._open_part is not OutputText:
+            return None
+        return OutputTextDelta(0, self.id, self.index, "", self._part_index, NO_LOGPROBS)
 
-    def _close_part(self, events: list[Event]) -> None:
-        if self._writing is None:
+    @property
+    def _part_index(self) -> int:
+        """The position of the open part: it joins the parts when it closes."""
+        return len(self._parts)
+
+    def _begin_part(self, part: OutputText | Refusal, events: list[Event]) -> None:
+        self._end_part(events)
+        self._open_part = type(part)
+        events.append(ContentPartAdded(self.number(), self.id, self.index, self._part_index, part))
+
+    def _end_part(self, events: list[Event]) -> None:
+        if self._open_part is None:
             return
-        place = self._place
-        value = "".join(self._pieces)
+        index = self._part_index
+        value = "".join(self.pieces)
         part: OutputText | Refusal
-        if self._writing is OutputText:
-            part = OutputText(value, self._annotations, self._logprobs)
-            events.append(OutputTextDone(self.number(), self.id, self.index, place, value, self._logprobs))
+        if self._open_part is OutputText:
+            logprobs = Raw(b"[%b]" % b",".join(self._logprobs)) if self._logprobs else NO_LOGPROBS
+            part = OutputText(value, self._annotations, logprobs)
+            events.append(OutputTextDone(self.number(), self.id, self.index, index, value, logprobs))
         else:
             part = Refusal(value)
-            events.append(RefusalDone(self.number(), self.id, self.index, place, value))
-        events.append(ContentPartDone(self.number(), self.id, self.index, place, part))
-        self.parts.append(part)
-        self._writing = None
-        self._pieces = []
-        self._packed = 0
+            events.append(RefusalDone(self.number(), self.id, self.index, index, value))
+        events.append(ContentPartDone(self.number(), self.id, self.index, index, part))
+        self._parts.append(part)
+        self._open_part = None
+        self.pieces = []
+        self._joined = 0
         self._logprobs = []
         self._annotations = []

@@ -1,13 +1,14 @@
-"""A reasoning item while it grows."""
+"""A reasoning item while it grows: one part, raw text or a summary."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from responses_shim.core.items.base import Number, Output
+from responses_shim.core.items.base import ItemBuilder, Number
 from responses_shim.core.wire.events import (
     ContentPartAdded,
     ContentPartDone,
+    DeltaEvent,
     Event,
     ReasoningSummaryPartAdded,
     ReasoningSummaryPartDone,
@@ -16,20 +17,16 @@ from responses_shim.core.wire.events import (
     ReasoningTextDelta,
     ReasoningTextDone,
 )
-from responses_shim.core.wire.responses import (
-    ItemStatus,
-    ReasoningItem,
-    ReasoningText,
-    SummaryText,
-)
+from responses_shim.core.wire.responses import ItemStatus, ReasoningItem, ReasoningText, SummaryText
 
 Seal = Callable[[str], str]
+"""Makes `encrypted_content` of a reasoning text."""
 
 
-class ReasoningOutput(Output):
-    """A reasoning item: one part of raw reasoning text.
+class ReasoningBuilder(ItemBuilder):
+    """The builder of a `reasoning` item with one `reasoning_text` part.
 
-    `seal`, where there is one, makes `encrypted_content` of the text when the item closes.
+    `seal`, where there is one, makes the item's `encrypted_content` when it closes.
     """
 
     def __init__(self, id: str, index: int, number: Number, seal: Seal | None = None) -> None:
@@ -40,45 +37,55 @@ class ReasoningOutput(Output):
     def item(self, status: ItemStatus) -> ReasoningItem:
         item = ReasoningItem(id=self.id, status=status)
         if self._value is not None:
-            self.show(self._value, item)
+            self._fill(item, self._value)
             if self._seal is not None:
                 item.encrypted_content = self._seal(self._value)
         return item
 
     def open(self, events: list[Event]) -> None:
         super().open(events)
-        events.append(ContentPartAdded(self.number(), self.id, self.index, 0, ReasoningText("")))
+        self._begin_part(events)
 
     def text(self, delta: str, events: list[Event]) -> None:
-        self._pieces.append(delta)
-        events.append(ReasoningTextDelta(self.number(), self.id, self.index, delta, 0))
+        """Append a piece of the reasoning."""
+        self.pieces.append(delta)
+        event = self.next_delta()
+        event.sequence_number, event.delta = self.number(), delta
+        events.append(event)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        self._value = "".join(self._pieces)
-        self.finish_part(self._value, events)
+        self._value = "".join(self.pieces)
+        self._end_part(self._value, events)
 
-    def finish_part(self, value: str, events: list[Event]) -> None:
+    def next_delta(self) -> DeltaEvent:
+        return ReasoningTextDelta(0, self.id, self.index, "", 0)
+
+    def _begin_part(self, events: list[Event]) -> None:
+        events.append(ContentPartAdded(self.number(), self.id, self.index, 0, ReasoningText("")))
+
+    def _end_part(self, value: str, events: list[Event]) -> None:
         events.append(ReasoningTextDone(self.number(), self.id, self.index, 0, value))
         events.append(ContentPartDone(self.number(), self.id, self.index, 0, ReasoningText(value)))
 
-    def show(self, value: str, item: ReasoningItem) -> None:
+    def _fill(self, item: ReasoningItem, value: str) -> None:
         item.content = [ReasoningText(value)]
 
 
-class SummaryOutput(ReasoningOutput):
-    """A reasoning item for a client that asked for a summary. Nobody here summarises: it is the whole text."""
+class SummaryBuilder(ReasoningBuilder):
+    """The builder of a `reasoning` item for a client that asked for a summary.
 
-    def open(self, events: list[Event]) -> None:
-        Output.open(self, events)
+    Nothing is summarised: the summary is the reasoning itself, all of it.
+    """
+
+    def next_delta(self) -> DeltaEvent:
+        return ReasoningSummaryTextDelta(0, self.id, self.index, "", 0)
+
+    def _begin_part(self, events: list[Event]) -> None:
         events.append(ReasoningSummaryPartAdded(self.number(), self.id, self.index, 0, SummaryText("")))
 
-    def text(self, delta: str, events: list[Event]) -> None:
-        self._pieces.append(delta)
-        events.append(ReasoningSummaryTextDelta(self.number(), self.id, self.index, delta, 0))
-
-    def finish_part(self, value: str, events: list[Event]) -> None:
+    def _end_part(self, value: str, events: list[Event]) -> None:
         events.append(ReasoningSummaryTextDone(self.number(), self.id, self.index, 0, value))
         events.append(ReasoningSummaryPartDone(self.number(), self.id, self.index, 0, SummaryText(value)))
 
-    def show(self, value: str, item: ReasoningItem) -> None:
+    def _fill(self, item: ReasoningItem, value: str) -> None:
         item.summary = [SummaryText(value)]

@@ -1,63 +1,79 @@
-"""The calls of one round, told apart by what the host gives: an index, an id, a name, or nothing but their order."""
+"""Which call a delta belongs to: the calls of one round, by what the host gives to tell them apart.
+
+Hosts number their calls, or repeat their ids, or give neither and write one call after the other. For example these
+three deltas are two calls, the second of which has no index:
+
+    {"index": 0, "id": "a", "function": {"name": "f", "arguments": "{"}}
+    {"index": 0, "function": {"arguments": "}"}}
+    {"function": {"name": "g", "arguments": "{}"}}
+"""
 
 from __future__ import annotations
 
-from responses_shim.core.tools.base import CallOutput
+from responses_shim.core.tools.base import CallBuilder
 from responses_shim.core.wire.chat import ToolCallDelta
 
 
-class HostCall:
-    """One call, as far as the host has told of it. `output` is what it has become, once its name has come.
+class PendingCall:
+    """One call, as far as the host has written it.
 
-    `id` is None until the host gives one, `pieces` are arguments that came before the name. A call that is not
-    `wanted` becomes nothing.
+    - `id`: the host's id of the call; None until it gives one
+    - `pieces`: arguments that came before the name
+    - `builder`: builds the call's item, once the name is known
+    - `allowed`: false for a call beyond the one that `parallel_tool_calls: false` allows; it becomes no item
     """
 
-    def __init__(self, *, wanted: bool) -> None:
+    def __init__(self, *, allowed: bool) -> None:
         self.id: str | None = None
         self.pieces: list[str] = []
-        self.output: CallOutput | None = None
-        self.wanted = wanted
+        self.builder: CallBuilder | None = None
+        self.allowed = allowed
 
 
-class HostCalls:
-    """`single`: only the first call of the round is wanted."""
+class CallIndex:
+    """The calls of one round, in the order in which they began. With `single` only the first is allowed."""
 
     def __init__(self, *, single: bool) -> None:
+        self.latest: PendingCall | None = None
+        """The call that the last delta belonged to."""
+        self.latest_index: int | None = None
+        """The index that the last delta gave."""
         self._single = single
-        self._calls: list[HostCall] = []
-        self._at: dict[int, HostCall] = {}
-        self._latest: HostCall | None = None
+        self._calls: list[PendingCall] = []
+        self._by_index: dict[int, PendingCall] = {}
 
-    def of(self, delta: ToolCallDelta, name: str | None) -> HostCall:
-        """The call that a delta belongs to, `name` being what it says of that; a new one if it begins one."""
+    def find(self, delta: ToolCallDelta, name: str | None) -> PendingCall:
+        """The call that a delta belongs to; a new one if it begins one. `name` is the name that the delta gives."""
         call = self._known(delta, name)
         if call is None:
-            call = HostCall(wanted=not (self._single and self._calls))
+            call = PendingCall(allowed=not (self._single and self._calls))
             self._calls.append(call)
         if delta.index is not None:
-            self._at[delta.index] = call
+            self._by_index[delta.index] = call
         call.id = call.id or delta.id
-        self._latest = call
+        self.latest, self.latest_index = call, delta.index
         return call
 
-    def _known(self, delta: ToolCallDelta, name: str | None) -> HostCall | None:
+    def _known(self, delta: ToolCallDelta, name: str | None) -> PendingCall | None:
         """By the index; without one by the id; without either it is the latest, unless a name begins another."""
         if delta.index is not None:
-            call = self._at.get(delta.index)
+            call = self._by_index.get(delta.index)
             if call is None or not (name and delta.id) or call.id in (None, delta.id):
                 return call
             # Another name with another id: hosts exist that give all their calls one index.
         if delta.id:
             return next((call for call in self._calls if call.id == delta.id), None)
-        return None if name else self._latest
+        return None if name else self.latest
 
-    def forget(self, call: HostCall) -> None:
+    def discard(self, call: PendingCall) -> None:
+        """Forget a call that becomes no item."""
         self._calls.remove(call)
+        self.latest = None
 
-    def nameless(self) -> list[HostCall]:
-        """Calls of which something has come, and no name."""
-        return [call for call in self._calls if call.output is None and call.wanted and (call.id or call.pieces)]
+    def nameless(self) -> list[PendingCall]:
+        """Calls of which an id or arguments have come, but no name."""
+        return [call for call in self._calls if call.builder is None and call.allowed and (call.id or call.pieces)]
 
-    def ignored(self) -> int:
-        return sum(not call.wanted for call in self._calls)
+    def not_allowed(self) -> int:
+        """How many calls became no item."""
+        return sum(not call.allowed for call in self._calls)

@@ -1,20 +1,76 @@
-"""What puts a host's chunks right before the state machine sees them."""
+"""Filters: what puts a host's chunks right before the state machine sees them.
+
+A filter undoes one quirk of a host: reasoning left in the text between `<think>` tags, log-probabilities that belong to
+another chunk. It takes chunks and gives chunks, may hold text back while it cannot tell what that is, and is made anew
+for every round. The state machine therefore knows no host.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 from responses_shim.core.wire.chat import Chunk
 
+Field = Literal["content", "reasoning", "arguments"]
+"""What a delta may carry by the thousand: text, reasoning, the arguments of a call."""
 
-class Mend(Protocol):
-    """Puts the chunks of one chat call right. `done` once it will change no more of them."""
+
+class Filter(Protocol):
+    """Puts the chunks of one round right."""
 
     done: bool
+    """True once every further chunk would pass unchanged."""
 
-    def feed(self, chunk: Chunk) -> Sequence[Chunk]: ...
+    def feed(self, chunk: Chunk) -> Sequence[Chunk]:
+        """The chunks that `chunk` becomes, what was held back before it included. It may be changed in place."""
+        ...
 
     def close(self) -> Sequence[Chunk]:
-        """What was held back, when the call is over."""
+        """What is still held back when the round is over."""
         ...
+
+    def passes_as(self, field: Field) -> Field | None:
+        """The field in which the text of a delta would leave now, if `field` were all that the chunk has.
+
+        The same `field` where it passes unchanged. The answer must hold for every text without a `<`, until the next
+        `feed`; None where it depends on more than that. The fast path takes such deltas past the filter.
+        """
+        ...
+
+
+class FilterChain:
+    """Filters one behind the other. A filter that is done is taken out."""
+
+    def __init__(self, filters: Sequence[Filter] = ()) -> None:
+        self._filters = [chunk_filter for chunk_filter in filters if not chunk_filter.done]
+
+    @property
+    def empty(self) -> bool:
+        """Chunks pass unchanged."""
+        return not self._filters
+
+    def feed(self, chunk: Chunk) -> Sequence[Chunk]:
+        """The chunks that `chunk` becomes."""
+        chunks: Sequence[Chunk] = [chunk]
+        if self._filters:
+            for chunk_filter in self._filters:
+                chunks = [right for wrong in chunks for right in chunk_filter.feed(wrong)]
+            self._filters = [chunk_filter for chunk_filter in self._filters if not chunk_filter.done]
+        return chunks
+
+    def close(self) -> Sequence[Chunk]:
+        """What the filters still hold back; what one gives up passes through those behind it."""
+        chunks: Sequence[Chunk] = []
+        for chunk_filter in self._filters:
+            chunks = [right for wrong in chunks for right in chunk_filter.feed(wrong)] + [*chunk_filter.close()]
+        self._filters = []
+        return chunks
+
+    def passes_as(self, field: Field) -> Field | None:
+        """The field in which a delta of `field` alone leaves the chain (see `Filter.passes_as`)."""
+        passing: Field | None = field
+        for chunk_filter in self._filters:
+            if passing is not None:
+                passing = chunk_filter.passes_as(passing)
+        return passing

@@ -1,10 +1,14 @@
-"""Text inside content that is not content: `<think>` spans, split off before the state machine sees them.
+"""Reasoning in a host's text: `<think>` spans, split off before the state machine sees them.
 
-A host without a reasoning parser sends what a reasoning model writes as it stands: `<think>…</think>` and then the
-answer. `ThinkSplitter` makes of it what a host with a parser would have sent: chunks whose `reasoning` is the span
-and whose `content` the rest. It works on the fly: of the text only what may be the beginning of a tag is held back.
+A host without a reasoning parser sends what a reasoning model writes as it is: `<think>…</think>` and then the answer.
+`ThinkTagFilter` makes of it what a host with a parser would have sent: chunks whose `reasoning` is the span and whose
+`content` is the rest. For example
 
-Where a tag counts is the operator's to say (the setting `think_tags`):
+    "<th" · "ink>Hm." · "</think>" · "Hello"     becomes     reasoning "Hm." · content "Hello"
+
+It works on the fly: only text that may be the beginning of a tag is held back.
+
+Where a tag counts is the operator's choice (the setting `think_tags`):
 
 - `leading`: at the beginning of the answer, any number of spans with nothing but white space between. The first word
   or call of the answer ends it, so an answer that talks about `<think>` keeps its text, and none costs more from there
@@ -12,8 +16,8 @@ Where a tag counts is the operator's to say (the setting `think_tags`):
 - `anywhere`: in the middle too, for models that think between sentences.
 - `prefilled`: as `leading`, with the first tag already in the prompt: the answer begins inside a span.
 
-A host that shows reasoning of its own has a parser, and is left alone from there on. White space before a span, and
-between a span and a call or the end, belongs to the markup and is not kept; white space before the answer is.
+A host that sends reasoning of its own has a parser, and is left alone from there on. White space before a span, and
+between a span and a call or the end, belongs to the markup and is dropped; white space before the answer is kept.
 """
 
 from __future__ import annotations
@@ -21,84 +25,95 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
+from responses_shim.core.response.filters import Field
 from responses_shim.core.wire.chat import ChatLogprob, Choice, Chunk, Delta, Logprobs
 
 OPEN, CLOSE = "<think>", "</think>"
-
 
 Where = Literal["leading", "anywhere", "prefilled"]
 
 
 class Piece(NamedTuple):
-    """A stretch of what was split: a thought or a part of the answer, and where it lies."""
+    """A stretch of text: whether it is reasoning, and where it begins in the text that was split."""
 
-    thought: bool
+    reasoning: bool
     text: str
     start: int
 
 
-class ThinkText:
-    """The text of one answer in, its pieces out. `kept` is what is held back, from which the next `feed` counts."""
+class ThinkTagSplitter:
+    """The text of one answer in, its pieces out.
+
+    `held` is text that is held back: the next `feed` continues it, and counts positions from its beginning.
+    """
 
     def __init__(self, where: Where) -> None:
         self.done = False
-        self.kept = ""
+        self.held = ""
         self._anywhere = where == "anywhere"
-        self._thinking = where == "prefilled"
-        self._blank = True  # the span has said nothing yet
-        self._leading = True  # the answer has said nothing yet
-        self._spanned = where == "prefilled"  # there has been a span
+        self._in_span = where == "prefilled"
+        self._blank_span = True  # nothing but white space in the span yet
+        self._before_answer = True
+        self._had_span = where == "prefilled"
 
     def feed(self, text: str) -> list[Piece]:
-        text = self.kept + text
+        text = self.held + text
         pieces: list[Piece] = []
-        place = 0
-        while True:
-            piece, next_place = self._thought(text, place) if self._thinking else self._answer(text, place)
+        position: int | None = 0
+        while position is not None:
+            piece, after = self._reasoning(text, position) if self._in_span else self._answer(text, position)
             if piece is not None and piece.text:
                 pieces.append(piece)
-            if next_place is None:
-                self.kept = text[piece.start + len(piece.text) :] if piece is not None else text[place:]
-                return pieces
-            place = next_place
+            if after is None:
+                self.held = text[piece.start + len(piece.text) :] if piece is not None else text[position:]
+            position = after
+        return pieces
 
     def close(self) -> list[Piece]:
         """What was held back, before something that is no text. White space alone is nothing behind a span."""
         self.done = not self._anywhere
-        kept, self.kept = self.kept, ""
-        blank = (self._blank if self._thinking else self._leading and self._spanned) and not kept.strip()
-        thinking, self._thinking, self._blank = self._thinking, False, True
-        return [] if blank or not kept else [Piece(thinking, kept, 0)]
+        held, self.held = self.held, ""
+        in_span, blank_span = self._in_span, self._blank_span
+        self._in_span, self._blank_span = False, True
+        markup = (blank_span if in_span else self._before_answer and self._had_span) and not held.strip()
+        return [] if markup or not held else [Piece(in_span, held, 0)]
 
-    def _thought(self, text: str, place: int) -> tuple[Piece | None, int | None]:
-        """The span from `place` on, and where the text goes on behind it: None if it has not ended."""
-        end = text.find(CLOSE, place)
-        said = text[place : end if end >= 0 else len(text) - _overlap(text, CLOSE)]
-        if self._blank and not said.strip():
-            said = ""
+    @property
+    def state(self) -> Literal["reasoning", "answer"] | None:
+        """What text without a `<` would be now, all of it at once; None while that depends on what is held back."""
+        if self.held or (self._blank_span if self._in_span else self._before_answer):
+            return None
+        return "reasoning" if self._in_span else "answer"
+
+    def _reasoning(self, text: str, start: int) -> tuple[Piece | None, int | None]:
+        """The span from `start` on, and where the text goes on behind it: None if the span has not ended."""
+        end = text.find(CLOSE, start)
+        reasoning = text[start : end if end >= 0 else len(text) - _overlap(text, CLOSE)]
+        if self._blank_span and not reasoning.strip():
+            reasoning = ""
             if end < 0:
                 return None, None
-        self._blank = end >= 0
-        self._thinking = end < 0
-        return Piece(True, said, place), end + len(CLOSE) if end >= 0 else None
+        self._blank_span = end >= 0
+        self._in_span = end < 0
+        return Piece(True, reasoning, start), end + len(CLOSE) if end >= 0 else None
 
-    def _answer(self, text: str, place: int) -> tuple[Piece | None, int | None]:
-        """The answer from `place` on, and where a span begins behind it: None if none does."""
-        if self._leading:
-            word = text[place:].lstrip()
+    def _answer(self, text: str, start: int) -> tuple[Piece | None, int | None]:
+        """The answer from `start` on, and where a span begins behind it: None if none does."""
+        if self._before_answer:
+            word = text[start:].lstrip()
             if OPEN.startswith(word[: len(OPEN)]):
                 if len(word) < len(OPEN):
                     return None, None
-                self._thinking = self._spanned = True
+                self._in_span = self._had_span = True
                 return None, len(text) - len(word) + len(OPEN)
-            self._leading = False
+            self._before_answer = False
             self.done = not self._anywhere
         if not self._anywhere:
-            return Piece(False, text[place:], place), None
-        begin = text.find(OPEN, place)
-        said = text[place : begin if begin >= 0 else len(text) - _overlap(text, OPEN)]
-        self._thinking = begin >= 0
-        return Piece(False, said, place), begin + len(OPEN) if begin >= 0 else None
+            return Piece(False, text[start:], start), None
+        begin = text.find(OPEN, start)
+        answer = text[start : begin if begin >= 0 else len(text) - _overlap(text, OPEN)]
+        self._in_span = begin >= 0
+        return Piece(False, answer, start), begin + len(OPEN) if begin >= 0 else None
 
 
 def _overlap(text: str, tag: str) -> int:
@@ -106,13 +121,13 @@ def _overlap(text: str, tag: str) -> int:
     return next((size for size in range(min(len(tag) - 1, len(text)), 0, -1) if text.endswith(tag[:size])), 0)
 
 
-class ThinkSplitter:
-    """A `Mend` that splits the spans off the content of one chat call."""
+class ThinkTagFilter:
+    """The filter that splits `<think>` spans off the content of one round."""
 
     def __init__(self, where: Where) -> None:
         self.done = False
-        self._text = ThinkText(where)
-        self._logprobs: list[ChatLogprob] = []  # of what is kept
+        self._splitter = ThinkTagSplitter(where)
+        self._logprobs: list[ChatLogprob] = []  # of the text that is held back
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:
         if chunk.error is not None:
@@ -122,47 +137,53 @@ class ThinkSplitter:
         if choice is None or delta is None or self.done:
             return [chunk]
         if delta.reasoning or delta.reasoning_content:
-            held_back, self.done = self.close(), True
-            return [*held_back, chunk]
+            held, self.done = self.close(), True
+            return [*held, chunk]
         if not delta.content:
             return [*self.close(), chunk] if delta.tool_calls or delta.refusal else [chunk]
-        length = len(self._text.kept) + len(delta.content)
-        pieces = self._text.feed(delta.content)
-        if pieces == [Piece(False, delta.content, 0)]:  # as it came, and so it is with most chunks
-            self.done = self._text.done
+        length = len(self._splitter.held) + len(delta.content)
+        pieces = self._splitter.feed(delta.content)
+        if pieces == [Piece(False, delta.content, 0)]:  # unchanged, as most chunks are
+            self.done = self._splitter.done
             return [chunk]
         logprobs = self._logprobs + ((choice.logprobs.content if choice.logprobs else None) or [])
         chunks = [_chunk(piece, logprobs, length) for piece in pieces]
-        self._logprobs = _within(logprobs, length - len(self._text.kept)) if self._text.kept else []
+        self._logprobs = _entries(logprobs, length - len(self._splitter.held)) if self._splitter.held else []
         if delta.tool_calls or delta.refusal:
             chunks += self.close()
-        self.done = self._text.done
-        # Everything else that the chunk says (calls, the finish, usage, token ids) follows its text.
+        self.done = self._splitter.done
+        # Everything else in the chunk (calls, the finish, usage, token ids) follows its text.
         delta.content = choice.logprobs = None
         return [*chunks, chunk]
 
     def close(self) -> Sequence[Chunk]:
-        chunks = [_chunk(piece, self._logprobs, len(piece.text)) for piece in self._text.close()]
+        chunks = [_chunk(piece, self._logprobs, len(piece.text)) for piece in self._splitter.close()]
         self._logprobs = []
-        self.done = self._text.done
+        self.done = self._splitter.done
         return chunks
+
+    def passes_as(self, field: Field) -> Field | None:
+        state = self._splitter.state
+        if field == "content" and state == "reasoning":
+            return "reasoning"
+        return field if state == "answer" and field != "reasoning" else None
 
 
 def _chunk(piece: Piece, logprobs: list[ChatLogprob], length: int) -> Chunk:
-    """`length` is that of the text that `piece` was cut from."""
-    if piece.thought:
+    """A chunk with the piece alone. `length` is that of the text that the piece was cut from."""
+    if piece.reasoning:
         return Chunk(choices=[Choice(delta=Delta(reasoning=piece.text))])
     end = piece.start + len(piece.text)
-    entries = _within(logprobs, piece.start, end if end < length else None)
+    entries = _entries(logprobs, piece.start, end if end < length else None)
     return Chunk(choices=[Choice(delta=Delta(content=piece.text), logprobs=Logprobs(entries) if entries else None)])
 
 
-def _within(logprobs: list[ChatLogprob], start: int, end: int | None = None) -> list[ChatLogprob]:
-    """The entries of the tokens that begin between two places of the text that they make."""
-    place = 0
+def _entries(logprobs: list[ChatLogprob], start: int, end: int | None = None) -> list[ChatLogprob]:
+    """The entries of the tokens that begin between two positions of the text that they make."""
+    position = 0
     found = []
     for entry in logprobs:
-        if start <= place and (end is None or place < end):
+        if start <= position and (end is None or position < end):
             found.append(entry)
-        place += len(entry.token)
+        position += len(entry.token)
     return found

@@ -8,7 +8,7 @@ from responses_shim.core.tools.base import (
     Function,
     Item,
     OwnForm,
-    ReadCallOutput,
+    ReadCallBuilder,
     object_field,
     object_or_empty,
     text_or_none,
@@ -25,7 +25,7 @@ from responses_shim.core.wire.responses import (
 from responses_shim.core.wire.validation import bad_value, string
 
 
-class ApplyPatchOutput(ReadCallOutput):
+class ApplyPatchCallBuilder(ReadCallBuilder):
     prefix = "apc"
 
     def item(self, status: ItemStatus) -> ApplyPatchCallItem:
@@ -42,7 +42,7 @@ class ApplyPatchOutput(ReadCallOutput):
 class ApplyPatchForm(OwnForm):
     kind = "apply_patch"
     call = "apply_patch_call"
-    output = ApplyPatchOutput
+    output = ApplyPatchCallBuilder
     function: ClassVar[Function] = {
         "name": "apply_patch",
         "description": "Creates, updates or deletes one file. The diff is in V4A form: a line begins with a space "

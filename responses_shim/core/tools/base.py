@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from msgspec import UNSET, UnsetType
 
-from responses_shim.core.items.base import Number, Output
+from responses_shim.core.items.base import ItemBuilder, Number
 from responses_shim.core.wire.events import (
     Event,
 )
@@ -23,13 +23,15 @@ from responses_shim.core.wire.validation import check_depth, missing, too_deep, 
 _LOOKS_LIKE_JSON = re.compile(r"\s*(?:\{(?:\S|\s*[\"}])|\[+(?:[^\s\[]|\s*\n))")
 
 
-class CallOutput(Output):
+class CallBuilder(ItemBuilder):
     """One call. `call_id` is the host's, or was made for it; `arguments` takes what the host sends of its JSON.
 
     `prefix` is that of the item's id.
     """
 
     prefix = "fc"
+    unwraps = False
+    """The text is taken out of a JSON string: only pieces without an escape or a quote are pieces of the text."""
 
     def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
         super().__init__(id, index, number)
@@ -39,7 +41,7 @@ class CallOutput(Output):
     def arguments(self, delta: str, events: list[Event]) -> None: ...
 
 
-class NamedCallOutput(CallOutput):
+class NamedCallBuilder(CallBuilder):
     """A call of a tool that the client has named, perhaps in a namespace."""
 
     def __init__(
@@ -50,7 +52,7 @@ class NamedCallOutput(CallOutput):
         self._namespace = namespace
 
 
-class ReadCallOutput(CallOutput):
+class ReadCallBuilder(CallBuilder):
     """A call whose item is read from the whole of its JSON; of a call that was cut there is nothing to read."""
 
     def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
@@ -58,10 +60,10 @@ class ReadCallOutput(CallOutput):
         self._read: dict[str, Any] = {}
 
     def arguments(self, delta: str, events: list[Event]) -> None:
-        self._pieces.append(delta)
+        self.pieces.append(delta)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        read = read_arguments("".join(self._pieces))
+        read = read_arguments("".join(self.pieces))
         if isinstance(read, dict):
             self._read = read
         elif isinstance(read, (str, list)) and status == "completed":
@@ -109,7 +111,7 @@ class Form(ABC):
 
     kind: ClassVar[str]
     call: ClassVar[str]
-    output: ClassVar[type[CallOutput]]
+    output: ClassVar[type[CallBuilder]]
 
     @abstractmethod
     def arguments(self, item: Item, path: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from responses_shim.core.items.base import Number
-from responses_shim.core.tools.base import Form, Function, Item, NamedCallOutput, spaced_json
+from responses_shim.core.tools.base import Form, Function, Item, NamedCallBuilder, spaced_json
 from responses_shim.core.tools.free_text import FreeText
 from responses_shim.core.wire.events import (
     CustomToolCallInputDelta,
@@ -22,10 +22,11 @@ from responses_shim.core.wire.responses import (
 from responses_shim.core.wire.validation import string
 
 
-class CustomCallOutput(NamedCallOutput):
+class CustomCallBuilder(NamedCallBuilder):
     """A call of a custom tool: its text without the JSON around it."""
 
     prefix = "ctc"
+    unwraps = True
 
     def __init__(
         self, id: str, index: int, number: Number, call_id: str, name: str, namespace: str | UnsetType = UNSET
@@ -39,7 +40,7 @@ class CustomCallOutput(NamedCallOutput):
             call_id=self.call_id,
             name=self._name,
             namespace=self._namespace,
-            input="".join(self._pieces),
+            input="".join(self.pieces),
             status=status,
         )
 
@@ -48,11 +49,14 @@ class CustomCallOutput(NamedCallOutput):
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         self._say(self._text.close(cut=status == "incomplete"), events)
-        events.append(CustomToolCallInputDone(self.number(), self.id, self.index, "".join(self._pieces)))
+        events.append(CustomToolCallInputDone(self.number(), self.id, self.index, "".join(self.pieces)))
+
+    def next_delta(self) -> CustomToolCallInputDelta | None:
+        return CustomToolCallInputDelta(0, self.id, self.index, "") if self._text.in_string else None
 
     def _say(self, text: str, events: list[Event]) -> None:
         if text:
-            self._pieces.append(text)
+            self.pieces.append(text)
             events.append(CustomToolCallInputDelta(self.number(), self.id, self.index, text))
 
 
@@ -65,7 +69,7 @@ class CustomForm(Form):
 
     kind = "custom"
     call = "custom_tool_call"
-    output = CustomCallOutput
+    output = CustomCallBuilder
 
     def offer(self, tool: CustomTool) -> Function:
         text: dict[str, Any] = {"type": "string", "description": "The input of the tool, as plain text."}

@@ -62,6 +62,11 @@ class FreeText:
             return self._head(piece)
         return ""
 
+    @property
+    def in_string(self) -> bool:
+        """Inside the string, and nothing held back: a piece without an escape or a quote is text as it is."""
+        return self._state is _State.STRING and not self._kept
+
     def close(self, *, cut: bool) -> str:
         """`cut` says that the host broke off: what is left undecided then is not text."""
         state, self._state = self._state, _State.DONE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from responses_shim.core.tools.base import Form, Function, Item, NamedCallOutput
+from responses_shim.core.tools.base import Form, Function, Item, NamedCallBuilder
 from responses_shim.core.wire.events import (
     Event,
     FunctionCallArgumentsDelta,
@@ -16,7 +16,7 @@ from responses_shim.core.wire.responses import (
 from responses_shim.core.wire.validation import string
 
 
-class FunctionCallOutput(NamedCallOutput):
+class FunctionCallBuilder(NamedCallBuilder):
     """A call of a function tool. The arguments are passed on as they come; nobody here parses them."""
 
     def item(self, status: ItemStatus) -> FunctionCallItem:
@@ -25,23 +25,26 @@ class FunctionCallOutput(NamedCallOutput):
             call_id=self.call_id,
             name=self._name,
             namespace=self._namespace,
-            arguments="".join(self._pieces),
+            arguments="".join(self.pieces),
             status=status,
         )
 
     def arguments(self, delta: str, events: list[Event]) -> None:
-        self._pieces.append(delta)
+        self.pieces.append(delta)
         events.append(FunctionCallArgumentsDelta(self.number(), self.id, self.index, delta))
 
+    def next_delta(self) -> FunctionCallArgumentsDelta:
+        return FunctionCallArgumentsDelta(0, self.id, self.index, "")
+
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        value = "".join(self._pieces)
+        value = "".join(self.pieces)
         events.append(FunctionCallArgumentsDone(self.number(), self.id, self.index, value, self._name))
 
 
 class FunctionForm(Form):
     kind = "function"
     call = "function_call"
-    output = FunctionCallOutput
+    output = FunctionCallBuilder
 
     def offer(self, tool: FunctionTool) -> Function:
         fields = {name: getattr(tool, name) for name in ("name", "description", "parameters", "strict")}

@@ -8,7 +8,7 @@ from responses_shim.core.tools.base import (
     Function,
     Item,
     OwnForm,
-    ReadCallOutput,
+    ReadCallBuilder,
     integer,
     object_field,
     object_or_empty,
@@ -24,7 +24,7 @@ from responses_shim.core.wire.responses import (
 from responses_shim.core.wire.validation import string
 
 
-class LocalShellOutput(ReadCallOutput):
+class LocalShellCallBuilder(ReadCallBuilder):
     prefix = "lsh"
 
     def item(self, status: ItemStatus) -> LocalShellCallItem:
@@ -52,7 +52,7 @@ class LocalShellOutput(ReadCallOutput):
 class LocalShellForm(OwnForm):
     kind = "local_shell"
     call = "local_shell_call"
-    output = LocalShellOutput
+    output = LocalShellCallBuilder
     function: ClassVar[Function] = {
         "name": "local_shell",
         "description": "Runs one command on the user's machine and returns what it prints.",

@@ -9,7 +9,7 @@ from responses_shim.core.tools.base import (
     Function,
     Item,
     OwnForm,
-    ReadCallOutput,
+    ReadCallBuilder,
     integer,
     object_field,
     strings,
@@ -29,7 +29,7 @@ from responses_shim.core.wire.responses import (
 from responses_shim.core.wire.validation import bad_value, missing, string, wrong_type
 
 
-class ShellOutput(ReadCallOutput):
+class ShellCallBuilder(ReadCallBuilder):
     prefix = "sh"
 
     def item(self, status: ItemStatus) -> ShellCallItem:
@@ -62,7 +62,7 @@ class ShellOutput(ReadCallOutput):
 class ShellForm(OwnForm):
     kind = "shell"
     call = "shell_call"
-    output = ShellOutput
+    output = ShellCallBuilder
     function: ClassVar[Function] = {
         "name": "shell",
         "description": "Runs commands in the user's shell and returns what each prints and how it ended.",

@@ -26,7 +26,7 @@ from typing import Any
 from msgspec import UNSET, Struct
 
 from responses_shim.core.items.base import Number
-from responses_shim.core.tools.base import CallOutput, Form, Function, NamedCallOutput, flat
+from responses_shim.core.tools.base import CallBuilder, Form, Function, NamedCallBuilder, flat
 from responses_shim.core.tools.choice import Choice, read_choice
 from responses_shim.core.tools.kinds import CUSTOM, FORMS, FUNCTION, OWN, TOOL_SEARCH
 from responses_shim.core.wire.report import Report
@@ -151,7 +151,7 @@ class ToolMap:
     def names(self) -> list[str]:
         return list(self._offers)
 
-    def open(self, name: str, new_id: Callable[[str], str], index: int, number: Number, call_id: str) -> CallOutput:
+    def open(self, name: str, new_id: Callable[[str], str], index: int, number: Number, call_id: str) -> CallBuilder:
         """The output for a call of the function `name`, by whatever spelling of it the model used.
 
         A model may also call what it was to search for first, or what is none of the request's.
@@ -160,7 +160,7 @@ class ToolMap:
         identity = offer.identity if offer is not None else self._unasked.get(name) or Identity(FUNCTION, name)
         kind = identity.form.output
         start = (new_id(kind.prefix), index, number, call_id)
-        if issubclass(kind, NamedCallOutput):
+        if issubclass(kind, NamedCallBuilder):
             return kind(*start, identity.name, identity.namespace or UNSET)
         return kind(*start)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from responses_shim.core.tools.base import Form, Function, Item, ReadCallOutput, spaced_json
+from responses_shim.core.tools.base import Form, Function, Item, ReadCallBuilder, spaced_json
 from responses_shim.core.wire.responses import (
     ItemStatus,
     ToolSearchCallItem,
@@ -12,7 +12,7 @@ from responses_shim.core.wire.responses import (
 from responses_shim.core.wire.validation import check_depth
 
 
-class ToolSearchOutput(ReadCallOutput):
+class ToolSearchCallBuilder(ReadCallBuilder):
     prefix = "tsc"
 
     def item(self, status: ItemStatus) -> ToolSearchCallItem:
@@ -22,7 +22,7 @@ class ToolSearchOutput(ReadCallOutput):
 class ToolSearchForm(Form):
     kind = "tool_search"
     call = "tool_search_call"
-    output = ToolSearchOutput
+    output = ToolSearchCallBuilder
 
     def offer(self, description: str, parameters: dict[str, Any] | None) -> Function:
         query = {"type": "string", "description": "What the tool should be able to do."}

@@ -9,10 +9,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
+from msgspec.structs import replace
 
 from responses_shim.core.wire.lenient_json import whole
-from responses_shim.core.wire.responses import InputTokensDetails, Logprob, OutputTokensDetails, TopLogprob, Usage
+from responses_shim.core.wire.responses import (
+    NO_LOGPROBS,
+    InputTokensDetails,
+    Logprob,
+    OutputTokensDetails,
+    TopLogprob,
+    Usage,
+)
 
 
 class FunctionDelta(Struct, gc=False):
@@ -81,11 +90,14 @@ def object_or_none(value: Any) -> dict[str, Any] | None:
 UNLIKELY = -9999.0
 
 
-def logprobs_of(choice: Choice) -> list[Logprob]:
-    """The chat entries of one choice as Responses entries; `bytes` from the token where the host gives null."""
+def logprobs_of(choice: Choice) -> Raw:
+    """The log-probabilities of one choice as the JSON of `output_text.logprobs`.
+
+    `bytes` is made from the token where the host gives null, and numbers are brought into the range that JSON has.
+    """
     if choice.logprobs is None or not choice.logprobs.content:
-        return []
-    return [
+        return NO_LOGPROBS
+    entries = [
         Logprob(
             token=whole(entry.token),
             logprob=_finite(entry.logprob),
@@ -97,6 +109,7 @@ def logprobs_of(choice: Choice) -> list[Logprob]:
         )
         for entry in choice.logprobs.content
     ]
+    return Raw(msgspec.json.encode(entries))
 
 
 def _finite(logprob: float) -> float:
@@ -145,6 +158,27 @@ def usage_of(usage: dict[str, Any] | None) -> Usage | None:
         output_tokens=completion,
         output_tokens_details=OutputTokensDetails(reasoning_tokens=_count(of_completion, "reasoning_tokens") or 0),
         total_tokens=total if total is not None else prompt + completion,
+    )
+
+
+def add_usage(left: Usage | None, right: Usage | None) -> Usage | None:
+    """The usage of two chat calls; None if either is unknown: a part must not pass for the total."""
+    if left is None or right is None:
+        return None
+    of_input, of_output = left.input_tokens_details, left.output_tokens_details
+    return Usage(
+        input_tokens=left.input_tokens + right.input_tokens,
+        input_tokens_details=replace(
+            of_input,
+            cached_tokens=of_input.cached_tokens + right.input_tokens_details.cached_tokens,
+            cache_write_tokens=of_input.cache_write_tokens + right.input_tokens_details.cache_write_tokens,
+        ),
+        output_tokens=left.output_tokens + right.output_tokens,
+        output_tokens_details=replace(
+            of_output,
+            reasoning_tokens=of_output.reasoning_tokens + right.output_tokens_details.reasoning_tokens,
+        ),
+        total_tokens=left.total_tokens + right.total_tokens,
     )
 
 

@@ -18,8 +18,6 @@ T = TypeVar("T")
 class ChunkDecoder:
     """Data payloads into chunks, in order. `halves` holds half a surrogate pair until the other half comes."""
 
-    _strict = staticmethod(msgspec.json.Decoder(Chunk).decode)
-
     def __init__(self) -> None:
         self.halves: dict[str, str] = {}
 
@@ -28,8 +26,8 @@ class ChunkDecoder:
         if self.halves:
             return self._lenient(payload)
         try:
-            chunk = self._strict(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            chunk = _decode(payload)
+        except _NOT_STRICT:
             return self._lenient(payload)
         if chunk.choices is None and chunk.usage is None and chunk.error is None:
             return self._lenient(payload)
@@ -136,49 +134,50 @@ def _as(kind: type[T], value: Any) -> T | None:
         return None
 
 
-DONE = Chunk()
-"""What `[DONE]` is read as: told from other chunks by identity."""
+END_OF_STREAM = Chunk()
+"""What `[DONE]` is read as. Compare by identity."""
 
-
-_strict = msgspec.json.Decoder(Chunk).decode
+_NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_decode = msgspec.json.Decoder(Chunk).decode
 
 
 class ChunkReader:
     """Bytes of an event stream in, chunks out, however the bytes are cut. A frame that is no chunk is an error in one.
 
     Most body messages are one frame, `data: {…}` and a blank line. Such a message need not be searched for line ends:
-    the JSON decoder itself says whether there is one object and nothing but white space behind it. If it finds
-    anything else (several frames, half of one, `[DONE]`, JSON that is not strict) the long way is taken.
+    the JSON decoder itself says whether there is one object and nothing but white space behind it. Anything else
+    (several frames, half of one, `[DONE]`, JSON that is not strict) goes through the SSE decoder.
     """
 
     def __init__(self) -> None:
+        self.pending = False
+        """A frame has begun and not ended, or half a surrogate pair is held back."""
         self._frames = SSEDecoder()
         self._chunks = ChunkDecoder()
-        self.between = True
-        """No frame has begun, and no half of a surrogate pair is held."""
 
     def read(self, data: bytes) -> list[Chunk]:
-        if self.between and data[:6] == b"data: ":
+        """The chunks that `data` completes."""
+        if not self.pending and data[:6] == b"data: ":
             try:
-                chunk = _strict(data[6:])
+                chunk = _decode(data[6:])
                 if chunk.choices is not None:
                     return [chunk]
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except _NOT_STRICT:
                 pass
-        chunks = self._chunks_of(self._frames.feed(data))
-        self.between = not self._frames.pending and not self._chunks.halves
+        chunks = self._read_payloads(self._frames.feed(data))
+        self.pending = self._frames.pending or bool(self._chunks.halves)
         return chunks
 
     def close(self) -> list[Chunk]:
         """What is left when the bytes end: a frame without its blank line."""
-        return self._chunks_of(self._frames.close())
+        return self._read_payloads(self._frames.close())
 
-    def whole(self, body: bytes) -> list[Chunk]:
-        """The JSON answer of a host that was asked to stream and did not."""
-        return [*self._chunks_of([body]), DONE]
+    def read_json(self, body: bytes) -> list[Chunk]:
+        """The JSON answer of a host that was asked to stream and did not, and its end."""
+        return [*self._read_payloads([body]), END_OF_STREAM]
 
-    def _chunks_of(self, payloads: list[bytes]) -> list[Chunk]:
-        return [DONE if payload == b"[DONE]" else self._chunk(payload) for payload in payloads]
+    def _read_payloads(self, payloads: list[bytes]) -> list[Chunk]:
+        return [END_OF_STREAM if payload == b"[DONE]" else self._chunk(payload) for payload in payloads]
 
     def _chunk(self, payload: bytes) -> Chunk:
         try:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Raw, Struct, UnsetType
 
-from responses_shim.core.wire.responses import ContentPart, Logprob, OutputItem, Response, SummaryText
+from responses_shim.core.wire.responses import ContentPart, OutputItem, Response, SummaryText
 
 
 class Event(Struct, tag_field="type"):
@@ -79,11 +79,12 @@ class ContentPartDone(Event, tag="response.content_part.done"):
     part: ContentPart
 
 
-class Dressed(Event, kw_only=True, gc=False):
+class DeltaExtras(Event, kw_only=True, gc=False):
     """What a delta carries besides its text, where the client asked for that.
 
-    `obfuscation` hides the length of the delta from who sees only sizes on the wire (`stream_options`). The token ids
-    are those of the chat chunk that the delta was made of, and of chunks before it that made none.
+    `obfuscation` is random text that hides the length of the delta from an observer of an encrypted connection
+    (`stream_options.include_obfuscation`). The token ids are those of the chat chunk that the delta was made of, and of
+    chunks before it that made none.
     """
 
     obfuscation: str | UnsetType = UNSET
@@ -91,7 +92,7 @@ class Dressed(Event, kw_only=True, gc=False):
     generation_log_probs: list[float] | UnsetType = UNSET
 
 
-class DeltaEvent(Dressed, gc=False):
+class DeltaEvent(DeltaExtras, gc=False):
     """A piece of a value that grows: the events that come once per token."""
 
     item_id: str
@@ -101,7 +102,7 @@ class DeltaEvent(Dressed, gc=False):
 
 class OutputTextDelta(DeltaEvent, tag="response.output_text.delta", gc=False):
     content_index: int
-    logprobs: list[Logprob]
+    logprobs: Raw
 
 
 class OutputTextAnnotationAdded(Event, tag="response.output_text.annotation.added"):
@@ -117,7 +118,7 @@ class OutputTextDone(Event, tag="response.output_text.done"):
     output_index: int
     content_index: int
     text: str
-    logprobs: list[Logprob]
+    logprobs: Raw
 
 
 class RefusalDelta(DeltaEvent, tag="response.refusal.delta", gc=False):
@@ -196,7 +197,7 @@ class ShellCallCommandAdded(Event, tag="response.shell_call_command.added"):
     command: str
 
 
-class ShellCallCommandDelta(Dressed, tag="response.shell_call_command.delta", gc=False):
+class ShellCallCommandDelta(DeltaExtras, tag="response.shell_call_command.delta", gc=False):
     output_index: int
     command_index: int
     delta: str

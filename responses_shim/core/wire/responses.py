@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Literal, Union
 
-from msgspec import UNSET, Struct, UnsetType, field
+from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
@@ -28,10 +28,15 @@ class Logprob(Struct, frozen=True):
     top_logprobs: list[TopLogprob]
 
 
+NO_LOGPROBS = Raw(b"[]")
+
+
 class OutputText(Struct, tag_field="type", tag="output_text"):
+    """`logprobs` is a JSON array of `Logprob`, encoded: it is made once and stands in three events."""
+
     text: str
     annotations: list[dict[str, Any]] = field(default_factory=list)
-    logprobs: list[Logprob] = field(default_factory=list)
+    logprobs: Raw = NO_LOGPROBS
 
 
 class Refusal(Struct, tag_field="type", tag="refusal"):

@@ -1,23 +1,15 @@
-"""Server-sent events: the host's bytes into data payloads, our events into frames.
-
-A frame goes out for every token, so `SSEEncoder` keeps, for the item and part that deltas are coming for, the bytes of
-the frame up to the number, and puts number and delta behind them. (Coming in, `reader` has the short way.)
-"""
+"""Server-sent events: the host's bytes into data payloads, and the framing of our own events."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-from msgspec import UNSET
-
-from responses_shim.core.wire.events import DeltaEvent, Event, OutputTextDelta
+from functools import cache
 
 DONE = b"data: [DONE]\n\n"
+"""The end of a stream, after its terminal event."""
 COMMENT = b": ping\n\n"
+"""A comment, which keeps the connection alive and is no event."""
 
 _BOM = b"\xef\xbb\xbf"
-_json = msgspec.json.Encoder().encode
 
 
 class SSEDecoder:
@@ -72,57 +64,7 @@ class SSEDecoder:
         return payloads
 
 
-def encode(event: Event) -> bytes:
-    """One event as one frame: `event: <type>`, `data: <json>`, blank line."""
-    return b"event: %b\ndata: %b\n\n" % (event.wire_type.encode(), _json(event))
-
-
-class SSEEncoder:
-    """Frames for one response. `encode` for every event, with a template for the deltas of the open part.
-
-    A delta's constant fields are encoded once per part: what changes from token to token is the number and the text.
-    Two parts of one item that are open one after the other are of different kinds, so kind and item tell the part.
-    """
-
-    def __init__(self) -> None:
-        self._kind: type[DeltaEvent] | None = None
-        self._item_id = ""
-        self._prefix = b""
-
-    def encode(self, event: Event) -> bytes:
-        if type(event) is not self._kind:
-            return self._turn(event)
-        delta: Any = event  # of the kind that the template is for, so a DeltaEvent
-        if (
-            delta.item_id is not self._item_id
-            # `_plain`, spelt out: every token would pay for the call
-            or delta.obfuscation is not UNSET
-            or delta.generation_token_ids is not UNSET
-            or (self._kind is OutputTextDelta and delta.logprobs)
-        ):
-            return self._turn(event)
-        return b'%b%d,"delta":%b}\n\n' % (self._prefix, delta.sequence_number, _json(delta.delta))
-
-    def _turn(self, event: Event) -> bytes:
-        """Any other event. A delta makes the template for those after it."""
-        if isinstance(event, DeltaEvent) and _plain(event):
-            self._kind = type(event)
-            self._item_id = event.item_id
-            self._prefix = delta_prefix(event)
-        else:
-            self._kind = None
-        return encode(event)
-
-
-def _plain(delta: DeltaEvent) -> bool:
-    """It carries nothing but number and text that the others of its part do not."""
-    with_logprobs = isinstance(delta, OutputTextDelta) and bool(delta.logprobs)
-    return delta.obfuscation is UNSET and delta.generation_token_ids is UNSET and not with_logprobs
-
-
-def delta_prefix(event: DeltaEvent) -> bytes:
-    """The bytes of a delta's frame up to the number; `,"delta":`, the delta and the end come behind it."""
-    fields = msgspec.to_builtins(event)
-    for changing in ("sequence_number", "delta"):
-        del fields[changing]
-    return b'event: %b\ndata: %b,"sequence_number":' % (event.wire_type.encode(), _json(fields)[:-1])
+@cache
+def sse_framing(event_type: str) -> tuple[bytes, bytes]:
+    """The bytes before and after an event's JSON: `event: <type>`, `data: <json>`, blank line."""
+    return b"event: %b\ndata: " % event_type.encode(), b"\n\n"

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from responses_shim.core.request.content import parts_of, text_of, user_content
 from responses_shim.core.request.options import PLAIN, Policy
 from responses_shim.errors import InvalidRequest
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 from tests.oracle import check_error
 
 DATA_ONLY = Policy(image_urls="data-only")

@@ -19,7 +19,7 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import MAX_DEPTH
 from responses_shim.errors import InvalidRequest
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 from tests.oracle import check_error
 
 SEALS = {"ours": "Sealed.", "empty": ""}

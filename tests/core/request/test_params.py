@@ -11,7 +11,7 @@ from responses_shim.core.request.parse import read_request, unknown_fields
 from responses_shim.core.request.prepare import to_chat
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 
 
 def read(**fields: Any) -> CreateRequest:

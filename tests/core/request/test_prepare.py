@@ -14,7 +14,7 @@ from responses_shim.core.request.parse import read_request
 from responses_shim.core.request.prepare import Translation, new_response, to_chat
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import PROFILES
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 from tests.oracle import check_error, check_response
 from tests.shapes import NEVER_NULL, NULLABLE
 

@@ -1,9 +1,9 @@
-"""The short way of plain text makes the very bytes of the long way, and takes nothing but plain text."""
+"""The fast path makes the very bytes of the slow one, and takes nothing but frames that carry one thing."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
@@ -11,93 +11,327 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.response.fast_path import PlainText
-from tests.core.pipeline import Json, new_stream, play
-from tests.core.speech import CONVERSATIONS, DICE, Round, encode
+from responses_shim.core.response.fast_path import LESSONS, TRIES, FastPath
+from responses_shim.core.response.filters import Filter
+from responses_shim.core.response.logprobs import LogprobFilter
+from responses_shim.core.response.think_tags import ThinkTagFilter
+from responses_shim.core.response.translator import Translator
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.report import Report
+from tests.core.driver import Json, Played, new_translator, play, read_frame
+from tests.core.speech import CALLING, DICE, Round, encode, tool_map
 from tests.oracle import check_stream
 from tests.scripted import DONE, call, chunk, frame, usage
 
 STOP = chunk(finish_reason="stop")
+Make = Callable[[str], bytes]
 
 
-@given(CONVERSATIONS, DICE, st.lists(st.integers(0, 10_000), max_size=10))
-def test_both_ways_make_the_same_bytes(rounds: Sequence[Round], dice: Random, places: Sequence[int]) -> None:
+def reasoning(text: str) -> bytes:
+    return chunk(reasoning=text)
+
+
+def older_reasoning(text: str) -> bytes:
+    return chunk(reasoning_content=text)
+
+
+def both_reasonings(text: str) -> bytes:
+    return chunk(reasoning=text, reasoning_content=text)
+
+
+def arguments(text: str) -> bytes:
+    return chunk(tool_calls=[call(0, arguments=text)])
+
+
+def with_logprobs(text: str) -> bytes:
+    top = [{"token": token, "logprob": -0.25, "bytes": list(token.encode())} for token in (text, "x")]
+    return chunk(text, logprobs={"content": [{**top[0], "top_logprobs": top}]})
+
+
+KINDS: dict[str, Make] = {
+    "text": chunk,
+    "reasoning": reasoning,
+    "reasoning_content": older_reasoning,
+    "both reasonings": both_reasonings,
+}
+
+
+# Both paths make the same --------------------------------------------------------------------------------------------
+
+
+@given(CALLING, DICE, st.lists(st.integers(0, 10_000), max_size=10), st.booleans(), st.booleans())
+def test_both_paths_make_the_same_bytes(
+    rounds: Sequence[Round], dice: Random, edges: Sequence[int], logprobs: bool, filtered: bool
+) -> None:
+    def filters() -> list[Filter]:
+        return [LogprobFilter(), ThinkTagFilter("anywhere")] if filtered else []
+
     messages = [encode(round, dice) for round in rounds]
-    assert play(*messages, short_way=True).frames == play(*messages).frames
+    slow = same(play(*messages, tools=tool_map(), logprobs=logprobs, filters=filters, slow=True), logprobs)
+    assert same(play(*messages, tools=tool_map(), logprobs=logprobs, filters=filters), logprobs) == slow
     data = b"".join(messages[0])
-    edges = sorted(place % (len(data) + 1) for place in places)
-    cut = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
-    assert play(cut, *messages[1:], short_way=True).frames == play(*messages).frames
+    cuts = sorted(edge % (len(data) + 1) for edge in edges)
+    cut = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    assert same(play(cut, *messages[1:], tools=tool_map(), logprobs=logprobs, filters=filters), logprobs) == slow
 
 
-def test_text_after_the_first_takes_the_short_way() -> None:
-    played = play([chunk("", role="assistant"), *map(chunk, "Hello"), STOP, DONE], short_way=True)
-    assert played.short_cuts == 4
+def same(played: Played, logprobs: bool) -> list[Any]:
+    """The frames; with log-probabilities, which go on as the JSON that came, what they say."""
+    return list(played.payloads if logprobs else played.frames)
+
+
+TOKENS = st.lists(st.text(min_size=1, max_size=4) | st.sampled_from(['"', "\\", "<", "</think>", "\n", "é😀"]))
+
+
+@pytest.mark.parametrize("make", [*KINDS.values(), arguments, with_logprobs])
+@given(tokens=TOKENS, where=st.sampled_from([None, "leading", "anywhere", "prefilled"]))
+def test_the_same_bytes_of_any_text(make: Make, tokens: list[str], where: Any) -> None:
+    opening = [chunk(tool_calls=[call(0, "a", "f")])] if make is arguments else []
+    messages = [*opening, *map(make, tokens), STOP, DONE]
+    options: Json = {
+        "logprobs": make is with_logprobs,
+        "filters": lambda: [ThinkTagFilter(where)] if where is not None else [],
+    }
+    logprobs = options["logprobs"]
+    assert same(play(messages, **options), logprobs) == same(play(messages, slow=True, **options), logprobs)
+
+
+# What takes it -------------------------------------------------------------------------------------------------------
+
+
+def answer(*messages: bytes, **options: Any) -> Played:
+    """A stream that says the same on both paths."""
+    played = play([*messages, STOP, DONE], **options)
     check_stream(played.payloads)
-    assert played.response["output"][0]["content"][0]["text"] == "Hello"
+    slow = play([*messages, STOP, DONE], **options, slow=True)
+    assert same(played, "logprobs" in options) == same(slow, "logprobs" in options)
+    return played
 
 
-def test_each_part_has_a_short_way_of_its_own() -> None:
-    said = [chunk("a"), chunk("b"), chunk(refusal="No."), chunk("c"), chunk("d"), chunk(reasoning="Hm."), chunk("e")]
-    played = play([*said, chunk("f"), STOP], short_way=True)
-    assert played.short_cuts == 3
-    assert played.frames == play([*said, chunk("f"), STOP]).frames
-    check_stream(played.payloads)
+@pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
+def test_text_and_reasoning_take_it_after_the_first_piece(make: Make) -> None:
+    assert answer(chunk("", role="assistant"), *map(make, "Hello")).fast == 4
 
 
-def test_a_part_is_given_the_short_way_once() -> None:
-    """A host whose frames are not plain pays for the attempt once a part, not once a token."""
-    odd = chunk("b", usage=usage(1, 1))
-    played = play([chunk("a"), odd, chunk("c"), chunk("d"), STOP], short_way=True)
-    assert played.short_cuts == 0
-    assert played.response["output"][0]["content"][0]["text"] == "abcd"
+def test_arguments_take_it() -> None:
+    opening = chunk(tool_calls=[call(0, "a", "f", "{")])
+    assert answer(opening, *map(arguments, ['"a"', ": ", "1}"])).fast == 3
+    unnumbered = [chunk(tool_calls=[{"function": {"arguments": piece}}]) for piece in ('"a"', ": ", "1}")]
+    assert answer(chunk(tool_calls=[{"id": "a", "function": {"name": "f", "arguments": "{"}}]), *unnumbered).fast == 3
+
+
+def test_arguments_take_it_where_the_host_repeats_the_id_of_the_call() -> None:
+    pieces = [chunk(tool_calls=[call(0, "a", None, piece)]) for piece in ("1", "}")]
+    assert answer(chunk(tool_calls=[call(0, "a", "f", "{")]), *pieces).fast == 2
+
+
+def test_arguments_of_another_call_do_not() -> None:
+    opened = [chunk(tool_calls=[call(index, f"c{index}", "f", "{")]) for index in (0, 1)]
+    played = answer(*opened, *[chunk(tool_calls=[call(index, arguments="}")]) for index in (1, 0)])
+    assert played.fast == 1
+    assert [item["arguments"] for item in played.response["output"]] == ["{}", "{}"]
+
+
+def test_arguments_with_an_id_and_no_index_do_not() -> None:
+    pieces = [chunk(tool_calls=[{"id": id, "function": {"arguments": "}"}}]) for id in ("b", "a")]
+    opened = [chunk(tool_calls=[{"id": id, "function": {"name": "f", "arguments": "{"}}]) for id in ("a", "b")]
+    played = answer(*opened, *pieces)
+    assert played.fast == 0
+    assert [item["arguments"] for item in played.response["output"]] == ["{}", "{}"]
+
+
+def test_the_text_of_a_custom_tool_takes_it_where_nothing_is_escaped() -> None:
+    tools = ToolMap([{"type": "custom", "name": "patch"}], None, None, Report())
+    opening = chunk(tool_calls=[call(0, "a", "patch", '{"input": "*** ')])
+    pieces = ["Begin", " Patch", "\\", "n+", "a\\n", " b", '"}']
+    played = answer(opening, *map(arguments, pieces), tools=tools)
+    assert played.response["output"][0]["input"] == "*** Begin Patch\n+a\n b"
+    assert played.fast == 3
+
+
+def test_a_call_that_is_read_at_its_end_does_not() -> None:
+    tools = ToolMap([{"type": "shell"}], None, None, Report())
+    opening = chunk(tool_calls=[call(0, "a", "shell", '{"commands":')])
+    assert answer(opening, *map(arguments, ['["ls"', "]}"]), tools=tools).fast == 0
+
+
+def test_a_summary_takes_it() -> None:
+    from responses_shim.core.response.options import ResponseOptions
+
+    options = ResponseOptions(summary=True, seal=lambda text: f"sealed {text}")
+    assert answer(*map(reasoning, "Hmm."), options=options).fast == 3
+
+
+def test_text_in_a_think_span_takes_it() -> None:
+    pieces = ["<think>", "Hm", ",", " so", "</think>", "Hello", " ", "you"]
+    played = answer(*map(chunk, pieces), filters=lambda: [ThinkTagFilter("leading")])
+    assert [item["type"] for item in played.response["output"]] == ["reasoning", "message"]
+    assert played.fast == 4
+
+
+def test_text_behind_a_tag_that_is_looked_for_takes_it_until_there_may_be_one() -> None:
+    pieces = ["Hello", " you", " <", "b", "> ", "there", " again"]
+    played = answer(*map(chunk, pieces), filters=lambda: [ThinkTagFilter("anywhere")])
+    assert played.response["output"][0]["content"][0]["text"] == "".join(pieces)
+    assert played.fast == 4
+
+
+def test_log_probabilities_take_it() -> None:
+    played = answer(*map(with_logprobs, ["Hel", "lo", "!"]), logprobs=True, filters=lambda: [LogprobFilter()])
+    assert played.fast == 2
+    entries = played.response["output"][0]["content"][0]["logprobs"]
+    assert [(entry["token"], len(entry["top_logprobs"])) for entry in entries] == [("Hel", 2), ("lo", 2), ("!", 2)]
+
+
+ENTRY: Json = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        [],
+        [ENTRY, ENTRY],
+        [{**ENTRY, "token": "b"}],
+        [{**ENTRY, "logprob": 0.5}],
+        [{**ENTRY, "logprob": -1e9}],
+        [{**ENTRY, "bytes": None}],
+        [{name: ENTRY[name] for name in ("token", "logprob", "bytes")}],
+        [{**ENTRY, "id": 7}],
+        [{**ENTRY, "top_logprobs": [{"token": "a", "logprob": -0.5, "bytes": None}]}],
+    ],
+)
+def test_log_probabilities_that_need_work_do_not(entries: list[Json]) -> None:
+    odd = chunk("a", logprobs={"content": entries})
+    assert answer(with_logprobs("a"), odd, odd, logprobs=True).fast == 0
+    assert answer(*[with_logprobs("a")] * 2, odd, odd, with_logprobs("a"), logprobs=True).fast == 2
+
+
+def test_log_probabilities_with_a_line_end_between_the_keys_do_not() -> None:
+    odd = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":{"content":[%b]}}]}\n\n'
+    entry = json.dumps(ENTRY).encode().replace(b", ", b",\r")
+    assert answer(odd % entry, odd % entry, logprobs=True).fast == 0
+
+
+# What it survives ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b": keepalive\n\n",
+        frame({"choices": [{"index": 0, "delta": {}}]}),
+        chunk(""),
+        frame({"choices": []}),
+        chunk("x") + chunk("y"),
+        chunk("x", usage=usage(1, 1)),
+        chunk("x")[:20],
+    ],
+    ids=["comment", "empty delta", "empty text", "no choice", "merged", "usage", "half"],
+)
+@pytest.mark.parametrize("make", [chunk, reasoning])
+def test_an_odd_frame_between_does_not_end_it(odd: bytes, make: Make) -> None:
+    rest = chunk("x")[20:] if odd == chunk("x")[:20] else b""
+    between = [odd, rest] if rest else [odd]
+    if make is reasoning and b"x" in b"".join(between):
+        return  # that ends the reasoning
+    assert answer(make("a"), make("b"), *between, make("c"), *between, make("d")).fast == 3
+
+
+def test_each_part_has_its_own() -> None:
+    pieces = [chunk("a"), chunk("b"), chunk(refusal="No."), chunk("c"), chunk("d"), reasoning("Hm."), chunk("e")]
+    assert answer(*pieces, chunk("f")).fast == 3
+
+
+def test_it_is_given_up_where_it_does_not_pay() -> None:
+    """A host whose frames are never plain pays for some tries, not for one a token."""
+    translator = new_translator()
+    for _ in range(TRIES + 5):
+        translator.feed(chunk("a", usage=usage(1, 1)))
+    assert translator.fast_path is None
+    translator.feed(chunk(refusal="No."))
+    translator.feed(chunk("a"))
+    assert translator.fast_path is not None
+
+
+def test_a_host_whose_frames_change_around_the_text_is_learned_from_a_few_times() -> None:
+    frames = [frame({"created": n, "choices": [{"index": 0, "delta": {"content": "a"}}]}) for n in range(LESSONS * 3)]
+    assert answer(*frames).fast == len(frames) - 1
+    assert answer(*[data for data in frames for _ in range(2)]).fast == 2 * len(frames) - 1
+
+
+def test_text_that_stands_elsewhere_in_the_frame_too_is_no_lesson() -> None:
+    frames = [frame({"model": "a", "choices": [{"index": 0, "delta": {"content": text}}]}) for text in "aabab"]
+    played = answer(*frames)
+    assert played.fast == 4
+    assert played.response["output"][0]["content"][0]["text"] == "aabab"
 
 
 def test_pings_between_are_numbered_with_the_rest() -> None:
-    said = [chunk("a"), chunk("b"), chunk("c"), STOP]
-    pinged = play(said, short_way=True, between=lambda stream: stream.ping()).payloads
+    pinged = play([*map(chunk, "abc"), STOP], between=lambda translator: translator.ping()).payloads
     check_stream(pinged)
     assert [event["sequence_number"] for event in pinged] == list(range(len(pinged)))
 
 
 @pytest.mark.parametrize(
-    "said",
+    "messages",
     [
         [],
         [chunk(reasoning="Hm.")],
         [chunk(refusal="No.")],
         [chunk(tool_calls=[call(0, "a", "f", "{")])],
         [chunk("a"), chunk(tool_calls=[call(0, "a", "f", "{")])],
-        [chunk("a"), frame({"error": "gone"})],
+        [chunk("a"), chunk("b", reasoning="Hm.")],
     ],
 )
-def test_where_no_text_is_being_written_there_is_no_short_way(said: list[bytes]) -> None:
-    played = play([*said, chunk("b")], short_way=True)
-    assert played.short_cuts == 0
-    assert played.frames == play([*said, chunk("b")]).frames
+def test_where_no_text_is_being_written_text_has_none(messages: list[bytes]) -> None:
+    assert answer(*messages, chunk("b")).fast == 0
 
 
-def test_with_logprobs_there_is_no_short_way() -> None:
-    assert play([chunk("a"), chunk("b"), STOP], short_way=True, logprobs=True).short_cuts == 0
+def test_behind_an_error_there_is_none() -> None:
+    translator = new_translator()
+    for data in (chunk("a"), frame({"error": "gone"})):
+        translator.feed(data)
+    assert translator.fast_path is None
 
 
-def test_it_is_not_open_before_anything_was_said() -> None:
-    stream = new_stream()
-    stream.start()
-    assert stream.plain() is None
+def test_while_a_frame_is_incomplete_there_is_none() -> None:
+    translator = new_translator()
+    for data in (chunk("a"), chunk("b")[:20]):
+        translator.feed(data)
+    assert translator.fast_path is None
+    translator.feed(chunk("b")[20:])
+    assert translator.fast_path is not None
+
+
+def test_before_anything_was_written_there_is_none() -> None:
+    translator = new_translator()
+    translator.start()
+    assert translator.fast_path is None
+
+
+def test_where_nothing_is_streamed_there_is_none() -> None:
+    from tests.core.driver import new_stream
+
+    translator = Translator(new_stream(), framing=None)
+    assert translator.feed(chunk("a")) == []
+    assert translator.fast_path is None
 
 
 # What is plain -------------------------------------------------------------------------------------------------------
 
 
-def short(data: bytes) -> tuple[bytes | None, list[str]]:
-    """The frame for `data`, and the text that was kept."""
-    kept: list[str] = []
-    return PlainText(b'data: {"sequence_number":', lambda: 7, kept.append, lambda: None).frame(data), kept
-
-
-def plain_frame(text: str) -> bytes:
-    return b'data: {"sequence_number":7,"delta":' + json.dumps(text, ensure_ascii=False).encode() + b"}\n\n"
+def paths() -> list[FastPath]:
+    """A path that has learned nothing, and one that has learned from a frame like those of the tests."""
+    found = []
+    for lesson in (None, chunk("a")):
+        translator = new_translator()
+        translator.feed(chunk("x"))
+        path = translator.fast_path
+        assert path is not None
+        if lesson is not None:
+            path(lesson)
+        found.append(path)
+    return found
 
 
 def of(delta: Any, choice: Json | None = None, **keys: Any) -> bytes:
@@ -110,16 +344,7 @@ def of(delta: Any, choice: Json | None = None, **keys: Any) -> bytes:
         chunk("é😀\n"),
         of({"content": "é😀\n"}),
         of({"content": "é😀\n", "role": "assistant"}, {"index": 0, "finish_reason": None, "logprobs": None}),
-        of(
-            {
-                "content": "é😀\n",
-                "role": None,
-                "refusal": None,
-                "tool_calls": None,
-                "reasoning": None,
-                "function_call": None,
-            }
-        ),
+        of({"content": "é😀\n", "role": None, "refusal": None, "tool_calls": None, "reasoning": None}),
         of(
             {"content": "é😀\n"}, {"stop_reason": None}, id="chatcmpl-1", usage=None, error=None, system_fingerprint="x"
         ),
@@ -127,7 +352,12 @@ def of(delta: Any, choice: Json | None = None, **keys: Any) -> bytes:
     ],
 )
 def test_a_frame_of_text_and_nothing_else_is_plain(data: bytes) -> None:
-    assert short(data) == (plain_frame("é😀\n"), ["é😀\n"])
+    for path in paths():
+        made = path(data)
+        assert made is not None
+        number, event = made
+        assert read_frame(event)["sequence_number"] == number
+        assert read_frame(event)["delta"] == "é😀\n"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +382,9 @@ def test_a_frame_of_text_and_nothing_else_is_plain(data: bytes) -> None:
         chunk("a", reasoning="b"),
         chunk("a", refusal="b"),
         chunk("a", tool_calls=[]),
+        chunk("a").replace(b'"a"', b'"a","refusal":"b"'),
+        chunk("a").replace(b'"a"', b'"\\ud83d"'),
+        chunk("a").replace(b'"a"', b'"\xff"'),
         of({"content": ""}),
         of({"content": None}),
         of({"content": [{"type": "text", "text": "a"}]}),
@@ -170,4 +403,10 @@ def test_a_frame_of_text_and_nothing_else_is_plain(data: bytes) -> None:
     ],
 )
 def test_anything_else_is_not_and_leaves_no_trace(data: bytes) -> None:
-    assert short(data) == (None, [])
+    for path in paths():
+        before = path(chunk("b"))
+        assert path(data) is None
+        after = path(chunk("b"))
+        assert before is not None
+        assert after is not None
+        assert after[0] == before[0] + 1

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from responses_shim.core.response.logprobs import SpokenLogprobs
-from responses_shim.core.response.think_tags import ThinkSplitter
-from tests.core.pipeline import Json, play
+from responses_shim.core.response.logprobs import LogprobFilter
+from responses_shim.core.response.think_tags import ThinkTagFilter
+from tests.core.driver import Json, play
 
 STOP = b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
 
@@ -25,8 +24,11 @@ def said(delta: Json, *tokens: str) -> bytes:
 
 def messages(*chunks: bytes, tags: bool = False) -> list[tuple[str, list[str]]]:
     """The text of each message, and the tokens of its log-probabilities."""
-    mends: list[Any] = [SpokenLogprobs(), *([ThinkSplitter("leading")] if tags else [])]
-    played = play([*chunks, STOP], mends=mends, logprobs=True)
+    played = play(
+        [*chunks, STOP],
+        filters=lambda: [LogprobFilter(), *([ThinkTagFilter("leading")] if tags else [])],
+        logprobs=True,
+    )
     parts = [part for item in played.response["output"] if item["type"] == "message" for part in item["content"]]
     return [(part["text"], [entry["token"] for entry in part["logprobs"]]) for part in parts]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any
@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.response.stream import ResponseStream
+from responses_shim.core.response.encoder import Frame
+from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.events import (
     TERMINAL,
     WITHIN_ITEM,
@@ -23,7 +24,7 @@ from responses_shim.core.wire.events import (
     OutputItemDone,
     Ping,
 )
-from tests.core.pipeline import Json, Played, plainly, play
+from tests.core.driver import Json, Played, plainly, play
 from tests.core.speech import (
     CALLING,
     DICE,
@@ -103,14 +104,12 @@ def one_call(round: Round) -> Round:
 def test_pings_are_numbered_with_the_rest_and_change_nothing_else(
     rounds: Sequence[Round], dice: Random, timer: Random
 ) -> None:
-    def ping(stream: ResponseStream) -> Event | None:
-        kinds: list[Callable[[], Event] | None] = [stream.ping, stream.still_in_progress, None, None]
-        make = timer.choice(kinds)
-        return make() if make is not None else None
+    def ping(translator: Translator) -> list[Frame]:
+        return timer.choice([translator.ping, translator.repeat_in_progress, list, list])()
 
     messages = [encode(round, dice) for round in rounds]
     pinged, plain = (
-        play(*messages, tools=tool_map(), between=between).payloads for between in (ping, lambda stream: None)
+        play(*messages, tools=tool_map(), between=between).payloads for between in (ping, lambda translator: [])
     )
     check_stream(pinged)
     assert [event["sequence_number"] for event in pinged] == list(range(len(pinged)))
@@ -164,6 +163,6 @@ def test_the_snapshot_is_the_response_that_is_not_streamed(rounds: Sequence[Roun
     played = say(rounds, dice)
     terminal = played.events[-1]
     assert isinstance(terminal, TERMINAL)
-    assert terminal.response is played.stream.response
-    done = [event.item for event in played.events if isinstance(event, OutputItemDone)]
-    assert sorted(map(id, played.stream.response.output)) == sorted(map(id, done))
+    assert terminal.response == played.stream.response
+    done = {event.output_index: event.item for event in played.events if isinstance(event, OutputItemDone)}
+    assert played.stream.response.output == [done[index] for index in range(len(done))]

@@ -9,7 +9,7 @@ import pytest
 
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
-from tests.core.pipeline import Json, Played, play
+from tests.core.driver import Json, Played, play
 from tests.oracle import check_stream
 from tests.scripted import call, chunk
 

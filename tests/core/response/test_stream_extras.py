@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.response.stream import NOISE_TO, Wanted
-from responses_shim.core.response.think_tags import ThinkSplitter, Where
+from responses_shim.core.response.options import ResponseOptions
+from responses_shim.core.response.stream import OBFUSCATED_SIZE
+from responses_shim.core.response.think_tags import ThinkTagFilter, Where
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.chat import Choice, Chunk, Delta, FunctionDelta, ToolCallDelta
 from responses_shim.core.wire.chunks import ChunkReader
 from responses_shim.core.wire.report import Report
-from tests.core.pipeline import Json, Played, new_stream, plainly, play
+from tests.core.driver import Json, Played, new_stream, new_translator, plainly, play
 from tests.core.speech import (
     CONVERSATIONS,
     DICE,
@@ -46,7 +47,7 @@ def seal(text: str) -> str:
     return f"sealed {text}"
 
 
-def noise(size: int) -> str:
+def obfuscation(size: int) -> str:
     return "x" * size
 
 
@@ -95,7 +96,7 @@ def test_reasoning_is_raw_text_in_a_content_part() -> None:
 
 
 def test_for_a_client_that_asked_for_a_summary_it_is_a_summary() -> None:
-    played = answer(*THOUGHT, wanted=Wanted(summary=True))
+    played = answer(*THOUGHT, options=ResponseOptions(summary=True))
     assert types(played)[:7] == [
         "output_item.added",
         "reasoning_summary_part.added",
@@ -119,7 +120,7 @@ def test_sealed_reasoning_stands_in_the_finished_item_and_the_snapshot_and_nowhe
         sealed.append(f"{len(sealed)}: {text}")  # no two are the same
         return sealed[-1]
 
-    played = answer(*THOUGHT, wanted=Wanted(summary=summary, seal=seal_once))
+    played = answer(*THOUGHT, options=ResponseOptions(summary=summary, seal=seal_once))
     assert sealed == ["0: Let me see."]
     added, done = of_type(played, "output_item.added")[0], of_type(played, "output_item.done")[0]
     assert "encrypted_content" not in added["item"]
@@ -129,26 +130,26 @@ def test_sealed_reasoning_stands_in_the_finished_item_and_the_snapshot_and_nowhe
 
 
 def test_reasoning_that_is_cut_is_sealed_as_far_as_it_came() -> None:
-    played = answer(chunk(reasoning="Let"), chunk(finish_reason="length"), wanted=Wanted(seal=seal))
+    played = answer(chunk(reasoning="Let"), chunk(finish_reason="length"), options=ResponseOptions(seal=seal))
     (item,) = played.response["output"]
     assert (item["status"], item["encrypted_content"]) == ("incomplete", "sealed Let")
 
 
 def test_each_reasoning_item_has_a_seal_of_its_own() -> None:
     frames = [chunk(reasoning="One."), chunk("a"), chunk(reasoning="Two."), chunk("b"), STOP]
-    output = answer(*frames, wanted=Wanted(seal=seal)).response["output"]
+    output = answer(*frames, options=ResponseOptions(seal=seal)).response["output"]
     assert [item.get("encrypted_content") for item in output] == ["sealed One.", None, "sealed Two.", None]
 
 
 def test_a_seal_without_reasoning_changes_nothing() -> None:
     frames = [chunk("Hello"), STOP]
-    assert answer(*frames, wanted=Wanted(seal=seal)).frames == answer(*frames).frames
+    assert answer(*frames, options=ResponseOptions(seal=seal)).frames == answer(*frames).frames
 
 
 def test_a_summary_and_a_seal_leave_text_the_short_way() -> None:
     frames = [*THOUGHT[:3], chunk("!"), STOP]
-    played = answer(*frames, wanted=Wanted(summary=True, seal=seal), short_way=True)
-    assert played.short_cuts == 1
+    played = answer(*frames, options=ResponseOptions(summary=True, seal=seal))
+    assert played.fast == 2
 
 
 # Obfuscation -----------------------------------------------------------------------------------------------------
@@ -183,23 +184,23 @@ def padded(event: Json) -> int:
 
 
 def test_obfuscation_fills_every_delta_up() -> None:
-    played = answer(*EVERY_KIND, tools=EVERY_TOOL, wanted=Wanted(noise=noise))
+    played = answer(*EVERY_KIND, tools=EVERY_TOOL, options=ResponseOptions(obfuscate=obfuscation))
     assert {event["type"] for event in deltas(played)} == KINDS
     for event in deltas(played):
-        assert 1 <= len(event["obfuscation"]) <= NOISE_TO
-        assert padded(event) % NOISE_TO == 0
+        assert 1 <= len(event["obfuscation"]) <= OBFUSCATED_SIZE
+        assert padded(event) % OBFUSCATED_SIZE == 0
 
 
 def test_a_summary_is_obfuscated_too() -> None:
-    played = answer(*THOUGHT, wanted=Wanted(summary=True, noise=noise))
-    assert [padded(event) % NOISE_TO for event in of_type(played, "reasoning_summary_text.delta")] == [0, 0]
+    played = answer(*THOUGHT, options=ResponseOptions(summary=True, obfuscate=obfuscation))
+    assert [padded(event) % OBFUSCATED_SIZE for event in of_type(played, "reasoning_summary_text.delta")] == [0, 0]
 
 
 def test_tokens_of_one_length_class_look_alike() -> None:
     """A line end is two bytes on the wire, so it must count as two."""
     frames = [chunk(text) for text in ("a", "\n", '"', "ab\n", "\\\\", "é")]
-    sizes = {padded(event) for event in deltas(answer(*frames, STOP, wanted=Wanted(noise=noise)))}
-    assert sizes == {NOISE_TO}
+    sizes = {padded(event) for event in deltas(answer(*frames, STOP, options=ResponseOptions(obfuscate=obfuscation)))}
+    assert sizes == {OBFUSCATED_SIZE}
 
 
 def test_what_comes_only_when_the_call_closes_is_obfuscated_too() -> None:
@@ -209,13 +210,13 @@ def test_what_comes_only_when_the_call_closes_is_obfuscated_too() -> None:
         chunk(tool_calls=[call(1, "c", None, "{}")]),
         STOP,
     ]
-    played = answer(*frames, tools=EVERY_TOOL, wanted=Wanted(noise=noise))
+    played = answer(*frames, tools=EVERY_TOOL, options=ResponseOptions(obfuscate=obfuscation))
     assert [event["delta"] for event in deltas(played)] == ["{}", "*** Begin"]
-    assert [padded(event) % NOISE_TO for event in deltas(played)] == [0, 0]
+    assert [padded(event) % OBFUSCATED_SIZE for event in deltas(played)] == [0, 0]
 
 
 def test_nothing_else_is_obfuscated() -> None:
-    played = answer(*EVERY_KIND, tools=EVERY_TOOL, wanted=Wanted(noise=noise))
+    played = answer(*EVERY_KIND, tools=EVERY_TOOL, options=ResponseOptions(obfuscate=obfuscation))
     others = [event for event in played.payloads if not event["type"].endswith(".delta")]
     assert not any("obfuscation" in event for event in others)
 
@@ -227,22 +228,25 @@ def test_without_asking_there_is_none() -> None:
 
 
 def test_an_obfuscated_stream_says_what_the_other_says() -> None:
-    noisy, plain = (answer(*EVERY_KIND, tools=EVERY_TOOL, wanted=wanted) for wanted in (Wanted(noise=noise), Wanted()))
+    noisy, plain = (
+        answer(*EVERY_KIND, tools=EVERY_TOOL, options=wanted)
+        for wanted in (ResponseOptions(obfuscate=obfuscation), ResponseOptions())
+    )
     bare = [{key: value for key, value in event.items() if key != "obfuscation"} for event in noisy.payloads]
     assert bare == plain.payloads
 
 
 def test_no_delta_goes_out_without_its_obfuscation_by_the_short_way() -> None:
     frames = [*map(chunk, "Hello"), STOP]
-    played = answer(*frames, wanted=Wanted(noise=noise), short_way=True)
-    assert played.short_cuts == 0
-    assert [padded(event) % NOISE_TO for event in deltas(played)] == [0] * 5
+    played = answer(*frames, options=ResponseOptions(obfuscate=obfuscation))
+    assert played.fast == 0
+    assert [padded(event) % OBFUSCATED_SIZE for event in deltas(played)] == [0] * 5
 
 
 # Token ids -------------------------------------------------------------------------------------------------------
 
 PROMPT = plain_frame({"choices": [{"index": 0, "delta": {"role": "assistant"}}], "prompt_token_ids": [1, 2]})
-WITH_TOKENS = Wanted(token_ids=True)
+WITH_TOKENS = ResponseOptions(token_ids=True)
 
 
 def tokens(delta: Json | None, *ids: int, finish: str | None = None, told: bool = True) -> bytes:
@@ -278,13 +282,13 @@ def bundle(*ids: int) -> Json:
 
 def test_tokens_go_with_their_delta_and_stand_on_the_last_item() -> None:
     frames = [tokens({"reasoning": "Hm."}, 3), tokens({"content": "Hello"}, 4, 5), tokens({"content": "!"}, 6)]
-    played = answer(PROMPT, *frames, tokens({}, 7, finish="stop"), DONE, wanted=WITH_TOKENS)
+    played = answer(PROMPT, *frames, tokens({}, 7, finish="stop"), DONE, options=WITH_TOKENS)
     assert shown(played) == [[3], [4, 5], [6]]
     assert bundles(played) == [{}, bundle(3, 4, 5, 6, 7)]
 
 
 def test_the_finished_item_carries_them_as_the_snapshot_does() -> None:
-    played = answer(PROMPT, tokens({"content": "Hello"}, 3, finish="stop"), wanted=WITH_TOKENS)
+    played = answer(PROMPT, tokens({"content": "Hello"}, 3, finish="stop"), options=WITH_TOKENS)
     (done,) = of_type(played, "output_item.done")
     assert done["item"] == played.response["output"][0]
     (added,) = of_type(played, "output_item.added")
@@ -294,14 +298,14 @@ def test_the_finished_item_carries_them_as_the_snapshot_does() -> None:
 def test_tokens_of_a_chunk_without_text_go_with_the_next_delta() -> None:
     """Control tokens have chunks of their own, as `<think>` on vLLM."""
     frames = [tokens({}, 3), tokens({"content": ""}, 4), tokens({"content": "Hi"}, 5), tokens({}, 6, finish="stop")]
-    played = answer(PROMPT, *frames, wanted=WITH_TOKENS)
+    played = answer(PROMPT, *frames, options=WITH_TOKENS)
     assert shown(played) == [[3, 4, 5]]
     assert bundles(played) == [bundle(3, 4, 5, 6)]
 
 
 def test_of_a_chunk_with_several_deltas_the_first_has_the_tokens() -> None:
     both = tokens({"reasoning": "Hm.", "content": "Hello"}, 3, 4, finish="stop")
-    assert shown(answer(PROMPT, both, wanted=WITH_TOKENS)) == [[3, 4], []]
+    assert shown(answer(PROMPT, both, options=WITH_TOKENS)) == [[3, 4], []]
 
 
 def test_the_last_item_is_the_one_that_opened_last() -> None:
@@ -311,7 +315,7 @@ def test_the_last_item_is_the_one_that_opened_last() -> None:
         tokens({"tool_calls": [call(1, "b", "g", "{}")]}, 5),
         tokens({"tool_calls": [call(0, arguments="}")]}, 6, finish="tool_calls"),
     ]
-    played = answer(PROMPT, *frames, wanted=WITH_TOKENS)
+    played = answer(PROMPT, *frames, options=WITH_TOKENS)
     assert [item["type"] for item in played.response["output"]] == ["message", "function_call", "function_call"]
     assert bundles(played) == [{}, {}, bundle(3, 4, 5, 6)]
     assert shown(played) == [[3], [4], [5], [6]]
@@ -319,32 +323,32 @@ def test_the_last_item_is_the_one_that_opened_last() -> None:
 
 def test_input_that_is_held_back_till_the_call_ends_has_its_tokens_too() -> None:
     frames = [tokens({"tool_calls": [call(0, "a", "patch", '{"patch": "x"}')]}, 3, 4), tokens({}, 5, finish="stop")]
-    played = answer(PROMPT, *frames, wanted=WITH_TOKENS, tools=tools({"type": "custom", "name": "patch"}))
+    played = answer(PROMPT, *frames, options=WITH_TOKENS, tools=tools({"type": "custom", "name": "patch"}))
     assert shown(played) == [[3, 4, 5]]
 
 
 @pytest.mark.parametrize("finish", ["stop", "length"])
 def test_an_answer_of_nothing_gives_an_empty_message_that_carries_them(finish: str) -> None:
-    played = answer(PROMPT, tokens({}, 3, finish=finish), wanted=WITH_TOKENS)
+    played = answer(PROMPT, tokens({}, 3, finish=finish), options=WITH_TOKENS)
     (item,) = played.response["output"]
     assert (item["type"], item["content"]) == ("message", [])
     assert bundles(played) == [bundle(3)]
 
 
 def test_an_answer_without_a_single_token_has_an_empty_list() -> None:
-    assert bundles(answer(PROMPT, STOP, wanted=WITH_TOKENS)) == [bundle()]
+    assert bundles(answer(PROMPT, STOP, options=WITH_TOKENS)) == [bundle()]
 
 
 def test_each_round_has_tokens_of_its_own() -> None:
     first = [PROMPT, tokens({"tool_calls": [call(0, "a", "f", "{}")]}, 3, finish="tool_calls")]
     again = plain_frame({"choices": [], "prompt_token_ids": [1, 2, 3, 9]})
-    played = play(first, [again, tokens({"content": "Done"}, 4, finish="stop")], wanted=WITH_TOKENS)
+    played = play(first, [again, tokens({"content": "Done"}, 4, finish="stop")], options=WITH_TOKENS)
     check_stream(played.payloads)
     assert bundles(played) == [bundle(3), bundle(4) | {"prompt_token_ids": [1, 2, 3, 9]}]
 
 
 def test_an_answer_that_is_cut_has_its_tokens() -> None:
-    played = answer(PROMPT, tokens({"content": "Hel"}, 3, finish="length"), wanted=WITH_TOKENS)
+    played = answer(PROMPT, tokens({"content": "Hel"}, 3, finish="length"), options=WITH_TOKENS)
     assert played.response["status"] == "incomplete"
     assert bundles(played) == [bundle(3)]
 
@@ -354,7 +358,7 @@ def test_tokens_told_as_text_are_read_from_the_log_probabilities() -> None:
         entry = {"token": f"token_id:{id}", "logprob": -float(id), "top_logprobs": [{"token": "x", "logprob": 0}]}
         return chunk(content, logprobs={"content": [entry]})
 
-    played = answer(PROMPT, as_text("Hel", 3), as_text("lo", 4), STOP, wanted=WITH_TOKENS)
+    played = answer(PROMPT, as_text("Hel", 3), as_text("lo", 4), STOP, options=WITH_TOKENS)
     assert shown(played) == [[3], [4]]
     assert bundles(played) == [bundle(3, 4)]
     assert [event["logprobs"] for event in of_type(played, "output_text.delta")] == [[], []]
@@ -363,7 +367,7 @@ def test_tokens_told_as_text_are_read_from_the_log_probabilities() -> None:
 def test_tokens_on_the_message_are_read_from_there() -> None:
     """NeMo Gym's servers answer whole, with everything on the message."""
     message = {"role": "assistant", "content": "Hello", **bundle(3, 4), "routed_experts": [[0, 1]]}
-    played = answer(plain_frame({"choices": [{"message": message, "finish_reason": "stop"}]}), wanted=WITH_TOKENS)
+    played = answer(plain_frame({"choices": [{"message": message, "finish_reason": "stop"}]}), options=WITH_TOKENS)
     assert bundles(played) == [{**bundle(3, 4), "routed_experts": [[0, 1]]}]
 
 
@@ -383,7 +387,7 @@ def test_tokens_on_the_message_are_read_from_there() -> None:
 )
 def test_what_is_missing_or_contradicts_itself_is_a_failure(frames: list[bytes]) -> None:
     """A wrong token would spoil a training run, and nobody would see it."""
-    played = answer(*frames, wanted=WITH_TOKENS)
+    played = answer(*frames, options=WITH_TOKENS)
     assert played.stream.error is not None
     assert (played.stream.error.code, played.stream.error.status) == ("token_ids_inconsistent", 502)
     assert played.response["status"] == "failed"
@@ -392,21 +396,21 @@ def test_what_is_missing_or_contradicts_itself_is_a_failure(frames: list[bytes])
 
 def test_what_the_other_choices_say_is_not_counted() -> None:
     other = plain_frame({"choices": [{"index": 1, "delta": {"content": "x"}, "token_ids": [9], **bundle(9)}]})
-    played = answer(PROMPT, other, tokens({"content": "Hi"}, 3, finish="stop"), wanted=WITH_TOKENS)
+    played = answer(PROMPT, other, tokens({"content": "Hi"}, 3, finish="stop"), options=WITH_TOKENS)
     assert bundles(played) == [bundle(3)]
 
 
 def test_what_failed_for_another_reason_tells_that_reason() -> None:
-    played = answer(tokens({"content": "Hel"}, 3), plain_frame({"error": "gone"}), wanted=WITH_TOKENS)
+    played = answer(tokens({"content": "Hel"}, 3), plain_frame({"error": "gone"}), options=WITH_TOKENS)
     assert played.response["error"]["message"] == "gone"
 
 
 def test_what_nobody_asked_for_does_not_leak() -> None:
     frames = [tokens({"content": text}, 3) for text in ("Hel", "lo")]
     frames += [tokens({"content": "!", **bundle(3)}, 3), tokens({"reasoning": "Hm."}, 4, finish="stop")]
-    for short_way in (False, True):
-        played = answer(PROMPT, *frames, short_way=short_way)
-        assert played.short_cuts == short_way
+    for slow in (True, False):
+        played = answer(PROMPT, *frames, slow=slow)
+        assert played.fast == (not slow)
         assert not any(key.encode() in frame for key in TOKENS for frame in played.frames)
 
 
@@ -414,7 +418,7 @@ def test_a_span_of_thought_keeps_its_tokens() -> None:
     frames = [
         tokens({"content": text}, id) for id, text in enumerate(("<think>", "Hm", ".</th", "ink>", "Hi"), start=3)
     ]
-    played = answer(PROMPT, *frames, STOP, wanted=WITH_TOKENS, mends=[ThinkSplitter("leading")])
+    played = answer(PROMPT, *frames, STOP, options=WITH_TOKENS, filters=lambda: [ThinkTagFilter("leading")])
     assert [item["type"] for item in played.response["output"]] == ["reasoning", "message"]
     assert shown(played) == [[3, 4], [5], [6, 7]]
     assert bundles(played) == [{}, bundle(3, 4, 5, 6, 7)]
@@ -422,26 +426,26 @@ def test_a_span_of_thought_keeps_its_tokens() -> None:
 
 def test_with_tokens_text_does_not_take_the_short_way() -> None:
     frames = [tokens({"content": text}, id) for id, text in enumerate("Hello", start=3)]
-    played = answer(PROMPT, *frames, STOP, wanted=WITH_TOKENS, short_way=True)
-    assert played.short_cuts == 0
+    played = answer(PROMPT, *frames, STOP, options=WITH_TOKENS)
+    assert played.fast == 0
     assert shown(played) == [[3], [4], [5], [6], [7]]
 
 
-def test_the_prompt_may_be_told_from_elsewhere() -> None:
-    asked, told, unasked = new_stream(wanted=WITH_TOKENS), new_stream(wanted=WITH_TOKENS), new_stream()
-    told.tell_prompt([1, 2])
-    unasked.tell_prompt([1, 2])
-    assert [stream.lacks_prompt for stream in (asked, told, unasked)] == [True, False, False]
+def test_the_tokens_of_the_prompt_may_come_from_elsewhere() -> None:
+    without, given, unasked = new_stream(options=WITH_TOKENS), new_stream(options=WITH_TOKENS), new_stream()
+    given.set_prompt_tokens([1, 2])
+    unasked.set_prompt_tokens([1, 2])
+    assert [stream.lacks_prompt_tokens for stream in (without, given, unasked)] == [True, False, False]
 
 
 def test_a_prompt_of_another_length_than_the_usage_says_is_a_failure() -> None:
     counted = chunk(usage=usage(prompt=3, completion=1))
     for prompt, status in (([1, 2, 3], "completed"), ([1, 2], "failed")):
-        stream = new_stream(wanted=WITH_TOKENS)
+        stream = new_stream(options=WITH_TOKENS)
         for said in ChunkReader().read(tokens({"content": "Hello"}, 3, finish="stop") + counted):
-            stream.count(said)
+            stream.collect_tokens(said)
             stream.feed(said)
-        stream.tell_prompt(prompt)
+        stream.set_prompt_tokens(prompt)
         stream.end_round()
         stream.close()
         assert stream.response.status == status
@@ -454,7 +458,7 @@ EMPTY = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
 
 @pytest.mark.parametrize("token_ids", [False, True])
 def test_an_answer_of_nothing_is_an_empty_text_where_the_operator_wants_one(token_ids: bool) -> None:
-    played = answer(PROMPT, STOP, wanted=Wanted(message=True, token_ids=token_ids))
+    played = answer(PROMPT, STOP, options=ResponseOptions(empty_message=True, token_ids=token_ids))
     (item,) = played.response["output"]
     assert item["content"] == [EMPTY]
     assert bundles(played) == [bundle() if token_ids else {}]
@@ -462,20 +466,25 @@ def test_an_answer_of_nothing_is_an_empty_text_where_the_operator_wants_one(toke
 
 @pytest.mark.parametrize("frames", [[], [plain_frame({"error": "gone"})], [chunk(finish_reason="abort")]])
 def test_a_failure_of_nothing_has_no_message(frames: list[bytes]) -> None:
-    assert answer(*frames, wanted=Wanted(message=True)).response["output"] == []
+    assert answer(*frames, options=ResponseOptions(empty_message=True)).response["output"] == []
 
 
 def test_an_answer_of_something_is_left_alone() -> None:
     frames = [chunk(reasoning="Hm."), STOP]
-    assert answer(*frames, wanted=Wanted(message=True)).frames == answer(*frames).frames
+    assert answer(*frames, options=ResponseOptions(empty_message=True)).frames == answer(*frames).frames
 
 
 TOO_LONG = plain_frame({"error": {"message": "too long", "code": "context_length_exceeded"}})
 
 
-@pytest.mark.parametrize("wanted", [Wanted(overflow=True), Wanted(overflow=True, token_ids=True)])
-def test_a_request_that_is_too_long_is_an_incomplete_response_where_the_operator_wants_one(wanted: Wanted) -> None:
-    response = answer(TOO_LONG, wanted=wanted).response
+@pytest.mark.parametrize(
+    "wanted",
+    [ResponseOptions(incomplete_on_overflow=True), ResponseOptions(incomplete_on_overflow=True, token_ids=True)],
+)
+def test_a_request_that_is_too_long_is_an_incomplete_response_where_the_operator_wants_one(
+    wanted: ResponseOptions,
+) -> None:
+    response = answer(TOO_LONG, options=wanted).response
     assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
     assert (response["output"], response["error"]) == ([], None)
 
@@ -486,7 +495,7 @@ def test_one_that_became_too_long_and_any_other_failure_stay_failures() -> None:
         [plain_frame({"error": "gone"})],
         [plain_frame({"error": "gone"}), TOO_LONG],
     ):
-        assert answer(*frames, wanted=Wanted(overflow=True)).response["status"] == "failed"
+        assert answer(*frames, options=ResponseOptions(incomplete_on_overflow=True)).response["status"] == "failed"
     assert answer(TOO_LONG).response["status"] == "failed"
 
 
@@ -568,8 +577,8 @@ def test_each_text_part_has_annotations_of_its_own() -> None:
 
 def test_an_annotation_after_the_short_way_was_taken_ends_it() -> None:
     frames = [chunk("a"), chunk("b"), cited(FLAT), chunk("c"), STOP]
-    played = answer(*frames, short_way=True)
-    assert played.short_cuts == 1
+    played = answer(*frames)
+    assert played.fast == 1
     assert played.frames == answer(*frames).frames
 
 
@@ -587,7 +596,9 @@ def test_where_one_call_is_allowed_the_others_are_ignored_and_their_tokens_are_n
         tokens({"tool_calls": [call(1, arguments="]")]}, 4),
         tokens({"tool_calls": [call(0, arguments="}")]}, 5, finish="tool_calls"),
     ]
-    played = answer(PROMPT, *frames, wanted=WITH_TOKENS, tools=tools({"type": "function", "name": "f"}, parallel=False))
+    played = answer(
+        PROMPT, *frames, options=WITH_TOKENS, tools=tools({"type": "function", "name": "f"}, parallel=False)
+    )
     (item,) = played.response["output"]
     assert (item["call_id"], item["arguments"]) == ("a", "{}")
     assert shown(played) == [[3], [4, 5]]
@@ -620,8 +631,12 @@ def test_spans_are_reasoning_items_like_any_other(
     where: Where | None, text: str, expected: list[tuple[str, str]], summary: bool
 ) -> None:
     for pieces in ([text], list(text)):
-        mends = [ThinkSplitter(where)] if where is not None else []
-        played = answer(*map(chunk, pieces), STOP, mends=mends, wanted=Wanted(summary=summary, seal=seal))
+        played = answer(
+            *map(chunk, pieces),
+            STOP,
+            filters=lambda: filters(where),
+            options=ResponseOptions(summary=summary, seal=seal),
+        )
         assert said(played) == expected
         thoughts = [item for item in played.response["output"] if item["type"] == "reasoning"]
         assert [item["encrypted_content"] for item in thoughts] == ["sealed a"] * len(thoughts)
@@ -629,40 +644,38 @@ def test_spans_are_reasoning_items_like_any_other(
 
 
 @pytest.mark.parametrize(
-    ("where", "frames", "short_cuts"),
+    ("where", "frames", "fast"),
     [
         ("leading", ["Hello", " ", "world", "!"], 3),
         ("leading", ["<think>", "Hm.", "</think>", "\n\n", "Hello", " ", "world"], 2),
         ("leading", ["\n", "<thi", "s", "> ", "is"], 2),
         ("prefilled", ["Hm.", "</think>", "Hello", "!"], 1),
-        ("anywhere", ["Hello", " ", "world", "!"], 0),
+        ("anywhere", ["Hello", " ", "world", "!"], 3),
     ],
 )
-def test_text_takes_the_short_way_as_soon_as_no_span_can_begin(
-    where: Where, frames: list[str], short_cuts: int
-) -> None:
-    played = answer(*map(chunk, frames), STOP, mends=[ThinkSplitter(where)], short_way=True)
-    assert played.short_cuts == short_cuts
-    assert played.frames == answer(*map(chunk, frames), STOP, mends=[ThinkSplitter(where)]).frames
+def test_text_takes_the_short_way_as_soon_as_no_span_can_begin(where: Where, frames: list[str], fast: int) -> None:
+    played = answer(*map(chunk, frames), STOP, filters=lambda: [ThinkTagFilter(where)])
+    assert played.fast == fast
+    assert played.frames == answer(*map(chunk, frames), STOP, filters=lambda: [ThinkTagFilter(where)]).frames
 
 
 # All of it, over random streams ----------------------------------------------------------------------------------
 
 WANTED = st.builds(
-    Wanted,
+    ResponseOptions,
     logprobs=st.booleans(),
     summary=st.booleans(),
     seal=st.sampled_from([None, seal]),
-    noise=st.sampled_from([None, noise]),
+    obfuscate=st.sampled_from([None, obfuscation]),
 )
 MENDS = st.sampled_from([None, "leading", "anywhere"])
 
 
-def mends(where: Where | None) -> list[ThinkSplitter]:
-    return [] if where is None else [ThinkSplitter(where)]
+def filters(where: Where | None) -> list[ThinkTagFilter]:
+    return [] if where is None else [ThinkTagFilter(where)]
 
 
-def plain_item(item: Json, wanted: Wanted) -> Item:
+def plain_item(item: Json, wanted: ResponseOptions) -> Item:
     """An item without its extras, which are as they should be."""
     if item["type"] == "reasoning":
         shown, empty = ("summary", "content") if wanted.summary else ("content", "summary")
@@ -676,20 +689,20 @@ def plain_item(item: Json, wanted: Wanted) -> Item:
 
 @given(CONVERSATIONS, DICE, WANTED, MENDS)
 def test_whatever_is_asked_for_the_answer_is_the_same(
-    rounds: Sequence[Round], dice: Random, wanted: Wanted, where: Where | None
+    rounds: Sequence[Round], dice: Random, wanted: ResponseOptions, where: Where | None
 ) -> None:
     """None of the random texts has a tag, so it is the same whether spans are looked for or not."""
     rounds = rounds[:1] if where is not None else rounds
     rounds = [round for round in rounds if not any("<" in getattr(said, "text", "") for said in round.statements)]
     if not rounds or (where is not None and blank(rounds[0])):
         return
-    played = play(*[encode(round, dice) for round in rounds], wanted=wanted, mends=mends(where))
+    played = play(*[encode(round, dice) for round in rounds], options=wanted, filters=lambda: filters(where))
     check_stream(played.payloads)
     assert [plain_item(item, wanted) for item in played.response["output"]] == expected_output(rounds)
     assert played.payloads[-1]["type"] == expected_terminal(rounds)
     assert [plainly(event) for event in played.events] == played.payloads
-    assert all(("obfuscation" in event) == (wanted.noise is not None) for event in deltas(played))
-    assert all(padded(event) % NOISE_TO == 0 for event in deltas(played) if wanted.noise is not None)
+    assert all(("obfuscation" in event) == (wanted.obfuscate is not None) for event in deltas(played))
+    assert all(padded(event) % OBFUSCATED_SIZE == 0 for event in deltas(played) if wanted.obfuscate is not None)
 
 
 def blank(round: Round) -> bool:
@@ -702,17 +715,17 @@ def blank(round: Round) -> bool:
 def test_where_the_bytes_are_cut_changes_no_byte_of_it(
     rounds: Sequence[Round],
     dice: Random,
-    wanted: Wanted,
+    wanted: ResponseOptions,
     where: Where | None,
     places: Sequence[int],
-    short_way: bool,
+    slow: bool,
 ) -> None:
     whole = encode(rounds[0], dice)
     data = b"".join(whole)
     edges = sorted(place % (len(data) + 1) for place in places)
     pieces = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
-    one = play(whole, wanted=wanted, mends=mends(where)).frames
-    assert play(pieces, wanted=wanted, mends=mends(where), short_way=short_way).frames == one
+    one = play(whole, options=wanted, filters=lambda: filters(where)).frames
+    assert play(pieces, options=wanted, filters=lambda: filters(where), slow=slow).frames == one
 
 
 TAGGED = st.lists(
@@ -737,9 +750,9 @@ TAGGED_ROUNDS = st.builds(
 
 @given(TAGGED_ROUNDS, DICE, DICE, st.sampled_from(["leading", "anywhere", "prefilled"]), st.booleans())
 def test_how_the_host_cuts_its_spans_changes_no_value(
-    round: Round, one: Random, other: Random, where: Where, short_way: bool
+    round: Round, one: Random, other: Random, where: Where, slow: bool
 ) -> None:
-    first, second = (play(encode(round, dice), mends=mends(where), short_way=short_way) for dice in (one, other))
+    first, second = (play(encode(round, dice), filters=lambda: filters(where), slow=slow) for dice in (one, other))
     check_stream(first.payloads)
     check_stream(second.payloads)
     assert [as_item(item) for item in first.response["output"]] == [as_item(item) for item in second.response["output"]]
@@ -765,13 +778,13 @@ def tokenised(round: Round, dice: Random, numbers: Iterator[int]) -> tuple[list[
 
 @given(CONVERSATIONS, DICE, WANTED, MENDS)
 def test_the_tokens_of_a_round_stand_on_its_last_item_and_those_of_the_deltas_lead_there(
-    rounds: Sequence[Round], dice: Random, wanted: Wanted, where: Where | None
+    rounds: Sequence[Round], dice: Random, wanted: ResponseOptions, where: Where | None
 ) -> None:
     rounds = [round for round in (rounds[:1] if where is not None else rounds) if round.finish is not None]
     numbers = iter(range(3, 10_000))
     said = [tokenised(round, dice, numbers) for round in rounds]
-    wanted = Wanted(token_ids=True, noise=wanted.noise, summary=wanted.summary, seal=wanted.seal)
-    played = play(*[frames for frames, _ in said], wanted=wanted, mends=mends(where))
+    wanted = ResponseOptions(token_ids=True, obfuscate=wanted.obfuscate, summary=wanted.summary, seal=wanted.seal)
+    played = play(*[frames for frames, _ in said], options=wanted, filters=lambda: filters(where))
     check_stream(played.payloads)
     carried = [found for found in bundles(played) if found]
     assert carried == [bundle(*ids) for round, (_, ids) in zip(rounds, said, strict=True) if round.error is None]
@@ -800,12 +813,11 @@ def test_text_that_grows_takes_little_more_room_than_it_is_long(delta: Callable[
 
 
 def test_so_does_text_that_takes_the_short_way() -> None:
-    stream = new_stream()
-    stream.start()
-    stream.feed(Chunk(choices=[Choice(delta=Delta(content="Hello"))]))
-    plain = stream.plain()
-    assert plain is not None
-    assert room_of(lambda word: plain.frame(chunk(word))) < 3
+    translator = new_translator()
+    translator.feed(chunk("Hello"))
+    path = translator.fast_path
+    assert path is not None
+    assert room_of(lambda word: path(chunk(word))) < 3
 
 
 def room_of(say: Callable[[str], object]) -> float:

@@ -9,7 +9,7 @@ import pytest
 from responses_shim.core.wire.chat import Choice, Chunk, Delta, FunctionDelta, ToolCallDelta
 from responses_shim.core.wire.events import OutputItemAdded
 from responses_shim.errors import InvalidRequest, UpstreamError
-from tests.core.pipeline import Json, Played, new_stream, plainly, play
+from tests.core.driver import Json, Played, new_stream, plainly, play
 from tests.oracle import check_stream
 from tests.scripted import DONE, call, chunk, frame, usage
 
@@ -420,7 +420,7 @@ def test_in_progress_again_shows_no_item_behind_one_that_is_open() -> None:
     stream.feed(Chunk(choices=[Choice(delta=Delta(tool_calls=[opened]))]))
     stream.feed(Chunk(choices=[Choice(delta=Delta(content="Hello"))]))
     stream.feed(Chunk(choices=[Choice(delta=Delta(reasoning="Hm."))]))
-    assert plainly(stream.still_in_progress())["response"]["output"] == []
+    assert plainly(stream.repeat_in_progress())["response"]["output"] == []
 
 
 def test_in_progress_again_shows_what_is_finished_so_far() -> None:
@@ -428,7 +428,7 @@ def test_in_progress_again_shows_what_is_finished_so_far() -> None:
     stream.start()
     stream.feed(Chunk(choices=[Choice(delta=Delta(reasoning="Hm."))]))
     stream.feed(Chunk(choices=[Choice(delta=Delta(content="Hello"))]))
-    again = stream.still_in_progress()
+    again = stream.repeat_in_progress()
     shown = plainly(again)["response"]
     assert [item["type"] for item in shown["output"]] == ["reasoning"]
     assert shown["status"] == "in_progress"

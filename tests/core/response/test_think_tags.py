@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.response.think_tags import ThinkSplitter, Where
+from responses_shim.core.response.think_tags import ThinkTagFilter, Where
 from responses_shim.core.wire.chat import ChatLogprob, Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta
 from responses_shim.core.wire.chunks import ChunkReader
-from tests.core.pipeline import play
+from tests.core.driver import play
 from tests.scripted import call, chunk, frame, usage
 
 STOP = chunk(finish_reason="stop")
@@ -18,7 +18,7 @@ WHERE: list[Where] = ["leading", "anywhere", "prefilled"]
 
 def split(where: Where, *texts: str) -> tuple[str, str]:
     """What was thought, and what was said."""
-    splitter = ThinkSplitter(where)
+    splitter = ThinkTagFilter(where)
     chunks = [c for text in texts for c in splitter.feed(Chunk(choices=[Choice(delta=Delta(content=text))]))]
     deltas = [choice.delta for c in [*chunks, *splitter.close()] for choice in c.choices or ()]
     thought = "".join(delta.reasoning or "" for delta in deltas if delta)
@@ -91,7 +91,7 @@ def test_nothing_but_markup_and_blanks_is_lost(where: Where, text: str) -> None:
 
 
 def items(*frames: bytes, where: Where = "leading", logprobs: bool = False) -> list[tuple[str, str]]:
-    played = play(frames, mends=[ThinkSplitter(where)], logprobs=logprobs)
+    played = play(frames, filters=lambda: [ThinkTagFilter(where)], logprobs=logprobs)
     return [
         (item["type"], item.get("arguments") or "".join(part.get("text", "") for part in item.get("content", [])))
         for item in played.response["output"]
@@ -121,7 +121,7 @@ def test_a_host_that_shows_reasoning_is_left_alone() -> None:
 
 def test_the_rest_of_a_chunk_stays() -> None:
     last = chunk("<think>Hm.</think>Hi", finish_reason="length", usage=usage(7, 3))
-    played = play([chunk(usage=usage(1, 1)), last], mends=[ThinkSplitter("leading")])
+    played = play([chunk(usage=usage(1, 1)), last], filters=lambda: [ThinkTagFilter("leading")])
     assert [item["type"] for item in played.response["output"]] == ["reasoning", "message"]
     assert played.response["status"] == "incomplete"
     assert played.response["usage"]["output_tokens"] == 3
@@ -132,13 +132,13 @@ def test_a_refusal_ends_what_is_held_back() -> None:
 
 
 def test_a_chunk_without_a_delta_is_passed_on() -> None:
-    splitter = ThinkSplitter("leading")
+    splitter = ThinkTagFilter("leading")
     nothing = Chunk(choices=[Choice()])
     assert splitter.feed(nothing) == [nothing]
 
 
 def test_the_logprobs_of_the_answer_stay_with_it() -> None:
-    splitter = ThinkSplitter("leading")
+    splitter = ThinkTagFilter("leading")
 
     def said(*tokens: str) -> list[list[str]]:
         entries = [ChatLogprob(token=token, logprob=-1.0) for token in tokens]
@@ -151,12 +151,12 @@ def test_the_logprobs_of_the_answer_stay_with_it() -> None:
     assert said("<think>", "Hm", ".") == []
     assert said("</think>", "\n") == []
     assert said("Hel", "lo") == [["\n", "Hel", "lo"]]
-    splitter = ThinkSplitter("anywhere")
+    splitter = ThinkTagFilter("anywhere")
     assert said("a", "<think>", "b", "</think>", "c") == [["a"], ["c"]]
 
 
 def test_a_call_without_text_changes_nothing() -> None:
-    splitter = ThinkSplitter("leading")
+    splitter = ThinkTagFilter("leading")
     delta = Delta(tool_calls=[ToolCallDelta(0, "a", FunctionDelta("f", "{}"))])
     called = Chunk(choices=[Choice(delta=delta)])
     assert splitter.feed(called) == [called]
@@ -164,7 +164,7 @@ def test_a_call_without_text_changes_nothing() -> None:
 
 def test_the_text_of_another_choice_is_left_alone() -> None:
     other = Chunk(choices=[Choice(index=1, delta=Delta(content="<think>x"))])
-    splitter = ThinkSplitter("leading")
+    splitter = ThinkTagFilter("leading")
     assert splitter.feed(other) == [other]
     both = Chunk(choices=[Choice(index=1, delta=Delta(content="x")), Choice(delta=Delta(content="<think>Hm."))])
     thought, rest = splitter.feed(both)
@@ -179,7 +179,7 @@ def test_what_was_held_back_before_an_error_was_said() -> None:
 def test_tokens_that_are_not_spelt_as_their_text_keep_their_logprobs() -> None:
     """A host that tells the bytes of half a character as `bytes:\\xc3` counts more of them than the text has."""
     entries = [ChatLogprob(token=token, logprob=-1.0) for token in ("\n", "bytes:\\xc3", "bytes:\\xa9")]
-    splitter = ThinkSplitter("leading")
+    splitter = ThinkTagFilter("leading")
     for text, told in (("\n", entries[:1]), ("é", entries[1:])):
         chunks = splitter.feed(Chunk(choices=[Choice(delta=Delta(content=text), logprobs=Logprobs(told))]))
     assert chunks[0].choices == [Choice(delta=Delta(content="\né"), logprobs=Logprobs(entries))]
@@ -189,7 +189,7 @@ def test_a_chunk_that_is_an_answer_as_it_stands_is_passed_on_as_it_is() -> None:
     for where in ("leading", "anywhere"):
         entries = Logprobs([ChatLogprob(token="Hello", logprob=-1.0)])
         said = Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
-        (passed,) = ThinkSplitter(where).feed(said)
+        (passed,) = ThinkTagFilter(where).feed(said)
         assert passed is said
         assert said == Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
 
@@ -197,7 +197,7 @@ def test_a_chunk_that_is_an_answer_as_it_stands_is_passed_on_as_it_is() -> None:
 @pytest.mark.parametrize("begins", [chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk(refusal="No.")])
 def test_a_call_or_a_refusal_begins_the_answer(begins: bytes) -> None:
     """So its many chunks are not looked at one by one."""
-    splitters = {where: ThinkSplitter(where) for where in WHERE}
+    splitters = {where: ThinkTagFilter(where) for where in WHERE}
     for splitter in splitters.values():
         (said,) = ChunkReader().read(begins)
         assert splitter.feed(said) == [said]
@@ -206,6 +206,6 @@ def test_a_call_or_a_refusal_begins_the_answer(begins: bytes) -> None:
         "anywhere": False,
         "prefilled": True,
     }
-    played = play([begins, chunk("<think>"), chunk("x"), STOP], mends=[ThinkSplitter("leading")], short_way=True)
+    played = play([begins, chunk("<think>"), chunk("x"), STOP], filters=lambda: [ThinkTagFilter("leading")])
     assert played.response["output"][-1]["content"][-1]["text"] == "<think>x"
-    assert played.short_cuts == 1
+    assert played.fast == 1

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from responses_shim.core.request.tokenize import tokenize_request
-from responses_shim.core.response.token_ids import TokenCount
+from responses_shim.core.response.token_ids import TokenCollector
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.errors import UpstreamError
@@ -25,9 +25,9 @@ def chunk(*, ids: list[int] | None = None, tokens: Sequence[Any] = (), message: 
 
 
 def counted(*chunks: Chunk) -> Tokens:
-    count = TokenCount()
+    count = TokenCollector()
     for one in chunks:
-        count.take(one)
+        count.feed(one)
     return count.close()
 
 
@@ -36,7 +36,7 @@ def contradiction(*chunks: Chunk) -> str:
         counted(*chunks)
     assert caught.value.code == "token_ids_inconsistent"
     assert caught.value.status == 502
-    return caught.value.message.removeprefix("The host was asked for token ids and told ").removesuffix(".")
+    return caught.value.message.removeprefix("The host was asked for token ids and gave ").removesuffix(".")
 
 
 # Where they come from -----------------------------------------------------------------------------------------------
@@ -54,9 +54,9 @@ def test_ids_of_the_choice_are_the_second_with_the_prompt_of_the_chunk() -> None
 
 def test_log_probabilities_with_ids_for_tokens_are_the_third() -> None:
     chunks = [chunk(tokens=["token_id:3"]), chunk(tokens=["token_id:4"])]
-    count = TokenCount()
+    count = TokenCollector()
     for one in chunks:
-        count.take(one)
+        count.feed(one)
     assert count.lacks_prompt
     count.prompt = [1, 2]
     assert count.close() == Tokens([1, 2], [3, 4], [-3.0, -4.0])
@@ -64,8 +64,8 @@ def test_log_probabilities_with_ids_for_tokens_are_the_third() -> None:
 
 @pytest.mark.parametrize("told", [chunk(message=BUNDLE), chunk(prompt_token_ids=[1, 2])])
 def test_who_has_told_the_prompt_need_not_be_asked_for_it(told: Chunk) -> None:
-    count = TokenCount()
-    count.take(told)
+    count = TokenCollector()
+    count.feed(told)
     assert not count.lacks_prompt
 
 

@@ -16,7 +16,7 @@ from responses_shim.core.wire.events import WITHIN_ITEM, Event
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.core.wire.validation import MAX_DEPTH
-from tests.core.pipeline import Json, plainly
+from tests.core.driver import Json, plainly
 from tests.oracle import check_event, check_item
 
 FUNCTION: Json = {"type": "function", "name": "f"}

@@ -10,7 +10,7 @@ from responses_shim.core.tools import tool_map as offers
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 from tests.oracle import check_error
 
 F: Json = {"type": "function", "name": "f"}

@@ -18,7 +18,7 @@ from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CustomTool, GrammarInput
 from responses_shim.errors import InvalidRequest
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 from tests.oracle import check_error
 
 TOOLS: dict[str, Json] = {

@@ -8,7 +8,7 @@ import pytest
 
 from responses_shim.core.tools.kinds import result_text
 from responses_shim.errors import InvalidRequest
-from tests.core.pipeline import Json
+from tests.core.driver import Json
 from tests.oracle import check_error
 
 

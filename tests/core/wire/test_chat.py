@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.response.stream import Wanted
-from responses_shim.core.response.think_tags import ThinkSplitter
+from responses_shim.core.response.encoder import EventEncoder
+from responses_shim.core.response.options import ResponseOptions
+from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.wire.chat import UNLIKELY, Chunk, Delta, annotations_of, logprobs_of, usage_of
 from responses_shim.core.wire.chunks import ChunkDecoder
 from responses_shim.core.wire.lenient_json import whole
-from responses_shim.core.wire.responses import InputTokensDetails, OutputTokensDetails, Usage
-from responses_shim.core.wire.sse import SSEEncoder
+from responses_shim.core.wire.responses import NO_LOGPROBS, InputTokensDetails, OutputTokensDetails, Usage
+from responses_shim.core.wire.sse import sse_framing
 from responses_shim.errors import UpstreamError
-from tests.core.pipeline import Json, new_stream
+from tests.core.driver import Json, new_stream, read_frame
 
 
 def decode(*payloads: Any) -> list[Chunk]:
@@ -278,8 +279,8 @@ def test_whole_text_is_left_as_it_is(text: str) -> None:
 def logprobs(*entries: Any) -> list[Any]:
     (chunk,) = decode(of({"content": "x"}, logprobs={"content": list(entries)}))
     assert chunk.choices is not None
-    told: list[Any] = msgspec.to_builtins(logprobs_of(chunk.choices[0]))
-    return told
+    entries_sent: list[Any] = msgspec.json.decode(logprobs_of(chunk.choices[0]))
+    return entries_sent
 
 
 def test_logprobs_have_bytes_of_the_token_where_the_host_gives_none() -> None:
@@ -337,14 +338,14 @@ def test_logprobs_of_another_shape_are_none(odd: Any) -> None:
     (chunk,) = decode(of({"content": "x"}, logprobs=odd))
     assert chunk.choices is not None
     assert chunk.choices[0].delta == Delta(content="x")
-    assert logprobs_of(chunk.choices[0]) == []
+    assert logprobs_of(chunk.choices[0]) is NO_LOGPROBS
 
 
 @pytest.mark.parametrize("none", [None, {}, {"content": None}, {"content": []}])
 def test_no_logprobs_are_an_empty_list(none: Any) -> None:
     (chunk,) = decode(of({"content": "x"}, logprobs=none))
     assert chunk.choices is not None
-    assert logprobs_of(chunk.choices[0]) == []
+    assert logprobs_of(chunk.choices[0]) is NO_LOGPROBS
 
 
 # Usage -------------------------------------------------------------------------------------------------------------
@@ -456,13 +457,8 @@ CHUNKS = an_object(
 
 @given(st.lists(CHUNKS, max_size=4))
 def test_whatever_json_a_host_sends_makes_events_that_can_be_written(chunks: list[Any]) -> None:
-    wanted = Wanted(logprobs=True, token_ids=True, noise=lambda size: "x" * size)
-    stream, decoder, frames, splitter = (
-        new_stream(wanted=wanted),
-        ChunkDecoder(),
-        SSEEncoder(),
-        ThinkSplitter("anywhere"),
-    )
+    options = ResponseOptions(logprobs=True, token_ids=True, obfuscate=lambda size: "x" * size)
+    stream, decoder, splitter = new_stream(options=options), ChunkDecoder(), ThinkTagFilter("anywhere")
     events = stream.start()
     for chunk in chunks:
         try:
@@ -470,12 +466,12 @@ def test_whatever_json_a_host_sends_makes_events_that_can_be_written(chunks: lis
         except UpstreamError as error:
             stream.fail(error)
             break
-        stream.count(read)
+        stream.collect_tokens(read)
         for right in splitter.feed(read):
             events += stream.feed(right)
     for held_back in splitter.close():
         events += stream.feed(held_back)
     events += stream.end_round()[1]
     events += stream.close()
-    for event in events:
-        frames.encode(event).decode()
+    for _, frame in EventEncoder(sse_framing).encode(events):
+        read_frame(frame)

@@ -13,7 +13,7 @@ from responses_shim.core.wire.events import (
     Completed,
     Created,
     DeltaEvent,
-    Dressed,
+    DeltaExtras,
     Error,
     Event,
     Failed,
@@ -28,7 +28,7 @@ from tests.shapes import EVENT_TYPES, EXTRA_KEYS
 
 def kinds(of: type[Event] = Event) -> Iterator[type[Event]]:
     for kind in of.__subclasses__():
-        if kind not in (Dressed, DeltaEvent):
+        if kind not in (DeltaExtras, DeltaEvent):
             yield kind
         yield from kinds(kind)
 
@@ -66,7 +66,7 @@ def test_an_event_has_no_field_that_the_sdk_lacks_but_those_that_are_known_to_be
 ) -> None:
     shape = EVENT_TYPES[wire_type(kind)]
     more = {*kind.__struct_fields__} - shape.model_fields.keys() - EXTRA_KEYS.get(shape.__name__, set())
-    assert more <= (set(Dressed.__struct_fields__) if issubclass(kind, Dressed) else set())
+    assert more <= (set(DeltaExtras.__struct_fields__) if issubclass(kind, DeltaExtras) else set())
 
 
 def test_the_table_tells_of_every_event_of_an_item_and_of_no_other() -> None:

@@ -1,4 +1,4 @@
-"""Server-sent events: what the decoder makes of bytes, with `httpx-sse` as its judge, and what the encoder writes."""
+"""Server-sent events: what the decoder makes of bytes, with `httpx-sse` as its judge, and the framing."""
 
 from __future__ import annotations
 
@@ -10,19 +10,7 @@ from httpx_sse import EventSource
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.wire.events import (
-    DELTAS,
-    Event,
-    FunctionCallArgumentsDelta,
-    FunctionCallArgumentsDone,
-    OutputTextDelta,
-    Ping,
-    ReasoningTextDelta,
-    RefusalDelta,
-)
-from responses_shim.core.wire.responses import Logprob
-from responses_shim.core.wire.sse import COMMENT, DONE, SSEDecoder, SSEEncoder, encode
-from tests.core.pipeline import plainly, read_frame
+from responses_shim.core.wire.sse import COMMENT, DONE, SSEDecoder, sse_framing
 
 # Decoding ----------------------------------------------------------------------------------------------------------
 
@@ -113,84 +101,13 @@ def test_nothing_is_left_after_a_whole_stream() -> None:
     assert decoder.close() == []
 
 
-# Encoding ----------------------------------------------------------------------------------------------------------
-
-TEXTS = st.text(max_size=5)
-LOGPROBS = st.lists(st.builds(Logprob, TEXTS, st.just(-0.5), st.just([72]), st.just([])), max_size=2)
-PLACES = st.sampled_from([("msg_1", 0), ("msg_2", 1), ("fc_1", 2), ("fc_2", 3)])
-
-
-@st.composite
-def delta_events(draw: st.DrawFn) -> list[Event]:
-    """Deltas of several items side by side, other events between; a part is always announced before its deltas."""
-    events: list[Event] = []
-    parts: dict[str, tuple[int, object]] = {}
-    for number in range(draw(st.integers(0, 12))):
-        item_id, index = draw(PLACES)
-        kind = draw(st.sampled_from([OutputTextDelta, RefusalDelta, ReasoningTextDelta]))
-        text = draw(TEXTS)
-        if item_id.startswith("fc_"):
-            events.append(FunctionCallArgumentsDelta(number, item_id, index, text))
-            continue
-        part, writing = parts.get(item_id, (-1, None))
-        if writing is not kind:
-            part += 1
-            parts[item_id] = (part, kind)
-            events.append(Ping(number))
-        if kind is OutputTextDelta:
-            events.append(OutputTextDelta(number, item_id, index, text, part, draw(LOGPROBS)))
-        else:
-            events.append(kind(number, item_id, index, text, part))
-    return events
-
-
-@given(delta_events(), st.lists(st.sampled_from(["", "", "obfuscation", "tokens", "both"]), max_size=12))
-def test_a_frame_from_the_template_says_what_msgspec_says(events: Sequence[Event], extras: Sequence[str]) -> None:
-    for event, extra in zip(events, extras, strict=False):
-        if isinstance(event, DELTAS) and extra in ("obfuscation", "both"):
-            event.obfuscation = "x"
-        if isinstance(event, DELTAS) and extra in ("tokens", "both"):
-            event.generation_token_ids, event.generation_log_probs = [1], [-0.5]
-    frames = SSEEncoder()
-    for event in events:
-        assert read_frame(frames.encode(event)) == plainly(event)
-
-
-def test_what_one_delta_carries_is_not_kept_for_the_next() -> None:
-    frames = SSEEncoder()
-    events = [RefusalDelta(number, "msg_1", 0, "No", 0) for number in range(6)]
-    events[1].obfuscation = "x"
-    events[4].generation_token_ids, events[4].generation_log_probs = [7], [-0.5]
-    assert [read_frame(frames.encode(event)) for event in events] == [plainly(event) for event in events]
+# Framing -----------------------------------------------------------------------------------------------------------
 
 
 def test_a_frame_is_an_event_line_a_data_line_and_a_blank_line() -> None:
-    assert encode(Ping(3)) == b'event: response.ping\ndata: {"type":"response.ping","sequence_number":3}\n\n'
-    assert SSEEncoder().encode(Ping(3)) == encode(Ping(3))
-
-
-def test_a_template_is_not_kept_for_the_next_part_of_the_same_kind() -> None:
-    """Text with logprobs is never written from a template; the refusals around it are."""
-    entry = Logprob("a", -0.5, [97], [])
-    frames = SSEEncoder()
-    events = [
-        RefusalDelta(1, "msg_1", 0, "No.", 0),
-        OutputTextDelta(2, "msg_1", 0, "a", 1, [entry]),
-        RefusalDelta(3, "msg_1", 0, "No!", 2),
-    ]
-    assert [read_frame(frames.encode(event)) for event in events] == [plainly(event) for event in events]
-
-
-def test_the_event_line_is_the_type_even_where_an_event_has_a_name() -> None:
-    frame = encode(FunctionCallArgumentsDone(1, "fc_1", 0, "{}", "get_weather"))
-    assert frame.startswith(b"event: response.function_call_arguments.done\n")
-
-
-def test_text_that_looks_like_a_frame_stays_inside_its_string() -> None:
-    event = OutputTextDelta(1, "msg_1", 0, "\n\ndata: [DONE]\r\n\x00\u2028", 0, [])
-    frames = SSEEncoder()
-    assert read_frame(frames.encode(event)) == plainly(event)
-    assert read_frame(frames.encode(event))["delta"] == event.delta
+    before, after = sse_framing("response.ping")
+    assert before + b"{}" + after == b"event: response.ping\ndata: {}\n\n"
+    assert decode(before + b"{}" + after) == [b"{}"]
 
 
 def test_what_is_no_event_can_be_told_from_events() -> None:

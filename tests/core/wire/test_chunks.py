@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.wire.chat import Chunk
-from responses_shim.core.wire.chunks import DONE, ChunkDecoder, ChunkReader
+from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkDecoder, ChunkReader
 from responses_shim.core.wire.sse import SSEDecoder
 from tests.core.speech import DICE, Round, encode, rounds
 from tests.scripted import chunk, frame, usage
@@ -21,10 +21,10 @@ def read(*messages: bytes) -> list[Chunk]:
     return [*(found for message in messages for found in reader.read(message)), *reader.close()]
 
 
-def the_long_way(data: bytes) -> list[Chunk]:
+def slowly(data: bytes) -> list[Chunk]:
     frames, decode = SSEDecoder(), ChunkDecoder().decode
     payloads = [*frames.feed(data), *frames.close()]
-    return [DONE if payload == b"[DONE]" else decode(payload) for payload in payloads]
+    return [END_OF_STREAM if payload == b"[DONE]" else decode(payload) for payload in payloads]
 
 
 def texts(chunks: Sequence[Chunk]) -> list[str | None]:
@@ -36,7 +36,7 @@ def test_both_ways_read_the_same_wherever_the_bytes_are_cut(round: Round, dice: 
     messages = encode(round, dice)
     data = b"".join(messages)
     edges = sorted(place % (len(data) + 1) for place in places)
-    expected = the_long_way(data)
+    expected = slowly(data)
     assert read(*messages) == expected
     assert read(*[data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]) == expected
 
@@ -84,9 +84,9 @@ def test_a_half_of_a_surrogate_pair_is_held_from_message_to_message() -> None:
 
 def test_done_is_told_from_a_chunk_that_says_nothing() -> None:
     done, nothing = read(b"data: [DONE]\n\n", b"data: {}\n\n")
-    assert done is DONE
+    assert done is END_OF_STREAM
     assert nothing == Chunk()
-    assert nothing is not DONE
+    assert nothing is not END_OF_STREAM
 
 
 @pytest.mark.parametrize("error", [b'data: {"error": "gone"}\n\n', b'data: {"message": "gone"}\n\n'])
@@ -110,14 +110,14 @@ def test_a_frame_that_is_no_chunk_is_an_error_in_one(payload: bytes) -> None:
 
 def test_a_whole_answer_is_one_chunk_and_the_end() -> None:
     body = b'{"choices": [{"message": {"content": "Hello"}}]}'
-    answer, done = ChunkReader().whole(body)
+    answer, done = ChunkReader().read_json(body)
     assert answer.choices is not None
     assert answer.choices[0].message is not None
     assert answer.choices[0].message.content == "Hello"
-    assert done is DONE
+    assert done is END_OF_STREAM
 
 
 def test_a_whole_answer_that_is_no_json_is_an_error() -> None:
-    broken, done = ChunkReader().whole(b"<html>")
+    broken, done = ChunkReader().read_json(b"<html>")
     assert "not JSON" in str(broken.error)
-    assert done is DONE
+    assert done is END_OF_STREAM

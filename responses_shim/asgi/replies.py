@@ -1,0 +1,30 @@
+"""Answers that are one JSON body: a response, an error."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+from starlette.types import Send
+
+from responses_shim.asgi.headers import Pairs
+from responses_shim.errors import ShimError
+
+
+async def send_json(send: Send, status: int, body: object, headers: Pairs) -> None:
+    """Send `body` as JSON, with `headers` before those of the body. Raises OSError if the client is gone."""
+    data = msgspec.json.encode(body)
+    length = (b"content-length", b"%d" % len(data))
+    start = [*headers, (b"content-type", b"application/json"), length]
+    await send({"type": "http.response.start", "status": status, "headers": start})
+    await send({"type": "http.response.body", "body": data, "more_body": False})
+
+
+async def send_error(send: Send, error: ShimError, headers: Pairs) -> None:
+    """Send an error in OpenAI's form, with its status. A client that has left meanwhile is no error of ours."""
+    # An interceptor's refusal may have any: what is not Latin-1 is no header, and no reason to fail the host.
+    own = [
+        (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in error.headers
+    ]
+    with suppress(OSError):
+        await send_json(send, error.status, error.body(), own + headers)

@@ -1,0 +1,67 @@
+"""Events as frames: each event's number and its bytes, framed as the receiver wants them.
+
+A frame is `(number, data)`: the event's `sequence_number`, and its JSON between two byte strings that depend on the
+type of the event. For server-sent events those are the `event` line with the beginning of the `data` line, and a blank
+line; for a WebSocket or an event log both are empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeAlias
+
+import msgspec
+
+from responses_shim.core.wire.events import Created, DeltaEvent, Event, InProgress
+from responses_shim.core.wire.responses import Response
+
+Frame: TypeAlias = "tuple[int, bytes]"
+"""An event's sequence number, and its bytes."""
+Framing: TypeAlias = "Callable[[str], tuple[bytes, bytes]]"
+"""From an event type to the bytes before and after the event's JSON."""
+
+_json = msgspec.json.Encoder().encode
+_NUMBER = b'"sequence_number":0'
+_DELTA = b'"delta":""'
+
+
+class EventEncoder:
+    """Makes the frames of one response.
+
+    `response.created` and `response.in_progress` hold the same response object, which is encoded once.
+    """
+
+    def __init__(self, framing: Framing) -> None:
+        self._framing = framing
+        self._response: Response | None = None
+        self._response_json = b""
+
+    def encode(self, events: Iterable[Event]) -> list[Frame]:
+        """A frame for each event."""
+        return [self._frame(event) for event in events]
+
+    def template(self, delta: DeltaEvent) -> bytes:
+        """The format of frames that differ from that of `delta` in number and text only: `%d` and `%b`, in this order.
+
+        `delta` has the number 0 and an empty text.
+        """
+        before, after = self._framing(delta.wire_type)
+        head, _, rest = _json(delta).replace(b"%", b"%%").partition(_NUMBER)
+        middle, _, tail = rest.partition(_DELTA)
+        before, after = before.replace(b"%", b"%%"), after.replace(b"%", b"%%")
+        return b"".join([before, head, _NUMBER[:-1], b"%d", middle, _DELTA[:-2], b"%b", tail, after])
+
+    def _frame(self, event: Event) -> Frame:
+        before, after = self._framing(event.wire_type)
+        if not isinstance(event, (Created, InProgress)):
+            return event.sequence_number, b"%b%b%b" % (before, _json(event), after)
+        if event.response is not self._response:
+            self._response, self._response_json = event.response, _json(event.response)
+        data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (
+            before,
+            event.wire_type.encode(),
+            event.sequence_number,
+            self._response_json,
+            after,
+        )
+        return event.sequence_number, data

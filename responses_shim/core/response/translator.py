@@ -1,0 +1,198 @@
+"""The one entrance: a host's bytes in, ready frames of our events out, round by round.
+
+It puts the parts in a row: the chunk decoder, the filters of the round, the state machine, the encoder; and the fast
+path past all of them. `runtime.run` drives it with what a host sends, the tests with what they make up. For example
+
+    feed(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\\n\\n')     created, in_progress, …, output_text.delta
+    feed(b'data: {"choices":[{"finish_reason":"stop"}]}\\n\\n')       nothing
+    feed(b'data: [DONE]\\n\\n')                                       nothing; `state` is COMPLETE
+    flush()                                                         what a filter held back
+    end_round()                                                     output_text.done, …, output_item.done
+    close()                                                         completed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from enum import Enum, auto
+
+from responses_shim.core.response.encoder import EventEncoder, Frame, Framing
+from responses_shim.core.response.fast_path import FastPath, FastPaths, carried_field
+from responses_shim.core.response.filters import Filter, FilterChain
+from responses_shim.core.response.stream import ResponseStream, RoundResult
+from responses_shim.core.wire.chat import Chunk
+from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader
+from responses_shim.core.wire.events import Event
+from responses_shim.core.wire.responses import Response
+from responses_shim.core.wire.sse import sse_framing
+from responses_shim.errors import ShimError
+
+
+class RoundState(Enum):
+    """How far the host's stream of the current round has come."""
+
+    OPEN = auto()
+    """More may come."""
+    COMPLETE = auto()
+    """It has ended, and there was a finish_reason."""
+    CUT = auto()
+    """It has ended without a finish_reason: the call itself may still say why."""
+    FAILED = auto()
+    """It carried an error, or what cannot be: nothing that follows counts."""
+
+
+def _no_filters() -> Iterable[Filter]:
+    return ()
+
+
+class Translator:
+    """Makes the frames of one response from the bytes of one or several chat calls.
+
+    - `stream`: the state machine, with the response to be made
+    - `filters`: makes the filters of a round
+    - `framing`: from an event type to the bytes around the event's JSON. None for a response that is not streamed:
+      no frames are made then, and the end is read from `response`.
+
+    `fast_path`, while there is one, makes the frame of a body message that carries more of what is being written; what
+    it refuses goes to `feed`. Every method that returns frames returns them in the order of their numbers.
+    """
+
+    def __init__(
+        self,
+        stream: ResponseStream,
+        *,
+        filters: Callable[[], Iterable[Filter]] = _no_filters,
+        framing: Framing | None = sse_framing,
+    ) -> None:
+        self.started = False
+        """`response.created` has been made."""
+        self._stream = stream
+        self._make_filters = filters
+        self._encoder = EventEncoder(framing) if framing is not None else None
+        self._begin()
+
+    def _begin(self) -> None:
+        self.state = RoundState.OPEN
+        self._filters = FilterChain([*self._make_filters()])
+        self._reader = ChunkReader()
+        self._fast_paths = FastPaths(self._stream, self._encoder) if self._encoder is not None else None
+        self.fast_path: FastPath | None = None
+
+    # What the response has come to ---------------------------------------------------------------------------------
+
+    @property
+    def response(self) -> Response:
+        """The response object; complete once `close` has returned."""
+        return self._stream.response
+
+    @property
+    def error(self) -> ShimError | None:
+        """Why the response fails, as far as that is known."""
+        return self._stream.error
+
+    @property
+    def finished(self) -> bool:
+        """The finish_reason of the round has come: what follows is usage at most."""
+        return self._stream.finish is not None
+
+    @property
+    def ignored_calls(self) -> int:
+        """Calls beyond the one that `parallel_tool_calls: false` allows."""
+        return self._stream.ignored_calls
+
+    # A round -------------------------------------------------------------------------------------------------------
+
+    def start(self) -> list[Frame]:
+        """`response.created` and `response.in_progress`; nothing if they have been made."""
+        if self.started:
+            return []
+        self.started = True
+        return self._encode(self._stream.start())
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """The frames for bytes of the host's event stream, cut anywhere. Offer them to `fast_path` before."""
+        frames = self._feed_chunks(self._reader.read(data))
+        if self._fast_paths is not None:
+            between = self.state is RoundState.OPEN and not self._reader.pending
+            self.fast_path = self._fast_paths.current if between else None
+        return frames
+
+    def end_stream(self) -> list[Frame]:
+        """The frames for what is left when the host's bytes have ended: a last frame without its blank line."""
+        return self._feed_chunks([*self._reader.close(), END_OF_STREAM])
+
+    def feed_json(self, body: bytes) -> list[Frame]:
+        """The frames for the JSON answer of a host that was asked to stream and did not."""
+        return self._feed_chunks(self._reader.read_json(body))
+
+    def flush(self) -> list[Frame]:
+        """The frames for what the filters still hold back. The host's stream has ended, well or badly."""
+        return self._encode([event for chunk in self._filters.close() for event in self._stream.feed(chunk)])
+
+    def end_round(self) -> tuple[RoundResult, list[Frame]]:
+        """How the round ended, and the frames that close its items. `begin_round` or `close` comes next."""
+        result, events = self._stream.end_round()
+        return result, self._encode(events)
+
+    def begin_round(self) -> None:
+        """Another chat call for the same response: with new filters, and nothing left of the bytes before."""
+        self._stream.begin_round()
+        self._begin()
+
+    def close(self) -> list[Frame]:
+        """The frames of the terminal event, after that of `error` if the response failed. Once, after `end_round`."""
+        return self._encode(self._stream.close())
+
+    # Between -------------------------------------------------------------------------------------------------------
+
+    def fail(self, error: ShimError) -> None:
+        """Remember why the response fails. The first reason stays."""
+        self._stream.fail(error)
+
+    def ping(self) -> list[Frame]:
+        """A `response.ping`."""
+        return self._encode([self._stream.ping()])
+
+    def repeat_in_progress(self) -> list[Frame]:
+        """`response.in_progress` again, with the items up to the first that is still open."""
+        return self._encode([self._stream.repeat_in_progress()])
+
+    @property
+    def lacks_prompt_tokens(self) -> bool:
+        """The token ids of the prompt are wanted, and the host's stream did not have them."""
+        return self._stream.lacks_prompt_tokens
+
+    def set_prompt_tokens(self, token_ids: list[int]) -> None:
+        """The token ids of the prompt, from another source. The response fails if they contradict the usage."""
+        self._stream.set_prompt_tokens(token_ids)
+
+    # The slow path -------------------------------------------------------------------------------------------------
+
+    def _feed_chunks(self, chunks: Sequence[Chunk]) -> list[Frame]:
+        frames: list[Frame] = []
+        for chunk in chunks:
+            if self.state in (RoundState.COMPLETE, RoundState.FAILED):
+                break  # what comes behind that does not count
+            if chunk is END_OF_STREAM:
+                self.state = RoundState.COMPLETE if self.finished else RoundState.CUT
+            else:
+                frames += self.start()
+                frames += self._feed_chunk(chunk)
+        return frames
+
+    def _feed_chunk(self, chunk: Chunk) -> list[Frame]:
+        stream, filters = self._stream, self._filters
+        carried = carried_field(chunk)  # before a filter changes the chunk
+        stream.collect_tokens(chunk)
+        events: list[Event] = []
+        for filtered in filters.feed(chunk):
+            events += stream.feed(filtered)
+        if stream.error is not None:
+            self.state = RoundState.FAILED
+        frames = self._encode(events)
+        if self._fast_paths is not None:
+            self._fast_paths.choose(carried, filters, events)
+        return frames
+
+    def _encode(self, events: Sequence[Event]) -> list[Frame]:
+        return self._encoder.encode(events) if self._encoder is not None and events else []

@@ -1,0 +1,80 @@
+"""One task beside a run: it waits for the client to leave, and wakes for what is due.
+
+The host's path only leaves times behind (when it was last heard, when it last wrote); nothing is armed or disarmed per
+token. Each time it wakes, the watchdog asks for the deadlines anew, which follow from those times, and does what the
+first of them says or sleeps until then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Iterable
+from operator import itemgetter
+
+import anyio
+
+Deadline = tuple[float, Callable[[], Awaitable[None]]]
+"""When something is due, in seconds of the clock, and what."""
+
+
+class Watchdog:
+    """Watches one run, between `start` and `stop`.
+
+    - `deadlines`: gives everything that is due some time, as things are now
+    - `longest_nap`: seconds; deadlines may move closer by less than that without a call of `wake`
+    - `disconnected`: returns when the client is gone, and can be cancelled; `client_gone` is then called, once
+    - `failed`: called if the task ends by itself: the server's `receive` is broken
+    """
+
+    def __init__(
+        self,
+        deadlines: Callable[[], Iterable[Deadline]],
+        *,
+        clock: Callable[[], float],
+        longest_nap: float,
+        disconnected: Callable[[], Awaitable[None]],
+        client_gone: Callable[[], None],
+    ) -> None:
+        self._deadlines = deadlines
+        self._clock = clock
+        self._longest_nap = longest_nap
+        self._disconnected = disconnected
+        self._client_gone = client_gone
+        self._nap = anyio.CancelScope()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self, failed: Callable[[], object]) -> None:
+        """Begin. A bare task: a task group costs as much as fifty tokens, and this one never outlives `stop`."""
+        self._task = asyncio.create_task(self._watch())
+        self._task.add_done_callback(lambda task: None if task.cancelled() else failed())
+
+    def stop(self) -> None:
+        """End."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+
+    def check(self) -> None:
+        """Raise what ended the task, if it has ended by itself."""
+        if self._task is not None and self._task.done():
+            self._task.result()
+
+    def wake(self) -> None:
+        """Look at the deadlines again: one has moved closer."""
+        self._nap.cancel()
+
+    async def _watch(self) -> None:
+        left = False
+        while self._task is not None:  # before Python 3.11 a nap that is cut short can swallow the task's cancellation
+            due, act = min([(math.inf, anyio.sleep_forever), *self._deadlines()], key=itemgetter(0))
+            wait = due - self._clock()
+            if wait <= 0:
+                await act()
+                continue
+            with anyio.move_on_after(min(wait, self._longest_nap)) as self._nap:
+                if left:
+                    await anyio.sleep_forever()
+                await self._disconnected()
+                left = True  # or has all that it wanted: servers report that as a disconnect, too
+                self._client_gone()

@@ -1,0 +1,150 @@
+"""The one entrance: bytes in, frames out; how a round ends, and what follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pytest
+
+from responses_shim.core.response.encoder import Frame
+from responses_shim.core.response.filters import Filter
+from responses_shim.core.response.think_tags import ThinkTagFilter
+from responses_shim.core.response.translator import RoundState, Translator
+from responses_shim.errors import UpstreamError
+from tests.core.driver import Json, new_stream, new_translator, play, read_frame
+from tests.oracle import check_response, check_stream
+from tests.scripted import DONE, call, chunk, frame, usage
+
+STOP = chunk(finish_reason="stop")
+
+
+def payloads(frames: Iterable[Frame]) -> list[Json]:
+    return [read_frame(data) for _, data in frames]
+
+
+def types(frames: Iterable[Frame]) -> list[str]:
+    return [payload["type"].removeprefix("response.") for payload in payloads(frames)]
+
+
+def test_the_first_chunk_starts_the_response() -> None:
+    translator = new_translator()
+    assert translator.feed(b": a comment\n\n") == []
+    assert not translator.started
+    assert types(translator.feed(chunk("", role="assistant"))) == ["created", "in_progress"]
+    assert translator.started
+    assert translator.start() == []
+
+
+def test_it_may_be_started_before() -> None:
+    translator = new_translator()
+    assert types(translator.start()) == ["created", "in_progress"]
+    assert types(translator.feed(chunk("a"))) == ["output_item.added", "content_part.added", "output_text.delta"]
+
+
+@pytest.mark.parametrize(
+    ("messages", "state"),
+    [
+        ([chunk("a")], RoundState.OPEN),
+        ([chunk("a"), STOP], RoundState.OPEN),
+        ([chunk("a"), STOP, DONE], RoundState.COMPLETE),
+        ([chunk("a") + STOP + DONE], RoundState.COMPLETE),
+        ([chunk("a"), DONE], RoundState.CUT),
+        ([chunk("a"), frame({"error": "gone"})], RoundState.FAILED),
+        ([chunk("a"), b"data: {\n\n"], RoundState.FAILED),
+        ([DONE], RoundState.CUT),
+    ],
+)
+def test_how_far_the_stream_has_come(messages: list[bytes], state: RoundState) -> None:
+    translator = new_translator()
+    for data in messages:
+        translator.feed(data)
+    assert translator.state is state
+
+
+@pytest.mark.parametrize("end", [[STOP, DONE], [frame({"error": "gone"})]])
+def test_what_comes_behind_the_end_does_not_count(end: list[bytes]) -> None:
+    translator = new_translator()
+    for data in [chunk("a"), *end]:
+        translator.feed(data)
+    assert translator.feed(chunk("b")) == []
+    translator.end_round()
+    assert payloads(translator.close())[-1]["response"]["output"][0]["content"][0]["text"] == "a"
+
+
+def test_what_comes_behind_a_done_that_came_too_early_does() -> None:
+    """Hosts say why they broke off after a clean end (llama-cpp-python raises, others send an error)."""
+    translator = new_translator()
+    for data in (chunk("a"), DONE, frame({"error": {"message": "why"}})):
+        translator.feed(data)
+    translator.end_round()
+    assert payloads(translator.close())[-1]["response"]["error"]["message"] == "why"
+
+
+def test_the_end_of_the_bytes_hands_out_a_frame_without_its_blank_line() -> None:
+    translator = new_translator()
+    assert translator.feed(b"event: message\n" + chunk("a")[:-2]) == []
+    assert types(translator.end_stream())[-1] == "output_text.delta"
+    assert translator.state is RoundState.CUT
+
+
+def test_a_json_answer_is_a_round() -> None:
+    translator = new_translator()
+    body = b'{"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}'
+    assert types(translator.feed_json(body))[-1] == "output_text.delta"
+    assert translator.state is RoundState.COMPLETE
+
+
+def test_a_response_that_is_not_streamed_makes_no_frames_and_the_same_response() -> None:
+    messages = [chunk("Hel"), chunk("lo"), chunk(tool_calls=[call(0, "a", "f", "{}")]), STOP, DONE]
+    translator = Translator(new_stream(), framing=None)
+    assert [translator.feed(data) for data in messages] == [[]] * len(messages)
+    assert translator.flush() == []
+    result, frames = translator.end_round()
+    assert [item.call_id for item in result.calls] == ["a"]
+    assert frames == translator.close() == translator.ping() == []
+    assert translator.response == play(messages).stream.response
+
+
+def test_a_failure_from_outside_ends_the_response() -> None:
+    translator = new_translator()
+    translator.feed(chunk("a"))
+    translator.fail(UpstreamError("too slow"))
+    translator.fail(UpstreamError("later"))
+    translator.end_round()
+    assert types(frames := translator.close()) == ["error", "failed"]
+    assert payloads(frames)[0]["message"] == "too slow"
+    assert translator.error is not None
+
+
+def test_rounds_make_one_response_each_with_its_own_filters() -> None:
+    made: list[Filter] = []
+
+    def filters() -> list[Filter]:
+        made.append(ThinkTagFilter("leading"))
+        return made[-1:]
+
+    rounds = [
+        [chunk("<think>"), chunk("Hm."), chunk("</think>"), chunk(tool_calls=[call(0, "a", "f", "{}")]), STOP, DONE],
+        [chunk("<think>"), chunk("So."), chunk("</think>"), chunk("Hel"), chunk("lo"), STOP, chunk(usage=usage(1, 1))],
+        [chunk("<thi"), STOP, DONE],
+    ]
+    played = play(*rounds, filters=filters)
+    check_stream(played.payloads)
+    check_response(played.response)
+    assert len(made) == 3
+    output = [(item["type"], "".join(p["text"] for p in item.get("content", []))) for item in played.response["output"]]
+    assert output == [
+        ("reasoning", "Hm."),
+        ("function_call", ""),
+        ("reasoning", "So."),
+        ("message", "Hello"),
+        ("message", "<thi"),
+    ]
+    assert [len(result.calls) for result in played.rounds] == [1, 0, 0]
+    assert played.fast > 0
+
+
+def test_half_a_frame_of_one_round_is_not_continued_by_the_next() -> None:
+    played = play([chunk("a"), STOP, b": half a comment"], [chunk("b"), STOP, DONE])
+    assert [item["content"][0]["text"] for item in played.response["output"]] == ["a", "b"]
+    assert played.response["status"] == "completed"
