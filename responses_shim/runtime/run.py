@@ -101,32 +101,34 @@ class Run:
         self._translator = translator
         self._settings = settings
         self._streams = sink.framing is not None
+        self._disconnected = disconnected
         self._unfinished = unfinished
         self._prompt_tokens = prompt_tokens
         self._next_round = next_round
         self._clock = clock
         self._phase = Phase.CALLING
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
-        self._call = anyio.CancelScope()
+        self._call: anyio.CancelScope | None = None
         self._began = self._heard = self._wrote = clock()
         self._cut_at: float | None = None
         self._writer = Writer(sink, self._abandon)
-        # A write may begin during a nap, and end: neither wakes the watchdog. So it looks again before what follows
-        # could be due.
-        periods = [settings.write_timeout, settings.upstream_idle]
-        if settings.ping != "off":
-            periods.append(settings.ping_interval)
-        self._watchdog = Watchdog(
-            self._deadlines,
-            clock=clock,
-            longest_nap=min(periods) / 4,
-            disconnected=disconnected,
-            client_gone=self._abandon,
-        )
+        self._watchdog = Watchdog(clock)
 
     async def execute(self, upstream: Upstream, chat: Chat) -> None:
         """Make the calls and see the response to its end. Raises ShimError if nothing was written yet."""
-        self._watchdog.start(failed=lambda: self._call.cancel())  # with nobody to watch it, a call must not go on
+        # A write may begin during a nap, and end: neither wakes the watchdog. So it looks again before what follows
+        # could be due.
+        settings = self._settings
+        periods = [settings.write_timeout, settings.upstream_idle]
+        if settings.ping != "off":
+            periods.append(settings.ping_interval)
+        self._watchdog.start(
+            self._deadlines,
+            longest_nap=min(periods) / 4,
+            disconnected=self._disconnected,
+            client_gone=self._abandon,
+            failed=self._cancel_call,  # with nobody to watch it, a call must not go on
+        )
         try:
             request: Chat | None = chat
             while request is not None:
@@ -134,6 +136,7 @@ class Run:
                 request = await self._next_request() if self._phase is Phase.BETWEEN else None
         finally:
             self._watchdog.stop()
+            self._writer.close()
         self._log()
         error = self._translator.error
         if not self._writer.begun and self._phase is not Phase.ABANDONED and error is not None:
@@ -144,8 +147,7 @@ class Run:
     async def _round(self, upstream: Upstream, chat: Chat) -> None:
         """Make one chat call. When it has returned, whatever it had left undone is done."""
         cause: ShimError | None = None
-        self._call = anyio.CancelScope()
-        with self._call:
+        with anyio.CancelScope() as self._call:
             cause = await upstream(chat, self)
         await self._writer.turn()  # a write of the timer's may be half done
         self._watchdog.check()
@@ -155,9 +157,8 @@ class Run:
     async def _next_request(self) -> Chat | None:
         """The chat request of the next round, which then begins; None if the response has ended meanwhile."""
         request: Chat | None = None
-        self._call = anyio.CancelScope()
         try:
-            with self._call:
+            with anyio.CancelScope() as self._call:
                 assert self._make_request is not None
                 request = await self._make_request()
         except ShimError as error:
@@ -317,7 +318,11 @@ class Run:
     async def _cut(self) -> None:
         """End the call, which has not ended by itself."""
         self._cut_at = None
-        self._call.cancel()
+        self._cancel_call()
+
+    def _cancel_call(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
 
     async def _drop_client(self) -> None:
         """A write has been going on for too long: a reader that takes nothing is not there."""

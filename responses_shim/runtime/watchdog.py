@@ -19,34 +19,34 @@ Deadline = tuple[float, Callable[[], Awaitable[None]]]
 
 
 class Watchdog:
-    """Watches one run, between `start` and `stop`.
+    """The task beside one run, between `start` and `stop`.
 
-    - `deadlines`: gives everything that is due some time, as things are now
-    - `longest_nap`: seconds; deadlines may move closer by less than that without a call of `wake`
-    - `disconnected`: returns when the client is gone, and can be cancelled; `client_gone` is then called, once
-    - `failed`: called if the task ends by itself: the server's `receive` is broken
+    It holds what it calls only while it runs, so that a run and its watchdog are no circle that outlives the run.
     """
 
-    def __init__(
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._nap: anyio.CancelScope | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(
         self,
         deadlines: Callable[[], Iterable[Deadline]],
         *,
-        clock: Callable[[], float],
         longest_nap: float,
         disconnected: Callable[[], Awaitable[None]],
         client_gone: Callable[[], None],
+        failed: Callable[[], object],
     ) -> None:
-        self._deadlines = deadlines
-        self._clock = clock
-        self._longest_nap = longest_nap
-        self._disconnected = disconnected
-        self._client_gone = client_gone
-        self._nap = anyio.CancelScope()
-        self._task: asyncio.Task[None] | None = None
+        """Begin.
 
-    def start(self, failed: Callable[[], object]) -> None:
-        """Begin. A bare task: a task group costs as much as fifty tokens, and this one never outlives `stop`."""
-        self._task = asyncio.create_task(self._watch())
+        - `deadlines`: gives everything that is due some time, as things are now
+        - `longest_nap`: seconds; deadlines may move closer by less than that without a call of `wake`
+        - `disconnected`: returns when the client is gone, and can be cancelled; `client_gone` is then called, once
+        - `failed`: called if the task ends by itself: the server's `receive` is broken
+        """
+        # A bare task: a task group costs as much as fifty tokens, and this one never outlives `stop`.
+        self._task = asyncio.create_task(self._watch(deadlines, longest_nap, disconnected, client_gone))
         self._task.add_done_callback(lambda task: None if task.cancelled() else failed())
 
     def stop(self) -> None:
@@ -62,19 +62,26 @@ class Watchdog:
 
     def wake(self) -> None:
         """Look at the deadlines again: one has moved closer."""
-        self._nap.cancel()
+        if self._nap is not None:
+            self._nap.cancel()
 
-    async def _watch(self) -> None:
+    async def _watch(
+        self,
+        deadlines: Callable[[], Iterable[Deadline]],
+        longest_nap: float,
+        disconnected: Callable[[], Awaitable[None]],
+        client_gone: Callable[[], None],
+    ) -> None:
         left = False
         while self._task is not None:  # before Python 3.11 a nap that is cut short can swallow the task's cancellation
-            due, act = min([(math.inf, anyio.sleep_forever), *self._deadlines()], key=itemgetter(0))
+            due, act = min([(math.inf, anyio.sleep_forever), *deadlines()], key=itemgetter(0))
             wait = due - self._clock()
             if wait <= 0:
                 await act()
                 continue
-            with anyio.move_on_after(min(wait, self._longest_nap)) as self._nap:
+            with anyio.move_on_after(min(wait, longest_nap)) as self._nap:
                 if left:
                     await anyio.sleep_forever()
-                await self._disconnected()
+                await disconnected()
                 left = True  # or has all that it wanted: servers report that as a disconnect, too
-                self._client_gone()
+                client_gone()

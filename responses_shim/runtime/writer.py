@@ -18,6 +18,10 @@ from responses_shim.core.wire.responses import Response
 from responses_shim.runtime.interfaces import Headers, Sink
 
 
+def _nobody() -> None:
+    """Who is called by a closed writer."""
+
+
 class Writer:
     """Writes to `sink`. `client_gone` is called when a write says, by OSError, that there is no client any more."""
 
@@ -57,6 +61,10 @@ class Writer:
             self._writing = False
             if self._idle is not None:
                 self._idle.set()
+
+    def close(self) -> None:
+        """Nothing is written any more, and nobody is to be called."""
+        self._client_gone = _nobody
 
     async def turn(self) -> None:
         """Wait until the write that is under way is over. None begins meanwhile: what waits here is numbered."""

@@ -50,6 +50,8 @@ CHAT = Dialect(
     },
     {
         "text": b'"delta":{"content":',
+        "odd": b'"delta":{"content":',
+        "think": b'"delta":{"content":',
         "logprobs": b'"delta":{"content":',
         "reasoning": b'"delta":{"reasoning":',
         "call": b'"function":{"arguments":',
@@ -60,6 +62,8 @@ RESPONSES = Dialect(
     {"input": PROMPT, "stream": True},
     {
         "text": b'"type":"response.output_text.delta"',
+        "odd": b'"type":"response.output_text.delta"',
+        "think": b'"type":"response.reasoning_text.delta"',
         "logprobs": b'"type":"response.output_text.delta"',
         "reasoning": b'"type":"response.reasoning_text.delta"',
         "call": b'"type":"response.function_call_arguments.delta"',

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import json
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
+
+ODD_EVERY = 20
+"""One odd message for so many tokens: a comment, an empty delta, no choice at all, two tokens in one."""
 
 GAP = 0.005
 """Seconds between two tokens of a paced answer: 200 tokens a second in each stream."""
@@ -48,7 +52,8 @@ class Script:
     """What the host shall answer. `str(script)` is the model name that asks for it."""
 
     kind: str = "text"
-    """`text`, `logprobs` (text and the likeliest tokens), `reasoning`, or `call` (a function's arguments)."""
+    """`text`, `odd` (text, and odd frames between), `logprobs` (text and the likeliest tokens), `reasoning`, `think`
+    (reasoning between `<think>` tags in the text), or `call` (a function's arguments)."""
     tokens: int = 1000
     pace: str = "instant"
     """`instant`; `paced`: `GAP` between tokens; `held`: after the tokens, silence until the client goes."""
@@ -121,7 +126,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
 def _frames(script: Script) -> tuple[bytes, ...]:
     """The whole answer as server-sent events; a held one stops before its end."""
     frames = [_frame({"role": "assistant", "content": ""}, prompt_token_ids=None, prompt_text=None)]
-    frames += _deltas(script)
+    frames += _with_odd_frames(_deltas(script)) if script.kind == "odd" else _deltas(script)
     if script.pace != "held":
         finish = "tool_calls" if script.kind == "call" else "stop"
         frames.append(_frame({}, finish=finish, system_fingerprint="vllm-0.32.0"))
@@ -132,10 +137,12 @@ def _frames(script: Script) -> tuple[bytes, ...]:
 
 
 def words(script: Script) -> list[str]:
-    """The tokens of the answer. Those of a call are pieces of one JSON object."""
-    tokens = [WORDS[place % len(WORDS)] for place in range(script.tokens)]
+    """The tokens of the answer. Those of a call are pieces of one JSON object, those of `think` one span."""
+    tokens = [WORDS[index % len(WORDS)] for index in range(script.tokens)]
     if script.kind == "call":
         tokens[0], tokens[-1] = '{"text":"', '"}'
+    elif script.kind == "think":
+        tokens[0], tokens[-1] = f"<think>{tokens[0]}", f"{tokens[-1]}</think>"
     return tokens
 
 
@@ -153,6 +160,21 @@ def _deltas(script: Script) -> Iterator[bytes]:
             yield _frame({"content": word}, logprobs=_logprobs(word), token_ids=None)
         else:
             yield _frame({"content": word}, token_ids=None)
+
+
+def _with_odd_frames(frames: Iterable[bytes]) -> Iterator[bytes]:
+    """The frames, every so often with an odd one between, or two in one message."""
+    odd = itertools.cycle([b": keepalive\n\n", _frame({}), _event(choices=[]), None])
+    merged = b""
+    for index, frame in enumerate(frames):
+        if index % ODD_EVERY == ODD_EVERY - 2 and index:
+            between = next(odd)
+            if between is None:
+                merged = frame
+                continue
+            yield between
+        yield merged + frame
+        merged = b""
 
 
 def _logprobs(word: str) -> dict[str, object]:

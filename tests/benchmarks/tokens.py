@@ -81,12 +81,12 @@ async def _compare(running: dict[str, Server], script: Script, plan: Plan) -> As
     yield Row(
         f"{title}: shim ÷ chat stream",
         ratio(samples, "shim", "raw"),
-        bar="≤ 1.4",
+        bar="≤ 1.3" if script.tokens >= 1000 else "≤ 1.6",
         detail=f"{micros['shim']} ÷ {micros['raw']}",
     )
     beside = f"{title}: shim ÷ (chat stream + codex-relay)"
     if "relay" in running:
         spread = ratio(samples, "shim", "relay")
-        yield Row(beside, spread, bar="< 0.75", detail=f"{micros['shim']} ÷ {micros['relay']}")
+        yield Row(beside, spread, bar="≤ 0.65", detail=f"{micros['shim']} ÷ {micros['relay']}")
     else:
-        yield Row(beside, None, bar="< 0.75", detail="needs `pip install codex-relay==0.5.8`")
+        yield Row(beside, None, bar="≤ 0.65", detail="needs `pip install codex-relay==0.5.8`")

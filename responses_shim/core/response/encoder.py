@@ -54,7 +54,7 @@ class EventEncoder:
     def _frame(self, event: Event) -> Frame:
         before, after = self._framing(event.wire_type)
         if not isinstance(event, (Created, InProgress)):
-            return event.sequence_number, b"%b%b%b" % (before, _json(event), after)
+            return event.sequence_number, before + _json(event) + after
         if event.response is not self._response:
             self._response, self._response_json = event.response, _json(event.response)
         data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (

@@ -354,6 +354,8 @@ class FastPaths:
         The path of a part that is still open stays, so that an empty delta between costs nothing more.
         """
         if carried is None and not events and self._chosen_for is not None:
+            if filters.empty:
+                return
             carried = self._chosen_for.carried
         part = self._part(carried, filters) if carried is not None else None
         if part is None:

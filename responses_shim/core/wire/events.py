@@ -20,7 +20,8 @@ class Event(Struct, tag_field="type"):
 
     @property
     def wire_type(self) -> str:
-        return str(self.__struct_config__.tag)
+        tag: str = self.__struct_config__.tag  # type: ignore[assignment]  # a string in every event
+        return tag
 
 
 class Created(Event, tag="response.created"):
