@@ -11,7 +11,7 @@ from starlette.types import Receive, Scope
 from responses_shim.asgi.decompress import Coding, Unpacked, read_codings, too_large
 from responses_shim.core.wire.lenient_json import whole
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime.offload import aside
+from responses_shim.runtime.offload import offload_if_large
 
 
 class ClientDisconnect(Exception):
@@ -33,7 +33,7 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[Any, in
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise too_large(limit)
     body = await _read(receive, limit, codings)
-    return await aside(len(body), lambda: parse(body)), len(body)
+    return await offload_if_large(len(body), lambda: parse(body)), len(body)
 
 
 def _check_media_type(content_type: str) -> None:

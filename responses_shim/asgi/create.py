@@ -32,7 +32,7 @@ from responses_shim.extensions.nemo_gym import SILENT, SideChannel, read_trainin
 from responses_shim.extensions.nemo_gym_audio import audio_urls
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.interceptors import intercept, tell
-from responses_shim.runtime.offload import aside
+from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
 
@@ -96,7 +96,7 @@ async def create(request: Request) -> None:
 async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
     """The body, read and translated; with interceptors also the view that they left of it."""
     body, size = await read_json(request.scope, request.receive, request.settings.max_body)
-    read, side = await aside(size, lambda: _read(request, body))
+    read, side = await offload_if_large(size, lambda: _read(request, body))
     if isinstance(read.input, list):
         read.input = await read_files(read.input, request.settings)
     view = None
@@ -110,7 +110,7 @@ async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
             size,
         )
     else:
-        asked = await aside(size, lambda: _translated(request, read, side))
+        asked = await offload_if_large(size, lambda: _translated(request, read, side))
     for name in unknown_fields(body):
         asked.report.dropped(name)
     if urls := await audio_urls(asked.side, request.settings):

@@ -31,7 +31,7 @@ from responses_shim.core.wire.validation import missing, unsupported
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
 from responses_shim.runtime.fetch import fetch
-from responses_shim.runtime.offload import LARGE, Result, aside
+from responses_shim.runtime.offload import INLINE_LIMIT, Result, offload_if_large
 from responses_shim.settings import Settings
 
 Item = dict[str, Any]
@@ -139,13 +139,15 @@ class _Files:
             raise _too_large(f"The file is larger than the {self.settings.max_file} bytes allowed here.", file.param)
         kind = file.kind
         if kind.startswith("image/"):
-            url = await _aside(len(file.data), lambda: f"data:{kind};base64,{base64.b64encode(file.data).decode()}")
+            url = await _offload_if_large(
+                len(file.data), lambda: f"data:{kind};base64,{base64.b64encode(file.data).decode()}"
+            )
             detail = {"detail": part["detail"]} if part.get("detail") is not None else {}
             return {"type": "input_image", "image_url": url, **detail}
         if kind == "pdf":
             text = await self._pdf_text(file)
         else:
-            text = await _aside(len(file.data), lambda: _plain_text(file))
+            text = await _offload_if_large(len(file.data), lambda: _plain_text(file))
         if len(text) > self.characters:
             raise _too_long(file.param)
         self.characters -= len(text)
@@ -171,7 +173,7 @@ class _Files:
             raise unsupported(param, "there are no stored files here; send a data URL in 'file_data'.")
         if sources[0] == "file_url":
             return await self._fetched(part["file_url"], name, param)
-        media, data = await _aside(len(part["file_data"]), lambda: _decoded(part["file_data"], param))
+        media, data = await _offload_if_large(len(part["file_data"]), lambda: _decoded(part["file_data"], param))
         return _File(param, name, media, data)
 
     async def _fetched(self, url: str, name: str, param: str) -> _File:
@@ -201,7 +203,7 @@ class _Files:
             with self._clock(file.param):
                 status, text = await _run(pdf.command(self.characters, self.seconds), file.data)
         if status == pdf.READ:
-            return await _aside(len(text), text.decode)
+            return await _offload_if_large(len(text), text.decode)
         if status == pdf.TOO_LONG:
             raise _too_long(file.param)
         # A child that was killed was killed for what it took of memory or time.
@@ -272,11 +274,11 @@ def _too_large(message: str, param: str) -> InvalidRequest:
     return InvalidRequest(message, param=param, code="file_too_large")
 
 
-async def _aside(size: int, work: Callable[[], Result]) -> Result:
-    """As `aside`; what is done here has a turn of its own, for the files of a request may be many."""
-    if size <= LARGE:
+async def _offload_if_large(size: int, work: Callable[[], Result]) -> Result:
+    """As `offload_if_large`; what is done here has a turn of its own, for the files of a request may be many."""
+    if size <= INLINE_LIMIT:
         await checkpoint()
-    return await aside(size, work)
+    return await offload_if_large(size, work)
 
 
 async def _run(command: list[str], data: bytes) -> tuple[int, bytes]:

@@ -16,7 +16,7 @@ import msgspec
 
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ConfigurationError, ShimError, UpstreamError
-from responses_shim.runtime.offload import aside
+from responses_shim.runtime.offload import offload_if_large
 from responses_shim.views.request import RequestView
 from responses_shim.views.response import ResponseView
 
@@ -67,7 +67,7 @@ async def intercept(
     `check` refuses a body with InvalidRequest. Each interceptor's result has to pass it, so that the one to blame is
     known. Raises ShimError: an interceptor's own refusal, or a 500.
     """
-    view, checked = await aside(size, lambda: (RequestView.of(body), check(body)))
+    view, checked = await offload_if_large(size, lambda: (RequestView.of(body), check(body)))
     seen = _readable(headers)
     for interceptor in interceptors:
         try:
@@ -75,14 +75,14 @@ async def intercept(
             view = view if given is None else given
             if not isinstance(view, RequestView):
                 raise TypeError(f"it returned {type(view).__name__}, not a RequestView or None")
-            body = await aside(size, partial(_json_of, view))
+            body = await offload_if_large(size, partial(_json_of, view))
         except ShimError:
             raise
         except Exception:
             logger.exception("the interceptor %s failed", _name(interceptor))
             raise _failed() from None
         try:
-            checked = await aside(size, partial(check, body))
+            checked = await offload_if_large(size, partial(check, body))
         except ShimError as error:  # its message may quote the request
             what = error.param or error.code
             logger.error("the interceptor %s made a request that is not valid: %s", _name(interceptor), what)

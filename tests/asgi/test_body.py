@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from responses_shim import Interceptor, RequestView, ResponsesShim
-from responses_shim.runtime.offload import LARGE
+from responses_shim.runtime.offload import INLINE_LIMIT
 from tests.caller import Reply, post, request
 from tests.oracle import check_error, check_response
 from tests.scripted import ScriptedHost
@@ -291,7 +291,8 @@ async def unchanged(view: RequestView, headers: Mapping[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "interceptors", "threads"), [(LARGE // 2, [], 0), (2 * LARGE, [], 3), (2 * LARGE, [unchanged], 5)]
+    ("size", "interceptors", "threads"),
+    [(INLINE_LIMIT // 2, [], 0), (2 * INLINE_LIMIT, [], 3), (2 * INLINE_LIMIT, [unchanged], 5)],
 )
 async def test_a_large_body_is_decoded_checked_and_translated_in_a_thread(
     size: int, interceptors: list[Interceptor], threads: int, monkeypatch: pytest.MonkeyPatch
@@ -313,7 +314,7 @@ async def test_a_large_body_is_decoded_checked_and_translated_in_a_thread(
 
 
 async def test_what_is_wrong_in_a_large_body_is_told_like_in_any_other() -> None:
-    long = "x" * 2 * LARGE
+    long = "x" * 2 * INLINE_LIMIT
     assert (await refusal(body_of(input=long, truncation="maybe"), 400))["param"] == "truncation"
     assert (await refusal(body_of(input=[{"role": "critic", "content": long}]), 400))["param"] == "input[0].role"
     assert (await refusal(body_of(input=long)[:-1], 400))["code"] == "invalid_json"

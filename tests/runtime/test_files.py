@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import files, pdf
 from responses_shim.runtime.files import read_files
+from responses_shim.runtime.offload import INLINE_LIMIT
 from responses_shim.settings import Settings
 from tests.oracle import check_error
 from tests.runtime.pdfs import drawn, pdf_of
@@ -398,7 +399,7 @@ async def test_a_few_processes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (running, most) == (0, files.PDFS_AT_ONCE)
 
 
-@pytest.mark.parametrize(("size", "threads"), [(files.LARGE // 2, 0), (2_000_000, 2)])
+@pytest.mark.parametrize(("size", "threads"), [(INLINE_LIMIT // 2, 0), (2_000_000, 2)])
 async def test_a_large_file_is_decoded_and_read_in_a_thread(
     size: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
