@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from starlette.types import Receive
 
 from responses_shim.asgi.body import ClientDisconnect, read_json
-from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.host_client import InProcess
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStream, WholeResponse, send_error
@@ -60,7 +60,7 @@ class Asked:
 
 async def create(request: Request) -> None:
     """`POST /v1/responses`, streamed or not."""
-    headers: Pairs = []
+    headers: RawHeaders = []
     view: RequestView | None = None
     stream: ResponseStream | None = None
     host = (request.app, request.scope, request.prefix, request.profile)

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Message, Scope
 
-from responses_shim.asgi.headers import Pairs, inward, outward
+from responses_shim.asgi.headers import RawHeaders, headers_from_host, headers_to_host
 from responses_shim.asgi.inner import inner_scope
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
@@ -58,7 +58,7 @@ class InProcess:
 
     def _inner_scope(self, body: bytes) -> Scope:
         path = self._prefix + self._profile.chat_path
-        headers = inward(self._scope["headers"], body, self._profile.request_id)
+        headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         return inner_scope(self._scope, path, headers, method="POST", query_string=b"")
 
     def _raised(self, error: Exception) -> ShimError:
@@ -81,7 +81,7 @@ class _Answer:
         self._listener = listener
         self._profile = profile
         self._status = 0
-        self._headers: Pairs = []
+        self._headers: RawHeaders = []
         self._data: Callable[[bytes, bool], Awaitable[None]] | None = None  # the listener's, once a stream has begun
         self._refusal: str | None = None
         self._body: list[bytes] = []
@@ -102,7 +102,7 @@ class _Answer:
     def _start(self, message: Message) -> None:
         self._status = message["status"]
         headers = {name.lower(): value.lower() for name, value in message.get("headers", ())}
-        self._headers = outward(message.get("headers", ()))
+        self._headers = headers_from_host(message.get("headers", ()))
         self._listener.head(self._headers)
         coding = headers.get(b"content-encoding", b"identity")
         if coding != b"identity":

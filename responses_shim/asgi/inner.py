@@ -8,13 +8,13 @@ from urllib.parse import quote
 from anyio import sleep_forever
 from starlette.types import ASGIApp, Message, Scope
 
-from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.headers import RawHeaders
 
 # What a router or framework put into the scope for the route that it matched, which is not the one that is called.
 _OF_THE_ROUTE = ("endpoint", "path_params", "route", "router")
 
 
-def inner_scope(outer: Scope, path: str, headers: Pairs, **changed: Any) -> Scope:
+def inner_scope(outer: Scope, path: str, headers: RawHeaders, **changed: Any) -> Scope:
     """The scope of a call to the host at `path` on behalf of `outer`'s client; `changed` are other keys of it."""
     scope = {name: value for name, value in outer.items() if name not in _OF_THE_ROUTE}
     scope.update(

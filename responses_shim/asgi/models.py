@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 from starlette.types import Message, Scope, Send
 
-from responses_shim.asgi.headers import outward
+from responses_shim.asgi.headers import headers_from_host
 from responses_shim.asgi.inner import inner_scope
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import send_json
@@ -68,7 +68,7 @@ class _Answer:
                 await self.let_go()
             else:
                 start, self._held = self._held[0], []
-                await send_json(self._send, 200, catalog(models), outward(start.get("headers", ())))
+                await send_json(self._send, 200, catalog(models), headers_from_host(start.get("headers", ())))
 
     async def let_go(self) -> None:
         """Hands on what is held back, and whatever comes after it."""

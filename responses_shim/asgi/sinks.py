@@ -8,7 +8,7 @@ from contextlib import suppress
 import msgspec
 from starlette.types import Send
 
-from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.headers import RawHeaders
 from responses_shim.core.wire.events import TERMINAL, Event
 from responses_shim.core.wire.sse import COMMENT, DONE, SSEEncoder
 from responses_shim.errors import ShimError
@@ -20,7 +20,7 @@ _STREAM_HEADERS = [
 ]
 
 
-async def send_json(send: Send, status: int, body: object, headers: Pairs) -> None:
+async def send_json(send: Send, status: int, body: object, headers: RawHeaders) -> None:
     data = msgspec.json.encode(body)
     length = (b"content-length", b"%d" % len(data))
     start = [*headers, (b"content-type", b"application/json"), length]
@@ -28,7 +28,7 @@ async def send_json(send: Send, status: int, body: object, headers: Pairs) -> No
     await send({"type": "http.response.body", "body": data, "more_body": False})
 
 
-async def send_error(send: Send, error: ShimError, headers: Pairs) -> None:
+async def send_error(send: Send, error: ShimError, headers: RawHeaders) -> None:
     """The error as HTTP says it. A client that has left meanwhile is none of our errors."""
     # An interceptor's refusal may have any: what is not Latin-1 is no header, and no reason to fail the host.
     own = [
@@ -43,12 +43,12 @@ class EventStream:
 
     streams = True
 
-    def __init__(self, send: Send, headers: Pairs) -> None:
+    def __init__(self, send: Send, headers: RawHeaders) -> None:
         self._send = send
         self._headers = headers
         self._encode = SSEEncoder().encode
 
-    def begin(self, headers: Pairs) -> Awaitable[None]:
+    def begin(self, headers: RawHeaders) -> Awaitable[None]:
         start = [*headers, *self._headers, *_STREAM_HEADERS]
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
@@ -70,12 +70,12 @@ class WholeResponse:
 
     streams = False
 
-    def __init__(self, send: Send, headers: Pairs) -> None:
+    def __init__(self, send: Send, headers: RawHeaders) -> None:
         self._send = send
         self._headers = headers
-        self._of_the_host: Pairs = []
+        self._of_the_host: RawHeaders = []
 
-    async def begin(self, headers: Pairs) -> None:
+    async def begin(self, headers: RawHeaders) -> None:
         self._of_the_host = headers
 
     async def write(self, events: list[Event]) -> None:

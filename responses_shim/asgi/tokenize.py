@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from starlette.types import ASGIApp, Scope
 
-from responses_shim.asgi.headers import inward
+from responses_shim.asgi.headers import headers_to_host
 from responses_shim.asgi.inner import ask, inner_scope
 from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.hosts import HostProfile
@@ -30,7 +30,7 @@ async def prompt_tokens(
     if profile.tokenize_path is None:
         return None
     body = msgspec.json.encode(tokenize_request(chat))
-    headers = inward(scope["headers"], body, profile.request_id, accept=b"application/json")
+    headers = headers_to_host(scope["headers"], body, profile.request_id, accept=b"application/json")
     inner = inner_scope(scope, prefix + profile.tokenize_path, headers, method="POST", query_string=b"")
     try:
         status, answer = await ask(app, inner, body)
