@@ -31,7 +31,7 @@ from responses_shim.errors import ShimError
 from responses_shim.extensions.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
 from responses_shim.extensions.nemo_gym_audio import audio_urls
 from responses_shim.runtime.files import read_files
-from responses_shim.runtime.interceptors import intercept, tell
+from responses_shim.runtime.interceptors import intercept, notify_interceptors
 from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
@@ -90,7 +90,7 @@ async def create(request: Request) -> None:
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None and stream is not None:
-        await tell(request.interceptors, view, stream.response)
+        await notify_interceptors(request.interceptors, view, stream.response)
 
 
 async def _ask(request: Request) -> tuple[RequestView | None, Asked]:

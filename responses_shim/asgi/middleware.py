@@ -18,7 +18,7 @@ from responses_shim.asgi.request import Request
 from responses_shim.asgi.routes import not_found, upgrade_required, wrong_method
 from responses_shim.errors import ConfigurationError
 from responses_shim.hosts import PROFILES, HostProfile, detect
-from responses_shim.runtime.interceptors import Interceptor, usable
+from responses_shim.runtime.interceptors import Interceptor, check_interceptors
 from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Options, Settings
 
@@ -55,7 +55,7 @@ class ResponsesShim:
         self.settings = settings if settings is not None else Settings.load(**options)
         self._ours = _OURS_UNPREFIXED if self.settings.unprefixed else _OURS
         self._models = _MODELS_UNPREFIXED if self.settings.unprefixed else _MODELS
-        self._interceptors = usable(interceptors)
+        self._interceptors = check_interceptors(interceptors)
         self._keys = Keys.load(self.settings)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
