@@ -28,8 +28,14 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import ShimError
-from responses_shim.extensions.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
-from responses_shim.extensions.nemo_gym_audio import audio_urls
+from responses_shim.extensions.nemo_gym import (
+    NO_OPTIONS,
+    GymOptions,
+    add_audio,
+    apply_options,
+    load_audio,
+    read_gym_request,
+)
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
 from responses_shim.runtime.offload import offload_if_large
@@ -52,7 +58,7 @@ class Asked:
     """What a client asked for: its request, what that says besides (NeMo Gym), and what it comes to for the host."""
 
     request: CreateRequest
-    side: SideChannel
+    side: GymOptions
     tools: ToolMap
     chat: dict[str, Any]
     report: Report
@@ -113,25 +119,25 @@ async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
         asked = await offload_if_large(size, lambda: _translated(request, read, side))
     for name in unknown_fields(body):
         asked.report.dropped(name)
-    if urls := await audio_urls(asked.side, request.settings):
-        asked.chat["messages"] = with_audio(asked.chat["messages"], urls)
+    if urls := await load_audio(asked.side, request.settings):
+        asked.chat["messages"] = add_audio(asked.chat["messages"], urls)
     return view, asked
 
 
-def _read(request: Request, body: Any) -> tuple[CreateRequest, SideChannel]:
+def _read(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
     """The request, and what it says besides where NeMo Gym's keys are read."""
-    read, side = read_training_request(body) if request.settings.nemo_gym else (read_request(body), SILENT)
+    read, side = read_gym_request(body) if request.settings.nemo_gym else (read_request(body), NO_OPTIONS)
     if read.return_token_ids is None and request.settings.return_token_ids:
         read.return_token_ids = True
     return read, side
 
 
-def _translated(request: Request, read: CreateRequest, side: SideChannel) -> Asked:
+def _translated(request: Request, read: CreateRequest, side: GymOptions) -> Asked:
     policy = replace(request.policy, replay_tokens=request.settings.nemo_gym or bool(read.return_token_ids))
     translation = to_chat(read, policy=policy)
     report = translation.report
     chat = request.profile.adapt(translation.chat, report)
-    chat = tell_host(chat, side, policy, report)
+    chat = apply_options(chat, side, policy, report)
     if request.keys.sealer is None:
         for place, included in enumerate(read.include or ()):
             if included == SEALED:
