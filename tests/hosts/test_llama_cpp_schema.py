@@ -36,8 +36,8 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/$defs/{name}"}
 
 
-# Each of these schemas was sent to the server, which then crashed or hung. Beside it is the one that is sent instead; {}
-# stands for any that is safe.
+# Each of these schemas was sent to the server, which then crashed or hung. Beside it is what is sent instead; {} stands
+# for any safe schema.
 CRASHING: dict[str, tuple[Json, Json]] = {
     "an escape in a pattern": (an_object(a=text(pattern=r"^\d{3}$")), an_object(a=text())),
     "a bracket that opens nothing": (an_object(a=text(pattern="^a]$")), an_object(a=text())),
