@@ -2,7 +2,7 @@
 
     app.add_middleware(ResponsesShim)
 
-The names are loaded on first use, so that `responses_shim.core`, which is pure, can be imported alone.
+The public names are imported on first use, so that importing `responses_shim.core`, which is pure, loads no framework.
 """
 
 from importlib import import_module
@@ -42,7 +42,7 @@ __all__ = [
     "__version__",
 ]
 
-_HOMES = {
+_MODULES = {
     "ConfigurationError": "responses_shim.errors",
     "Interceptor": "responses_shim.runtime.interceptors",
     "InvalidRequest": "responses_shim.errors",
@@ -60,6 +60,6 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+    if name in _MODULES:
+        return getattr(import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,7 +1,8 @@
-"""What can go wrong, told in the words of the API: whose fault it is, the HTTP status, and OpenAI's four keys.
+"""The errors that a client gets, and the one that an operator gets.
 
-An error is made once, where the cause is known, and is then shown in whichever of two forms the moment allows:
-`body()` is the HTTP answer before a response has begun, `failure_code` goes into `response.failed` after it has.
+An error that a client gets says whose fault it is, and has the HTTP status and the four fields that OpenAI's errors
+have. It is raised where the cause is known. Before the response has begun it is sent as an HTTP error, `body()`; after
+that its `failure_code` is the code in a `response.failed` event.
 """
 
 from __future__ import annotations
@@ -10,14 +11,19 @@ from collections.abc import Sequence
 
 
 class ConfigurationError(Exception):
-    """The operator's mistake: a bad setting, a missing extra. The message is one line that names it."""
+    """A mistake of the operator: a wrong setting, a missing extra. The message is one line that names it."""
 
 
 class ShimError(Exception):
-    """An error a client is shown. Not raised itself: its two children say whose fault it is.
+    """An error that a client gets: its own fault (InvalidRequest), the host's (UpstreamError), or this server's.
 
-    `status` is the HTTP status, `type` and `code` OpenAI's classification, `param` the request field at fault as
-    a path (`input[2].content[0].text`), `headers` what the HTTP answer carries besides (Allow, Retry-After).
+        InvalidRequest("This model is for teams.", status=403, code="no_team")
+
+    - `message`: a sentence for a person
+    - `status`: the HTTP status
+    - `type`, `code`: OpenAI's classification, such as `invalid_request_error` and `context_length_exceeded`
+    - `param`: the path of the request field that is wrong, such as `input[2].content[0].text`
+    - `headers`: HTTP headers to send with the error (Allow, Retry-After), pairs of name and value
     """
 
     status = 500
@@ -43,17 +49,20 @@ class ShimError(Exception):
         self.type = type if type is not None else self.type
 
     def body(self) -> dict[str, dict[str, str | None]]:
-        """`{"error": {"message", "type", "param", "code"}}`: all four keys, always (OpenAI's `Error` schema)."""
+        """The JSON body of the HTTP error: `{"error": {"message": …, "type": …, "param": …, "code": …}}`.
+
+        All four keys are always there, as OpenAI's `Error` schema requires; `param` and `code` may be None.
+        """
         return {
             "error": {"message": self.message, "type": self.type, "param": self.param, "code": self.code},
         }
 
     @property
     def failure_code(self) -> str:
-        """The `code` of `response.error`, where clients choose between giving up and trying again.
+        """The code for `response.error.code`, by which clients decide whether to try again.
 
-        Codex gives up at once on `invalid_prompt` and `context_length_exceeded`, waits on `rate_limit_exceeded`,
-        and retries the turn on anything else; so what a retry cannot mend must not be called `server_error`.
+        Codex gives up on `invalid_prompt` and `context_length_exceeded`, waits on `rate_limit_exceeded`, and repeats
+        the turn on any other code. So an error that would occur again must not be `server_error`.
         """
         if self.code in _FAILURE_CODES:
             return str(self.code)
@@ -63,18 +72,19 @@ class ShimError(Exception):
 
 
 class InvalidRequest(ShimError):
-    """The client's fault: a request that cannot be carried out as it stands. 400 unless said otherwise."""
+    """The client's fault: the request is wrong, or not allowed. The status is 400 unless another one is given."""
 
     status = 400
     type = "invalid_request_error"
 
 
 class UpstreamError(ShimError):
-    """The host's fault, or its refusal passed on: its own status where it gave one, 502 where it gave nonsense."""
+    """The host's fault: it failed, or sent something unreadable. The status is 502 unless another one is given."""
 
     status = 502
 
 
+# Codes that clients know, so that they are kept.
 _FAILURE_CODES = frozenset(
     {
         "context_length_exceeded",

@@ -1,4 +1,4 @@
-"""Everything that can be set, from keyword arguments or from the environment; the only reader of the environment."""
+"""The settings of the shim, from keyword arguments or environment variables. No other module reads the environment."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PingKind = Literal["event", "in_progress", "comment", "off"]
 
 
 class Options(TypedDict, total=False):
-    """The fields of `Settings` as keyword arguments, for type checkers."""
+    """The fields of `Settings` as keyword arguments of `ResponsesShim`, for type checkers."""
 
     enabled: bool
     host: Host
@@ -57,152 +57,181 @@ class Options(TypedDict, total=False):
 
 
 class Settings(BaseModel):
-    """One shim's settings. Each is also an environment variable: `ping_interval` is `RESPONSES_SHIM_PING_INTERVAL`.
+    """The settings of one shim. They do not change once made.
 
-    Times are seconds, sizes bytes.
+        Settings.load(ping_interval=10)                                # RESPONSES_SHIM_* variables count for the rest
+        Settings(ping_interval=10)                                     # the environment is not read
+
+    Each setting is also an environment variable: `ping_interval` is `RESPONSES_SHIM_PING_INTERVAL`. Times are in
+    seconds, sizes in bytes.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
 
     enabled: bool = True
-    """False lets every request through to the host, its own /v1/responses included."""
+    """Whether the shim answers anything. If not, every request goes to the host, its own /v1/responses included."""
 
     host: Host = "auto"
-    """Which host this is. `auto` recognises it by its routes."""
+    """Which kind of host this is: `llama-cpp`, `generic`, or `auto`, which recognises it by its routes."""
 
     unprefixed: bool = False
-    """Answer /responses and /conversations too, without /v1."""
+    """Whether /responses and /conversations are answered too, without /v1."""
 
     max_body: int = Field(default=64 * 1024 * 1024, ge=1)
-    """The largest request body, compressed or not; a larger one is a 413."""
+    """The largest request body, before and after decompression. A larger one is a 413."""
 
     max_file: int = Field(default=32 * 1024 * 1024, ge=1)
-    """The largest file in an `input_file` part, decoded or fetched, or below `audio_root`; a larger one is a 400."""
+    """The largest file in an `input_file` part, decoded or fetched, or below `audio_root`. A larger one is a 400."""
 
     file_urls: FileUrls = "refuse"
-    """What is done with an `input_file.file_url`: refused, fetched from public addresses, fetched from any address."""
+    """Whether an `input_file.file_url`, which the client chooses, is fetched.
+
+    `refuse`: not at all. `fetch`: from public addresses. `fetch-any`: also from those of the local network.
+    """
 
     image_urls: ImageUrls = "pass"
-    """Whether the URLs of images, audio and video go to the host, which fetches them, or only data URLs do."""
+    """Whether URLs of images, audio and video are passed on for the host to fetch, or only data URLs (`data-only`)."""
 
     system_messages: SystemMessages = "fold"
-    """Whether system and developer messages make one leading system message, or stay where and what they are."""
+    """Where system and developer messages go.
+
+    `fold`: into one leading system message, which every chat template accepts. `keep`: they keep their role and place.
+    """
 
     think_tags: ThinkTags = "leading"
-    """Where `<think>` spans in a host's text are reasoning: before the answer, anywhere in it, before it with the
-    first tag in the prompt already, or nowhere."""
+    """Where a `<think>` span in the host's text is reasoning.
+
+    `leading`: before the answer. `anywhere`: also within the answer. `prefilled`: before the answer, with the opening
+    tag already in the prompt. `off`: nowhere.
+    """
 
     format_with_tools: FormatWithTools = "auto"
-    """Whether `text.format`, beside tools, is told to the model in words or is the host's constraint, under which most
-    hosts can call no tool. `auto`: what is right for the host."""
+    """How `text.format` is enforced in a request with tools.
+
+    `describe`: the model is told in words. `constrain`: the host constrains the answer, and then most hosts cannot
+    call tools. `auto`: whichever is right for the host.
+    """
 
     reasoning_replay: ReasoningReplay = "auto"
-    """Whether past reasoning goes to the host in a field of the assistant message, or in its content between
-    `<think>` and `</think>`. `auto`: what is right for the host."""
+    """How past reasoning is sent to the host.
+
+    `field`: in a field of the assistant message. `think`: in its content, between `<think>` and `</think>`. `auto`:
+    whichever is right for the host.
+    """
 
     overflow: Overflow = "error"
-    """What becomes of a request that is too long for the model: a 400, or an empty response that is `incomplete`."""
+    """The answer to a request that is too long for the model: a 400 (`error`), or an empty response (`incomplete`)."""
 
     return_token_ids: bool = False
-    """Treat every request that does not say whether it wants the token ids as if it did."""
+    """Whether a request that does not have `return_token_ids` gets the token ids."""
 
     nemo_gym: bool = False
-    """Do as NeMo Gym's converter does where that is not what the API says, and read its keys in `metadata`."""
+    """Whether to do as NeMo Gym's converter does where that differs from the API, and read its keys in `metadata`."""
 
     audio_root: str | None = None
-    """The directory below which NeMo Gym's audio paths lie, as an absolute path. Without it no path is read."""
+    """The absolute path of the directory below which NeMo Gym's audio files are. Without it no file is read."""
 
     commit_after: float = Field(default=2.0, ge=0)
-    """When a stream is begun although the host has not answered yet. Until then its errors keep their HTTP status."""
+    """How long to wait for the host's first chunk before the stream is begun, with status 200.
+
+    If the host fails before that, the client gets the HTTP status of the error; afterwards it gets an error event.
+    """
 
     ping: PingKind = "event"
-    """What keeps a silent stream alive: a `response.ping` event, `response.in_progress` again, a comment, nothing."""
+    """What is sent to keep a silent stream alive.
+
+    `event`: a `response.ping` event. `in_progress`: `response.in_progress` again. `comment`: an SSE comment. `off`:
+    nothing.
+    """
 
     ping_interval: float = Field(default=15.0, gt=0)
-    """How long a stream may be silent before it is pinged."""
+    """How long a stream may be silent before a ping is sent."""
 
     upstream_idle: float = Field(default=600.0, gt=0)
-    """How long the host may send nothing before the run fails."""
+    """How long the host may send nothing before the response fails."""
 
     write_timeout: float = Field(default=60.0, gt=0)
-    """How long a client may take nothing of what it is sent before it counts as gone."""
+    """How long one write to the client may take before the client is given up."""
 
     secret_keys: tuple[SecretStr, ...] = ()
-    """What reasoning is sealed with: the first seals, all open. If none is set, each shim makes its own.
+    """The keys for encrypted reasoning. The first encrypts, all decrypt. Without any, each shim makes a random one.
 
-    In the environment they stand with commas between. Each has at least 16 visible ASCII characters, random ones:
-    nothing slows down who guesses.
+    In the environment they are separated by commas. Each has at least 16 visible ASCII characters, which should be
+    random: guessing is not slowed down.
     """
 
     owner_header: str | None = Field(default=None, pattern=r"^[a-z0-9!#$%&'*+.^_`|~-]+$")
-    """A header that tells owners apart beside their credentials, in lower case."""
+    """The name of a header that tells the owners of encrypted reasoning apart, in addition to their credentials."""
 
     trust_owner_header: bool = False
-    """True if that header alone says who the owner is: a proxy in front must set it, and let no client's through."""
+    """Whether that header alone says who the owner is. A proxy in front must then set it, and drop a client's own."""
 
     @field_validator("secret_keys", mode="before")
     @classmethod
-    def _listed(cls, value: object) -> object:
-        """`new,old` is how an environment lists them; an empty variable is none."""
+    def _split_secret_keys(cls, value: object) -> object:
+        """A string, as in the environment, is a list with commas; an empty one is an empty list."""
         if not isinstance(value, str):
             return value
         return [key.strip() for key in value.split(",")] if value else ()
 
     @field_validator("secret_keys")
     @classmethod
-    def _strong(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
-        for place, key in enumerate(keys, start=1):
+    def _check_secret_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for position, key in enumerate(keys, start=1):
             if not re.fullmatch(r"[!-+\--~]{16,}", key.get_secret_value()):
                 raise PydanticCustomError(
                     "secret_key",
-                    "Key {place} should have at least 16 characters, of visible ASCII without commas",
-                    {"place": place},
+                    "Key {position} should have at least 16 characters, of visible ASCII without commas",
+                    {"position": position},
                 )
         return keys
 
     @field_validator("audio_root")
     @classmethod
-    def _directory(cls, path: str | None) -> str | None:
-        """An empty variable is none."""
+    def _check_audio_root(cls, path: str | None) -> str | None:
+        """An empty string, as an environment variable may be, is None."""
         if path and not (os.path.isabs(path) and os.path.isdir(path)):
             raise PydanticCustomError("audio_root", "It should be the absolute path of a directory that exists")
         return path or None
 
     @field_validator("owner_header", mode="before")
     @classmethod
-    def _named(cls, value: object) -> object:
-        """Names of headers have no case; an empty variable is none."""
+    def _normalize_owner_header(cls, value: object) -> object:
+        """The name in lower case; an empty string, as an environment variable may be, is None."""
         return (value.lower() or None) if isinstance(value, str) else value
 
     @field_validator("trust_owner_header")
     @classmethod
-    def _something_to_trust(cls, trusted: bool, others: ValidationInfo) -> bool:
+    def _check_trust_owner_header(cls, trusted: bool, others: ValidationInfo) -> bool:
         if trusted and others.data.get("owner_header") is None:
             raise PydanticCustomError("owner_header", "There is no owner_header to trust")
         return trusted
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Settings:
-        """Settings from `options`, then the environment, then defaults.
+        """The settings from keyword arguments, else from the environment, else the defaults.
 
-        Raises ConfigurationError, one line that names the setting: unknown names too, for a setting that is misspelt
-        would otherwise silently not be set.
+        `environ` is the environment, by default that of the process.
+
+        Raises ConfigurationError, one line that names the setting or the variable, for a wrong value and for an unknown
+        name: a misspelt setting would otherwise be ignored without a word.
         """
         environ = os.environ if environ is None else environ
         names = {PREFIX + name.upper(): name for name in cls.model_fields}
-        given: dict[str, Any] = dict(options)
-        sources = dict.fromkeys(options, "")
+        values: dict[str, Any] = dict(options)
+        variables: dict[str, str] = {}  # setting → the environment variable that its value comes from
         for variable, value in environ.items():
             if not variable.startswith(PREFIX):
                 continue
             if variable not in names:
                 raise ConfigurationError(f"{variable}: there is no such setting")
-            if names[variable] not in given:
-                given[names[variable]] = value
-                sources[names[variable]] = variable
+            name = names[variable]
+            if name not in values:
+                values[name] = value
+                variables[name] = variable
         try:
-            return cls(**given)
+            return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
-            raise ConfigurationError(f"{sources.get(name) or name}: {first['msg']}") from None
+            raise ConfigurationError(f"{variables.get(name, name)}: {first['msg']}") from None

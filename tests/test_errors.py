@@ -1,4 +1,4 @@
-"""Errors: four keys over HTTP, and the code that tells a client whether to try again."""
+"""Errors: the body of an HTTP error, and the failure code by which a client decides whether to try again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from responses_shim.errors import ConfigurationError, InvalidRequest, ShimError,
 from tests.oracle import check_error
 
 
-def test_an_error_is_a_message_and_three_more_keys_that_are_always_there() -> None:
+def test_the_body_always_has_all_four_keys() -> None:
     error = InvalidRequest("No.")
     check_error(error.body())
     assert error.body() == {"error": {"message": "No.", "type": "invalid_request_error", "param": None, "code": None}}
@@ -16,13 +16,13 @@ def test_an_error_is_a_message_and_three_more_keys_that_are_always_there() -> No
     assert error.headers == ()
 
 
-def test_what_is_said_of_an_error_is_kept() -> None:
+def test_status_type_code_param_and_headers_can_be_given() -> None:
     error = UpstreamError("No.", param="input", code="c", status=503, type="t", headers=[("retry-after", "3")])
     assert error.body() == {"error": {"message": "No.", "type": "t", "param": "input", "code": "c"}}
     assert (error.status, error.headers) == (503, (("retry-after", "3"),))
 
 
-def test_the_two_kinds_say_whose_fault_it_is() -> None:
+def test_each_class_has_a_default_status_and_type() -> None:
     assert (InvalidRequest("").status, InvalidRequest("").type) == (400, "invalid_request_error")
     assert (UpstreamError("").status, UpstreamError("").type) == (502, "server_error")
     assert issubclass(InvalidRequest, ShimError)
@@ -42,7 +42,7 @@ def test_the_two_kinds_say_whose_fault_it_is() -> None:
         "slow_down",
     ],
 )
-def test_a_code_that_clients_know_is_the_failures_code(code: str) -> None:
+def test_a_code_that_clients_know_is_the_failure_code(code: str) -> None:
     assert UpstreamError("", code=code).failure_code == code
     assert InvalidRequest("", code=code, status=429).failure_code == code
 
@@ -58,5 +58,5 @@ def test_a_code_that_clients_know_is_the_failures_code(code: str) -> None:
         (UpstreamError("", status=503, code="text_generation_busy"), "server_error"),
     ],
 )
-def test_any_other_code_becomes_one_that_says_whether_a_retry_helps(error: ShimError, code: str) -> None:
+def test_for_any_other_code_the_failure_code_says_whether_a_retry_helps(error: ShimError, code: str) -> None:
     assert error.failure_code == code

@@ -1,4 +1,4 @@
-"""Settings: from keyword arguments, then the environment, then defaults; a mistake is one line that names it."""
+"""Settings come from keyword arguments, the environment or defaults; a mistake is an error of one line."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_the_defaults() -> None:
 HERE = str(Path(__file__).parent)
 SECRETS = ("a-newer-secret-key", "an-older-secret-key")
 
-WRITTEN: dict[str, tuple[str, Any]] = {
+EXAMPLES: dict[str, tuple[str, Any]] = {
     "enabled": ("false", False),
     "host": ("llama-cpp", "llama-cpp"),
     "unprefixed": ("1", True),
@@ -81,19 +81,21 @@ WRITTEN: dict[str, tuple[str, Any]] = {
     "owner_header": ("X-User", "x-user"),
     "trust_owner_header": ("true", True),
 }
-NEEDED: dict[str, dict[str, Any]] = {"trust_owner_header": {"owner_header": "x-user"}}
-"""What a setting cannot be without."""
+"""Of each setting a value as it is written in an environment variable, and the value that it is read as."""
+
+REQUIRED: dict[str, dict[str, Any]] = {"trust_owner_header": {"owner_header": "x-user"}}
+"""Other settings that a setting requires."""
 
 
-def test_every_setting_is_an_environment_variable() -> None:
-    assert WRITTEN.keys() == Settings.model_fields.keys()
-    for name, (written, value) in WRITTEN.items():
-        needed = NEEDED.get(name, {})
-        assert getattr(load({f"RESPONSES_SHIM_{name.upper()}": written}, **needed), name) == value
-        assert load(**{name: value}, **needed) == load({f"RESPONSES_SHIM_{name.upper()}": written}, **needed)
+def test_every_setting_can_be_given_as_an_environment_variable() -> None:
+    assert EXAMPLES.keys() == Settings.model_fields.keys()
+    for name, (text, value) in EXAMPLES.items():
+        required = REQUIRED.get(name, {})
+        assert getattr(load({f"RESPONSES_SHIM_{name.upper()}": text}, **required), name) == value
+        assert load(**{name: value}, **required) == load({f"RESPONSES_SHIM_{name.upper()}": text}, **required)
 
 
-def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}PING", "off")
     assert Settings.load().ping == "off"
     assert Settings.load({}).ping == "event"
@@ -104,7 +106,7 @@ def test_a_keyword_argument_wins_over_the_environment() -> None:
     assert load({f"{PREFIX}PING": "nonsense"}, ping="comment").ping == "comment"
 
 
-def test_other_variables_are_none_of_our_business() -> None:
+def test_variables_without_the_prefix_are_ignored() -> None:
     assert load({"PING": "off", "responses_shim_ping": "off", "RESPONSES_SHIMMER": "1"}) == load()
 
 
@@ -116,12 +118,12 @@ def test_other_variables_are_none_of_our_business() -> None:
         ({"RESPONSES_SHIM_ping": "off"}, "RESPONSES_SHIM_ping: there is no such setting"),
     ],
 )
-def test_a_variable_that_is_misspelt_is_named(environ: dict[str, str], message: str) -> None:
+def test_an_unknown_variable_with_the_prefix_is_an_error(environ: dict[str, str], message: str) -> None:
     assert mistake(environ) == message
 
 
 @pytest.mark.parametrize(
-    ("name", "written"),
+    ("name", "text"),
     [
         ("PING", "loud"),
         ("PING", ""),
@@ -139,8 +141,8 @@ def test_a_variable_that_is_misspelt_is_named(environ: dict[str, str], message: 
         ("TRUST_OWNER_HEADER", "who?"),
     ],
 )
-def test_a_wrong_value_is_told_with_its_variable(name: str, written: str) -> None:
-    message = mistake({f"RESPONSES_SHIM_{name}": written})
+def test_the_error_for_a_wrong_value_names_the_variable(name: str, text: str) -> None:
+    message = mistake({f"RESPONSES_SHIM_{name}": text})
     assert message.startswith(f"RESPONSES_SHIM_{name}: ")
     assert len(message) > len(f"RESPONSES_SHIM_{name}: ")
     assert "nput" in message, "the message does not say what is wrong with the input"
@@ -149,11 +151,11 @@ def test_a_wrong_value_is_told_with_its_variable(name: str, written: str) -> Non
 @pytest.mark.parametrize(
     ("options", "name"), [({"ping": "loud"}, "ping"), ({"pnig": "off"}, "pnig"), ({"max_body": None}, "max_body")]
 )
-def test_a_wrong_argument_is_told_by_its_name(options: dict[str, Any], name: str) -> None:
+def test_the_error_for_a_wrong_argument_names_it(options: dict[str, Any], name: str) -> None:
     assert mistake(**options).startswith(f"{name}: ")
 
 
-def test_the_audio_root_is_a_directory_with_an_absolute_path(tmp_path: Path) -> None:
+def test_the_audio_root_must_be_the_absolute_path_of_a_directory(tmp_path: Path) -> None:
     line = "It should be the absolute path of a directory that exists"
     (tmp_path / "file").touch()
     for bad in ("tests", "/nowhere", "/\0", str(tmp_path / "file")):
@@ -166,7 +168,7 @@ def test_the_audio_root_is_a_directory_with_an_absolute_path(tmp_path: Path) -> 
 # Owners and keys.
 
 
-def test_secret_keys_come_as_a_list_or_with_commas() -> None:
+def test_secret_keys_are_a_list_or_a_string_with_commas() -> None:
     forms: list[Any] = [SECRETS, list(SECRETS), [SecretStr(key) for key in SECRETS], ",".join(SECRETS)]
     for keys in forms:
         assert [key.get_secret_value() for key in load(secret_keys=keys).secret_keys] == list(SECRETS)
@@ -178,43 +180,44 @@ def test_secret_keys_come_as_a_list_or_with_commas() -> None:
     "bad",
     ["hidden", "fifteen-hidden-", "hidden behind spaces", "hidden-behind-é-and-ü", "hidden-behind-a\nbreak", ""],
 )
-def test_a_bad_secret_key_is_told_by_its_place_and_not_shown(bad: str) -> None:
+def test_the_error_for_an_invalid_secret_key_has_its_position_but_not_the_key(bad: str) -> None:
     line = "Key 2 should have at least 16 characters, of visible ASCII without commas"
-    written = f"{SECRETS[0]},{bad}"
-    assert mistake({f"{PREFIX}SECRET_KEYS": written}) == f"RESPONSES_SHIM_SECRET_KEYS: {line}"
+    text = f"{SECRETS[0]},{bad}"
+    assert mistake({f"{PREFIX}SECRET_KEYS": text}) == f"RESPONSES_SHIM_SECRET_KEYS: {line}"
     assert mistake(secret_keys=[SECRETS[0], bad]) == f"secret_keys: {line}"
     with pytest.raises(ValidationError) as caught:
-        Settings(secret_keys=written)  # type: ignore[arg-type]
+        Settings(secret_keys=text)  # type: ignore[arg-type]
     assert "hidden" not in str(caught.value)
     assert SECRETS[0] not in str(caught.value)
 
 
-def test_a_key_with_a_comma_would_be_two_in_the_environment() -> None:
+def test_a_secret_key_with_a_comma_is_an_error() -> None:
+    """In the environment it would be two."""
     assert mistake(secret_keys=["one-half,another-half"]).startswith("secret_keys: Key 1 ")
 
 
 @pytest.mark.parametrize("keys", [7, None, {"hidden": 1}, [b"hidden-behind-\xff-bytes"], [12345678901234567890]])
-def test_secret_keys_of_another_type_are_told_and_not_shown(keys: Any) -> None:
+def test_the_error_for_secret_keys_of_another_type_does_not_show_them(keys: Any) -> None:
     message = mistake(secret_keys=keys)
     assert message.startswith("secret_keys: Input should be a valid ")
     assert "hidden" not in message
     assert "1234" not in message
 
 
-def test_secret_keys_are_never_shown() -> None:
+def test_neither_repr_nor_dump_shows_the_secret_keys() -> None:
     settings = load(secret_keys=SECRETS)
-    shown = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
-    assert not [text for text in shown for key in SECRETS if key in text]
+    texts = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
+    assert not [text for text in texts for key in SECRETS if key in text]
 
 
-def test_the_owner_header_is_the_name_of_one() -> None:
+def test_the_owner_header_must_be_a_header_name() -> None:
     assert load({f"{PREFIX}OWNER_HEADER": ""}).owner_header is None
     assert load(owner_header="X-Forwarded-User").owner_header == "x-forwarded-user"
     for bad in ("x user", "x-user:", "x-user\n", "é"):
         assert mistake({f"{PREFIX}OWNER_HEADER": bad}).startswith("RESPONSES_SHIM_OWNER_HEADER: ")
 
 
-def test_there_must_be_an_owner_header_to_trust() -> None:
+def test_trust_owner_header_requires_an_owner_header() -> None:
     assert mistake(trust_owner_header=True) == "trust_owner_header: There is no owner_header to trust"
     assert mistake({f"{PREFIX}TRUST_OWNER_HEADER": "1", f"{PREFIX}OWNER_HEADER": ""}) == (
         "RESPONSES_SHIM_TRUST_OWNER_HEADER: There is no owner_header to trust"
@@ -222,7 +225,7 @@ def test_there_must_be_an_owner_header_to_trust() -> None:
     assert load(trust_owner_header=False) == load()
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_frozen_and_hashable() -> None:
     settings = load()
     with pytest.raises(ValidationError, match="frozen"):
         settings.ping = "off"
@@ -230,11 +233,11 @@ def test_settings_do_not_change() -> None:
     assert hash(settings) == hash(load())
 
 
-def test_every_setting_says_what_it_is_for() -> None:
+def test_every_setting_has_a_description() -> None:
     assert all(field.description for field in Settings.model_fields.values())
 
 
-def test_the_keyword_arguments_that_type_checkers_know_are_the_settings() -> None:
+def test_the_keyword_arguments_for_type_checkers_are_the_settings() -> None:
     options = get_type_hints(Options)
     assert list(options) == list(Settings.model_fields)
     assert options.pop("secret_keys") == Sequence[str | SecretStr]  # what a tuple of secrets is made from

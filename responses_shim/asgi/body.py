@@ -1,4 +1,4 @@
-"""A request's body: bytes within the limit, JSON, and a checked request; or one 4xx that says what is wrong."""
+"""Read a request body: check its media type and size, decompress it, and parse it as JSON."""
 
 from __future__ import annotations
 
@@ -8,56 +8,58 @@ from typing import Any
 import msgspec
 from starlette.types import Receive, Scope
 
-from responses_shim.asgi.decompress import Coding, Unpacked, read_codings, too_large
+from responses_shim.asgi.decompress import Coding, DecompressedBody, read_codings, too_large
 from responses_shim.core.wire.lenient_json import whole
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime.offload import aside
+from responses_shim.runtime.offload import offload_if_large
 
 
 class ClientDisconnect(Exception):
-    """The client left before its body had come."""
+    """The client left before it had sent its whole body."""
 
 
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[Any, int]:
-    """The body as plain JSON data, and of how many bytes that was read.
+    """The body as JSON data (dict, list, str, …), and how many bytes it had once decompressed.
 
-    Raises InvalidRequest: 415 for another media type or an unknown content coding, 413 over `limit` bytes, packed or
-    unpacked, 400 for what is not in the coding it is said to be in, or not JSON. Raises ClientDisconnect.
+    Raises InvalidRequest: 415 for a media type other than JSON or an unknown content coding; 413 for more than `limit`
+    bytes, before or after decompression; 400 for bytes that are not in the content coding that the header names, or
+    not JSON. Raises ClientDisconnect.
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     _check_media_type(headers.get(b"content-type", ""))
-    # Of a list on several lines, the order counts.
-    named = [value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"content-encoding"]
-    codings = read_codings(",".join(named))
+    # Content-Encoding is a list, and may be split into several headers, whose order counts.
+    codings = read_codings(
+        ",".join(value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"content-encoding")
+    )
     declared = headers.get(b"content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise too_large(limit)
     body = await _read(receive, limit, codings)
-    return await aside(len(body), lambda: parse(body)), len(body)
+    return await offload_if_large(len(body), lambda: parse_json(body)), len(body)
 
 
 def _check_media_type(content_type: str) -> None:
     media_type = content_type.split(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
-        said = f"got {media_type!r}" if media_type else "none was sent"
+        got = f"got {media_type!r}" if media_type else "none was sent"
         raise InvalidRequest(
-            f"Unsupported content type: expected 'application/json', {said}.",
+            f"Unsupported content type: expected 'application/json', {got}.",
             status=415,
             code="unsupported_content_type",
         )
 
 
 async def _read(receive: Receive, limit: int, codings: list[Coding]) -> bytearray:
-    body = Unpacked(codings, limit)
-    size = 0
+    body = DecompressedBody(codings, limit)
+    received = 0
     more = True
     while more:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
         part = message.get("body", b"")
-        size += len(part)
-        if size > limit:
+        received += len(part)
+        if received > limit:
             raise too_large(limit)
         await body.feed(part)
         more = message.get("more_body", False)
@@ -65,8 +67,12 @@ async def _read(receive: Receive, limit: int, codings: list[Coding]) -> bytearra
     return body.data
 
 
-def parse(body: bytes | bytearray) -> Any:
-    """JSON data. Half surrogate pairs, which JavaScript clients send when they cut a text, become U+FFFD."""
+def parse_json(body: bytes | bytearray) -> Any:
+    """The JSON data in a body. Raises InvalidRequest if it is not JSON, not UTF-8 or nested too deeply.
+
+    Half a surrogate pair, which JavaScript clients send when they cut a text in the middle of an emoji, is no JSON that
+    msgspec reads. It becomes U+FFFD here: `"a\\ud83d"` is read as `"a\\ufffd"`.
+    """
     try:
         return msgspec.json.decode(body)
     except RecursionError:
@@ -79,15 +85,18 @@ def parse(body: bytes | bytearray) -> Any:
         raise _not_json(str(error)) from None
 
 
-def _parse_surrogates(body: bytes | bytearray, said: str) -> Any:
+def _parse_surrogates(body: bytes | bytearray, reason: str) -> Any:
+    """The JSON data in a body that has escaped surrogates; `reason` is why it was refused, should it be for another."""
+
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
     try:
         data = json.loads(body, parse_constant=refuse)
     except (ValueError, RecursionError):
-        raise _not_json(said) from None
-    # The text of the data has its halves next to one another or alone; UTF-16 knows which is which.
+        raise _not_json(reason) from None
+    # Python's parser lets halves of pairs stand in its strings. Written without escapes, and brought into UTF-16 and
+    # back, two halves that belong together are one character, and a half that is alone is U+FFFD.
     return msgspec.json.decode(whole(json.dumps(data, ensure_ascii=False)).encode())
 
 

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from starlette.types import Receive
 
 from responses_shim.asgi.body import ClientDisconnect, read_json
-from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
@@ -30,12 +30,18 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import ShimError
-from responses_shim.extensions.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
-from responses_shim.extensions.nemo_gym_audio import audio_urls
+from responses_shim.extensions.nemo_gym import (
+    NO_OPTIONS,
+    GymOptions,
+    add_audio,
+    apply_options,
+    load_audio,
+    read_gym_request,
+)
 from responses_shim.runtime.files import read_files
-from responses_shim.runtime.interceptors import intercept, tell
+from responses_shim.runtime.interceptors import intercept, notify_interceptors
 from responses_shim.runtime.interfaces import Sink
-from responses_shim.runtime.offload import aside
+from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
 
@@ -55,7 +61,7 @@ class Asked:
     """What a client asked for: its request, what that says besides (NeMo Gym), and what it comes to for the host."""
 
     request: CreateRequest
-    side: SideChannel
+    side: GymOptions
     tools: ToolMap
     chat: dict[str, Any]
     report: Report
@@ -63,7 +69,7 @@ class Asked:
 
 async def create(request: Request) -> None:
     """`POST /v1/responses`, streamed or not."""
-    headers: Pairs = []
+    headers: RawHeaders = []
     view: RequestView | None = None
     stream: ResponseStream | None = None
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
@@ -93,13 +99,13 @@ async def create(request: Request) -> None:
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None and stream is not None:
-        await tell(request.interceptors, view, stream.response)
+        await notify_interceptors(request.interceptors, view, stream.response)
 
 
 async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
     """The body, read and translated; with interceptors also the view that they left of it."""
     body, size = await read_json(request.scope, request.receive, request.settings.max_body)
-    read, side = await aside(size, lambda: _read(request, body))
+    read, side = await offload_if_large(size, lambda: _read(request, body))
     if isinstance(read.input, list):
         read.input = await read_files(read.input, request.settings)
     view = None
@@ -113,28 +119,28 @@ async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
             size,
         )
     else:
-        asked = await aside(size, lambda: _translated(request, read, side))
+        asked = await offload_if_large(size, lambda: _translated(request, read, side))
     for name in unknown_fields(body):
         asked.report.dropped(name)
-    if urls := await audio_urls(asked.side, request.settings):
-        asked.chat["messages"] = with_audio(asked.chat["messages"], urls)
+    if urls := await load_audio(asked.side, request.settings):
+        asked.chat["messages"] = add_audio(asked.chat["messages"], urls)
     return view, asked
 
 
-def _read(request: Request, body: Any) -> tuple[CreateRequest, SideChannel]:
+def _read(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
     """The request, and what it says besides where NeMo Gym's keys are read."""
-    read, side = read_training_request(body) if request.settings.nemo_gym else (read_request(body), SILENT)
+    read, side = read_gym_request(body) if request.settings.nemo_gym else (read_request(body), NO_OPTIONS)
     if read.return_token_ids is None and request.settings.return_token_ids:
         read.return_token_ids = True
     return read, side
 
 
-def _translated(request: Request, read: CreateRequest, side: SideChannel) -> Asked:
+def _translated(request: Request, read: CreateRequest, side: GymOptions) -> Asked:
     policy = replace(request.policy, replay_tokens=request.settings.nemo_gym or bool(read.return_token_ids))
     translation = to_chat(read, policy=policy)
     report = translation.report
     chat = request.profile.adapt(translation.chat, report)
-    chat = tell_host(chat, side, policy, report)
+    chat = apply_options(chat, side, policy, report)
     if request.keys.sealer is None:
         for place, included in enumerate(read.include or ()):
             if included == SEALED:

@@ -1,8 +1,8 @@
-"""The codings of a request body (Content-Encoding, RFC 9110 §8.4), undone as the body arrives.
+"""Undo the codings of a request body (Content-Encoding, RFC 9110 §8.4) as the body arrives.
 
-Codex sends zstd when it is logged in; gzip and deflate come from proxies and browsers. What a few bytes may grow to
-is up to whoever sent them, so the work goes in steps: one takes in and gives out no more than a fixed number of
-bytes, and what has come out is counted against the limit after each.
+Codex sends zstd when it is logged in; gzip and deflate come from proxies and browsers. A few bytes may decompress to
+gigabytes, so the work is done in steps: each takes in and gives out no more than a fixed number of bytes, and after
+each the size so far is compared with the limit.
 """
 
 from __future__ import annotations
@@ -19,20 +19,28 @@ from anyio import to_thread
 from responses_shim.errors import InvalidRequest
 
 MAX_CODINGS = 4
-# A file may consist of several, one after another; each costs some microseconds even if there is nothing in it.
+"""How many codings a body may have, one inside the other."""
 MAX_MEMBERS = 10_000
-# 2^23 = 8 MiB is what a zstd body may ask its reader to hold (RFC 9659), whatever our own limit.
+"""How many compressed parts one body may consist of, one after another: each costs microseconds, even an empty one."""
 WINDOW_LOG = 23
+"""The largest window that a zstd body may need, as a power of two: 8 MiB (RFC 9659), whatever the limit of the body."""
 
-# Bytes that go into a step and come out of it. The input is short because what a step leaves of it is copied.
 STEP_IN = 16 * 1024
+"""The most bytes that go into one step. Few, because what a step leaves over is copied."""
 STEP_OUT = 64 * 1024
-# A step takes up to 0.15 ms (gzip), a worker thread 0.1 ms to reach: beyond half a millisecond it is worth it.
-STEPS_INLINE = 4
+"""The most bytes that come out of one step."""
+INLINE_STEPS = 4
+"""How many steps are done in the event loop; the rest goes to a worker thread.
+
+A step takes up to 0.15 ms (gzip), and a thread 0.1 ms to reach: it is worth it beyond half a millisecond.
+"""
 
 
 class Decompressor(Protocol):
-    """What `zlib` and `compression.zstd` have in common: one member of a gzip file, one frame of zstd."""
+    """The interface that the decompressors of `zlib` and `compression.zstd` share. Each undoes one member.
+
+    A member is one compressed part: a gzip member, a zstd frame, the whole of a deflate body.
+    """
 
     @property
     def eof(self) -> bool: ...
@@ -43,7 +51,12 @@ class Decompressor(Protocol):
 
 @dataclass(frozen=True)
 class Coding:
-    """`start` makes a decompressor for data that begins with the given bytes; `error` is what it raises."""
+    """One content coding.
+
+    - `start`: makes a decompressor for a member that begins with the given bytes (at least one)
+    - `error`: what that raises for invalid data
+    - `members`: how many members a body may have
+    """
 
     name: str
     start: Callable[[bytes], Decompressor]
@@ -52,7 +65,10 @@ class Coding:
 
 
 def _deflate(data: bytes) -> Decompressor:
-    """Deflate is zlib's format. Some send it without zlib's frame, whose first byte ends in 8; theirs never does."""
+    """A decompressor for `deflate`, which is the zlib format, or for the raw format that some senders take it for.
+
+    The first byte tells them apart: in the zlib format its lower half is 8, in the raw format it never is.
+    """
     return zlib.decompressobj(zlib.MAX_WBITS if data[0] & 15 == 8 else -zlib.MAX_WBITS)
 
 
@@ -61,7 +77,7 @@ DEFLATE = Coding("deflate", _deflate, zlib.error)
 
 
 def zstd() -> Coding | None:
-    """None where the interpreter is older than 3.14 and the extra `zstd` is not installed."""
+    """The coding zstd; None below Python 3.14 if the extra `zstd` is not installed."""
     try:
         if sys.version_info >= (3, 14):
             from compression.zstd import DecompressionParameter, ZstdDecompressor, ZstdError
@@ -74,14 +90,14 @@ def zstd() -> Coding | None:
 
 
 def read_codings(value: str) -> list[Coding]:
-    """The codings that a Content-Encoding header names, in the order in which they were applied.
+    """The codings in the value of a Content-Encoding header, in the order in which they were applied.
 
-    Raises InvalidRequest: 415 for a coding that is not supported, with the supported ones in Accept-Encoding, as
-    RFC 9110 §12.5.3 asks for.
+    Raises InvalidRequest with status 415 for a coding that is not supported and for more than `MAX_CODINGS`. The error
+    has the supported codings in an Accept-Encoding header, as RFC 9110 §12.5.3 asks.
     """
     names = [name for name in (word.strip().lower() for word in value.split(",")) if name not in ("", "identity")]
     if len(names) > MAX_CODINGS:
-        raise _unsupported(f"Content-Encoding names {len(names)} codings, at most {MAX_CODINGS} are undone")
+        raise _unsupported(f"Content-Encoding names {len(names)} codings; at most {MAX_CODINGS} are allowed")
     return [_coding(name) for name in names]
 
 
@@ -96,7 +112,7 @@ def _coding(name: str) -> Coding:
 def _unsupported(what: str) -> InvalidRequest:
     supported = ", ".join(coding.name for coding in (GZIP, DEFLATE, zstd()) if coding)
     return InvalidRequest(
-        f"{what}. Supported are: {supported}; or send the body as it is.",
+        f"{what}. Supported are: {supported}; or send the body uncompressed.",
         status=415,
         code="unsupported_content_encoding",
         headers=[("accept-encoding", supported)],
@@ -104,6 +120,7 @@ def _unsupported(what: str) -> InvalidRequest:
 
 
 def too_large(limit: int) -> InvalidRequest:
+    """The error for a body of more than `limit` bytes."""
     return InvalidRequest(
         f"The request body is larger than the {limit} bytes allowed here.",
         status=413,
@@ -111,11 +128,13 @@ def too_large(limit: int) -> InvalidRequest:
     )
 
 
-class Unpacked:
-    """A body with its codings undone: `feed` every part, then `end`; it is in `data`.
+class DecompressedBody:
+    """A body with its codings undone: `feed` it every part of the request body, then call `end`; `data` is the result.
 
-    Both raise InvalidRequest: 413 for more than `limit` bytes, of the body or of what lies between two codings; 400
-    for what is not in the coding it is said to be in.
+    `codings` are in the order in which they were applied (see `read_codings`). Without any, the body stays as it is.
+
+    `feed` and `end` raise InvalidRequest: 413 if there are more than `limit` bytes after any of the codings, not only
+    after the last; 400 for bytes that are not in the coding that they should be in.
     """
 
     def __init__(self, codings: Sequence[Coding], limit: int) -> None:
@@ -123,26 +142,29 @@ class Unpacked:
         self._layers = [_Layer(coding, limit) for coding in reversed(codings)]
 
     async def feed(self, part: bytes) -> None:
-        steps: Iterator[bytes] = iter((part,))
+        """Decompress the next part of the body; in a worker thread from the fifth step on."""
+        pieces: Iterator[bytes] = iter((part,))
         for layer in self._layers:
-            steps = layer.undo(steps)
-        if self._take(islice(steps, STEPS_INLINE)) == STEPS_INLINE:
-            await to_thread.run_sync(self._take, steps)
+            pieces = layer.decompress(pieces)
+        if self._append(islice(pieces, INLINE_STEPS)) == INLINE_STEPS:
+            await to_thread.run_sync(self._append, pieces)
 
-    def _take(self, steps: Iterable[bytes]) -> int:
+    def _append(self, pieces: Iterable[bytes]) -> int:
+        """Append the pieces, which are decompressed as they are asked for, and return how many there were."""
         count = 0
-        for piece in steps:
+        for piece in pieces:
             self.data += piece
             count += 1
         return count
 
     def end(self) -> None:
+        """Check that the body is complete."""
         for layer in self._layers:
             layer.end()
 
 
 class _Layer:
-    """One coding of one body."""
+    """One coding of one body: a body that is first gzipped, then compressed by zstd, has two of these."""
 
     def __init__(self, coding: Coding, limit: int) -> None:
         self._coding = coding
@@ -151,17 +173,17 @@ class _Layer:
         self._members = 0
         self._current: Decompressor | None = None
 
-    def undo(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """What the pieces unpack to, a step at a time; a step may give nothing."""
+    def decompress(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """The decompressed bytes, one piece for each step; a piece may be empty."""
         for piece in pieces:
             if not piece:
-                yield piece  # a step of the layer above, and one here
-            for at in range(0, len(piece), STEP_IN):
-                yield from self._steps(piece[at : at + STEP_IN])
+                yield piece  # it took the layer before this one a step, which has to be counted
+            for start in range(0, len(piece), STEP_IN):
+                yield from self._steps(piece[start : start + STEP_IN])
 
     def _steps(self, data: bytes) -> Iterator[bytes]:
-        full = False
-        while data or full:
+        more_output = False  # the last step filled its output, so the decompressor may hold more
+        while data or more_output:
             current = self._current = self._current or self._start(data)
             try:
                 piece = current.decompress(data, STEP_OUT)
@@ -172,14 +194,15 @@ class _Layer:
                 raise too_large(self._limit)
             yield piece
             if current.eof:
-                self._current, data, full = None, current.unused_data, False
-            else:  # zlib hands back what it did not get to; zstd keeps it
-                data, full = getattr(current, "unconsumed_tail", b""), len(piece) == STEP_OUT
+                self._current, data, more_output = None, current.unused_data, False
+            else:  # zlib hands back the input that it has not read yet; zstd keeps it
+                data, more_output = getattr(current, "unconsumed_tail", b""), len(piece) == STEP_OUT
 
     def _start(self, data: bytes) -> Decompressor:
+        """The decompressor for the next member, which begins with `data`."""
         self._members += 1
         if self._members > self._coding.members:
-            raise self._invalid("there is more after its end" if self._members == 2 else "it is in too many pieces")
+            raise self._invalid("there is more after its end" if self._members == 2 else "it has too many members")
         return self._coding.start(data)
 
     def end(self) -> None:

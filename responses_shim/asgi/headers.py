@@ -1,4 +1,8 @@
-"""Which headers go inward to the host's chat route, and which come back out."""
+"""Which HTTP headers of a client are sent on to the host, and which of the host's are sent back to the client.
+
+Dropped in both directions: headers of one connection (hop-by-hop, RFC 9110 §7.6.1), and headers that describe a body,
+since the shim makes a body of its own each way.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,8 @@ import uuid
 from collections.abc import Iterable
 from typing import Literal
 
-Pairs = list[tuple[bytes, bytes]]
+RawHeaders = list[tuple[bytes, bytes]]
+"""Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
 
 _HOP_BY_HOP = frozenset(
     {
@@ -21,29 +26,31 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
-# Said of the body that came, or of the answer that was asked for: neither is the one that goes in.
-_NOT_INWARD = _HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range", b"x-request-id"}
-# Said of the body that the host sent, which is not the one that goes out.
-_NOT_OUTWARD = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
+# They describe the client's request body or the answer that the client wants. The shim sends another body, and wants
+# another answer.
+_NOT_TO_HOST = _HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range", b"x-request-id"}
+# They describe the host's own response, which is not the one that the client gets.
+_NOT_FROM_HOST = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
 
 
-def inward(
+def headers_to_host(
     headers: Iterable[tuple[bytes, bytes]],
     body: bytes,
     request_id: Literal["uuid4", "hex"],
     accept: bytes = b"text/event-stream",
-) -> Pairs:
-    """The client's headers, credentials included, for a call with `body`, a chat call as a rule.
+) -> RawHeaders:
+    """The headers of a call to the host with the JSON `body`: the client's, credentials included, then the shim's own.
 
-    Every call gets an X-Request-Id of its own, in the form that the host takes: some hosts make it the id of the
-    chat completion, which must differ between calls; llama-cpp-python refuses anything but a UUID.
+    Names come out in lower case. `request_id` is the form of the X-Request-Id, `HostProfile.request_id`: every call
+    gets a new one, since some hosts make it the id of the chat completion, which must differ between calls, and
+    llama-cpp-python refuses anything but a UUID.
     """
     id = uuid.uuid4()
     return [
         *(
             (name, value)
-            for name, value in _unnamed(headers)
-            if name not in _NOT_INWARD and not name.startswith((b"content-", b"if-"))
+            for name, value in _end_to_end(headers)
+            if name not in _NOT_TO_HOST and not name.startswith((b"content-", b"if-"))
         ),
         (b"accept", accept),
         (b"content-type", b"application/json"),
@@ -52,17 +59,20 @@ def inward(
     ]
 
 
-def outward(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
-    """The host's headers for our answer: CORS, cookies, its request id; duplicates stay, framing goes."""
+def headers_from_host(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers of the host's answer that the client gets too: CORS, cookies, the request id and the like.
+
+    Names come out in lower case; order and duplicates (Set-Cookie, Vary) stay.
+    """
     return [
         (name, value)
-        for name, value in _unnamed(headers)
-        if name not in _NOT_OUTWARD and not name.startswith(b"content-")
+        for name, value in _end_to_end(headers)
+        if name not in _NOT_FROM_HOST and not name.startswith(b"content-")
     ]
 
 
-def _unnamed(headers: Iterable[tuple[bytes, bytes]]) -> Pairs:
-    """Lower-case names, without those that a Connection header names."""
+def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers in lower case, without those that a Connection header lists (RFC 9110 §7.6.1)."""
     pairs = [(name.lower(), value) for name, value in headers]
-    named = {token.strip().lower() for name, value in pairs if name == b"connection" for token in value.split(b",")}
-    return [pair for pair in pairs if pair[0] not in named] if named else pairs
+    listed = {token.strip().lower() for name, value in pairs if name == b"connection" for token in value.split(b",")}
+    return [pair for pair in pairs if pair[0] not in listed] if listed else pairs

@@ -18,7 +18,7 @@ import anyio
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from responses_shim.asgi.headers import Pairs, inward, outward
+from responses_shim.asgi.headers import RawHeaders, headers_from_host, headers_to_host
 from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
@@ -54,7 +54,7 @@ class HostClient:
         """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed."""
         body = msgspec.json.encode(chat)
         answer = _ChatAnswer(listener, self._profile)
-        headers = inward(self._scope["headers"], body, self._profile.request_id)
+        headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
         try:
             await self._app(scope, _receive(body, listener.gone.wait), answer.send)
@@ -72,7 +72,7 @@ class HostClient:
         if path is None:
             return None
         body = msgspec.json.encode(tokenize_request(chat))
-        headers = inward(self._scope["headers"], body, self._profile.request_id, accept=b"application/json")
+        headers = headers_to_host(self._scope["headers"], body, self._profile.request_id, accept=b"application/json")
         answer = Answer(MAX_TOKENIZED)
         scope = self._inner_scope(path, headers, method="POST", query_string=b"")
         try:
@@ -84,11 +84,11 @@ class HostClient:
             logger.warning("the host's %s failed: %s", path, type(error).__name__)
         return None
 
-    async def pass_on(self, path: str, headers: Pairs, receive: Receive, send: Send) -> None:
+    async def pass_on(self, path: str, headers: RawHeaders, receive: Receive, send: Send) -> None:
         """Have the host answer the client's own request, at `path` and with `headers` instead of its own."""
         await self._app(self._inner_scope(path, headers), receive, send)
 
-    def _inner_scope(self, path: str, headers: Pairs, **changed: Any) -> Scope:
+    def _inner_scope(self, path: str, headers: RawHeaders, **changed: Any) -> Scope:
         """The scope of a call at `path`, which is below the prefix; `changed` are other keys of it."""
         path = self._prefix + path
         scope = {name: value for name, value in self._scope.items() if name not in _OF_THE_ROUTE}
@@ -131,18 +131,17 @@ def _receive(body: bytes, until_gone: Callable[[], Awaitable[object]]) -> Receiv
 
 
 class Answer:
-    """Collects a host's answer: its `start` message (None until it begins) and its body.
-
-    Of a body that has `limit` bytes or more, the rest is dropped.
-    """
+    """Collects a host's answer, message by message. Of a body that has `limit` bytes or more, the rest is dropped."""
 
     def __init__(self, limit: int) -> None:
+        self.messages: list[Message] = []
         self.start: Message | None = None
+        """The first message: status and headers."""
         self.complete = False
-        """The last body message has come."""
+        """The last message of the body has come."""
+        self.size = 0
+        """Of the body, in bytes, as far as it is kept."""
         self._limit = limit
-        self._parts: list[bytes] = []
-        self._size = 0
 
     @property
     def status(self) -> int:
@@ -150,26 +149,26 @@ class Answer:
         return int(self.start["status"]) if self.start is not None else 0
 
     @property
-    def headers(self) -> Pairs:
+    def headers(self) -> RawHeaders:
         return list(self.start.get("headers", ())) if self.start is not None else []
 
     @property
     def body(self) -> bytes:
-        return b"".join(self._parts)
+        return b"".join([message.get("body", b"") for message in self.messages])
 
     async def send(self, message: Message) -> None:
         """The host's `send`."""
         self.take(message)
 
     def take(self, message: Message) -> None:
+        """Take one message."""
         if message["type"] == "http.response.start":
             self.start = message
         elif message["type"] == "http.response.body":
             self.complete = not message.get("more_body", False)
-            if self._size < self._limit:
-                part = message.get("body", b"")
-                self._parts.append(part)
-                self._size += len(part)
+        if self.size < self._limit:
+            self.messages.append(message)
+            self.size += len(message.get("body", b""))
 
 
 class _ChatAnswer:
@@ -197,7 +196,7 @@ class _ChatAnswer:
 
     def _begin(self, start: Message) -> None:
         headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
-        self._listener.head(outward(start.get("headers", ())))
+        self._listener.head(headers_from_host(start.get("headers", ())))
         coding = headers.get(b"content-encoding", b"identity")
         if coding != b"identity":
             self._refusal = f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to."

@@ -1,44 +1,52 @@
-"""`ResponsesShim`: the Responses API on an ASGI app that speaks Chat Completions.
+"""`ResponsesShim`, the ASGI middleware: it answers the Responses API's paths and passes everything else to the host.
 
-What is ours: `/v1/responses`, what is below it, and `/v1/conversations` likewise; and `/v1/models` where Codex asks.
-Everything else goes to the app untouched, with the very objects that the server handed over.
+The shim answers `/v1/responses`, `/v1/conversations` and what is below them, and `GET /v1/models` where Codex asks for
+its catalogue. For any other request, the host's app is called with the server's own `scope`, `receive` and `send`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.create import create
-from responses_shim.asgi.models import asks_for_catalog, model_catalog
+from responses_shim.asgi.models import model_catalog
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.routes import not_found, upgrade_required, wrong_method
 from responses_shim.errors import ConfigurationError
+from responses_shim.extensions.codex import is_catalog_request
 from responses_shim.hosts import PROFILES, HostProfile, detect
-from responses_shim.runtime.interceptors import Interceptor, usable
+from responses_shim.runtime.interceptors import Interceptor, check_interceptors
 from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Options, Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
-_OURS = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
-_MODELS = re.compile(r"/v1/models/?")
-_OURS_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
-_MODELS_UNPREFIXED = re.compile(r"(/v1)?/models/?")
-# Paths that a proxy may read otherwise than we do are left to the host.
-_ODD = re.compile(r"//|/\.\.?(/|$)")
+Endpoint = Callable[[Request], Awaitable[None]]
+
+_API_PATH = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
+_MODELS_PATH = re.compile(r"/v1/models/?")
+_API_PATH_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
+_MODELS_PATH_UNPREFIXED = re.compile(r"(/v1)?/models/?")
+_AMBIGUOUS_PATH = re.compile(r"//|/\.\.?(/|$)")
 
 
 class ResponsesShim:
-    """ASGI middleware: `app.add_middleware(ResponsesShim)`, or `ResponsesShim(app)` around any ASGI app.
+    """ASGI middleware that adds the Responses API to a host that speaks Chat Completions.
 
-    Settings come as keyword arguments, as one `Settings`, or from `RESPONSES_SHIM_*` variables, so that a host that
-    passes nothing but the app (`vllm serve --middleware`) can mount it. `interceptors` are code, and come as an
-    argument only. Raises ConfigurationError.
+        app.add_middleware(ResponsesShim, ping_interval=10)    # Starlette, FastAPI
+        app = ResponsesShim(app)                               # any ASGI app
+
+    Settings come as keyword arguments, as one `Settings` object, or from `RESPONSES_SHIM_*` environment variables, so
+    that a host that only passes its app (`vllm serve --middleware`) can mount it too. `interceptors` are code, so they
+    come as an argument only.
+
+    Raises ConfigurationError for an unknown or wrong setting, for settings in both forms, for an interceptor that is
+    not callable, and for `secret_keys` without the extra `encryption`.
     """
 
     def __init__(
@@ -53,87 +61,91 @@ class ResponsesShim:
             raise ConfigurationError("settings: give one Settings or keyword arguments, not both")
         self.app = app
         self.settings = settings if settings is not None else Settings.load(**options)
-        self._ours = _OURS_UNPREFIXED if self.settings.unprefixed else _OURS
-        self._models = _MODELS_UNPREFIXED if self.settings.unprefixed else _MODELS
-        self._interceptors = usable(interceptors)
+        self._api_path = _API_PATH_UNPREFIXED if self.settings.unprefixed else _API_PATH
+        self._models_path = _MODELS_PATH_UNPREFIXED if self.settings.unprefixed else _MODELS_PATH
+        self._interceptors = check_interceptors(interceptors)
         self._keys = Keys.load(self.settings)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        path = _route_path(scope) if scope["type"] in ("http", "websocket") else None
-        ours = self._ours.fullmatch(path) if path is not None and self.settings.enabled else None
-        if self._wants_catalog(scope, path):
-            await model_catalog(self._request(scope, receive, send))
-        elif ours is None or scope.get("method") == "OPTIONS" or _odd(scope):
-            await self.app(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._refuse_websocket(scope, receive, send, ours)
-        else:
-            await self._answer(self._request(scope, receive, send), ours)
-
-    def _request(self, scope: Scope, receive: Receive, send: Send) -> Request:
-        return Request(
-            self.app,
-            self.settings,
-            self._keys,
-            self._interceptors,
-            self._host(scope),
-            _prefix(scope),
-            scope,
-            receive,
-            send,
-        )
-
-    def _wants_catalog(self, scope: Scope, path: str | None) -> bool:
-        return (
-            path is not None
-            and self.settings.enabled
-            and self._models.fullmatch(path) is not None
-            and asks_for_catalog(scope)
-            and not _odd(scope)
-            and self._host(scope).catalog
-        )
-
-    async def _answer(self, request: Request, ours: re.Match[str]) -> None:
-        if ours["collection"] == "conversations" or ours["rest"] not in (None, "/"):
-            await not_found(request)
-        elif any(
-            name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in request.scope["headers"]
-        ):
-            await upgrade_required(request.send)  # a server without WebSocket support shows the upgrade as a GET
-        elif request.scope["method"] != "POST":
-            await wrong_method(request)
-        else:
-            await create(request)
-
-    async def _refuse_websocket(self, scope: Scope, receive: Receive, send: Send, ours: re.Match[str]) -> None:
-        if ours["collection"] != "responses" or ours["rest"] not in (None, "/"):
+        endpoint = self._endpoint(scope)
+        if endpoint is None:
             await self.app(scope, receive, send)
             return
-        await receive()  # websocket.connect
-        if "websocket.http.response" not in (scope.get("extensions") or {}):
-            await send({"type": "websocket.close", "code": 1008, "reason": "use POST"})
-            return
+        await endpoint(
+            Request(
+                self.app,
+                self.settings,
+                self._keys,
+                self._interceptors,
+                self._host(scope),
+                _prefix(scope),
+                scope,
+                receive,
+                send,
+            )
+        )
 
-        async def send_http(message: Message) -> None:
-            await send({**message, "type": f"websocket.{message['type']}"})
-
-        await upgrade_required(send_http)
+    def _endpoint(self, scope: Scope) -> Endpoint | None:
+        """The function that answers a request; None if that is the host's business."""
+        if not self.settings.enabled or scope["type"] not in ("http", "websocket"):
+            return None
+        path, method = _route_path(scope), scope.get("method")  # a WebSocket has no method
+        if self._models_path.fullmatch(path):
+            wants_catalog = is_catalog_request(method, scope.get("query_string", b""))
+            return model_catalog if wants_catalog and not _is_ambiguous(scope) and self._host(scope).catalog else None
+        match = self._api_path.fullmatch(path)
+        if match is None or method == "OPTIONS" or _is_ambiguous(scope):
+            return None
+        is_create = match["collection"] == "responses" and match["rest"] in (None, "/")
+        if scope["type"] == "websocket":
+            return _refuse_websocket if is_create else None
+        if not is_create:
+            return not_found
+        if _is_websocket_upgrade(scope):
+            return _refuse_upgrade
+        return create if method == "POST" else wrong_method
 
     def _host(self, scope: Scope) -> HostProfile:
-        """The host's profile, found at the first request: routes may be added until then."""
+        """The host's profile. It is detected at the first request, since the host may add routes until then."""
         if self._profile is None:
             found = detect(self.app)
             self._profile = found if found.modules else detect(scope.get("app"))
         return self._profile
 
 
-def _odd(scope: Scope) -> bool:
-    return _ODD.search(scope["path"]) is not None or b"%2f" in (scope.get("raw_path") or b"").lower()
+def _is_ambiguous(scope: Scope) -> bool:
+    """Whether a proxy in front may read the path as another one: `//`, `/../`, an encoded slash.
+
+    A proxy that guards paths would not have guarded the one that we see, so such a request goes to the host.
+    """
+    return _AMBIGUOUS_PATH.search(scope["path"]) is not None or b"%2f" in (scope.get("raw_path") or b"").lower()
+
+
+def _is_websocket_upgrade(scope: Scope) -> bool:
+    """Whether the client wants a WebSocket: a server without support for them shows that as an ordinary request."""
+    return any(name.lower() == b"upgrade" and value.lower() == b"websocket" for name, value in scope["headers"])
+
+
+async def _refuse_upgrade(request: Request) -> None:
+    await upgrade_required(request.send)
+
+
+async def _refuse_websocket(request: Request) -> None:
+    """Answer with the HTTP error 426 if the server can send one for a WebSocket, else close the connection."""
+    await request.receive()  # websocket.connect
+    if "websocket.http.response" not in (request.scope.get("extensions") or {}):
+        await request.send({"type": "websocket.close", "code": 1008, "reason": "use POST"})
+        return
+
+    async def send_http(message: Message) -> None:
+        await request.send({**message, "type": f"websocket.{message['type']}"})
+
+    await upgrade_required(send_http)
 
 
 def _route_path(scope: Scope) -> str:
-    """The path below root_path, as Starlette's routing sees it; servers differ in whether `path` has the root."""
+    """The path below `root_path`, as Starlette's routing sees it: some servers leave the root path in `path`."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     if root and path.startswith(root) and path[len(root) : len(root) + 1] in ("", "/"):
@@ -142,5 +154,6 @@ def _route_path(scope: Scope) -> str:
 
 
 def _prefix(scope: Scope) -> str:
+    """What comes before the route path in `path`: the root path or nothing."""
     path: str = scope["path"]
     return path[: len(path) - len(_route_path(scope))]

@@ -1,43 +1,35 @@
-"""`GET /v1/models?client_version=…`: the host's own list of models, as the catalogue that Codex reads.
+"""`GET /v1/models?client_version=…`: answer Codex with its catalogue, made from the host's own list of models.
 
-The host answers, in this process, to the client's own request, so that its auth, its CORS and its limits hold. Only
-an answer that is a list of models is turned into a catalogue; any other goes out as it came in.
+The host answers the client's own request first, in this process, so that its authentication, CORS and rate limits
+hold. If the answer is a list of models, the client gets the catalogue instead; any other answer is passed on as it is.
 """
 
 from __future__ import annotations
 
-import msgspec
-from starlette.types import Message, Scope, Send
+from starlette.types import Message, Send
 
-from responses_shim.asgi.headers import Pairs, outward
-from responses_shim.asgi.host_client import HostClient
+from responses_shim.asgi.headers import RawHeaders, headers_from_host
+from responses_shim.asgi.host_client import Answer, HostClient
 from responses_shim.asgi.replies import send_json
 from responses_shim.asgi.request import Request
-from responses_shim.extensions.codex import Model, catalog, read_models
+from responses_shim.extensions.codex import catalog, decode_models
 
 PATH = "/v1/models"
 
-MAX_LIST = 4 * 1024 * 1024
-"""Bytes of the host's answer that are held back to be read; a longer one goes out as it is."""
-
-
-def asks_for_catalog(scope: Scope) -> bool:
-    """Whether a request for the list of models comes from Codex, which tells its version in the query."""
-    query: bytes = scope.get("query_string", b"")
-    return scope.get("method") == "GET" and any(
-        field.partition(b"=")[0] == b"client_version" for field in query.split(b"&")
-    )
+MAX_LIST_SIZE = 4 * 1024 * 1024
+"""The longest answer of the host, in bytes, that is read as a list of models; a longer one is passed on as it is."""
 
 
 async def model_catalog(request: Request) -> None:
-    answer = _Answer(request.send)
+    """Answer a request that `extensions.codex.is_catalog_request` recognises."""
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
-    await host.pass_on(PATH, _readable_headers(request), request.receive, answer.take)
-    await answer.let_go()
+    response = _ListResponse(request.send)
+    await host.pass_on(PATH, _list_headers(request), request.receive, response.send)
+    await response.release()
 
 
-def _readable_headers(request: Request) -> Pairs:
-    """The client's headers, but for those that might keep the answer from coming complete and readable."""
+def _list_headers(request: Request) -> RawHeaders:
+    """The client's headers, without those that ask for part of the list, a compressed one, or none (304)."""
     return [
         (name, value)
         for name, value in request.scope["headers"]
@@ -45,50 +37,47 @@ def _readable_headers(request: Request) -> Pairs:
     ]
 
 
-class _Answer:
-    """The host's answer: held back until it is whole if it may be a list, else handed on message by message."""
+class _ListResponse:
+    """The host's response: held back while it may be a list of models, else passed on message by message."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self._held: list[Message] = []
-        self._size = 0
-        self._passing = False
+        self._held = Answer(MAX_LIST_SIZE + 1)
+        self._released = False
 
-    async def take(self, message: Message) -> None:
-        if self._passing:
+    async def send(self, message: Message) -> None:
+        """The `send` that the host gets."""
+        if self._released:
             await self._send(message)
             return
-        self._held.append(message)
-        self._size += len(message.get("body", b""))
-        if not _may_be_a_list(self._held[0]) or self._size > MAX_LIST:
-            await self.let_go()
-        elif message["type"] == "http.response.body" and not message.get("more_body", False):
-            models = self._models()
-            if models is None:
-                await self.let_go()
-            else:
-                start, self._held = self._held[0], []
-                await send_json(self._send, 200, catalog(models), outward(start.get("headers", ())))
+        self._held.take(message)
+        if not _may_be_a_list(self._held) or self._held.size > MAX_LIST_SIZE:
+            await self.release()
+        elif self._held.complete:
+            await self._send_catalog()
 
-    async def let_go(self) -> None:
-        """Hands on what is held back, and whatever comes after it."""
-        self._passing = True
-        held, self._held = self._held, []
-        for message in held:
+    async def release(self) -> None:
+        """Pass on what is held back, and from then on every message as it comes."""
+        if self._released:
+            return
+        self._released = True
+        for message in self._held.messages:
             await self._send(message)
 
-    def _models(self) -> list[Model] | None:
-        body = b"".join(message.get("body", b"") for message in self._held)
-        try:
-            return read_models(msgspec.json.decode(body))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
+    async def _send_catalog(self) -> None:
+        models = decode_models(self._held.body)
+        if models is None:
+            await self.release()
+            return
+        self._released = True
+        await send_json(self._send, 200, catalog(models), headers_from_host(self._held.headers))
 
 
-def _may_be_a_list(start: Message) -> bool:
-    headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
+def _may_be_a_list(answer: Answer) -> bool:
+    """Whether a response that starts like this may be a list of models that we can read."""
+    headers = {name.lower(): value.lower() for name, value in answer.headers}
     return (
-        start.get("status") == 200
+        answer.status == 200
         and headers.get(b"content-type", b"").startswith(b"application/json")
         and headers.get(b"content-encoding", b"identity") == b"identity"
     )

@@ -1,8 +1,10 @@
-"""Who is asking: a name for the owner of what a request leaves behind, made from the credentials it shows.
+"""Owner ids: who a client is, as far as its credentials show it.
 
-Whether the credentials are good is the host's to say. Two requests with the same credentials have the same owner, so
-what was made with one key is found by that key only. Credentials that are renewed (a token that expires, a session
-cookie) make a new owner; where that must not be, a proxy in front names the user in a header that the settings trust.
+What the shim seals for one owner (reasoning, see `runtime.sealing`) opens for that owner only. Two requests with the
+same credentials have the same owner. Whether the credentials are valid is for the host to decide.
+
+A credential that is renewed (a token that expires, a session cookie) makes a new owner. Where that is not wanted, a
+proxy in front puts the user's name into a header, and the settings say that this header is to be trusted.
 """
 
 from __future__ import annotations
@@ -13,29 +15,33 @@ from collections.abc import Iterable
 from responses_shim.settings import Settings
 
 ANONYMOUS = bytes(32)
-"""The owner of every request without a credential: the same under every key."""
+"""The owner of every request without a credential; the same under every key."""
 
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 
 
 def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: bytes) -> bytes:
-    """32 bytes: HMAC-SHA256 under `key` of the credential headers, whatever order they came in; or ANONYMOUS.
+    """The owner id of a client: 32 bytes, an HMAC-SHA256 under `key` of its credential headers; or `ANONYMOUS`.
 
-    `owner_header` counts in addition, so that it can tell the users of one API key apart but gives nobody what is
-    another's. With `trust_owner_header` it alone counts: whoever can set it is whom it names.
+    The order of the headers does not matter. The header that `owner_header` names is hashed together with the
+    credentials: it tells the users of one API key apart, and a client without that key cannot pose as any of them.
+    With `trust_owner_header` that header alone is hashed, so that whoever can set it can pose as anybody.
     """
-    told = frozenset(() if settings.owner_header is None else [settings.owner_header.encode("ascii")])
-    counted = told if settings.trust_owner_header else told | _CREDENTIALS
+    owner_header = frozenset(() if settings.owner_header is None else [settings.owner_header.encode("ascii")])
+    names = owner_header if settings.trust_owner_header else owner_header | _CREDENTIALS
     lowered = ((name.lower(), value) for name, value in headers)
-    shown = sorted((name, _plain(name, value)) for name, value in lowered if name in counted)
-    if not shown:
+    credentials = sorted((name, _normalized(name, value)) for name, value in lowered if name in names)
+    if not credentials:
         return ANONYMOUS
-    # Each part with its length before it, so that no two lists of headers read alike.
-    parts = (b"%d:%b%d:%b" % (len(name), name, len(value), value) for name, value in shown)
+    # Each name and value with its length before it, so that no two lists of headers give the same bytes.
+    parts = (b"%d:%b%d:%b" % (len(name), name, len(value), value) for name, value in credentials)
     return hmac.digest(key, b"".join(parts), "sha256")
 
 
-def _plain(name: bytes, value: bytes) -> bytes:
-    """`Bearer x` and `bearer x` are one credential (RFC 9110 §11.1). A bare key, without a scheme, is as it is."""
+def _normalized(name: bytes, value: bytes) -> bytes:
+    """The value with an authorization scheme in lower case: `Bearer x` and `bearer x` are the same (RFC 9110 §11.1).
+
+    A key without a scheme before it has no such part.
+    """
     scheme, space, rest = value.partition(b" ")
     return scheme.lower() + space + rest if name == b"authorization" and space else value

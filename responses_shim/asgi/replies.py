@@ -7,11 +7,11 @@ from contextlib import suppress
 import msgspec
 from starlette.types import Send
 
-from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.headers import RawHeaders
 from responses_shim.errors import ShimError
 
 
-async def send_json(send: Send, status: int, body: object, headers: Pairs) -> None:
+async def send_json(send: Send, status: int, body: object, headers: RawHeaders) -> None:
     """Send `body` as JSON, with `headers` before those of the body. Raises OSError if the client is gone."""
     data = msgspec.json.encode(body)
     length = (b"content-length", b"%d" % len(data))
@@ -20,7 +20,7 @@ async def send_json(send: Send, status: int, body: object, headers: Pairs) -> No
     await send({"type": "http.response.body", "body": data, "more_body": False})
 
 
-async def send_error(send: Send, error: ShimError, headers: Pairs) -> None:
+async def send_error(send: Send, error: ShimError, headers: RawHeaders) -> None:
     """Send an error in OpenAI's form, with its status. A client that has left meanwhile is no error of ours."""
     # An interceptor's refusal may have any: what is not Latin-1 is no header, and no reason to fail the host.
     own = [

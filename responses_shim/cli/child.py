@@ -1,4 +1,4 @@
-"""A server in a child process, which never outlives this one."""
+"""A server in a child process that does not outlive this one; and ports of the loopback interface."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from responses_shim.cli.failure import CommandFailed
 
 LOOPBACK = "127.0.0.1"
 LAST_LINES = 12
+"""How many lines of the child's output are kept."""
 STOP_SECONDS = 5.0
-"""How long a child may take to end in good order before it is killed."""
+"""How long a child may take to shut down before it is killed."""
 
 
-def why_not_free(port: int) -> str | None:
-    """What the system says to a server that wants the loopback's `port`, or None if it may have it."""
+def port_error(port: int) -> str | None:
+    """Why a server cannot listen at `port` on the loopback interface, in the system's words; None if it can."""
     with socket.socket() as probe:
         if os.name == "posix":
-            # As servers do it: remains of connections that have ended do not count.
+            # As servers do, so that closed connections that the system still remembers do not count.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((LOOPBACK, port))
@@ -33,6 +34,7 @@ def why_not_free(port: int) -> str | None:
 
 
 def free_port() -> int:
+    """A port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -40,11 +42,13 @@ def free_port() -> int:
 
 
 class ChildServer:
-    """Runs `command` while its `with` block lasts.
+    """A server process that runs while a `with` block lasts.
 
-    The child's standard input is a pipe that only this process holds: a child that watches it, as
-    `run --with-parent` does, ends even if this process is killed. Its output is read all the time, so that it
-    cannot block on a full pipe, and the last lines are kept to be shown when something goes wrong.
+    `command` starts it, with these `environment` variables, and it should listen at `port` on the loopback interface.
+
+    Its standard input is a pipe that only this process has open. A child that watches it, as `run --with-parent` does,
+    ends even if this process is killed. Its output is read all the time, so that it cannot block on a full pipe, and
+    the last lines are kept for error messages.
     """
 
     def __init__(self, command: Sequence[str], *, port: int, environment: Mapping[str, str]) -> None:
@@ -83,7 +87,7 @@ class ChildServer:
                     pipe.close()
 
     def wait_until_listening(self, seconds: float) -> None:
-        """Returns when the port takes connections. CommandFailed if the child ends first or is too slow."""
+        """Wait until the port takes connections. Raises CommandFailed if the child ends, or takes longer than this."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.check()
@@ -96,24 +100,24 @@ class ChildServer:
         raise CommandFailed(f"the server did not start within {seconds:.0f} s", details=self._lines)
 
     def check(self, *, within: float = 0.0) -> None:
-        """CommandFailed, with the end of its log, if the child has ended or does so `within` these seconds."""
+        """Raise CommandFailed, with the last lines of its output, if the child has ended or ends `within` seconds."""
         try:
             self._process.wait(timeout=within)
         except subprocess.TimeoutExpired:
             return
-        raise self._has_ended()
+        raise self._failure()
 
     def wait(self) -> None:
-        """Returns never: a server that ends by itself is a failure, and Ctrl-C is an exception."""
+        """Wait for the end of the child and raise CommandFailed: a server does not end by itself unless it fails."""
         self._process.wait()
-        raise self._has_ended()
+        raise self._failure()
 
-    def _has_ended(self) -> CommandFailed:
+    def _failure(self) -> CommandFailed:
         self._reader.join(timeout=5)
         code = self._process.returncode
         how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
-        said = "its last lines:" if self._lines else "it said nothing"
-        return CommandFailed(f"the server {how}; {said}", details=self._lines)
+        output = "its last lines:" if self._lines else "it printed nothing"
+        return CommandFailed(f"the server {how}; {output}", details=self._lines)
 
     def _read(self) -> None:
         assert self._process.stdout is not None

@@ -1,4 +1,4 @@
-"""A command that cannot go on, told in one line."""
+"""The exception for a command that cannot go on for a known reason."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 
 class CommandFailed(Exception):
-    """The message is one line that says what to do; `details` are lines to show below it: the end of a log.
+    """A command cannot go on. The message is one line that says why and, where possible, what to do.
 
-    `exit_code` is 2 where the command line or the installation is at fault, 1 where something failed later.
+    - `details`: lines to print below it, such as the end of a log
+    - `exit_code`: 2 if the command line or the installation is at fault, 1 if something failed later
     """
 
     def __init__(self, message: str, *, details: Sequence[str] = (), exit_code: int = 1) -> None:

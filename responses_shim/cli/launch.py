@@ -1,6 +1,7 @@
-"""Mounts the shim on hosts that offer no hook for it, then hands over to the host's own command line.
+"""`responses-shim run`: start a host by its own command line, with the shim mounted on its app.
 
-A host is one entry in `HOSTS`: a function that runs the host's command with `sys.argv` as it finds it.
+This is for hosts that have no option to add a middleware. Each is an entry in `HOSTS`: a function that runs the host's
+command, which reads its arguments from `sys.argv`.
 """
 
 from __future__ import annotations
@@ -20,70 +21,76 @@ from responses_shim import ResponsesShim, Settings
 from responses_shim.errors import ConfigurationError
 
 GRACE = 10.0
-"""Seconds in which a server may end in good order after its parent has gone."""
+"""Seconds that a server may take to shut down after its parent process has ended."""
 
 
 def run(host: str, arguments: Sequence[str], *, with_parent: bool = False) -> None:
-    """Runs `host` until it ends. ConfigurationError if it is unknown, not installed or badly set up."""
+    """Run a host with the shim mounted, until it ends.
+
+    `host` is a key of `HOSTS`, `arguments` are the host's own. `with_parent`: end when standard input is closed.
+
+    Raises ConfigurationError if the host is unknown, not installed, or refuses its settings.
+    """
     if host not in HOSTS:
         close = get_close_matches(host, HOSTS, n=1)
         meant = f"did you mean {close[0]}? " if close else ""
         raise ConfigurationError(f"no host is called {host!r}: {meant}known hosts: {', '.join(sorted(HOSTS))}")
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    # The host's own usage line and errors name the program by this.
+    # The host's own usage and error messages begin with the program's name.
     sys.argv = [f"responses-shim run {host}", *arguments]
     HOSTS[host]()
 
 
 def llama_cpp() -> ResponsesShim:
-    """llama-cpp-python's app with the shim mounted, set up by its environment variables (MODEL, N_CTX, …).
+    """llama-cpp-python's app with the shim mounted, configured by its environment variables (MODEL, N_CTX, …).
 
         MODEL=model.gguf uvicorn --factory responses_shim.cli.launch:llama_cpp
 
-    Exits with one line where the settings are wrong: an exception would leave uvicorn as a traceback.
+    If a setting is wrong it exits with a message of one line; of an exception, uvicorn would print a traceback.
     """
     try:
-        return _mounted(_import_llama_cpp("llama_cpp.server.app").create_app, "llama-cpp")()
+        return _with_shim(_import_llama_cpp("llama_cpp.server.app").create_app, "llama-cpp")()
     except ConfigurationError as error:
         sys.exit(f"responses-shim: {error}")
 
 
 def _run_llama_cpp() -> None:
-    # `python -m llama_cpp.server` looks up `create_app` in its own module: replaced there, every flag and
-    # variable of that command stays as it is.
+    # `python -m llama_cpp.server` calls the function `create_app` of its own module. With that replaced, all of its
+    # arguments and environment variables work as ever.
     server = _import_llama_cpp("llama_cpp.server.__main__")
-    server.create_app = _mounted(server.create_app, "llama-cpp")
+    server.create_app = _with_shim(server.create_app, "llama-cpp")
     server.main()
 
 
 HOSTS: dict[str, Callable[[], None]] = {
     "llama-cpp": _run_llama_cpp,
 }
+"""The hosts by name, each with the function that runs it with `sys.argv`."""
 
 
 def _import_llama_cpp(module: str) -> Any:
     if find_spec("llama_cpp") is None:
         raise ConfigurationError(
-            "llama-cpp-python is not installed: pip install 'llama-cpp-python[server]', or, to have a small "
-            "model with it, 'responses-shim[demo]'; both compile it, for which they need a C/C++ compiler"
+            "llama-cpp-python is not installed: pip install 'llama-cpp-python[server]', or 'responses-shim[demo]' "
+            "for a small model too; both compile it, which needs a C/C++ compiler"
         )
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"llama-cpp-python lacks its server's parts ({error}): pip install 'llama-cpp-python[server]'"
+            f"llama-cpp-python is installed without its server ({error}): pip install 'llama-cpp-python[server]'"
         ) from error
     except (OSError, RuntimeError) as error:
-        # The compiled library is missing, or was compiled for another machine.
+        # Its compiled library is missing, or was compiled for another machine.
         raise ConfigurationError(f"llama-cpp-python cannot be loaded: {_one_line(error)}") from error
 
 
-def _mounted(create_app: Callable[..., Any], host: str) -> Callable[..., ResponsesShim]:
-    """`create_app` with the shim around its app, outermost, and told which host it is.
+def _with_shim(create_app: Callable[..., Any], host: str) -> Callable[..., ResponsesShim]:
+    """A function that calls `create_app` and wraps the app in the shim, with the setting `host` unless that is set.
 
-    The shim's settings are read first, for a large model takes minutes to load. The host refuses its own by
-    ValueError: a model that is not there, a bad config file.
+    It reads the shim's settings first, since a large model takes minutes to load. For the host's own settings,
+    `create_app` raises ValueError if one is wrong: no such model, a bad configuration file.
     """
 
     def create(*args: Any, **options: Any) -> ResponsesShim:
@@ -104,9 +111,9 @@ def _one_line(error: Exception) -> str:
 
 
 def _end_with_parent() -> None:
-    """Waits for the end of standard input, which is a pipe the parent holds, then ends this process.
+    """Wait until standard input, a pipe that the parent process has open, is closed; then end this process.
 
-    `os.read`, because a thread that sits in `sys.stdin.read` makes the interpreter abort on its way out.
+    It reads with `os.read`, because the interpreter aborts at exit if a thread is in `sys.stdin.read`.
     """
     while os.read(0, 4096):
         pass

@@ -1,4 +1,4 @@
-"""A server to talk to: what the client and the snippets need to know of it."""
+"""The address of a server with the Responses API, for the client and the snippets."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Server:
+    """A server, the model to use there, and the API key it requires, if any."""
+
     base_url: str
-    """With the `/v1`, as OpenAI's SDKs want it, and without a slash at the end."""
+    """With `/v1`, as OpenAI's SDKs want it, and without a slash at the end: `http://127.0.0.1:8000/v1`."""
     model: str
     api_key: str | None = None
 
     @property
     def responses_url(self) -> str:
+        """Where responses are created."""
         return f"{self.base_url}/responses"

@@ -1,4 +1,4 @@
-"""What to paste next: the same server from curl, OpenAI's SDK and Codex."""
+"""Snippets to paste, which use a server from curl, OpenAI's SDK and Codex."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from pathlib import Path
 from responses_shim.cli.server import Server
 
 KEY_VARIABLE = "SHIM_API_KEY"
+"""The environment variable in which the snippets expect the API key. They never contain the key itself."""
 
 
 def curl(server: Server) -> str:
+    """A command for a POSIX shell that streams a response."""
     body = json.dumps({"model": server.model, "input": "Say hello.", "stream": True})
     key = f'  -H "Authorization: Bearer ${KEY_VARIABLE}" \\\n' if server.api_key is not None else ""
     return (
@@ -24,7 +26,7 @@ def curl(server: Server) -> str:
 
 
 def openai_sdk(server: Server) -> str:
-    """Python that runs as it stands, with `pip install openai`."""
+    """A complete Python program that streams a response and prints its text; it needs `pip install openai`."""
     if server.api_key is not None:
         imports, key = "import os\n\nfrom openai import OpenAI", f'os.environ["{KEY_VARIABLE}"]'
     else:
@@ -40,7 +42,10 @@ with client.responses.stream(model={json.dumps(server.model)}, input="Say hello.
 
 
 def codex(base_url: str, model: str, key_variable: str | None = None, catalog: Path | None = None) -> str:
-    """A block for Codex's `config.toml`, complete as it stands: top-level keys first, then the provider's table."""
+    """A block for Codex's `config.toml` that makes the server its model provider.
+
+    `key_variable` is the environment variable with the API key, `catalog` the file with the model catalogue.
+    """
     top = {"model": model, "model_provider": "shim"}
     if catalog is not None:
         top["model_catalog_json"] = str(catalog)
@@ -51,6 +56,6 @@ def codex(base_url: str, model: str, key_variable: str | None = None, catalog: P
 
 
 def _toml(pairs: dict[str, str]) -> str:
-    """In ASCII, so that it is the same in whatever encoding a terminal or a redirection writes it."""
+    """TOML lines. They are ASCII, with escapes, so that the encoding of standard output does not matter."""
     lines = (f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in pairs.items())
     return "\n".join(re.sub(r"[^ -~]", lambda character: f"\\U{ord(character[0]):08X}", line) for line in lines)

@@ -1,4 +1,4 @@
-"""The events of a response as lines for a person to read. Pure: events in, text out."""
+"""Format the events of a response for a person to read. Events go in, text comes out; nothing is printed here."""
 
 from __future__ import annotations
 
@@ -8,28 +8,35 @@ from typing import Any
 
 Event = dict[str, Any]
 _Part = tuple[str, object]
-"""What deltas belong to: their type without `.delta`, and their item's id."""
+"""What a delta is a part of: its event type without `.delta`, and the id of its item."""
 
 INDENT = " " * 15
+"""What stands before text, so that it is below the names of the events."""
 
 
 class Transcript:
-    """Feed it each event with its time, write what it returns.
+    """Formats the events of one response: print what `feed` returns for each event, and at last what `end` returns.
 
-    An event is a line: milliseconds, name, and what tells it from its like. Deltas of one part share a line
-    and are shown as the text they make. `status` is the response's, empty until a terminal event has come;
-    `problem` says why it failed, if it did.
+         10.0 ms   response.created                       resp_1 tiny
+         50.0 ms   response.output_text.delta
+                   The sea is blue.
+
+    Each event is a line with its time, its type and a note. The deltas of one part share a line, below which their text
+    is shown.
     """
 
     def __init__(self, *, colour: bool) -> None:
         self.status = ""
+        """The response's status, such as `completed`; empty before its terminal event."""
         self.problem: str | None = None
+        """Why the response failed; None if it did not."""
         self._colour = colour
-        self._shown: _Part | None = None  # whose text is being shown
+        self._open_part: _Part | None = None  # the part whose text is being shown
         self._deltas: Counter[_Part] = Counter()
-        self._text_times: list[float] = []
+        self._delta_times: list[float] = []
 
     def feed(self, ms: float, event: Event) -> str:
+        """The text to print for an event that came after so many milliseconds. `event` is JSON data with a `type`."""
         kind = event["type"]
         part = (kind.rpartition(".")[0], event.get("item_id"))
         delta = event.get("delta")
@@ -45,29 +52,30 @@ class Transcript:
         return self._close_text() + self._line(ms, kind, note)
 
     def end(self) -> str:
-        """The last line: how soon the text came and how fast, or an empty string if there was none."""
-        shown = self._close_text()
-        times = self._text_times
+        """The last line: when the first delta came, and how many followed a second; empty if there were none."""
+        line_end = self._close_text()
+        times = self._delta_times
         if not times:
-            return shown
+            return line_end
         speed = ""
         if len(times) > 1 and times[-1] > times[0]:
             per_second = (len(times) - 1) / (times[-1] - times[0]) * 1000
             speed = f", then {len(times) - 1} more at {per_second:.0f} a second"
-        return f"{shown}{INDENT}first delta after {times[0]:.0f} ms{speed}\n"
+        return f"{line_end}{INDENT}first delta after {times[0]:.0f} ms{speed}\n"
 
     def _show_delta(self, ms: float, kind: str, part: _Part, delta: str) -> str:
-        shown = ""
-        if self._shown != part:
-            shown = self._close_text() + self._line(ms, kind, "") + INDENT
-            self._shown = part
+        heading = ""
+        if self._open_part != part:
+            heading = self._close_text() + self._line(ms, kind, "") + INDENT
+            self._open_part = part
         self._deltas[part] += 1
-        self._text_times.append(ms)
-        return shown + _printable(delta).replace("\n", "\n" + INDENT)
+        self._delta_times.append(ms)
+        return heading + _printable(delta).replace("\n", "\n" + INDENT)
 
     def _close_text(self) -> str:
-        was_shown, self._shown = self._shown, None
-        return "\n" if was_shown else ""
+        """The end of the line of text that is being shown, if there is one."""
+        part, self._open_part = self._open_part, None
+        return "\n" if part else ""
 
     def _line(self, ms: float, kind: str, note: str) -> str:
         time, name, note = f"{ms:9.1f} ms", f"{_one_line(kind):<38}", _one_line(note)
@@ -76,21 +84,24 @@ class Transcript:
         return f"{time}   {name} {note}".rstrip() + "\n"
 
 
-def _item(event: Event) -> str:
+# The note on an event's line, by its type.
+
+
+def _item_note(event: Event) -> str:
     item = _inner(event, "item")
     return _words(item.get("type"), item.get("name"), item.get("status"))
 
 
-def _part(event: Event) -> str:
+def _part_note(event: Event) -> str:
     return _words(_inner(event, "part").get("type"))
 
 
-def _beginning(event: Event) -> str:
+def _created_note(event: Event) -> str:
     response = _inner(event, "response")
     return _words(response.get("id"), response.get("model"))
 
 
-def _outcome(event: Event) -> str:
+def _outcome_note(event: Event) -> str:
     response = _inner(event, "response")
     usage = _inner(response, "usage")
     tokens = f"{usage.get('input_tokens')} tokens in, {usage.get('output_tokens')} out" if usage else None
@@ -98,7 +109,7 @@ def _outcome(event: Event) -> str:
     return _words(tokens, reason, _error_message(_inner(response, "error")))
 
 
-def _error(event: Event) -> str:
+def _error_note(event: Event) -> str:
     return _error_message(event) or ""
 
 
@@ -107,15 +118,15 @@ def _no_note(event: Event) -> str:
 
 
 _NOTES: dict[str, Callable[[Event], str]] = {
-    "response.created": _beginning,
-    "response.output_item.added": _item,
-    "response.output_item.done": _item,
-    "response.content_part.added": _part,
-    "response.content_part.done": _part,
-    "response.completed": _outcome,
-    "response.incomplete": _outcome,
-    "response.failed": _outcome,
-    "error": _error,
+    "response.created": _created_note,
+    "response.output_item.added": _item_note,
+    "response.output_item.done": _item_note,
+    "response.content_part.added": _part_note,
+    "response.content_part.done": _part_note,
+    "response.completed": _outcome_note,
+    "response.incomplete": _outcome_note,
+    "response.failed": _outcome_note,
+    "error": _error_note,
 }
 
 
@@ -127,7 +138,7 @@ def _error_message(error: Event) -> str | None:
 
 
 def _inner(event: Event, key: str) -> Event:
-    """The object under `key`; an empty one where a server sends something else."""
+    """The object at `key`; an empty one if the server sent something else."""
     value = event.get(key)
     return value if isinstance(value, dict) else {}
 
@@ -141,5 +152,5 @@ def _one_line(text: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """`text` without what would steer a terminal: a model may write escape sequences."""
+    """The text with each control character replaced: a model may write escape sequences for the terminal."""
     return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)

@@ -1,14 +1,19 @@
-"""A host's list of models as the catalogue that Codex reads, from `GET /v1/models?client_version=…` or from a file.
+"""Codex's model catalogue, made from a host's list of models.
 
-Codex knows what its own models can do. Of any other it learns it here, or guesses: 272,000 tokens of context, and no
-`apply_patch`. The fields are those of its `ModelInfo`, as Codex CLI 0.169.0 reads them; two, marked below, only
-older ones ask for.
+Codex asks for it by `GET /v1/models?client_version=…`, or reads it from a file (`model_catalog_json` in its
+configuration). It knows its own models. What any other model can do it learns from the catalogue, or it guesses:
+272,000 tokens of context, and no `apply_patch`.
+
+The fields are those of Codex's `ModelInfo`, as Codex CLI 0.169.0 reads them. Two of them, marked below, are only asked
+for by older versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import msgspec
 
 INSTRUCTIONS = """\
 You are a coding agent. You work in the user's workspace through the Codex CLI: with the tools that you are given you \
@@ -54,24 +59,25 @@ more than once, say after `@@` which class or function is meant.
 
 Briefly and plainly: what you changed and where, what you ran and what came of it, what is left. Name files by their \
 paths instead of repeating what is in them."""
-"""What a model is told first. Codex's own text is for its own models, and about as long as all of its tools."""
+"""The system prompt for every model. Codex's own is written for its own models, and about as long as all its tools."""
 
 MAX_TOOL_OUTPUT = 10_000
-"""Tokens of one tool's output that the model gets to see, as for Codex's own models; less in a small context."""
+"""How many tokens of a tool's output the model gets, as for Codex's own models; fewer if its context is small."""
 
-_LEVELS = {
+_REASONING_LEVELS = {
     "low": "Fast answers with little reasoning",
     "medium": "Some reasoning, for everyday tasks",
     "high": "Much reasoning, for hard problems",
 }
-_CONTEXT = ("max_model_len", "context_length", "context_window")
+_CONTEXT_FIELDS = ("max_model_len", "context_length", "context_window")
 
 
 class Model(NamedTuple):
-    """One entry of a host's list.
+    """One model of a host's list.
 
-    - `context_window`: tokens, prompt and answer together; None where the host does not tell
-    - `images`: the host says that the model takes them
+    - `id`: its name in requests
+    - `context_window`: tokens, prompt and answer together; None if the host does not say
+    - `images`: whether the host says that the model takes images
     """
 
     id: str
@@ -79,13 +85,26 @@ class Model(NamedTuple):
     images: bool = False
 
 
-def read_models(told: Any) -> list[Model] | None:
-    """The models of `GET /v1/models` as OpenAI's clients read it, `{"data": [{"id": …}, …]}`; None if it is not that.
+def is_catalog_request(method: str | None, query: bytes) -> bool:
+    """Whether a request for the list of models comes from Codex, which sends its version in the query string."""
+    return method == "GET" and any(field.partition(b"=")[0] == b"client_version" for field in query.split(b"&"))
 
-    What hosts add: `max_model_len` (vLLM), `context_length` and `architecture.input_modalities` (OpenRouter),
-    `context_window` (Groq).
+
+def decode_models(body: bytes) -> list[Model] | None:
+    """`read_models` of a body that should be JSON; None also if it is not."""
+    try:
+        return read_models(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def read_models(answer: Any) -> list[Model] | None:
+    """The models in an answer to `GET /v1/models`, as JSON data: `{"data": [{"id": "…"}, …]}`; None if it is not that.
+
+    Beyond OpenAI's fields it reads what hosts add: `max_model_len` (vLLM), `context_length` and
+    `architecture.input_modalities` (OpenRouter), `context_window` (Groq).
     """
-    entries = told.get("data") if isinstance(told, dict) else None
+    entries = answer.get("data") if isinstance(answer, dict) else None
     if not isinstance(entries, list):
         return None
     if not all(isinstance(entry, dict) and isinstance(entry.get("id"), str) and entry["id"] for entry in entries):
@@ -94,8 +113,8 @@ def read_models(told: Any) -> list[Model] | None:
 
 
 def _context_window(entry: dict[str, Any]) -> int | None:
-    told = [entry[name] for name in _CONTEXT if type(entry.get(name)) is int and entry[name] > 0]
-    return told[0] if told else None
+    """The first of the fields that holds a positive integer; True is an int too, but no length."""
+    return next((entry[name] for name in _CONTEXT_FIELDS if type(entry.get(name)) is int and entry[name] > 0), None)
 
 
 def _takes_images(entry: dict[str, Any]) -> bool:
@@ -105,29 +124,35 @@ def _takes_images(entry: dict[str, Any]) -> bool:
 
 
 def catalog(models: Sequence[Model]) -> dict[str, Any]:
-    """The catalogue, JSON data. The first model is the one that Codex takes when none is named."""
-    return {"models": [_model_info(model, place) for place, model in enumerate(models)]}
+    """The catalogue as JSON data: `{"models": [{"slug": "…", …}, …]}`.
+
+    Codex uses the first model when the user has named none.
+    """
+    return {"models": [_model_info(model, priority) for priority, model in enumerate(models)]}
 
 
-def _model_info(model: Model, place: int) -> dict[str, Any]:
+def _model_info(model: Model, priority: int) -> dict[str, Any]:
     info: dict[str, Any] = {
         "slug": model.id,
         "display_name": model.id,
         "description": None,
         "visibility": "list",
         "supported_in_api": True,
-        "priority": place,
+        "priority": priority,
         "base_instructions": INSTRUCTIONS,
         "shell_type": "default",
-        # The one kind it knows, a custom tool. Without it Codex offers none, and models patch files by shell commands.
+        # The only type Codex knows: a custom tool. Without it, it offers none, and models edit files by shell commands.
         "apply_patch_tool_type": "freeform",
-        # Codex tells a model that takes no images so; a host would refuse the whole conversation from then on.
+        # Without "image", Codex tells the model that it cannot see an image. Sent the image itself, a host that takes
+        # none would refuse this request and every later one of the conversation.
         "input_modalities": ["text", "image"] if model.images else ["text"],
-        # To choose from. There is no default, so that the host's holds until the user chooses.
-        "supported_reasoning_levels": [{"effort": effort, "description": says} for effort, says in _LEVELS.items()],
-        "supports_reasoning_summaries": True,  # older ones only
+        # What the user can choose from. There is no default, so that the host's own holds until then.
+        "supported_reasoning_levels": [
+            {"effort": effort, "description": description} for effort, description in _REASONING_LEVELS.items()
+        ],
+        "supports_reasoning_summaries": True,  # older versions only
         "support_verbosity": False,
-        "supports_parallel_tool_calls": True,  # older ones only
+        "supports_parallel_tool_calls": True,  # older versions only
         "experimental_supported_tools": [],
         "truncation_policy": {"mode": "tokens", "limit": MAX_TOOL_OUTPUT},
     }

@@ -1,20 +1,28 @@
-"""NeMo Gym's side channel: what a row of training data says in `metadata`, for want of fields of the API for it.
+"""NeMo Gym's options in `metadata`: chat template arguments, extra chat fields, and audio for the model.
 
-With the setting `nemo_gym` five keys are instructions to the host; to everybody else they are metadata like any other:
+NeMo Gym trains models on rows of data. What a row wants of the host, and the Responses API has no field for, it writes
+into `metadata`. With the setting `nemo_gym` these five keys are read; without it they are metadata like any other:
 
-- `chat_template_kwargs`: a JSON object in a string, the arguments of the host's chat template
-- `extra_body`: a JSON object in a string, more fields of the chat request. Those that the request itself has win, and
-  those by which the answer is read are refused
-- `audio_data`, a data URL, or `audio_path`, or `audio_paths` (a list, or one in a string): sound that goes before the
-  text of the last user message
+- `chat_template_kwargs`: a JSON object in a string, arguments for the host's chat template
+- `extra_body`: a JSON object in a string, more fields for the chat request. A field that the request has anyway wins,
+  and one that decides how the answer is to be read is refused
+- `audio_data`: a data URL, or `audio_path`: a file, or `audio_paths`: a list of files, or one in a string as JSON. The
+  audio is put before the text of the last user message
 
-They may be longer than other metadata. They are echoed as they came; a list as JSON, for metadata are strings.
+These keys may be longer than the API allows for metadata. The response echoes them as they came; a list is echoed as
+JSON, because metadata values are strings.
+
+A client chooses the audio paths, so only files below the setting `audio_root` are read, after links are resolved. A
+path that leads elsewhere gives the same error whether there is a file or not.
 """
 
 from __future__ import annotations
 
+import base64
+import os
 from typing import Any
 
+import anyio.to_thread
 import msgspec
 from msgspec import Struct, field
 
@@ -24,92 +32,107 @@ from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import check_depth, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
+from responses_shim.settings import Settings
 
-AUDIO = ("audio_data", "audio_path", "audio_paths")
-KEYS = ("chat_template_kwargs", "extra_body", *AUDIO)
+AUDIO_KEYS = ("audio_data", "audio_path", "audio_paths")
+METADATA_KEYS = ("chat_template_kwargs", "extra_body", *AUDIO_KEYS)
 
-# What the answer is read by, or has a field of its own whose checks must hold.
-_NOT_EXTRA = frozenset(
+# No extra fields: the answer could not be read any more, or there is a request field whose checks must hold.
+_RESERVED_FIELDS = frozenset(
     {
         *("model", "messages", "stream", "stream_options", "n", "return_token_ids", "return_tokens_as_token_ids"),
         *("tools", "tool_choice", "parallel_tool_calls", "functions", "function_call", "response_format"),
     }
 )
 
-# What a file's name says of it. A type that is guessed wrong is decoded wrong, and nobody would notice.
-_MEDIA = {".wav": "wav", ".flac": "flac", ".mp3": "mpeg", ".m4a": "mp4", ".ogg": "ogg", ".opus": "opus"}
+# Any other file name is refused: audio decoded as the wrong type is noise, and nobody would notice.
+_MEDIA_SUBTYPES = {".wav": "wav", ".flac": "flac", ".mp3": "mpeg", ".m4a": "mp4", ".ogg": "ogg", ".opus": "opus"}
 
 
-class SideChannel(Struct, frozen=True, kw_only=True):
-    """What a request said there. `audio` are the values of `audio_key`: one data URL, or paths."""
+class GymOptions(Struct, frozen=True, kw_only=True):
+    """The options of one request.
 
-    template: dict[str, Any] = field(default_factory=dict)
-    extra: dict[str, Any] = field(default_factory=dict)
+    - `template_arguments`: from `chat_template_kwargs`
+    - `extra_fields`: from `extra_body`
+    - `audio_key`: which of `AUDIO_KEYS` the request has, `""` for none
+    - `audio`: the value of that key as a list: one data URL, or the paths
+    """
+
+    template_arguments: dict[str, Any] = field(default_factory=dict)
+    extra_fields: dict[str, Any] = field(default_factory=dict)
     audio_key: str = ""
     audio: list[str] = field(default_factory=list)
 
-    def paths(self) -> list[tuple[str, str]]:
-        """Each audio path, and where in the request it stands."""
+    def audio_paths(self) -> list[tuple[str, str]]:
+        """Each audio path with its param, the place in the request that an error names."""
         if self.audio_key == "audio_paths":
-            return [(path, f"metadata.audio_paths[{place}]") for place, path in enumerate(self.audio)]
+            return [(path, f"metadata.audio_paths[{index}]") for index, path in enumerate(self.audio)]
         return [(path, "metadata.audio_path") for path in self.audio] if self.audio_key == "audio_path" else []
 
 
-SILENT = SideChannel()
+NO_OPTIONS = GymOptions()
 
 
-def read_training_request(body: Any) -> tuple[CreateRequest, SideChannel]:
-    """As `read_request`, and what its side channel says. InvalidRequest names the key that is wrong."""
+# Reading the request -------------------------------------------------------------------------------------------------
+
+
+def read_gym_request(body: Any) -> tuple[CreateRequest, GymOptions]:
+    """`core.request.parse.read_request` for a body whose metadata may have NeMo Gym's keys.
+
+    Returns the request and its options. Raises InvalidRequest that names the field, as in `metadata.extra_body`.
+    """
     metadata = body.get("metadata") if isinstance(body, dict) else None
-    if not isinstance(metadata, dict) or not any(key in metadata for key in KEYS):
-        return read_request(body), SILENT
-    # The rules of metadata hold for the rest, and for how many there are.
-    request = read_request({**body, "metadata": metadata | {key: "" for key in KEYS if key in metadata}})
-    told = {key: metadata[key] for key in KEYS if metadata.get(key) not in (None, "", [])}
+    if not isinstance(metadata, dict) or not any(key in metadata for key in METADATA_KEYS):
+        return read_request(body), NO_OPTIONS
+    # The API's limits hold for the other keys, and for the number of keys.
+    request = read_request({**body, "metadata": metadata | {key: "" for key in METADATA_KEYS if key in metadata}})
     request.metadata = {
         key: value if isinstance(value, str) else msgspec.json.encode(value).decode()
         for key, value in metadata.items()
         if value is not None
     }
-    sources = [key for key in AUDIO if key in told]
-    if len(sources) > 1:
+    values = {key: metadata[key] for key in METADATA_KEYS if metadata.get(key) not in (None, "", [])}
+    audio_keys = [key for key in AUDIO_KEYS if key in values]
+    if len(audio_keys) > 1:
         raise InvalidRequest(
-            f"Audio has one source: '{sources[0]}' and '{sources[1]}' were both given.",
-            param=f"metadata.{sources[1]}",
+            f"Audio has one source: '{audio_keys[0]}' and '{audio_keys[1]}' were both given.",
+            param=f"metadata.{audio_keys[1]}",
             code="invalid_value",
         )
-    return request, SideChannel(
-        template=_object(told, "chat_template_kwargs"),
-        extra=_extra(_object(told, "extra_body")),
-        audio_key=sources[0] if sources else "",
-        audio=_audio(sources[0], told[sources[0]]) if sources else [],
+    return request, GymOptions(
+        template_arguments=_object(values, "chat_template_kwargs"),
+        extra_fields=_extra_fields(values),
+        audio_key=audio_keys[0] if audio_keys else "",
+        audio=_audio(audio_keys[0], values[audio_keys[0]]) if audio_keys else [],
     )
 
 
-def _object(told: dict[str, Any], key: str) -> dict[str, Any]:
-    if key not in told:
+def _object(values: dict[str, Any], key: str) -> dict[str, Any]:
+    """The JSON object in the string at `key`; an empty one if the key is absent."""
+    if key not in values:
         return {}
     path = f"metadata.{key}"
-    value = _decoded(told[key])
-    if not isinstance(told[key], str) or not isinstance(value, dict):
+    value = _decode_if_json(values[key])
+    if not isinstance(values[key], str) or not isinstance(value, dict):
         raise wrong_type(path, "a JSON object in a string")
     check_depth(value, path)
     return value
 
 
-def _decoded(value: Any) -> Any:
-    """What a string holds as JSON; anything else, and what is not JSON, as it is."""
+def _decode_if_json(value: Any) -> Any:
+    """The JSON data in a string; `value` itself if it is no string, or no JSON."""
     try:
         return msgspec.json.decode(value) if isinstance(value, str) else value
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return value
 
 
-def _extra(fields: dict[str, Any]) -> dict[str, Any]:
+def _extra_fields(values: dict[str, Any]) -> dict[str, Any]:
+    fields = _object(values, "extra_body")
     for name in fields:
-        if name in _NOT_EXTRA:
+        if name in _RESERVED_FIELDS:
             raise InvalidRequest(
-                f"'metadata.extra_body' cannot set '{name}': that is for the fields of the request to say.",
+                f"'metadata.extra_body' cannot set '{name}'; use the fields of the request.",
                 param="metadata.extra_body",
                 code="invalid_value",
             )
@@ -119,12 +142,12 @@ def _extra(fields: dict[str, Any]) -> dict[str, Any]:
 def _audio(key: str, value: Any) -> list[str]:
     path = f"metadata.{key}"
     if key == "audio_paths":
-        paths = _decoded(value)
+        paths = _decode_if_json(value)
         if not isinstance(paths, list):
             raise wrong_type(path, "an array of paths")
-        for place, entry in enumerate(paths):
+        for index, entry in enumerate(paths):
             if not isinstance(entry, str) or not entry:
-                raise wrong_type(f"{path}[{place}]", "a non-empty string")
+                raise wrong_type(f"{path}[{index}]", "a non-empty string")
         return paths
     if not isinstance(value, str):
         raise wrong_type(path, "a string")
@@ -133,43 +156,100 @@ def _audio(key: str, value: Any) -> list[str]:
     return [value]
 
 
-def audio_type(path: str, param: str) -> str:
-    """The media type of an audio file, by its name. InvalidRequest if that tells nothing."""
-    suffix = path[path.rfind(".") :].lower()
-    if suffix not in _MEDIA:
-        raise InvalidRequest(
-            f"The name of an audio file should end in one of {', '.join(_MEDIA)}.", param=param, code="invalid_value"
-        )
-    return f"audio/{_MEDIA[suffix]}"
+# Changing the chat request -------------------------------------------------------------------------------------------
 
 
-def tell_host(chat: dict[str, Any], side: SideChannel, policy: Policy, report: Report) -> dict[str, Any]:
-    """The chat request, as its host takes it, with what the side channel says beside; the sound comes later.
+def apply_options(chat: dict[str, Any], options: GymOptions, policy: Policy, report: Report) -> dict[str, Any]:
+    """The chat request with the template arguments and the extra fields added; audio is added by `add_audio` later.
 
-    InvalidRequest for sound that the host does not take.
+    `chat` is not changed. Raises InvalidRequest for audio if `policy` says that the host takes none.
     """
-    if side.audio:
+    if options.audio:
         if "audio" not in policy.parts:
-            raise unsupported(f"metadata.{side.audio_key}", "this host takes no audio content.")
-        report.mapped(f"metadata.{side.audio_key}")
-    if side.template:
-        chat = chat | {"chat_template_kwargs": {**(chat.get("chat_template_kwargs") or {}), **side.template}}
+            raise unsupported(f"metadata.{options.audio_key}", "this host takes no audio content.")
+        report.mapped(f"metadata.{options.audio_key}")
+    if options.template_arguments:
+        arguments = {**(chat.get("chat_template_kwargs") or {}), **options.template_arguments}
+        chat = chat | {"chat_template_kwargs": arguments}
         report.mapped("metadata.chat_template_kwargs")
-    for name in side.extra:
+    for name in options.extra_fields:
         if name in chat:
             report.dropped(f"metadata.extra_body.{name}")
-    if side.extra:
+    if options.extra_fields:
         report.mapped("metadata.extra_body")
-    return side.extra | chat
+    return options.extra_fields | chat
 
 
-def with_audio(messages: list[dict[str, Any]], urls: list[str]) -> list[dict[str, Any]]:
-    """The messages with the sound before everything else in the last one of the user; in one of its own, if need be."""
-    sound = [{"type": "audio_url", "audio_url": {"url": url}} for url in urls]
-    for place in reversed(range(len(messages))):
-        message = messages[place]
+def add_audio(messages: list[dict[str, Any]], urls: list[str]) -> list[dict[str, Any]]:
+    """Chat messages with the audio before the content of the last user message; in a new one if there is none.
+
+    `messages` is not changed.
+    """
+    audio = [{"type": "audio_url", "audio_url": {"url": url}} for url in urls]
+    for index in reversed(range(len(messages))):
+        message = messages[index]
         if message["role"] == "user":
             content = message["content"]
-            rest = [{"type": "text", "text": content}] if isinstance(content, str) else content
-            return [*messages[:place], {**message, "content": sound + rest}, *messages[place + 1 :]]
-    return [*messages, {"role": "user", "content": sound}]
+            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            return [*messages[:index], {**message, "content": audio + parts}, *messages[index + 1 :]]
+    return [*messages, {"role": "user", "content": audio}]
+
+
+# Reading audio files -------------------------------------------------------------------------------------------------
+
+
+async def load_audio(options: GymOptions, settings: Settings) -> list[str]:
+    """The audio of a request as data URLs, read from files in a worker thread if the request gives paths.
+
+    Raises InvalidRequest that names the key: if there is no `audio_root`, for a path that leads to no file below it,
+    for a file name that does not tell the type (see `audio_media_type`), for a file larger than `max_file`, and for
+    files that are together larger than `max_body`.
+    """
+    paths = options.audio_paths()
+    return await anyio.to_thread.run_sync(_read_files, paths, settings) if paths else options.audio
+
+
+def _read_files(paths: list[tuple[str, str]], settings: Settings) -> list[str]:
+    urls = []
+    remaining = settings.max_body  # the files count as if the client had sent them in the body
+    for path, param in paths:
+        if settings.audio_root is None:
+            raise unsupported(param, "audio files are not read here (setting audio_root); send 'metadata.audio_data'.")
+        media_type = audio_media_type(path, param)
+        limit = min(settings.max_file, remaining)
+        data = _read_file(settings.audio_root, path, param, limit + 1)
+        if len(data) > limit:
+            raise InvalidRequest(
+                f"The audio has more than the {limit} bytes allowed here.", param=param, code="file_too_large"
+            )
+        remaining -= len(data)
+        urls.append(f"data:{media_type};base64,{base64.b64encode(data).decode()}")
+    return urls
+
+
+def audio_media_type(path: str, param: str) -> str:
+    """The media type of an audio file, by the ending of its name: `a.mp3` is `audio/mpeg`.
+
+    Raises InvalidRequest for any ending but those of wav, flac, mp3, m4a, ogg and opus.
+    """
+    ending = path[path.rfind(".") :].lower()
+    if ending not in _MEDIA_SUBTYPES:
+        raise InvalidRequest(
+            f"The name of an audio file should end in one of {', '.join(_MEDIA_SUBTYPES)}.",
+            param=param,
+            code="invalid_value",
+        )
+    return f"audio/{_MEDIA_SUBTYPES[ending]}"
+
+
+def _read_file(root: str, path: str, param: str, size: int) -> bytes:
+    """Up to `size` bytes of the file at `path`, relative to `root` or absolute, but below `root` in any case."""
+    root = os.path.realpath(root)
+    try:
+        file = os.path.realpath(os.path.join(root, path))
+        if os.path.commonpath([root, file]) == root and os.path.isfile(file):
+            with open(file, "rb") as opened:
+                return opened.read(size)
+    except (OSError, ValueError):
+        pass
+    raise InvalidRequest("There is no such file below audio_root.", param=param, code="invalid_value")

@@ -1,4 +1,4 @@
-"""What differs between hosts, as data and small pure functions; and which host an app is."""
+"""The differences between hosts: a profile for each kind, and the detection of which kind an app is."""
 
 from __future__ import annotations
 
@@ -8,21 +8,23 @@ from typing import Any
 from responses_shim.hosts import generic, llama_cpp
 from responses_shim.hosts.profile import HostProfile
 
-MAX_LAYERS = 20
-
 __all__ = ["PROFILES", "HostProfile", "detect"]
 
 PROFILES: dict[str, HostProfile] = {profile.name: profile for profile in (llama_cpp.PROFILE, generic.PROFILE)}
+"""Every profile by its name, which is also a value of the setting `host`."""
+
+MAX_DEPTH = 20
+"""How many middlewares, and how many routers one in another, are searched. There may be a cycle."""
 
 
 def detect(app: Any) -> HostProfile:
-    """The profile of the host that `app` is, or wraps: middlewares keep what they wrap in `.app`.
+    """The profile of the host that the ASGI app `app` is, or that it wraps as a middleware; the generic one if unknown.
 
-    A host is known by the modules of its route functions, not by what can be imported: hosts install one another's
-    packages.
+    A host is recognised by the modules in which its route functions are defined. Which packages are installed says
+    nothing, since hosts install one another's.
     """
     for layer in _layers(app):
-        for module in _modules(layer):
+        for module in _endpoint_modules(layer):
             for profile in PROFILES.values():
                 if any(module == name or module.startswith(f"{name}.") for name in profile.modules):
                     return profile
@@ -30,17 +32,21 @@ def detect(app: Any) -> HostProfile:
 
 
 def _layers(app: Any) -> Iterator[Any]:
-    for _ in range(MAX_LAYERS):  # a chain of middlewares, not a ring
+    """The app and what it wraps: a middleware keeps that in its attribute `app`."""
+    for _ in range(MAX_DEPTH):
         if app is None:
             return
         yield app
         app = getattr(app, "app", None)
 
 
-def _modules(routed: Any, depth: int = 0) -> Iterator[str]:
-    """The modules of the route functions, those of routers inside included (a Mount's; FastAPI's, since 0.165)."""
-    for route in getattr(routed, "routes", None) or ():
+def _endpoint_modules(router: Any, depth: int = 0) -> Iterator[str]:
+    """The modules of the route functions of an app or router, those of routers inside it included.
+
+    Those are in a route's own `routes` (Starlette's Mount) or in its `original_router` (FastAPI since 0.165).
+    """
+    for route in getattr(router, "routes", None) or ():
         if endpoint := getattr(route, "endpoint", None):
             yield str(getattr(endpoint, "__module__", ""))
-        elif depth < MAX_LAYERS:
-            yield from _modules(getattr(route, "original_router", route), depth + 1)
+        elif depth < MAX_DEPTH:
+            yield from _endpoint_modules(getattr(route, "original_router", route), depth + 1)

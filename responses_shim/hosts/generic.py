@@ -1,4 +1,4 @@
-"""A host about which nothing is known: the request that most servers take, errors told without their insides."""
+"""The profile of an unknown host: it gets the chat request that most servers accept."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from responses_shim.hosts.profile import Chat, HostProfile
 
 
 def adapt(chat: Chat, report: Report) -> Chat:
-    """Both spellings of the token limit and of reasoning; `content` never null, which some templates fail on."""
+    """Adds the other names of the token limit and of past reasoning, and replaces null content by an empty string.
+
+    Servers differ in which of the two names they read, and some chat templates fail on null content.
+    """
     chat = dict(chat)
     if "max_completion_tokens" in chat:
         chat["max_tokens"] = chat["max_completion_tokens"]
@@ -29,10 +32,13 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_exception(error: Exception) -> ShimError:
-    """Only a context overflow is told in the host's words: other exceptions may hold anything."""
-    told = error_from(str(error))
-    if told.code == "context_length_exceeded":
-        return told
+    """An error without the exception's message, which may contain anything, unless it says that the prompt is too long.
+
+    Clients must be able to recognise that one: Codex does not retry it.
+    """
+    known = error_from(str(error))
+    if known.code == "context_length_exceeded":
+        return known
     return UpstreamError(f"The host failed with {type(error).__name__}; its log says more.", status=500)
 
 

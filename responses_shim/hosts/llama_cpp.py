@@ -1,11 +1,12 @@
-"""llama-cpp-python's server (`python -m llama_cpp.server`), measured at 0.3.36.
+"""The profile of llama-cpp-python's server (`python -m llama_cpp.server`), as version 0.3.36 behaves.
 
-Its request model ignores what it does not know (`max_completion_tokens`, `stream_options`), fails on null where it
-expects a value, and knows no developer role and no `json_schema`. Chat templates take strings only. Of the tool
-choices only a named one does anything: the others reach the template at most, and the answer is never parsed.
+Its request model ignores unknown fields (`max_completion_tokens` and `stream_options` are among them), fails on null in
+most fields, and knows neither the role `developer` nor the response format `json_schema`. Its chat templates take
+content that is a string. Of the tool choices only a named function has an effect: with any other, tools reach the chat
+template at most, and calls in the answer are not parsed.
 
-Some JSON schemas end its whole process;
-`llama_cpp_schema` stands between them and the host. `tests/captures/llama_cpp` holds what the server was seen to do.
+Some JSON schemas crash its process; `llama_cpp_schema` makes them safe. What the server was recorded to do is in
+`tests/captures/llama_cpp`.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts.llama_cpp_schema import safe_schema
 from responses_shim.hosts.profile import Chat, HostProfile
 
-# Of what is sent to hosts in general, what this one reads. The rest it would ignore.
-_READ = (
+# The fields of a translated chat request that the server reads under the same name.
+_FIELDS = (
     "model",
     "messages",
     "stream",
@@ -47,8 +48,8 @@ _READ = (
 
 
 def adapt(chat: Chat, report: Report) -> Chat:
-    """The subset that this server reads, in its spellings."""
-    adapted = {name: chat[name] for name in _READ if name in chat}
+    """Keeps the fields that this server reads, under its names, and makes JSON schemas safe for it."""
+    adapted = {name: chat[name] for name in _FIELDS if name in chat}
     if "max_completion_tokens" in chat:
         adapted["max_tokens"] = chat["max_completion_tokens"]
     if "repetition_penalty" in chat:
@@ -61,7 +62,7 @@ def adapt(chat: Chat, report: Report) -> Chat:
         report.dropped("text.verbosity")
     if "return_token_ids" in chat:
         report.dropped("return_token_ids")
-        if chat["return_tokens_as_token_ids"]:  # the log-probabilities were wanted for their sake only
+        if chat["return_tokens_as_token_ids"]:  # the log-probabilities are there for the token ids only
             del adapted["logprobs"], adapted["top_logprobs"]
     if "response_format" in adapted:
         adapted["response_format"] = _response_format(adapted["response_format"], report)
@@ -69,12 +70,12 @@ def adapt(chat: Chat, report: Report) -> Chat:
         adapted["tools"] = [
             _tool(tool, path, report) for tool, path in zip(adapted["tools"], report.tools, strict=True)
         ]
-        _choose(adapted, report)
+        _adapt_tool_choice(adapted, report)
     return adapted
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
-    """Assistant content is a string, `""` beside calls: null fails validation, none at all fails the template."""
+    """The message with `""` for null content, as beside tool calls: null fails validation, no content the template."""
     message = dict(message)
     if message["content"] is None:
         message["content"] = ""
@@ -95,8 +96,8 @@ def _tool(tool: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
     return {"type": "function", "function": {**function, "parameters": safe}}
 
 
-def _choose(chat: Chat, report: Report) -> None:
-    """`required` says nothing to this server; with one tool it is the same as naming that tool."""
+def _adapt_tool_choice(chat: Chat, report: Report) -> None:
+    """Replaces `required`, which has no effect on this server, by the name of the tool if there is only one."""
     if chat.get("tool_choice") != "required":
         return
     if len(chat["tools"]) == 1:
@@ -118,12 +119,12 @@ def _safe(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
 
 
 def filters(chat: Chat) -> Filter | None:
-    """A named call that the token limit cut says `tool_calls`, as a whole one does: only its JSON tells."""
-    return _CutCalls() if isinstance(chat.get("tool_choice"), dict) else None
+    """A filter for named calls: the server gives finish_reason `tool_calls` even if the token limit cut the call."""
+    return _TruncatedCall() if isinstance(chat.get("tool_choice"), dict) else None
 
 
-class _CutCalls:
-    """Gathers the arguments of one call and says `length` at the end if they are no JSON."""
+class _TruncatedCall:
+    """A filter that changes the finish_reason `tool_calls` of a named call to `length` if its JSON is incomplete."""
 
     done = False
 
@@ -132,11 +133,11 @@ class _CutCalls:
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:
         for choice in chunk.choices or ():
-            said = choice.delta or choice.message
-            for call in (said and said.tool_calls) or ():
+            message = choice.delta or choice.message
+            for call in (message and message.tool_calls) or ():
                 if call.function is not None and call.function.arguments:
                     self._pieces.append(call.function.arguments)
-            if choice.finish_reason == "tool_calls" and not self._whole():
+            if choice.finish_reason == "tool_calls" and not self._is_complete():
                 choice.finish_reason = "length"
         return [chunk]
 
@@ -146,7 +147,7 @@ class _CutCalls:
     def passes_as(self, field: Field) -> Field | None:
         return None if field == "arguments" else field
 
-    def _whole(self) -> bool:
+    def _is_complete(self) -> bool:
         try:
             msgspec.json.decode("".join(self._pieces))
         except (msgspec.DecodeError, RecursionError):
@@ -154,24 +155,32 @@ class _CutCalls:
         return True
 
 
-_VALIDATION = re.compile(r"\d+ validation errors?:\s")
-_COMPLAINT = re.compile(r"'loc': \((?P<loc>[^)]*)\), 'msg': (?P<quote>['\"])(?P<msg>.*?)(?P=quote)")
+_VALIDATION_ERRORS = re.compile(r"\d+ validation errors?:\s")
+_VALIDATION_ERROR = re.compile(r"'loc': \((?P<loc>[^)]*)\), 'msg': (?P<quote>['\"])(?P<msg>.*?)(?P=quote)")
 
 
-def read_error(told: Any, status: int) -> ShimError:
-    """Its validation errors come as 500 with file paths and the input in them: 400, and only what is wrong."""
-    error = error_from(told, status)
-    if _VALIDATION.match(error.message):
-        complaint = _COMPLAINT.search(error.message)
-        where = complaint["loc"].replace("'", "").replace("body, ", "", 1).strip(", ") if complaint else ""
-        what = complaint["msg"] if complaint else "it does not say why"
-        field = ".".join(where.split(", "))
-        return InvalidRequest(f"The host refused the request: {field or 'body'}: {what}.")
+def read_error(body: Any, status: int) -> ShimError:
+    """Makes a validation error a 400 with the field and the reason. Other errors are read as any host's.
+
+    The server answers a validation error with a 500 whose message is pydantic's list of errors as Python prints it,
+    with the client's input in it, and a traceback:
+
+        1 validation error:
+          {'type': …, 'loc': ('body', 'top_p'), 'msg': 'Input should be …', 'input': 2}
+          File …
+    """
+    error = error_from(body, status)
+    if _VALIDATION_ERRORS.match(error.message):
+        first = _VALIDATION_ERROR.search(error.message)
+        location = first["loc"].replace("'", "").replace("body, ", "", 1).strip(", ") if first else ""
+        field = ".".join(location.split(", ")) or "body"
+        reason = first["msg"] if first else "it does not say why"
+        return InvalidRequest(f"The host refused the request: {field}: {reason}.")
     return error
 
 
 def read_exception(error: Exception) -> ShimError:
-    """What it raises after an empty stream is what it answers as JSON when it does not stream: its words are fine."""
+    """An error with the exception's message. It may be shown: the server sends the same one when it does not stream."""
     return read_error(f"The host failed: {error}" if str(error) else f"The host failed: {type(error).__name__}", 500)
 
 
@@ -182,14 +191,16 @@ PROFILE = HostProfile(
     read_error=read_error,
     read_exception=read_exception,
     filters=filters,
-    # Its request model drops every other key of a message, it takes thoughts out of no answer, and unless a tool is
-    # named it reads no calls out of one: nothing is lost if the whole answer is constrained.
+    # - Reasoning goes back as a <think> span in the content: the request model drops any other field of a message, and
+    #   the server leaves such spans in its answers.
+    # - A response format may constrain the answer even if there are tools: unless one is named, the server parses no
+    #   calls in it anyway.
     policy=Policy(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
     unfinished=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."
     ),
-    tokenize_path=None,  # its own takes a text, not messages
+    tokenize_path=None,  # its own route takes a text, not messages
     request_id="uuid4",
-    catalog=False,  # its GET /v1/models takes the lock of the model, and so ends a stream that is running
+    catalog=False,  # GET /v1/models takes the model's lock, which ends a stream that is running
 )

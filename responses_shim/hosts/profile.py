@@ -1,4 +1,4 @@
-"""The shape of a host's profile: what every host must say of itself."""
+"""`HostProfile`: what the shim has to know about one kind of host."""
 
 from __future__ import annotations
 
@@ -12,33 +12,67 @@ from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
 
 Chat = dict[str, Any]
+"""The body of a chat request as JSON data: `{"model": "…", "messages": [{"role": "user", …}, …], …}`."""
 
 
 @dataclass(frozen=True)
 class HostProfile:
-    """How to speak to one family of hosts. The functions are pure; `filters` makes one filter per chat call.
+    """How one kind of host differs from others: its paths, the requests that it accepts, its errors.
 
-    - `modules`: packages whose route functions give the host away
-    - `adapt(chat, report)`: the chat request in the host's spelling and safe subset
-    - `filters(chat)`: what puts the chunks of that call right before the state machine sees them; None if nothing
-    - `read_error(body, status)`: the host's error body (JSON data or text) as an error of ours
-    - `read_exception(error)`: what the host raised out of its app as an error of ours
-    - `policy`: what its messages may look like, as far as no setting says otherwise
-    - `unfinished`: why a stream ends without a finish_reason, as far as it is known
-    - `tokenize_path`: the route that gives the tokens of chat messages as vLLM's does; None if there is none
-    - `request_id`: the form of X-Request-Id that the host takes
-    - `catalog`: its list of models may be asked for at any time, and is told to Codex as a catalogue
+    A profile is one module with small functions and, at its end, the `PROFILE` that lists them. The functions are
+    pure: they do no I/O, and change none of their arguments but the report.
     """
 
     name: str
+    """What the setting `host` calls it."""
+
     modules: tuple[str, ...]
+    """The packages by which `hosts.detect` recognises it: those in which the host defines its route functions."""
+
     adapt: Callable[[Chat, Report], Chat]
+    """`adapt(chat, report)` makes a chat request one that this host accepts. Called after a request was translated.
+
+    `chat` is the result of the translation, in OpenAI's terms. What is returned has the host's own names, and lacks
+    what the host would ignore or fail on. The report gets the paths of the request fields that were changed
+    (`report.mapped`) or left out (`report.dropped`).
+    """
+
     read_error: Callable[[Any, int], ShimError]
+    """`read_error(body, status)` makes the host's error response an error for the client.
+
+    Called when the host answers a chat call with a status of 400 or more. `body` is JSON data, or text if it is not
+    JSON.
+    """
+
     read_exception: Callable[[Exception], ShimError]
+    """`read_exception(error)` makes an exception that the host's app raised during a chat call an error for the client.
+
+    Its message is sent to the client, so it must not contain what only the operator should see.
+    """
+
     filters: Callable[[Chat], Filter | None]
+    """`filters(chat)` makes a filter that corrects the chunks of one answer; None if they need no correction.
+
+    Called once for each chat call, with the request that is sent to the host.
+    """
+
     policy: Policy = PLAIN
+    """Which messages the host accepts, and how past reasoning is sent to it. Settings of the operator come first."""
+
     unfinished: str = "The host ended its stream before the answer was complete."
+    """The error message for a stream that ends without a finish_reason: why this host does that, as far as is known."""
+
     chat_path: str = "/v1/chat/completions"
+    """The path of its chat route, below the path at which the host is mounted."""
+
     tokenize_path: str | None = "/tokenize"
+    """The path of a route that returns the token ids of chat messages as vLLM's does; None if there is none.
+
+    Called only for a client that wants token ids, when the chat stream did not contain those of the prompt.
+    """
+
     request_id: Literal["uuid4", "hex"] = "hex"
+    """The form of the X-Request-Id header that it accepts: a UUID with hyphens, or 32 hexadecimal digits."""
+
     catalog: bool = True
+    """Whether its list of models may be requested while it generates, so that Codex can get a catalogue made of it."""

@@ -1,9 +1,9 @@
-"""A file from the address that a client named: `input_file.file_url`.
+"""Fetch a file from a URL that a client named (`input_file.file_url`), without becoming its way into the network.
 
-The client chooses where this server connects to, so what it may reach is checked at every hop: the name is resolved
-once, every address it has must be allowed, and the connection goes to one of those addresses, not to the name, which
-could mean something else a moment later. Nothing of the client's or the operator's goes along: no credentials, no
-cookies, no proxy from the environment.
+A client could name an address that only this server can reach, so every hop is checked (SSRF protection): the host name
+is resolved once, all of its addresses must be allowed, and the connection is made to one of those addresses, not to the
+name, which may resolve to another one a moment later. Nothing of the client or the operator goes along: no credentials,
+no cookies, no proxy from the environment.
 """
 
 from __future__ import annotations
@@ -21,45 +21,49 @@ from responses_shim.errors import InvalidRequest
 if TYPE_CHECKING:
     import httpx
 
-REDIRECTS = 3
-SILENCE = 10.0
-"""Seconds for a connection to be made, and for each next part of the answer to come."""
+MAX_REDIRECTS = 3
+TIMEOUT = 10.0
+"""Seconds within which a connection must be made, and within which each next part of the answer must come."""
 
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-_6TO4 = IPv6Network("2002::/16")  # has an IPv4 address inside, and that may be any
+_6TO4 = IPv6Network("2002::/16")  # each of its addresses contains an IPv4 address, which may be a private one
 
 
-class Unfetched(Exception):
-    """Why there is no file, as the end of a sentence about its URL."""
+class FetchError(Exception):
+    """Why a file cannot be fetched. The message continues a sentence that begins with "the URL"."""
 
 
-async def fetch(url: str, most: int, *, public: bool, param: str) -> tuple[str, str, bytes]:
-    """The last part of the URL's path, the media type (lower case, without parameters, may be empty), the bytes.
+async def fetch(url: str, max_bytes: int, *, public_only: bool, param: str) -> tuple[str, str, bytes]:
+    """Fetch a file over HTTP or HTTPS, following up to `MAX_REDIRECTS` redirects.
 
-    Stops when there are more bytes than `most`, and gives what it has. With `public`, from public addresses only.
-    InvalidRequest with `param` says why there is no file. The time it takes as a whole is the caller's to limit.
+    Returns its name (the last part of the URL's path, maybe empty), its media type (lower case, without parameters,
+    maybe empty) and its bytes. Reading stops when there are more than `max_bytes`, so the caller can tell a file that
+    is too large. With `public_only`, every address on the way must be a public one.
+
+    Raises InvalidRequest with `param` that says why the file cannot be fetched. There is a timeout for each step; one
+    for all of it is up to the caller.
     """
-    transport = await anyio.to_thread.run_sync(_transport)  # httpx and its certificates take a while to load
+    transport = await anyio.to_thread.run_sync(_transport)  # loading httpx and its certificates takes a while
     import httpx
 
     try:
         async with transport:
             target = httpx.URL(url)
             name = target.path.rpartition("/")[2]
-            for _ in range(REDIRECTS + 1):
-                answer = await _get(transport, target, public)
+            for _ in range(MAX_REDIRECTS + 1):
+                response = await _get(transport, target, public_only)
                 try:
-                    if not answer.has_redirect_location:
-                        return name, *await _body(answer, most)
-                    target = target.join(answer.headers["location"])
+                    if not response.has_redirect_location:
+                        return name, *await _read(response, max_bytes)
+                    target = target.join(response.headers["location"])
                 finally:
-                    await answer.aclose()
-            raise Unfetched(f"redirects more than {REDIRECTS} times")
-    except Unfetched as error:
+                    await response.aclose()
+            raise FetchError(f"redirects more than {MAX_REDIRECTS} times")
+    except FetchError as error:
         why = str(error)
     except httpx.TimeoutException:
         why = "was not answered in time"
-    except (httpx.HTTPError, OSError):  # a wrong certificate is an OSError and a ValueError
+    except (httpx.HTTPError, OSError):  # before ValueError: a wrong certificate is an OSError and a ValueError
         why = "cannot be reached, or does not speak HTTP"
     except (httpx.InvalidURL, ValueError):
         why = "is not a URL, or redirects to something that is none"
@@ -67,26 +71,26 @@ async def fetch(url: str, most: int, *, public: bool, param: str) -> tuple[str, 
 
 
 def _transport() -> httpx.AsyncHTTPTransport:
-    """Below httpx's client, which would add cookies, credentials and proxies of its own accord."""
+    """httpx's transport, not its client, which would add cookies, credentials and proxies by itself."""
     import httpx
 
     return httpx.AsyncHTTPTransport()
 
 
-async def _get(transport: httpx.AsyncHTTPTransport, url: httpx.URL, public: bool) -> httpx.Response:
-    """The answer's head, from the first address that can be connected to."""
+async def _get(transport: httpx.AsyncHTTPTransport, url: httpx.URL, public_only: bool) -> httpx.Response:
+    """The response to one GET, its body not read yet, from the first address of the host that takes a connection."""
     import httpx
 
     if url.scheme not in ("http", "https") or not url.host:
-        raise Unfetched("must begin with http:// or https:// and a host, and redirect to such")
+        raise FetchError("must begin with http:// or https:// and a host, and redirect to such")
     if url.userinfo:
-        raise Unfetched("must not contain credentials")
+        raise FetchError("must not contain credentials")
     port = url.port or (443 if url.scheme == "https" else 80)
     if not 0 < port < 65536:
-        raise Unfetched("has a port that there is not")
+        raise FetchError("has an invalid port")
     host = url.raw_host.decode("ascii")
     failure: httpx.TransportError | None = None
-    for address in await _addresses(host, port, public):
+    for address in await _addresses(host, port, public_only):
         request = httpx.Request(
             "GET",
             url.copy_with(host=address),
@@ -96,46 +100,50 @@ async def _get(transport: httpx.AsyncHTTPTransport, url: httpx.URL, public: bool
                 "accept": "*/*",
                 "accept-encoding": "identity",
             },
-            # The certificate must be the name's, though the connection is the address's.
-            extensions={"sni_hostname": host, "timeout": httpx.Timeout(SILENCE).as_dict()},
+            # The connection is to an address, but the certificate must be for the name.
+            extensions={"sni_hostname": host, "timeout": httpx.Timeout(TIMEOUT).as_dict()},
         )
         try:
             return await transport.handle_async_request(request)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             failure = error
-    raise failure or Unfetched("has a host without an address")
+    raise failure or FetchError("has a host without an address")
 
 
-async def _addresses(host: str, port: int, public: bool) -> list[str]:
-    """What the name means now, as numbers; also what the system takes for one, like 2130706433 or 0x7f.1."""
+async def _addresses(host: str, port: int, public_only: bool) -> list[str]:
+    """The addresses of a host, as text. FetchError if it has none, or if one is not public but must be.
+
+    The resolver also reads numbers that it takes for addresses, like 2130706433 or 0x7f.1 (both are 127.0.0.1).
+    """
     try:
         found = await anyio.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
-        raise Unfetched("has a host that is not known") from None
+        raise FetchError("has an unknown host") from None
     addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
-    if public and not all(is_public(ip_address(address)) for address in addresses):
-        raise Unfetched("leads to an address that is not public, which is not allowed here (setting file_urls)")
+    if public_only and not all(is_public(ip_address(address)) for address in addresses):
+        raise FetchError("leads to an address that is not public, which is not allowed here (setting file_urls)")
     return addresses
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """An address of the Internet that is one machine's: not private, local, shared, reserved or multicast."""
+    """Whether it is an address of one machine on the Internet: not private, local, shared, reserved or multicast."""
     if isinstance(address, IPv6Address) and (address not in _GLOBAL_UNICAST or address in _6TO4):
         return False
     return address.is_global and not address.is_multicast
 
 
-async def _body(answer: httpx.Response, most: int) -> tuple[str, bytes]:
-    if not answer.is_success:
-        raise Unfetched(f"was answered with status {answer.status_code}")
-    if answer.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Unfetched("was answered with a compressed body, which was not asked for")
+async def _read(response: httpx.Response, max_bytes: int) -> tuple[str, bytes]:
+    """The media type and the body, up to the part with which it has more than `max_bytes`."""
+    if not response.is_success:
+        raise FetchError(f"was answered with status {response.status_code}")
+    if response.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        raise FetchError("was answered with a compressed body, which was not asked for")
     parts: list[bytes] = []
     size = 0
-    async for part in answer.aiter_raw():
+    async for part in response.aiter_raw():
         parts.append(part)
         size += len(part)
-        if size > most:
+        if size > max_bytes:
             break
-    media = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
-    return media, b"".join(parts)
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return media_type, b"".join(parts)

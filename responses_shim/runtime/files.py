@@ -1,13 +1,13 @@
-"""`input_file` parts as text: what a client attached, in the words that a chat model can read.
+"""Replace `input_file` parts of a request by text, so that any chat model can read the files.
 
-A part becomes one `input_text` part, a text between two marks that say where the file begins and what it is called:
+A text file or a PDF becomes one `input_text` part, with tags that say where the file begins, ends, and its name:
 
     <file name="report.pdf">
     …
     </file>
 
-The same file gives the same bytes, so that a host's prefix cache holds from turn to turn. An image becomes an
-`input_image` part. Everything else is refused by name. Nothing is kept.
+The same file always gives the same text, so that a host's prefix cache holds from turn to turn. An image becomes an
+`input_image` part. Any other file is refused by an error that names the part. No file is kept.
 """
 
 from __future__ import annotations
@@ -27,68 +27,71 @@ from urllib.parse import unquote, unquote_to_bytes
 import anyio
 from anyio.lowlevel import RunVar, checkpoint
 
-from responses_shim.core.wire.validation import missing, unsupported
+from responses_shim.core.wire.validation import missing, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
 from responses_shim.runtime.fetch import fetch
-from responses_shim.runtime.offload import LARGE, Result, aside
+from responses_shim.runtime.offload import INLINE_LIMIT, Result, offload_if_large
 from responses_shim.settings import Settings
 
 Item = dict[str, Any]
 Part = dict[str, Any]
 
-SECONDS = 60.0
-"""How long fetching files and reading PDFs may take, for all files of a request."""
+MAX_SECONDS = 60.0
+"""How long it may take to fetch the files of one request and to read its PDFs, all together."""
 
-CHARACTERS = 4_000_000
-"""How much text all files of a request may have."""
+MAX_CHARACTERS = 4_000_000
+"""How much text the files of one request may have, all together."""
 
-FETCHES = 20
-"""How many files of a request may be fetched: more would make this server somebody's means to flood another."""
+MAX_FETCHES = 20
+"""How many files of one request are fetched: with more, a client could use this server to flood another one."""
 
-PDFS_AT_ONCE = 2
+MAX_PDF_PROCESSES = 2
+"""How many PDFs are read at the same time, for all requests."""
 
-_OUTPUTS = ("function_call_output", "custom_tool_call_output")
+_TOOL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 _SOURCES = ("file_data", "file_url", "file_id")
-_PDF = ("application/pdf", "application/x-pdf")
-_UNTOLD = ("", "application/octet-stream", "binary/octet-stream")
-_IMAGE = re.compile(
+_PDF_TYPES = ("application/pdf", "application/x-pdf")
+_UNSPECIFIC_TYPES = ("", "application/octet-stream", "binary/octet-stream")
+_IMAGE_SIGNATURE = re.compile(
     rb"(?P<png>\x89PNG\r\n\x1a\n)|(?P<jpeg>\xff\xd8\xff)|(?P<gif>GIF8[79]a)|(?P<webp>RIFF.{4}WEBP)", re.S
 )
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_UNREAD = {
+_CONTROL_CHARACTER = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_PDF_FAILURES = {
     pdf.ENCRYPTED: "it is encrypted; send it without a password",
     pdf.DAMAGED: "it is damaged, or too large once unpacked",
-    pdf.TEXTLESS: "it has no text, like a scan; send its pages as 'input_image'",
+    pdf.NO_TEXT: "it has no text, like a scan; send its pages as 'input_image'",
 }
 
 
 async def read_files(items: list[Item], settings: Settings) -> list[Item]:
-    """The items with each `input_file` part replaced, in messages and in the outputs of function and custom calls.
+    """The input items with each `input_file` part replaced, in messages and in outputs of function and custom tools.
 
-    Nothing is changed in place, and what has no such part is the same object: without any, the list is `items`.
-    Items that are not what they should be are left for the translation to complain about.
+    Nothing is changed in place. An item without files is returned as it is, and without any files so is the list. An
+    item that is invalid for another reason is left for the translation to refuse.
 
-    Raises InvalidRequest that names the part, as in `input[3].content[1].file_data`: `unsupported_file`,
-    `invalid_file` (not base64; a PDF that is encrypted, damaged, or has no text), `invalid_file_url`,
-    `file_too_large`, `file_timeout`, or what any bad field gives. ShimError if no child can be started for a PDF.
+    Raises InvalidRequest with the part in `param`, as in `input[3].content[1].file_data`, and one of these codes:
+    `unsupported_file`, `invalid_file` (not base64; a PDF that is encrypted, damaged or without text),
+    `invalid_file_url`, `file_too_large`, `file_timeout`, or what any wrong field gives. Raises ShimError if a PDF
+    cannot be read for a reason of this server.
     """
-    places = [(place, key) for place, item in enumerate(items) if (key := _key_of_files(item))]
-    if not places:
+    with_files = [(index, key) for index, item in enumerate(items) if (key := _key_with_files(item))]
+    if not with_files:
         return items
-    files = _Files(settings)
-    changed = list(items)
-    for place, key in places:
-        changed[place] = {**items[place], key: await files.replace(items[place][key], f"input[{place}].{key}")}
-    return changed
+    reader = _FileReader(settings)
+    replaced = list(items)
+    for index, key in with_files:
+        parts = await reader.replace_files(items[index][key], f"input[{index}].{key}")
+        replaced[index] = {**items[index], key: parts}
+    return replaced
 
 
-def _key_of_files(item: Any) -> str | None:
-    """Where in the item there are files: `content`, `output`, or nowhere."""
+def _key_with_files(item: Any) -> str | None:
+    """The field of an item that has file parts: `content` of a message, `output` of a tool output, or None."""
     if not isinstance(item, dict):
         return None
     kind = item.get("type")
-    key = "content" if kind is None or kind == "message" else "output" if kind in _OUTPUTS else None
+    key = "content" if kind is None or kind == "message" else "output" if kind in _TOOL_OUTPUTS else None
     parts = item.get(key) if key else None
     return key if isinstance(parts, list) and any(map(_is_file, parts)) else None
 
@@ -99,96 +102,106 @@ def _is_file(part: Any) -> bool:
 
 @dataclass(frozen=True)
 class _File:
-    """One file: where the request has it, its bytes, and what was said of it (empty if nothing was)."""
+    """A file as it came: the param of its source in the request, its name and media type (maybe empty), its bytes."""
 
     param: str
     name: str
-    media: str
+    media_type: str
     data: bytes
 
     @property
     def kind(self) -> str:
-        """`pdf`, the media type of an image, or `text`, which it may not be. Bytes that say what they are win."""
-        named = self.media in _PDF or (self.media in _UNTOLD and self.name.lower().endswith(".pdf"))
-        if named or self.data.startswith(b"%PDF-"):
+        """`pdf`, the media type of an image, or `text` for anything else, which may turn out not to be text.
+
+        A file that begins like a PDF is one, whatever it is said to be. Otherwise the media type decides, and where
+        that says nothing, the name and the first bytes do.
+        """
+        is_named_pdf = self.media_type in _UNSPECIFIC_TYPES and self.name.lower().endswith(".pdf")
+        if self.media_type in _PDF_TYPES or is_named_pdf or self.data.startswith(b"%PDF-"):
             return "pdf"
-        if self.media.startswith("image/") and self.media != "image/svg+xml":
-            return self.media
-        image = _IMAGE.match(self.data)
+        if self.media_type.startswith("image/") and self.media_type != "image/svg+xml":
+            return self.media_type
+        image = _IMAGE_SIGNATURE.match(self.data)
         return f"image/{image.lastgroup}" if image else "text"
 
 
 @dataclass
-class _Files:
-    """The files of one request, and what may still be spent on them."""
+class _FileReader:
+    """Reads the files of one request. The fields after `settings` are what is left of its limits."""
 
     settings: Settings
-    seconds: float = field(default_factory=lambda: SECONDS)
-    characters: int = field(default_factory=lambda: CHARACTERS)
-    fetches: int = FETCHES
-    fetched: int = 0
+    seconds: float = field(default_factory=lambda: MAX_SECONDS)
+    characters: int = field(default_factory=lambda: MAX_CHARACTERS)
+    fetches: int = MAX_FETCHES
+    fetched_bytes: int = 0
 
-    async def replace(self, parts: list[Any], path: str) -> list[Any]:
+    async def replace_files(self, parts: list[Any], path: str) -> list[Any]:
+        """The content parts with each file replaced. `path` is where they are in the request."""
         return [
-            await self._read(part, f"{path}[{place}]") if _is_file(part) else part for place, part in enumerate(parts)
+            await self._replace(part, f"{path}[{index}]") if _is_file(part) else part
+            for index, part in enumerate(parts)
         ]
 
-    async def _read(self, part: Part, path: str) -> Part:
-        file = await self._open(part, path)
-        if len(file.data) > self.settings.max_file:
+    async def _replace(self, part: Part, path: str) -> Part:
+        file = await self._load(part, path)
+        size, kind = len(file.data), file.kind
+        if size > self.settings.max_file:
             raise _too_large(f"The file is larger than the {self.settings.max_file} bytes allowed here.", file.param)
-        kind = file.kind
         if kind.startswith("image/"):
-            url = await _aside(len(file.data), lambda: f"data:{kind};base64,{base64.b64encode(file.data).decode()}")
+            url = await _offload_if_large(size, lambda: f"data:{kind};base64,{base64.b64encode(file.data).decode()}")
             detail = {"detail": part["detail"]} if part.get("detail") is not None else {}
             return {"type": "input_image", "image_url": url, **detail}
         if kind == "pdf":
             text = await self._pdf_text(file)
         else:
-            text = await _aside(len(file.data), lambda: _plain_text(file))
+            text = await _offload_if_large(size, lambda: _decode_text(file))
         if len(text) > self.characters:
-            raise _too_long(file.param)
+            raise _too_much_text(file.param)
         self.characters -= len(text)
-        return {"type": "input_text", "text": _marked(file.name, text)}
+        return {"type": "input_text", "text": _in_tags(file.name, text)}
 
-    async def _open(self, part: Part, path: str) -> _File:
-        """The bytes of a part, from wherever it has them."""
+    async def _load(self, part: Part, path: str) -> _File:
+        """The file of a part, decoded or fetched."""
         sources = [key for key in _SOURCES if part.get(key) is not None]
         if not sources:
             raise missing(f"{path}.file_data")
-        param = f"{path}.{sources[0]}"
+        source = sources[0]
+        param = f"{path}.{source}"
         if len(sources) > 1:
             raise InvalidRequest(
-                f"A file has one source: '{sources[0]}' and '{sources[1]}' were both given.",
+                f"A file has one source: '{source}' and '{sources[1]}' were both given.",
                 param=f"{path}.{sources[1]}",
                 code="invalid_value",
             )
         name = part["filename"] if part.get("filename") is not None else ""
-        for at, value in ((f"{path}.filename", name), (param, part[sources[0]])):
-            if not isinstance(value, str):
-                raise InvalidRequest(f"Invalid type for '{at}': expected a string.", param=at, code="invalid_type")
-        if sources[0] == "file_id":
+        if not isinstance(name, str):
+            raise wrong_type(f"{path}.filename", "a string")
+        if not isinstance(part[source], str):
+            raise wrong_type(param, "a string")
+        if source == "file_id":
             raise unsupported(param, "there are no stored files here; send a data URL in 'file_data'.")
-        if sources[0] == "file_url":
-            return await self._fetched(part["file_url"], name, param)
-        media, data = await _aside(len(part["file_data"]), lambda: _decoded(part["file_data"], param))
-        return _File(param, name, media, data)
+        if source == "file_url":
+            return await self._fetch(part["file_url"], name, param)
+        media_type, data = await _offload_if_large(
+            len(part["file_data"]), lambda: _decode_data(part["file_data"], param)
+        )
+        return _File(param, name, media_type, data)
 
-    async def _fetched(self, url: str, name: str, param: str) -> _File:
+    async def _fetch(self, url: str, name: str, param: str) -> _File:
         if self.settings.file_urls == "refuse":
             raise unsupported(param, "files are not fetched here (setting file_urls); send a data URL in 'file_data'.")
         if not self.fetches:
             raise InvalidRequest(
-                f"At most {FETCHES} files of a request are fetched.", param=param, code="invalid_file_url"
+                f"At most {MAX_FETCHES} files of a request are fetched.", param=param, code="invalid_file_url"
             )
         self.fetches -= 1
-        public = self.settings.file_urls == "fetch"
-        with self._clock(param):
-            last, media, data = await fetch(url, self.settings.max_file, public=public, param=param)
-        self.fetched += len(data)
-        if self.fetched > self.settings.max_body:  # a request is as large as if it had brought its files along
+        public_only = self.settings.file_urls == "fetch"
+        with self._time_limit(param):
+            url_name, media_type, data = await fetch(url, self.settings.max_file, public_only=public_only, param=param)
+        self.fetched_bytes += len(data)
+        if self.fetched_bytes > self.settings.max_body:  # the files count as if the client had sent them in the body
             raise _too_large(f"The files have more than the {self.settings.max_body} bytes allowed here.", param)
-        return _File(param, name or last, media, data)
+        return _File(param, name or url_name, media_type, data)
 
     async def _pdf_text(self, file: _File) -> str:
         if find_spec("pypdf") is None:
@@ -197,46 +210,46 @@ class _Files:
                 param=file.param,
                 code="unsupported_file",
             )
-        async with _pdf_limiter():
-            with self._clock(file.param):
-                status, text = await _run(pdf.command(self.characters, self.seconds), file.data)
+        async with _pdf_limiter():  # waiting for one's turn does not count as time for reading
+            with self._time_limit(file.param):
+                status, text = await _run_process(pdf.command(self.characters, self.seconds), file.data)
         if status == pdf.READ:
-            return await _aside(len(text), text.decode)
+            return await _offload_if_large(len(text), text.decode)
         if status == pdf.TOO_LONG:
-            raise _too_long(file.param)
-        # A child that was killed was killed for what it took of memory or time.
-        why = _UNREAD.get(pdf.DAMAGED if status < 0 else status)
+            raise _too_much_text(file.param)
+        # A negative status is a signal: the child was killed because it used too much memory or processor time.
+        why = _PDF_FAILURES.get(pdf.DAMAGED if status < 0 else status)
         if why is None:
             raise ShimError("The process that reads PDFs failed.", param=file.param)
         raise InvalidRequest(f"The PDF could not be read: {why}.", param=file.param, code="invalid_file")
 
     @contextmanager
-    def _clock(self, param: str) -> Iterator[None]:
-        """Takes the time of what is in the block; InvalidRequest when all of it is spent."""
+    def _time_limit(self, param: str) -> Iterator[None]:
+        """Takes the time of its block off `seconds`, and ends the block with InvalidRequest when none is left."""
         start = anyio.current_time()
         with anyio.move_on_after(self.seconds) as scope:
             yield
         self.seconds -= anyio.current_time() - start
         if scope.cancelled_caught:
             raise InvalidRequest(
-                f"The files took longer than {SECONDS:g} seconds to fetch and read.",
+                f"The files took longer than {MAX_SECONDS:g} seconds to fetch and read.",
                 param=param,
                 code="file_timeout",
             )
 
 
-def _decoded(value: str, param: str) -> tuple[str, bytes]:
-    """Media type, perhaps empty, and bytes of a data URL or of bare base64."""
-    media, payload = "", value
+def _decode_data(value: str, param: str) -> tuple[str, bytes]:
+    """The media type, maybe empty, and the bytes of a data URL (RFC 2397) or of base64 without one around it."""
+    media_type, payload = "", value
     with suppress(ValueError):
         if value[:5].lower() == "data:":
-            head, payload = value[5:].split(",", 1)
-            media, *options = [word.strip().lower() for word in head.split(";")]
+            header, payload = value[5:].split(",", 1)
+            media_type, *options = [word.strip().lower() for word in header.split(";")]
             if "base64" not in options:
-                return media, unquote_to_bytes(payload)
+                return media_type, unquote_to_bytes(payload)
             payload = unquote(payload)
         if value:
-            return media, base64.b64decode("".join(payload.split()), validate=True)
+            return media_type, base64.b64decode("".join(payload.split()), validate=True)
     raise InvalidRequest(
         "The file is neither a data URL (data:application/pdf;base64,…) nor base64.",
         param=param,
@@ -244,11 +257,11 @@ def _decoded(value: str, param: str) -> tuple[str, bytes]:
     )
 
 
-def _plain_text(file: _File) -> str:
-    """What decodes is text, whatever it is called; a NUL is in no text, and chat templates choke on it."""
+def _decode_text(file: _File) -> str:
+    """The text of a file, whatever its type is said to be. A file with a NUL is none: chat templates fail on those."""
     with suppress(UnicodeDecodeError):
-        utf16 = file.data.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
-        text = file.data.decode("utf-16" if utf16 else "utf-8-sig")
+        is_utf_16 = file.data.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
+        text = file.data.decode("utf-16" if is_utf_16 else "utf-8-sig")
         if "\0" not in text:
             return text
     raise InvalidRequest(
@@ -258,29 +271,33 @@ def _plain_text(file: _File) -> str:
     )
 
 
-def _marked(name: str, text: str) -> str:
-    shown = html.escape(name, quote=False).replace('"', "&quot;")
-    shown = _CONTROL.sub(lambda found: f"&#{ord(found[0])};", shown)
-    return f'<file name="{shown}">\n{text}\n</file>' if name else f"<file>\n{text}\n</file>"
+def _in_tags(name: str, text: str) -> str:
+    """The text between `<file name="…">` and `</file>`. The name is escaped, so that it cannot end the tag."""
+    escaped = html.escape(name, quote=False).replace('"', "&quot;")
+    escaped = _CONTROL_CHARACTER.sub(lambda found: f"&#{ord(found[0])};", escaped)
+    return f'<file name="{escaped}">\n{text}\n</file>' if name else f"<file>\n{text}\n</file>"
 
 
-def _too_long(param: str) -> InvalidRequest:
-    return _too_large(f"The files have more text than the {CHARACTERS} characters allowed here.", param)
+def _too_much_text(param: str) -> InvalidRequest:
+    return _too_large(f"The files have more text than the {MAX_CHARACTERS} characters allowed here.", param)
 
 
 def _too_large(message: str, param: str) -> InvalidRequest:
     return InvalidRequest(message, param=param, code="file_too_large")
 
 
-async def _aside(size: int, work: Callable[[], Result]) -> Result:
-    """As `aside`; what is done here has a turn of its own, for the files of a request may be many."""
-    if size <= LARGE:
+async def _offload_if_large(size: int, work: Callable[[], Result]) -> Result:
+    """`offload_if_large`, which yields to the event loop before small work too: a request may have many small files."""
+    if size <= INLINE_LIMIT:
         await checkpoint()
-    return await aside(size, work)
+    return await offload_if_large(size, work)
 
 
-async def _run(command: list[str], data: bytes) -> tuple[int, bytes]:
-    """Exit status and output of a child that reads its input before it says anything. Killed when cancelled."""
+async def _run_process(command: list[str], data: bytes) -> tuple[int, bytes]:
+    """The exit status and the standard output of a child that reads all of `data` before it writes anything.
+
+    The status is 1 if the child cannot be started. It is killed if this is cancelled.
+    """
     try:
         process = await anyio.open_process(command, stderr=subprocess.DEVNULL, env={})
     except OSError:
@@ -288,7 +305,7 @@ async def _run(command: list[str], data: bytes) -> tuple[int, bytes]:
     async with process:
         assert process.stdin is not None
         assert process.stdout is not None
-        with suppress(anyio.BrokenResourceError, OSError):  # it ended already; its status says why
+        with suppress(anyio.BrokenResourceError, OSError):  # the child has ended; its status will say why
             await process.stdin.send(data)
         await process.stdin.aclose()
         output = b"".join([part async for part in process.stdout])
@@ -299,10 +316,10 @@ _LIMITER: RunVar[anyio.CapacityLimiter] = RunVar("responses_shim.pdfs")
 
 
 def _pdf_limiter() -> anyio.CapacityLimiter:
-    """One for all requests of an event loop: the machine is the host's. Who waits is not charged for it."""
+    """The limiter for PDF processes: one for all requests of an event loop, since the machine is the host's."""
     try:
         return _LIMITER.get()
     except LookupError:
-        limiter = anyio.CapacityLimiter(PDFS_AT_ONCE)
+        limiter = anyio.CapacityLimiter(MAX_PDF_PROCESSES)
         _LIMITER.set(limiter)
         return limiter

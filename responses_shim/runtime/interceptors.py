@@ -1,7 +1,7 @@
-"""The operator's own code between a request and its chat call: it reads, changes or refuses, and reads the answer.
+"""Run the operator's interceptors: their own code that reads, changes or refuses a request, and may read its response.
 
-What goes wrong in it is the operator's to know, not the client's: it is logged under the interceptor's name, and the
-client gets an error without insides.
+An error in an interceptor is for the operator, not for the client: it is logged under the interceptor's name, and the
+client gets a 500 that says nothing about it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ConfigurationError, ShimError, UpstreamError
-from responses_shim.runtime.offload import aside
+from responses_shim.runtime.offload import offload_if_large
 from responses_shim.views.request import RequestView
 from responses_shim.views.response import ResponseView
 
@@ -26,32 +26,41 @@ Checked = TypeVar("Checked")
 
 
 class Interceptor(Protocol):
-    """An async callable, called with each request that is valid, before it becomes a chat call.
+    """An async callable that sees every valid request before it is translated, and may change or refuse it.
 
-    It may change the view in place and return None, or return another one. To refuse the request, it raises
-    InvalidRequest, with the status, type and code that the client is to get; any other exception is a 500.
-    `headers` are the client's, credentials included: names in lower case, several of one name joined by `, `.
+    It gets a view of the request and the client's headers: a read-only mapping, credentials included, names in lower
+    case, values of the same name joined by `, `. It changes the view in place and returns None, or returns another
+    view. To refuse the request it raises InvalidRequest, with the status, type and code that the client shall get;
+    any other exception is a 500 for the client.
 
-    An interceptor that also has `async def finished(request: RequestView, response: ResponseView)` gets the request
-    as the last interceptor left it, and its response, after the client has got its end. Nobody waits for that, and
-    nothing can be changed. It is called for failed responses too, and not if the client left before the end.
+        async def only_small_models(request, headers):
+            if request.model == "huge" and "x-team" not in headers:
+                raise InvalidRequest("This model is for teams.", status=403, code="no_team")
+            request.params["temperature"] = 0.0
+
+    An interceptor may also have a method `async def finished(self, request: RequestView, response: ResponseView)`.
+    It is called after the last byte has gone to the client, with the request as the last interceptor left it, also
+    when the response failed, but not when the client left before the end. It can change nothing any more, and what
+    it raises is logged.
     """
 
     async def __call__(self, view: RequestView, headers: Mapping[str, str], /) -> RequestView | None: ...
 
 
 @runtime_checkable
-class _Reader(Protocol):
+class _Observer(Protocol):
+    """An interceptor that reads responses too."""
+
     async def finished(self, request: RequestView, response: ResponseView, /) -> None: ...
 
 
-def usable(interceptors: Sequence[Interceptor]) -> tuple[Interceptor, ...]:
-    """The interceptors, if they can be called; ConfigurationError names the first that cannot."""
+def check_interceptors(interceptors: Sequence[Interceptor]) -> tuple[Interceptor, ...]:
+    """The interceptors as a tuple. Raises ConfigurationError that names the first one that is not callable."""
     if not isinstance(interceptors, Sequence):
         raise ConfigurationError("interceptors: expected a list of async callables")
-    for place, interceptor in enumerate(interceptors):
+    for position, interceptor in enumerate(interceptors):
         if not callable(interceptor):
-            raise ConfigurationError(f"interceptors[{place}]: expected an async callable")
+            raise ConfigurationError(f"interceptors[{position}]: expected an async callable")
     return tuple(interceptors)
 
 
@@ -62,55 +71,67 @@ async def intercept(
     check: Callable[[dict[str, Any]], Checked],
     size: int,
 ) -> tuple[RequestView, Checked]:
-    """Show the request, of so many bytes, to each interceptor in turn. The last view, and what `check` makes of it.
+    """Pass a request through the interceptors, in order. Returns the last view, and what `check` returned for it.
 
-    `check` refuses a body with InvalidRequest. Each interceptor's result has to pass it, so that the one to blame is
-    known. Raises ShimError: an interceptor's own refusal, or a 500.
+    `body` is the request as JSON data, `size` its length in bytes, `headers` are the client's. `check` takes a body
+    and raises InvalidRequest if it is no valid request. It is called before the first interceptor and after each,
+    so that the log can name the interceptor that made a request invalid.
+
+    Raises ShimError: what `check` says about the client's own body, an interceptor's refusal, or a 500 where an
+    interceptor failed.
     """
-    view, checked = await aside(size, lambda: (RequestView.of(body), check(body)))
-    seen = _readable(headers)
+    view, checked = await offload_if_large(size, lambda: (RequestView.of(body), check(body)))
+    header_values = _header_values(headers)
     for interceptor in interceptors:
         try:
-            given = await interceptor(view, seen)
-            view = view if given is None else given
+            returned = await interceptor(view, header_values)
+            view = view if returned is None else returned
             if not isinstance(view, RequestView):
                 raise TypeError(f"it returned {type(view).__name__}, not a RequestView or None")
-            body = await aside(size, partial(_json_of, view))
+            body = await offload_if_large(size, partial(_encode, view))
         except ShimError:
             raise
         except Exception:
             logger.exception("the interceptor %s failed", _name(interceptor))
-            raise _failed() from None
+            raise _internal_error() from None
         try:
-            checked = await aside(size, partial(check, body))
-        except ShimError as error:  # its message may quote the request
-            what = error.param or error.code
-            logger.error("the interceptor %s made a request that is not valid: %s", _name(interceptor), what)
-            raise _failed() from None
+            checked = await offload_if_large(size, partial(check, body))
+        except ShimError as error:
+            # The field alone is logged: the message may quote the request.
+            logger.error(
+                "the interceptor %s made the request invalid: %s", _name(interceptor), error.param or error.code
+            )
+            raise _internal_error() from None
     return view, checked
 
 
-async def tell(interceptors: Sequence[Interceptor], request: RequestView, response: Response) -> None:
-    """Give the response to the interceptors that want it, if it came to its end."""
-    readers = [interceptor for interceptor in interceptors if isinstance(interceptor, _Reader)]
-    if not readers or response.status in ("queued", "in_progress"):
+async def notify_interceptors(interceptors: Sequence[Interceptor], request: RequestView, response: Response) -> None:
+    """Call `finished` of the interceptors that have it, unless the response has not come to its end.
+
+    What one of them raises is logged; the others are called all the same.
+    """
+    observers = [interceptor for interceptor in interceptors if isinstance(interceptor, _Observer)]
+    if not observers or response.status in ("queued", "in_progress"):
         return
     view = ResponseView.of(msgspec.json.decode(msgspec.json.encode(response)))
-    for reader in readers:
+    for observer in observers:
         try:
-            await reader.finished(request, view)
+            await observer.finished(request, view)
         except Exception:
-            logger.exception("the interceptor %s failed to read response %s", _name(reader), response.id)
+            logger.exception("the interceptor %s failed in finished() for response %s", _name(observer), response.id)
 
 
-def _json_of(view: RequestView) -> dict[str, Any]:
-    """The request as JSON data, out of the reach of who keeps the view. Raises what that is not."""
+def _encode(view: RequestView) -> dict[str, Any]:
+    """The request as JSON data that shares nothing with the view, which an interceptor may have kept.
+
+    Raises whatever msgspec raises for data that JSON cannot hold.
+    """
     body: dict[str, Any] = msgspec.to_builtins(view.encode())
-    msgspec.json.encode(body)  # half a surrogate pair, which nobody could be told
+    msgspec.json.encode(body)  # raises for half a surrogate pair, which to_builtins lets through
     return body
 
 
-def _readable(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
+def _header_values(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:
     values: dict[str, list[str]] = {}
     for name, value in headers:
         values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
@@ -122,5 +143,5 @@ def _name(interceptor: object) -> str:
     return f"{named.__module__}.{named.__qualname__}"
 
 
-def _failed() -> ShimError:
+def _internal_error() -> ShimError:
     return UpstreamError("An interceptor of this server failed.", status=500)

@@ -1,9 +1,10 @@
-"""The text of a PDF, taken out by a process of its own; this module is what that process runs.
+"""Extract the text of a PDF. This module runs in a child process; `command` is how to start it.
 
-Parsing is pure Python, so in a thread it would take the host's event loop its turns for seconds, and a thread
-cannot be killed when a hostile file keeps it busy for ever. A child can, and its memory can be limited. It is a
-plain child and not one of anyio's worker processes: those run the host's main script once more.
-Imports the standard library only, so that the child starts fast.
+Parsing is pure Python. In a thread it would slow down the host's event loop for seconds, and a thread that a hostile
+file keeps busy cannot be stopped. A child process can be killed, and its memory can be limited. It is not one of
+anyio's worker processes, because those run the host's main script again.
+
+Only the standard library is imported at the top, so that the child starts fast.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ import sys
 from contextlib import suppress
 from io import BytesIO
 
-READ, ENCRYPTED, DAMAGED, TEXTLESS, TOO_LONG = 0, 10, 11, 12, 13
-"""What the child ends with: its exit status."""
+READ, ENCRYPTED, DAMAGED, NO_TEXT, TOO_LONG = 0, 10, 11, 12, 13
+"""The exit statuses of the child."""
 
-MEMORY = 1024**3
-"""Bytes a child may take besides the file."""
+MAX_MEMORY = 1024**3
+"""How many bytes of memory the child may use, besides eight times the size of the file."""
 
 _PROGRAM = """
 import sys
@@ -26,22 +27,27 @@ sys.exit(pdf.main())
 """
 
 
-def command(longest: int, seconds: float) -> list[str]:
-    """The child: a PDF on stdin, its text in UTF-8 on stdout. It imports from where this process imports."""
-    return [sys.executable, "-c", _PROGRAM, str(longest), str(int(seconds) + 1), *sys.path]
+def command(max_characters: int, seconds: float) -> list[str]:
+    """The command of a child that reads a PDF from standard input and writes its text to standard output, in UTF-8.
+
+    Its exit status is READ, or says why there is no text. It ends by itself after `seconds` of processor time, and
+    imports modules from where this process does.
+    """
+    return [sys.executable, "-c", _PROGRAM, str(max_characters), str(int(seconds) + 1), *sys.path]
 
 
 def main() -> int:
-    longest, seconds = map(int, sys.argv[1:3])
+    """What the child does, with the arguments that `command` gives it. Returns its exit status."""
+    max_characters, seconds = map(int, sys.argv[1:3])
     data = sys.stdin.buffer.read()
-    _confine(MEMORY + 8 * len(data), seconds)
-    status, text = text_of(data, longest)
-    sys.stdout.buffer.write(text.encode("utf-8", "replace"))  # a bad font makes half surrogates
+    _limit_resources(MAX_MEMORY + 8 * len(data), seconds)
+    status, text = text_of(data, max_characters)
+    sys.stdout.buffer.write(text.encode("utf-8", "replace"))  # a bad font may give half a surrogate pair
     return status
 
 
-def _confine(memory: int, seconds: int) -> None:
-    """Bounds that hold although the parent is gone. Not every system has them."""
+def _limit_resources(memory: int, seconds: int) -> None:
+    """Limits that also hold when the parent process is gone. Some systems have none."""
     with suppress(ImportError, OSError, ValueError):
         import resource
 
@@ -49,8 +55,8 @@ def _confine(memory: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
-def text_of(data: bytes, longest: int) -> tuple[int, str]:
-    """READ and the text of all pages, a blank line between two; or why there is none."""
+def text_of(data: bytes, max_characters: int) -> tuple[int, str]:
+    """READ and the text of all pages, with a blank line between two; or another exit status and an empty text."""
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, FileNotDecryptedError
 
@@ -61,10 +67,10 @@ def text_of(data: bytes, longest: int) -> tuple[int, str]:
             if text := page.extract_text().replace("\0", "").strip():
                 pages.append(text)
                 length += len(text)
-            if length > longest:
+            if length > max_characters:
                 return TOO_LONG, ""
     except (DependencyError, FileNotDecryptedError):
         return ENCRYPTED, ""
-    except Exception:  # a damaged file makes pypdf raise whatever a wrong assumption raises, MemoryError included
+    except Exception:  # on a damaged file pypdf raises anything, from KeyError to MemoryError
         return DAMAGED, ""
-    return (READ, "\n\n".join(pages)) if pages else (TEXTLESS, "")
+    return (READ, "\n\n".join(pages)) if pages else (NO_TEXT, "")

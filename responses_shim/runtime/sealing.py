@@ -1,24 +1,29 @@
-"""Reasoning that the client keeps for us: sealed on the way out, opened when it comes back.
+"""Encrypt reasoning that the client keeps for us (`encrypted_content`), and decrypt it when the client sends it back.
 
-A client with `store: false` asks for `include: ["reasoning.encrypted_content"]`, carries the token in its history and
-sends it back (Codex does, in every request). The token holds the reasoning text itself, so nothing is stored here.
+A client with `store: false` asks for `include: ["reasoning.encrypted_content"]`, keeps the token in its history and
+sends it back with the next request (Codex does so in every one). The token contains the text of the reasoning, so the
+shim stores nothing.
 
-**Promised.** Who lacks the key can neither read a token nor make one. A token opens for the owner it was made for, and
-for nobody else. A token that was damaged, cut or added to, that another service made, or whose key is no longer listed
-is as good as none: it is left out, never an error, since clients carry their history from one service to another.
+**What is guaranteed.** Without the key, nobody can read a token or make one. A token opens for the owner that it was
+made for, and for nobody else. A token that is damaged, cut or extended, that another service made, or whose key is not
+listed any more, is left out of the request. It is never an error, since clients take their history from one service to
+another.
 
-**Not promised.** A client can send its own old tokens again: as often, in whatever order and in whichever conversation
-it likes, to any model. It could write other text into its history as well; what comes back is the client's word, with
-the shim's seal on who may say it. All who show no credential are one owner. A token tells how long its text is. It
-does not age: it opens until its key is taken off the list.
+**What is not guaranteed.** A client can send its old tokens again: as often as it likes, in any order, in any
+conversation, to any model. (It could as well write any other text into its history. A token only proves that this owner
+got this reasoning from here.) All clients without credentials are one owner. The length of a token shows the length of
+its text. A token never expires; it opens until its key is taken off the list.
 
-**Form.** `rs1.`, eight characters that name the key, then in URL-safe base64: 24 random bytes, the text under
-AES-256-GCM, its tag. Version, name of the key and owner are authenticated with it. Only the one spelling is taken.
+**Format.** `rs1.`, then an id of the key in eight characters, then in URL-safe base64 without padding: 24 random bytes,
+the text encrypted with AES-256-GCM, its authentication tag. Version, key id and owner are authenticated too (as
+additional data). Each token has one spelling only: base64 that decodes to the same bytes but is written otherwise is
+refused.
 
-**How many messages a key is good for.** Half of the random bytes go into the message's own AES key, the other half are
-its nonce. So two messages have to agree in all 192 bits to do harm; after 2^80 of them that has a chance of 2^-33. With
-one AES key and a nonce of 96 bits that would be so after 2^32, which a fleet that seals a thousand messages a second
-reaches in 50 days. No operator has to count, and rotation is for keys that have leaked.
+**How many messages one key may encrypt.** Half of the random bytes go into an AES key for this message alone, the other
+half are its nonce. So two messages have to agree in all 192 bits before that does harm; after 2^80 messages the chance
+of that is 2^-33. With a single AES key and a random nonce of 96 bits it would be as high after 2^32 messages, which a
+fleet that seals a thousand a second reaches in 50 days. So no operator has to count messages, and keys are rotated only
+when one may have leaked.
 """
 
 from __future__ import annotations
@@ -33,14 +38,15 @@ from responses_shim.errors import ConfigurationError
 from responses_shim.settings import Settings
 
 _VERSION = "rs1."
-_HEAD = len(_VERSION) + 8
-_NONCE = 24
+_PREFIX_LENGTH = len(_VERSION) + 8
+_NONCE_LENGTH = 24
 
 
 class Sealer:
-    """Seals and opens with keys made from `keys`: the first seals, all open. At least one.
+    """Encrypts texts with the first of its keys, and decrypts what was encrypted with any of them.
 
-    ConfigurationError, which names the extra, where `cryptography` is not installed.
+    `keys` are secrets of any length, at least one. Raises ConfigurationError that names the extra to install if
+    `cryptography` is missing.
     """
 
     def __init__(self, keys: Sequence[str]) -> None:
@@ -51,47 +57,49 @@ class Sealer:
                 "secret_keys: cryptography is not installed: pip install 'responses-shim[encryption]'"
             ) from None
         self._cipher = AESGCM
-        self._roots = {_head(key): _derive(key.encode(), b"reasoning") for key in keys}
-        self._newest = _head(keys[0])
+        self._root_keys = {_token_prefix(key): _derive(key.encode(), b"reasoning") for key in keys}
+        self._newest = _token_prefix(keys[0])
 
     def seal(self, owner: bytes, text: str) -> str:
-        """A token of URL-safe ASCII, a third longer than `text` and never the same twice."""
-        nonce = secrets.token_bytes(_NONCE)
-        cipher = self._cipher(_derive(self._roots[self._newest], b"message" + nonce[:12]))
+        """Encrypt `text` for `owner`: a token of URL-safe ASCII, a third longer than the text and different each time.
+
+        The text may contain half surrogate pairs.
+        """
+        nonce = secrets.token_bytes(_NONCE_LENGTH)
+        cipher = self._cipher(_derive(self._root_keys[self._newest], b"message" + nonce[:12]))
         data = text.encode("utf-8", "surrogatepass")
         return self._newest + _encode(nonce + cipher.encrypt(nonce[12:], data, self._newest.encode() + owner))
 
-    def open(self, owner: bytes, sealed: str) -> str | None:
-        """The text, or None for anything that was not sealed for `owner` with one of the keys. Never raises.
+    def open(self, owner: bytes, token: str) -> str | None:
+        """The text of a token; None unless it was sealed for `owner` with one of the keys. Raises nothing.
 
-        What is not ours is told by its first twelve characters; beyond that the work is linear in the length.
+        A foreign token is recognised by its first twelve characters, however long it is.
         """
         from cryptography.exceptions import InvalidTag
 
-        head = sealed[:_HEAD]
-        root = self._roots.get(head)
-        if root is None:
+        prefix, body = token[:_PREFIX_LENGTH], token[_PREFIX_LENGTH:]
+        root_key = self._root_keys.get(prefix)
+        if root_key is None:
             return None
-        body = sealed[_HEAD:]
         try:
             box = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
             if _encode(box) != body:
                 return None
-            nonce = box[:_NONCE]
-            cipher = self._cipher(_derive(root, b"message" + nonce[:12]))
-            data = cipher.decrypt(nonce[12:], box[_NONCE:], head.encode() + owner)
+            nonce = box[:_NONCE_LENGTH]
+            cipher = self._cipher(_derive(root_key, b"message" + nonce[:12]))
+            data = cipher.decrypt(nonce[12:], box[_NONCE_LENGTH:], prefix.encode() + owner)
             return data.decode("utf-8", "surrogatepass")
-        except (InvalidTag, ValueError, OverflowError):  # forged; no base64 or too short; beyond what OpenSSL takes
+        except (InvalidTag, ValueError, OverflowError):  # forged; no base64, or too short; too long for OpenSSL
             return None
 
 
 @dataclass(frozen=True)
 class Keys:
-    """What one shim derives from `Settings.secret_keys`, or from a key of its own, made now, where there are none.
+    """The keys that a shim derives from the setting `secret_keys`; from a random one of its own if none is set.
 
-    `owner_keys` are for the HMAC that tells owners apart, one per secret, the newest first. Who an owner is depends on
-    the key, so after a rotation a client is known by one name per key: seal for the first, open for any of them.
-    `sealer` is None where nobody has set a key and `cryptography` is not installed: then nothing is sealed.
+    - `owner_keys`: a key for the HMAC that makes owner ids (see `asgi.owner`) per secret, the newest first, 32 bytes
+      each. A client has one owner id under each: seal for the first, open for any.
+    - `sealer`: None if no secret is set and `cryptography` is not installed; then nothing is sealed.
     """
 
     owner_keys: tuple[bytes, ...] = field(repr=False)
@@ -99,33 +107,33 @@ class Keys:
 
     @classmethod
     def load(cls, settings: Settings) -> Keys:
-        """ConfigurationError where keys are set that nothing here can seal with."""
-        listed = [key.get_secret_value() for key in settings.secret_keys] or [secrets.token_urlsafe(32)]
+        """The keys for these settings. Raises ConfigurationError if secrets are set but `cryptography` is missing."""
+        secret_keys = [key.get_secret_value() for key in settings.secret_keys] or [secrets.token_urlsafe(32)]
         try:
-            sealer = Sealer(listed)
+            sealer = Sealer(secret_keys)
         except ConfigurationError:
             if settings.secret_keys:
                 raise
             sealer = None
-        return cls(tuple(_derive(key.encode(), b"owner") for key in listed), sealer)
+        return cls(tuple(_derive(key.encode(), b"owner") for key in secret_keys), sealer)
 
-    def open(self, owners: Iterable[bytes], sealed: str) -> str | None:
-        """The text of a token that was sealed for one of `owners`, the names of one client; else None."""
+    def open(self, owners: Iterable[bytes], token: str) -> str | None:
+        """The text of a token that was sealed for one of `owners`, the ids of one client; None for any other token."""
         if self.sealer is None:
             return None
-        opened = (self.sealer.open(owner, sealed) for owner in owners)
+        opened = (self.sealer.open(owner, token) for owner in owners)
         return next((text for text in opened if text is not None), None)
 
 
-def _head(key: str) -> str:
-    """How a token of this key begins: the version, and a name of the key that tells nothing about it."""
+def _token_prefix(key: str) -> str:
+    """How every token of a key begins: the version, and the key's id, from which the key cannot be computed."""
     return _VERSION + _encode(_derive(key.encode(), b"key id")[:6])
 
 
 def _derive(secret: bytes, purpose: bytes) -> bytes:
-    """32 bytes for one purpose and no other: HKDF-SHA256 without salt (RFC 5869), which needs one block only.
+    """A key of 32 bytes for one purpose: HKDF-SHA256 (RFC 5869) without salt, whose first block is enough.
 
-    It is here, and not from `cryptography`, because owners are told apart without that too.
+    It is not taken from `cryptography`, because owner ids are needed without that package too.
     """
     extracted = hmac.digest(b"", secret, "sha256")
     return hmac.digest(extracted, b"responses-shim " + purpose + b"\x01", "sha256")

@@ -1,4 +1,8 @@
-"""One input item as one provider-neutral message: read, changed, encoded back (see `codec`)."""
+"""Views of input items: messages, their content parts, and tool calls.
+
+Each object here shows some fields of one piece of JSON, which it keeps in `raw`. `encode` gives that piece of JSON
+again, with the fields that were changed (see `views.request`).
+"""
 
 from __future__ import annotations
 
@@ -9,20 +13,23 @@ from typing import Any, Literal, Union, cast
 
 import msgspec
 
-# A field that is shown -----------------------------------------------------------------------------------------
+# Fields --------------------------------------------------------------------------------------------------------
 
 
-def shown(raw: dict[str, Any], key: str, kinds: type | tuple[type, ...]) -> Any:
-    """The field, if it is of one of the kinds that the view shows there."""
+def read_field(raw: dict[str, Any], key: str, types: type | tuple[type, ...]) -> Any:
+    """The value at `key`, or None if it is not of one of these types: a view shows values of documented types only."""
     value = raw.get(key)
-    return value if isinstance(value, kinds) else None
+    return value if isinstance(value, types) else None
 
 
-def write(raw: dict[str, Any], key: str, value: Any, kinds: type | tuple[type, ...]) -> None:
-    """Write it back. None takes away what was shown, and leaves alone what was not."""
+def write_field(raw: dict[str, Any], key: str, value: Any, types: type | tuple[type, ...]) -> None:
+    """Set the value at `key` to what `read_field` gave, or to what it was changed to.
+
+    None removes a value that `read_field` would show, and leaves any other as it is.
+    """
     if value is not None:
         raw[key] = value
-    elif isinstance(raw.get(key), kinds):
+    elif isinstance(raw.get(key), types):
         del raw[key]
 
 
@@ -31,37 +38,45 @@ def write(raw: dict[str, Any], key: str, value: Any, kinds: type | tuple[type, .
 
 @dataclass(slots=True)
 class Part:
-    """A piece of content. `text` of a text or a refusal, `image_url` of an image; of anything else, `raw` alone.
+    """One part of a message's content: a text, a refusal, an image, or something else.
 
-    A new one has no `raw`, and becomes the kind of part that its place asks for.
+        Part("What is in this picture?")
+        Part(image_url="data:image/png;base64,…")
+
+    A new part gets the type that its message needs: `input_text`, `output_text` of an assistant, `input_image`.
     """
 
     text: str | None = None
+    """The text, or the refusal; None if the part is neither."""
     image_url: str | None = None
+    """The URL or data URL of an image; None if the part has none."""
     raw: Any = field(default=None, repr=False, compare=False)
+    """The part as the client sent it, as JSON data; None if it is new."""
 
     @classmethod
     def of(cls, raw: Any) -> Part:
+        """The view of a content part, given as JSON data."""
         if not isinstance(raw, dict):
             return cls(raw=raw)
-        return cls(shown(raw, _text_key(raw), str), shown(_image(raw), _url_key(raw), str), raw)
+        return cls(read_field(raw, _text_key(raw), str), read_field(_image(raw), _url_key(raw), str), raw)
 
-    def encode(self, kind: str) -> Any:
-        """The part as JSON; a new text is of type `kind`."""
+    def encode(self, text_type: str) -> Any:
+        """The part as JSON data. A new text gets the type `text_type`."""
         if isinstance(self.raw, dict):
             part = dict(self.raw)
         elif self.text is None and self.image_url is None:
             return self.raw
         else:
-            part = {"type": kind if self.image_url is None else "input_image"}
-        write(part, _text_key(part), self.text, str)
+            part = {"type": text_type if self.image_url is None else "input_image"}
+        write_field(part, _text_key(part), self.text, str)
         if isinstance(part.get("image_url"), dict):
             part["image_url"] = dict(part["image_url"])
-        write(_image(part), _url_key(part), self.image_url, str)
+        write_field(_image(part), _url_key(part), self.image_url, str)
         return part
 
 
 Content = Union[str, list[Part]]
+"""The content of a message, a string or parts, whichever the client sent."""
 
 
 def _text_key(part: dict[str, Any]) -> str:
@@ -69,7 +84,7 @@ def _text_key(part: dict[str, Any]) -> str:
 
 
 def _image(part: dict[str, Any]) -> dict[str, Any]:
-    """What holds the URL: the part itself or, in chat's form, the object in its `image_url`."""
+    """The object that has the URL: the part itself, or in Chat Completions' form the object at its `image_url`."""
     return part["image_url"] if isinstance(part.get("image_url"), dict) else part
 
 
@@ -77,24 +92,24 @@ def _url_key(part: dict[str, Any]) -> str:
     return "url" if isinstance(part.get("image_url"), dict) else "image_url"
 
 
-def _content(item: dict[str, Any], key: str) -> Content | None:
-    content = shown(item, key, (str, list))
+def _read_content(item: dict[str, Any], key: str) -> Content | None:
+    content = read_field(item, key, (str, list))
     return [Part.of(part) for part in content] if isinstance(content, list) else content
 
 
-def _parts(content: Content | None, kind: str) -> list[Any]:
-    return [part.encode(kind) for part in ([Part(content)] if isinstance(content, str) else content or [])]
+def _encode_parts(content: Content | None, text_type: str) -> list[Any]:
+    return [part.encode(text_type) for part in ([Part(content)] if isinstance(content, str) else content or [])]
 
 
-def _write_content(item: dict[str, Any], key: str, content: Content | None, kind: str) -> None:
-    encoded = _parts(content, kind) if isinstance(content, list) else content
-    write(item, key, encoded, (str, list))
+def _write_content(item: dict[str, Any], key: str, content: Content | None, text_type: str) -> None:
+    encoded = _encode_parts(content, text_type) if isinstance(content, list) else content
+    write_field(item, key, encoded, (str, list))
 
 
 # Tool calls ----------------------------------------------------------------------------------------------------
 
-# The calls that a client carries out, and where each keeps what it is called with.
-_ARGUMENTS = {
+# The calls that a client carries out, and the field in which each has its arguments.
+_ARGUMENTS_KEYS = {
     "function_call": "arguments",
     "custom_tool_call": "input",
     "tool_search_call": "arguments",
@@ -107,60 +122,69 @@ _ARGUMENTS = {
 
 @dataclass(slots=True)
 class ToolCall:
-    """A call that the model has made and the client carries out. `call_id` is what its output refers to.
+    """A call of a tool, made by the model, to be carried out by the client.
 
-    `arguments` of a function are the JSON value that their text stands for, or the text itself where it is not JSON;
-    those of a custom tool are its text; those of a shell, a patch and the like are the object that the item has.
-    Absent arguments are `{}`. `name` is that of the function or the tool; where there is none, `shell_call` is called
-    `shell`, and so on.
+        ToolCall("call_1", "get_weather", {"city": "Paris"})
+
+    A new call is a function call.
     """
 
     call_id: str
+    """The id that the call's output refers to, not the id of the item; `""` if there is none."""
     name: str
+    """The name of the function or custom tool; for any other call its type without `_call`: `shell`, `apply_patch`."""
     arguments: Any = field(default_factory=dict)
+    """What the tool is called with; `{}` if there is nothing.
+
+    Of a function call: the decoded JSON, `{"city": "Paris"}`, or the text itself if the model wrote no valid JSON. Of
+    a custom tool: its input, a text. Of any other call: the object that the item has, such as a shell's `action`.
+    """
     raw: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    """The call's item as the client sent it, as JSON data; None if it is new."""
 
     @classmethod
     def of(cls, item: Any) -> ToolCall | None:
-        """The call that an item is, if it is one."""
+        """The view of a call's item, given as JSON data; None for any other item."""
         kind = item.get("type") if isinstance(item, dict) else None
-        if not isinstance(kind, str) or kind not in _ARGUMENTS:
+        if not isinstance(kind, str) or kind not in _ARGUMENTS_KEYS:
             return None
-        arguments = item.get(_ARGUMENTS[kind], {})
+        arguments = item.get(_ARGUMENTS_KEYS[kind], {})
         if kind == "function_call" and isinstance(arguments, str):
-            arguments = _parsed(arguments)
-        name = "" if kind in ("function_call", "custom_tool_call") else kind.removesuffix("_call")
-        return cls(shown(item, "call_id", str) or "", shown(item, "name", str) or name, arguments, item)
+            arguments = _decode_if_json(arguments)
+        default_name = "" if kind in ("function_call", "custom_tool_call") else kind.removesuffix("_call")
+        return cls(
+            read_field(item, "call_id", str) or "", read_field(item, "name", str) or default_name, arguments, item
+        )
 
     def encode(self) -> dict[str, Any]:
-        """The call as an item; a new one is a function call."""
-        seen = ToolCall.of(self.raw)
-        if self.raw is None or seen is None:
-            arguments = _as_text(self.arguments)
+        """The call as an item, as JSON data."""
+        original = ToolCall.of(self.raw)
+        if self.raw is None or original is None:
+            arguments = _to_text(self.arguments)
             return {"type": "function_call", "call_id": self.call_id, "name": self.name, "arguments": arguments}
         item = dict(self.raw)
-        if self.call_id != seen.call_id:
+        if self.call_id != original.call_id:
             item["call_id"] = self.call_id
-        if self.name != seen.name:
+        if self.name != original.name:
             item["name"] = self.name
-        key = _ARGUMENTS[item["type"]]
+        key = _ARGUMENTS_KEYS[item["type"]]
         if item["type"] != "function_call":
             if key in item or self.arguments != {}:
                 item[key] = self.arguments
-        elif json.dumps(self.arguments) != json.dumps(seen.arguments):  # which tells 1 from true; == does not
-            item[key] = _as_text(self.arguments)
+        elif json.dumps(self.arguments) != json.dumps(original.arguments):  # not !=, for which 1 and True are the same
+            item[key] = _to_text(self.arguments)
         return item
 
 
-def _parsed(text: str) -> Any:
-    """The JSON value, or the text as it is: models write what is not JSON, too."""
+def _decode_if_json(text: str) -> Any:
+    """The decoded JSON; the text itself if it is none, which happens with arguments that a model wrote."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         return text
 
 
-def _as_text(arguments: Any) -> str:
+def _to_text(arguments: Any) -> str:
     return arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)
 
 
@@ -171,67 +195,90 @@ Role = Literal["system", "developer", "user", "assistant", "tool", "other"]
 
 @dataclass(slots=True)
 class Message:
-    """One message of the conversation, and the input item that it is.
+    """One message of the conversation: the view of one input item.
 
-    - `role`: `tool` for the output of a tool call, `other` for an item that no other API has (`raw` is all there is).
-    - `content`: what was said or, by a tool, given back. A string, or parts, as it was sent.
-    - `reasoning`, `summary`: what an assistant thought, and what it sums up to. An item has these or `content`.
-    - `tool_calls`: of a call item the one call. A new message may have several: each becomes an item.
-    - `tool_call_id`: of a `tool` message, the `call_id` that it answers.
-    - `raw`: the item. The instructions, and an input that is a string, are messages too; they have no item.
+        Message("user", "What is the weather in Paris?")
+        Message("assistant", tool_calls=[ToolCall("call_1", "get_weather", {"city": "Paris"})])
+        Message("tool", "18 °C", tool_call_id="call_1")
+        Message("assistant", "It is 18 °C in Paris.", reasoning="The tool says so.")
+
+    An item is either a text, or reasoning, or a call, or an output, so a message of a request has only one of these. A
+    new message may have several, and becomes several items.
     """
 
     role: Role
+    """Who speaks: `tool` for the output of a tool call, `other` for an item that is no message (then see `raw`)."""
     content: Content | None = None
+    """The text or the parts of a message, or the output of a tool."""
     reasoning: Content | None = None
+    """The text of a reasoning item."""
     summary: Content | None = None
+    """The summary of a reasoning item."""
     tool_calls: list[ToolCall] = field(default_factory=list)
+    """The calls that the model made; in a request at most one per message."""
     tool_call_id: str | None = None
+    """Of a `tool` message: the `call_id` of the call that this is the output of."""
     raw: Any = field(default=None, repr=False, compare=False)
+    """The item as the client sent it, as JSON data; None for a new message, for the instructions, for a call (the
+    call has it), and for an `input` that is a string."""
 
     @classmethod
     def of(cls, item: Any) -> Message:
+        """The view of an input item, given as JSON data. Whatever it is not a message of has the role `other`."""
         if not isinstance(item, dict):
             return cls("other", raw=item)
         if call := ToolCall.of(item):
             return cls("assistant", tool_calls=[call])
         if _is_reasoning(item):
-            return cls("assistant", reasoning=_content(item, "content"), summary=_content(item, "summary"), raw=item)
+            reasoning, summary = _read_content(item, "content"), _read_content(item, "summary")
+            return cls("assistant", reasoning=reasoning, summary=summary, raw=item)
         role = _role(item)
-        tool_call_id = shown(item, _call_id_key(item), str) if role == "tool" else None
-        return cls(role, _content(item, _content_key(item)), tool_call_id=tool_call_id, raw=item)
+        tool_call_id = read_field(item, _call_id_key(item), str) if role == "tool" else None
+        return cls(role, _read_content(item, _content_key(item)), tool_call_id=tool_call_id, raw=item)
 
     @property
     def text(self) -> str:
-        """All text of the content, its parts joined by newline; empty where there is none."""
+        """The text of the content, the texts of its parts joined by newlines; `""` if there is none."""
         if isinstance(self.content, list):
             return "\n".join(part.text for part in self.content if part.text is not None)
         return self.content or ""
 
     def rewrite(self, change: Callable[[str], str]) -> None:
-        """Put `change(text)` in the place of every text of content, reasoning and summary, part by part."""
+        """Replace each text of the content, the reasoning and the summary by `change(text)`.
+
+            message.rewrite(lambda text: text.replace(password, "***"))
+
+        Content that is a list of parts is changed part by part.
+        """
         self.content = _rewritten(self.content, change)
         self.reasoning = _rewritten(self.reasoning, change)
         self.summary = _rewritten(self.summary, change)
 
     def encode(self) -> Iterator[Any]:
-        """The items of the message: its own, changed, or those that a new one needs. Nothing in it is no item."""
+        """The items of the message, as JSON data: its own one with its changes, or those that a new message needs.
+
+        A new message with nothing in it, and one whose call was removed, has no items.
+        """
         if self.role == "other" and not isinstance(self.raw, dict):
             yield self.raw
             return
         raw = self.raw if isinstance(self.raw, dict) else None
-        thought = raw is not None and _is_reasoning(raw)
-        if thought or self.reasoning is not None or self.summary is not None:
-            yield self._reasoning_item(raw if thought else None)
-        if self.content is not None or not (thought or raw is None):
-            yield self._content_item(None if thought else raw)
+        is_reasoning = raw is not None and _is_reasoning(raw)
+        if is_reasoning or self.reasoning is not None or self.summary is not None:
+            yield self._reasoning_item(raw if is_reasoning else None)
+        if self.content is not None or not (is_reasoning or raw is None):
+            yield self._content_item(None if is_reasoning else raw)
         for call in self.tool_calls:
             yield call.encode()
 
     def _reasoning_item(self, raw: dict[str, Any] | None) -> dict[str, Any]:
         if raw is None:
-            summary, content = _parts(self.summary, "summary_text"), _parts(self.reasoning, "reasoning_text")
-            return {"type": "reasoning", "summary": summary, "content": content}
+            summary = _encode_parts(self.summary, "summary_text")
+            return {
+                "type": "reasoning",
+                "summary": summary,
+                "content": _encode_parts(self.reasoning, "reasoning_text"),
+            }
         item = dict(raw)
         _write_content(item, "summary", self.summary, "summary_text")
         _write_content(item, "content", self.reasoning, "reasoning_text")
@@ -243,9 +290,9 @@ class Message:
         if self.role != _role(item):
             item["role"] = self.role
         if self.role == "tool":
-            write(item, _call_id_key(item), self.tool_call_id, str)
-        kind = "output_text" if self.role == "assistant" else "input_text"
-        _write_content(item, _content_key(item), self.content, kind)
+            write_field(item, _call_id_key(item), self.tool_call_id, str)
+        text_type = "output_text" if self.role == "assistant" else "input_text"
+        _write_content(item, _content_key(item), self.content, text_type)
         return item
 
 
@@ -269,7 +316,7 @@ def _content_key(item: dict[str, Any]) -> str:
 
 
 def _call_id_key(item: dict[str, Any]) -> str:
-    """In a message of role `tool`, which some clients send, the name is chat's."""
+    """`call_id`; in a message of role `tool`, which some clients send, `tool_call_id` as in Chat Completions."""
     return "call_id" if _is_output(item) else "tool_call_id"
 
 

@@ -1,4 +1,4 @@
-"""A provider-neutral view of a response, for whoever reads it after it has been made."""
+"""The view of a response, for code that reads it when it has ended."""
 
 from __future__ import annotations
 
@@ -6,21 +6,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from responses_shim.views.items import ToolCall, shown
+from responses_shim.views.items import ToolCall, read_field
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounts:
-    """Tokens, as `usage` tells them. What it does not tell is None, never 0."""
+    """Numbers of tokens from a response's `usage`. One that `usage` does not have is None, not 0."""
 
     input_tokens: int | None = None
     output_tokens: int | None = None
     total_tokens: int | None = None
     cached_tokens: int | None = None
+    """How many of the input tokens came from a prefix cache."""
     reasoning_tokens: int | None = None
+    """How many of the output tokens are reasoning."""
 
     @classmethod
     def of(cls, usage: Mapping[str, Any]) -> TokenCounts:
+        """The counts in a `usage` object, given as JSON data."""
         return cls(
             _count(usage, "input_tokens"),
             _count(usage, "output_tokens"),
@@ -37,54 +40,67 @@ def _count(counts: Any, name: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class ResponseView:
-    """What a response says. Reading one never fails: what is not as it should be is not shown.
+    """A response that has ended, to be read.
 
-    - `text`: every `output_text` of the messages, joined by newline; None where no message has one, as when there is
-      only reasoning, or calls. A server that gives no messages may give its text as items, or in one field.
-    - `tool_calls`: what the client is to carry out, each by its `call_id`.
-    - `finish_reason`: `stop`, `tool_calls`, `length`, `content_filter`, `error`; `incomplete` when nobody says why; any
-      other reason or status (`cancelled`, `in_progress`, …) by its own name. None if there is no status.
-    - `error`: `{"code", "message"}` of a failed response.
-    - `usage`: None if it is not known.
-    - `output`: the items as they are; `extra`: all other fields.
+        response.text                     # "It is 18 °C in Paris."
+        response.finish_reason            # "stop"
+        response.usage.output_tokens      # 9
+
+    Making a view never fails: a field that is missing, or of another type than the documented one, is None or empty.
     """
 
     id: str | None = None
     model: str | None = None
     status: str | None = None
+    """`completed`, `incomplete`, `failed`, `cancelled`, `queued` or `in_progress`."""
     text: str | None = None
+    """The text of the answer: each `output_text` of its messages, joined by newlines.
+
+    None if there is none, as when the response has only reasoning or calls. If the response has no messages, the text
+    is read from `output_text` items or from a field `output_text`, which some servers send instead.
+    """
     tool_calls: list[ToolCall] = field(default_factory=list)
+    """The calls that the client has to carry out."""
     finish_reason: str | None = None
+    """Why the response ended: `stop`, `tool_calls`, `length`, `content_filter` or `error`.
+
+    `incomplete` if it is incomplete without a reason; any other reason, and any status not named here, is given as it
+    is. None if there is no status.
+    """
     error: dict[str, Any] | None = None
+    """The error of a failed response: `{"code": "…", "message": "…"}`."""
     usage: TokenCounts | None = None
+    """The numbers of tokens; None if the host did not send them."""
     output: list[Any] = field(default_factory=list)
+    """The output items, as JSON data."""
     extra: dict[str, Any] = field(default_factory=dict)
+    """All other fields of the response, as JSON data."""
 
     @classmethod
     def of(cls, response: dict[str, Any]) -> ResponseView:
-        """The view of a response object, plain JSON data."""
-        output: list[Any] = shown(response, "output", list) or []
-        usage = shown(response, "usage", dict)
+        """The view of a response object, given as JSON data."""
+        output: list[Any] = read_field(response, "output", list) or []
+        usage = read_field(response, "usage", dict)
         calls = [call for item in output if (call := ToolCall.of(item))]
         return cls(
-            id=shown(response, "id", str),
-            model=shown(response, "model", str),
-            status=shown(response, "status", str),
+            id=read_field(response, "id", str),
+            model=read_field(response, "model", str),
+            status=read_field(response, "status", str),
             text=_text(output, response),
             tool_calls=calls,
             finish_reason=_finish_reason(response, bool(calls)),
-            error=shown(response, "error", dict),
+            error=read_field(response, "error", dict),
             usage=TokenCounts.of(usage) if usage is not None else None,
             output=output,
-            extra={key: value for key, value in response.items() if key not in _SHOWN},
+            extra={key: value for key, value in response.items() if key not in _SHOWN_FIELDS},
         )
 
     @classmethod
     def of_stream(cls, events: Iterable[Mapping[str, Any]]) -> ResponseView:
-        """The view of a response that came as events, each the JSON object of one.
+        """The view of a response that was streamed, from its events, each given as JSON data.
 
-        The terminal event has the whole response, and is believed. If that has no output, it is what the items
-        were when they were done. A stream that was cut shows what had come by then.
+        It is the response object of the terminal event, or of the latest event that has one if the stream was cut. If
+        that object has no output, the output is made of the items in `response.output_item.done` events.
         """
         response: dict[str, Any] = {}
         items: dict[int, Any] = {}
@@ -102,27 +118,28 @@ class ResponseView:
         return cls.of(response)
 
 
-_SHOWN = {"id", "model", "status", "incomplete_details", "error", "usage", "output", "output_text"}
+_SHOWN_FIELDS = {"id", "model", "status", "incomplete_details", "error", "usage", "output", "output_text"}
 
 
 def _text(output: list[Any], response: dict[str, Any]) -> str | None:
     items = [item for item in output if isinstance(item, dict)]
-    parts = [part for item in items if item.get("type") == "message" for part in shown(item, "content", list) or []]
-    texts = _texts(parts) or _texts(items)
-    return "\n".join(texts) if texts else shown(response, "output_text", str)
+    messages = [item for item in items if item.get("type") == "message"]
+    parts = [part for message in messages for part in read_field(message, "content", list) or []]
+    texts = _output_texts(parts) or _output_texts(items)
+    return "\n".join(texts) if texts else read_field(response, "output_text", str)
 
 
-def _texts(parts: list[Any]) -> list[str]:
+def _output_texts(parts: list[Any]) -> list[str]:
     found = [part for part in parts if isinstance(part, dict) and part.get("type") == "output_text"]
     return [part["text"] for part in found if isinstance(part.get("text"), str)]
 
 
 def _finish_reason(response: dict[str, Any], has_calls: bool) -> str | None:
-    status = shown(response, "status", str)
+    status = read_field(response, "status", str)
     if status == "completed":
         return "tool_calls" if has_calls else "stop"
     if status == "incomplete":
-        details = shown(response, "incomplete_details", dict) or {}
-        reason: str = shown(details, "reason", str) or "incomplete"
+        details = read_field(response, "incomplete_details", dict) or {}
+        reason: str = read_field(details, "reason", str) or "incomplete"
         return "length" if reason == "max_output_tokens" else reason
     return "error" if status == "failed" else status

@@ -1,4 +1,4 @@
-"""What a body must be: within the limit, JSON, and a request. What it is not is told in one answer of four keys."""
+"""A request body must be JSON within the size limit, and a valid request; else a 4xx says what is wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from responses_shim import Interceptor, RequestView, ResponsesShim
-from responses_shim.runtime.offload import LARGE
+from responses_shim.runtime.offload import INLINE_LIMIT
 from tests.caller import Reply, post, request
 from tests.oracle import check_error, check_response
 from tests.scripted import ScriptedHost
@@ -28,7 +28,7 @@ async def send(body: bytes | list[bytes], *, host: ScriptedHost | None = None, *
 
 
 async def refusal(body: bytes | list[bytes], status: int, **options: Any) -> dict[str, Any]:
-    """The error that the body gets; no engine has been asked."""
+    """The error that the body gets; the host has not been called."""
     host = ScriptedHost()
     reply = await send(body, host=host, **options)
     check_error(reply.json)
@@ -50,7 +50,7 @@ def body_of(**fields: Any) -> bytes:
     "content_type",
     ["application/json", "application/json; charset=utf-8", "Application/JSON", "application/vnd.api+json"],
 )
-async def test_json_is_taken_by_any_of_its_names(content_type: str) -> None:
+async def test_json_media_types_are_accepted(content_type: str) -> None:
     check_response((await send(body_of(), headers={"content-type": content_type})).json)
 
 
@@ -61,12 +61,12 @@ async def test_another_media_type_is_415(content_type: str) -> None:
     assert content_type.split(";")[0] in error["message"]
 
 
-async def test_no_media_type_is_415() -> None:
+async def test_a_missing_media_type_is_415() -> None:
     assert "none was sent" in (await refusal(body_of(), 415, headers={}))["message"]
 
 
 @pytest.mark.parametrize("coding", ["identity", "Identity", ""])
-async def test_no_content_coding_may_be_said_in_words(coding: str) -> None:
+async def test_content_encoding_may_be_identity_or_empty(coding: str) -> None:
     check_response((await send(body_of(), headers={**JSON, "content-encoding": coding})).json)
 
 
@@ -74,7 +74,7 @@ async def test_no_content_coding_may_be_said_in_words(coding: str) -> None:
 
 
 @pytest.mark.parametrize("length", ["101", "9" * 30, "9" * 5000])
-async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_read(length: str) -> None:
+async def test_a_content_length_over_the_limit_is_413_before_the_body_is_read(length: str) -> None:
     body = [b"not read"]
     error = await refusal(body, 413, headers={**JSON, "content-length": length}, settings={"max_body": 100})
     assert error["code"] == "request_too_large"
@@ -83,11 +83,11 @@ async def test_a_body_that_says_it_is_too_large_is_413_before_it_is_read(length:
 
 @pytest.mark.parametrize("body", [[b" " * 101], [b" " * 60, b" " * 41], [b" "] * 101], ids=["one", "two", "many"])
 @pytest.mark.parametrize("headers", [JSON, {**JSON, "content-length": "5"}], ids=["undeclared", "understated"])
-async def test_a_body_that_turns_out_too_large_is_413(body: list[bytes], headers: dict[str, str]) -> None:
+async def test_a_body_over_the_limit_is_413(body: list[bytes], headers: dict[str, str]) -> None:
     assert (await refusal(body, 413, headers=headers, settings={"max_body": 100}))["code"] == "request_too_large"
 
 
-async def test_a_body_of_just_the_limit_is_taken_however_it_comes() -> None:
+async def test_a_body_of_exactly_the_limit_is_accepted_however_it_is_cut() -> None:
     body = body_of()
     for pieces in ([body], [body[:5], body[5:]], [body[:5], b"", body[5:], b""]):
         check_response((await send(pieces, settings={"max_body": len(body)})).json)
@@ -111,7 +111,7 @@ async def test_a_body_of_just_the_limit_is_taken_however_it_comes() -> None:
         (b"\x00", ""),
     ],
 )
-async def test_what_is_no_json_is_400(body: bytes, why: str) -> None:
+async def test_a_body_that_is_no_json_is_400(body: bytes, why: str) -> None:
     error = await refusal(body, 400)
     assert error["code"] == "invalid_json"
     assert error["param"] is None
@@ -121,7 +121,7 @@ async def test_what_is_no_json_is_400(body: bytes, why: str) -> None:
 @pytest.mark.parametrize("depth", [10_000, 100_000])
 @pytest.mark.parametrize("start", [b'{"model": "m", "input": ', b'{"x": ', b"", b'{"x": "\\ud800", "y": '])
 @pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])
-async def test_absurd_nesting_is_400(depth: int, start: bytes, brackets: tuple[bytes, bytes]) -> None:
+async def test_nesting_that_no_parser_reads_is_400(depth: int, start: bytes, brackets: tuple[bytes, bytes]) -> None:
     opening, closing = brackets
     end = b"1" + closing * depth + (b"}" if start else b"")
     assert (await refusal(start + opening * depth + end, 400))["code"] == "invalid_json"
@@ -151,7 +151,7 @@ def nest(depth: int) -> dict[str, Any]:
     ],
     ids=["tool", "odd tool", "schema", "item", "part", "metadata", "tool_choice", "unknown"],
 )
-async def test_deep_nesting_is_answered_or_refused_wherever_it_is(field: Any, depth: int, stream: bool) -> None:
+async def test_deep_nesting_in_any_field_is_answered_or_a_400(field: Any, depth: int, stream: bool) -> None:
     reply = await send(msgspec.json.encode({**REQUEST, "stream": stream, **field(nest(depth))}))
     assert reply.status in (200, 400)
     if reply.status == 400:
@@ -159,7 +159,7 @@ async def test_deep_nesting_is_answered_or_refused_wherever_it_is(field: Any, de
 
 
 @pytest.mark.parametrize("body", [b"[]", b"null", b"5", b'"text"', b"[{}]", b"true"])
-async def test_json_that_is_no_object_is_400(body: bytes) -> None:
+async def test_json_other_than_an_object_is_400(body: bytes) -> None:
     error = await refusal(body, 400)
     assert (error["code"], error["param"]) == ("invalid_type", None)
     assert "expected an object" in error["message"]
@@ -176,7 +176,7 @@ async def test_json_that_is_no_object_is_400(body: bytes) -> None:
         (rb"\ud83d\ud83d\ude00", "\ufffd😀"),
     ],
 )
-async def test_half_a_surrogate_pair_is_no_reason_to_refuse(text: bytes, read: str) -> None:
+async def test_half_a_surrogate_pair_is_replaced_and_not_refused(text: bytes, read: str) -> None:
     host = ScriptedHost()
     reply = await send(b'{"model": "m", "instructions": "%b", "input": "%b"}' % (text, text), host=host)
     check_response(reply.json)
@@ -225,7 +225,7 @@ async def test_a_wrong_type_is_named(fields: dict[str, Any], param: str) -> None
 
 
 @pytest.mark.parametrize(
-    ("fields", "param", "told"),
+    ("fields", "param", "hint"),
     [
         ({"truncation": "some"}, "truncation", "'auto' and 'disabled'"),
         ({"reasoning": {"effort": "heroic"}}, "reasoning.effort", "'low'"),
@@ -240,14 +240,14 @@ async def test_a_wrong_type_is_named(fields: dict[str, Any], param: str) -> None
         ({"top_p": -1}, "top_p", "0"),
         ({"top_logprobs": 21}, "top_logprobs", "20"),
         ({"max_output_tokens": 0}, "max_output_tokens", "1"),
-        ({"metadata": {str(place): "" for place in range(17)}}, "metadata", "16"),
+        ({"metadata": {str(number): "" for number in range(17)}}, "metadata", "16"),
     ],
     ids=str,
 )
-async def test_a_wrong_value_is_named_with_those_that_are_right(fields: dict[str, Any], param: str, told: str) -> None:
+async def test_a_wrong_value_is_named_with_the_valid_ones(fields: dict[str, Any], param: str, hint: str) -> None:
     error = await refusal(body_of(**fields), 400)
     assert error["param"] == param
-    assert told in error["message"]
+    assert hint in error["message"]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ async def test_a_wrong_value_is_named_with_those_that_are_right(fields: dict[str
         ("moderation", {"model": "m"}),
     ],
 )
-async def test_what_does_not_exist_here_is_refused_by_name(name: str, value: Any) -> None:
+async def test_a_feature_that_is_not_supported_is_refused_by_name(name: str, value: Any) -> None:
     error = await refusal(body_of(**{name: value}), 400)
     assert (error["code"], error["param"]) == ("unsupported_parameter", name)
     assert f"'{name}'" in error["message"]
@@ -279,7 +279,7 @@ async def test_what_does_not_exist_here_is_refused_by_name(name: str, value: Any
     ],
     ids=["unknown", "null", "off"],
 )
-async def test_unknown_fields_and_those_that_ask_for_nothing_are_accepted(fields: dict[str, Any]) -> None:
+async def test_unknown_null_and_disabled_fields_are_accepted(fields: dict[str, Any]) -> None:
     check_response((await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, **fields})).json)
 
 
@@ -287,33 +287,34 @@ async def test_unknown_fields_and_those_that_ask_for_nothing_are_accepted(fields
 
 
 async def unchanged(view: RequestView, headers: Mapping[str, str]) -> None:
-    """An interceptor that looks on."""
+    """An interceptor that changes nothing."""
 
 
 @pytest.mark.parametrize(
-    ("size", "interceptors", "threads"), [(LARGE // 2, [], 0), (2 * LARGE, [], 3), (2 * LARGE, [unchanged], 5)]
+    ("size", "interceptors", "threads"),
+    [(INLINE_LIMIT // 2, [], 0), (2 * INLINE_LIMIT, [], 3), (2 * INLINE_LIMIT, [unchanged], 5)],
 )
 async def test_a_large_body_is_decoded_checked_and_translated_in_a_thread(
     size: int, interceptors: list[Interceptor], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The event loop is the host's; and with a small body it would be held for less time than a thread takes."""
-    begun: list[Any] = []
+    """A small one is not: handing it to a thread would take longer than the work."""
+    offloaded: list[Any] = []
     run = anyio.to_thread.run_sync
 
     async def watched(work: Any) -> Any:
-        begun.append(work)
+        offloaded.append(work)
         return await run(work)
 
     monkeypatch.setattr(anyio.to_thread, "run_sync", watched)
     host = ScriptedHost()
     app = ResponsesShim(host, interceptors=interceptors)
     check_response((await post(app, "/v1/responses", {**REQUEST, "input": "x" * size})).json)
-    assert len(begun) == threads
+    assert len(offloaded) == threads
     assert host.requests[0]["messages"] == [{"role": "user", "content": "x" * size}]
 
 
-async def test_what_is_wrong_in_a_large_body_is_told_like_in_any_other() -> None:
-    long = "x" * 2 * LARGE
+async def test_errors_in_a_large_body_are_those_of_any_other() -> None:
+    long = "x" * 2 * INLINE_LIMIT
     assert (await refusal(body_of(input=long, truncation="maybe"), 400))["param"] == "truncation"
     assert (await refusal(body_of(input=[{"role": "critic", "content": long}]), 400))["param"] == "input[0].role"
     assert (await refusal(body_of(input=long)[:-1], 400))["code"] == "invalid_json"

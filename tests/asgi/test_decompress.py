@@ -1,4 +1,4 @@
-"""Packed request bodies: any coding, cut anywhere, gives the body; a bomb costs no memory; what is wrong is said."""
+"""Compressed request bodies: read in any coding, cut anywhere; errors name the coding; a bomb takes no memory."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.decompress import GZIP, MAX_MEMBERS, Coding, Decompressor, Unpacked, read_codings
+from responses_shim.asgi.decompress import GZIP, MAX_MEMBERS, Coding, DecompressedBody, Decompressor, read_codings
 from responses_shim.errors import InvalidRequest
 from tests.caller import Reply, request
 from tests.oracle import check_error, check_response
@@ -37,20 +37,22 @@ MB = 1024 * 1024
 REQUEST = {"model": "scripted", "input": "Hi"}
 BODY = json.dumps(REQUEST).encode()
 
+Compress = Callable[[bytes], bytes]
+
 
 def raw_deflate(data: bytes) -> bytes:
-    """Without zlib's frame, as some senders understand the name."""
+    """Deflate without the zlib format around it, which some senders take the name `deflate` for."""
     compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush()
 
 
 def stored(data: bytes) -> bytes:
-    """Deflate that does not deflate: its first byte is the one most like zlib's."""
+    """Raw deflate of level 0, whose first byte is the one most like that of the zlib format."""
     compressor = zlib.compressobj(0, wbits=-zlib.MAX_WBITS)
     return compressor.compress(data) + compressor.flush()
 
 
-PACKERS: list[tuple[str, Callable[[bytes], bytes]]] = [
+COMPRESSORS: list[tuple[str, Compress]] = [
     ("gzip", gzip.compress),
     ("x-gzip", gzip.compress),
     ("deflate", zlib.compress),
@@ -58,14 +60,14 @@ PACKERS: list[tuple[str, Callable[[bytes], bytes]]] = [
     ("deflate", stored),
     ("zstd", zstd.compress),
 ]
-packers = pytest.mark.parametrize(
-    ("coding", "pack"), PACKERS, ids=["gzip", "x-gzip", "deflate", "raw deflate", "stored deflate", "zstd"]
+each_coding = pytest.mark.parametrize(
+    ("coding", "compress"), COMPRESSORS, ids=["gzip", "x-gzip", "deflate", "raw deflate", "stored deflate", "zstd"]
 )
 
 
-def unpack(header: str, parts: Iterable[bytes], limit: int = 64 * MB) -> bytes:
+def decompressed(header: str, parts: Iterable[bytes], limit: int = 64 * MB) -> bytes:
     async def run() -> bytes:
-        body = Unpacked(read_codings(header), limit)
+        body = DecompressedBody(read_codings(header), limit)
         for part in parts:
             await body.feed(part)
         body.end()
@@ -74,56 +76,56 @@ def unpack(header: str, parts: Iterable[bytes], limit: int = 64 * MB) -> bytes:
     return anyio.run(run)
 
 
-def refused(header: str, parts: Iterable[bytes], limit: int = 64 * MB) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as refusal:
-        unpack(header, parts, limit)
-    return refusal.value
+def refusal_of(header: str, parts: Iterable[bytes], limit: int = 64 * MB) -> InvalidRequest:
+    with pytest.raises(InvalidRequest) as caught:
+        decompressed(header, parts, limit)
+    return caught.value
 
 
-def pieces(data: bytes, places: Iterable[int]) -> list[bytes]:
-    cuts = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+def pieces(data: bytes, positions: Iterable[int]) -> list[bytes]:
+    cuts = [0, *sorted(position % (len(data) + 1) for position in positions), len(data)]
     return [data[start:end] for start, end in itertools.pairwise(cuts)]
 
 
-# What is packed is read ----------------------------------------------------------------------------------------------
+# Decompression -------------------------------------------------------------------------------------------------------
 
 bodies = st.one_of(
     st.binary(max_size=300), st.builds(lambda unit, n: unit * n, st.binary(max_size=9), st.integers(0, 99_999))
 )
-places = st.lists(st.integers(0, 10_000), max_size=8)
+positions = st.lists(st.integers(0, 10_000), max_size=8)
 
 
-@given(body=bodies, layers=st.lists(st.sampled_from(PACKERS), max_size=4), places=places)
+@given(body=bodies, layers=st.lists(st.sampled_from(COMPRESSORS), max_size=4), positions=positions)
 def test_any_codings_cut_anywhere_give_the_body(
-    body: bytes, layers: list[tuple[str, Callable[[bytes], bytes]]], places: list[int]
+    body: bytes, layers: list[tuple[str, Compress]], positions: list[int]
 ) -> None:
-    packed = body
-    for _, pack in layers:
-        packed = pack(packed)
-    assert unpack(", ".join(name for name, _ in layers), pieces(packed, places)) == body
+    compressed = body
+    for _, compress in layers:
+        compressed = compress(compressed)
+    assert decompressed(", ".join(name for name, _ in layers), pieces(compressed, positions)) == body
 
 
-@given(members=st.lists(bodies, min_size=1, max_size=4), places=places)
-@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
+@given(members=st.lists(bodies, min_size=1, max_size=4), positions=positions)
+@pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
 def test_several_members_are_one_body(
-    coding: str, pack: Callable[[bytes], bytes], members: list[bytes], places: list[int]
+    coding: str, compress: Compress, members: list[bytes], positions: list[int]
 ) -> None:
-    packed = b"".join(pack(member) for member in members)
-    assert unpack(coding, pieces(packed, places)) == b"".join(members)
+    compressed = b"".join(compress(member) for member in members)
+    assert decompressed(coding, pieces(compressed, positions)) == b"".join(members)
 
 
-def test_a_frame_of_zstd_that_is_to_be_skipped_is() -> None:
+def test_skippable_frames_of_zstd_are_skipped() -> None:
     skipped = b"\x50\x2a\x4d\x18" + (3).to_bytes(4, "little") + b"abc"
-    for packed in (skipped + zstd.compress(BODY), zstd.compress(BODY) + skipped):
-        assert unpack("zstd", [packed]) == BODY
+    for compressed in (skipped + zstd.compress(BODY), zstd.compress(BODY) + skipped):
+        assert decompressed("zstd", [compressed]) == BODY
 
 
 @pytest.mark.parametrize("size", [1, 16 * 1024, 64 * 1024, 4 * 64 * 1024, 3 * MB])
 @pytest.mark.parametrize("extra", [-1, 0, 1])
-@packers
-def test_no_size_is_special(coding: str, pack: Callable[[bytes], bytes], size: int, extra: int) -> None:
+@each_coding
+def test_sizes_around_a_step_are_read(coding: str, compress: Compress, size: int, extra: int) -> None:
     for body in (b"a" * (size + extra), random.Random(size).randbytes(size + extra)):
-        assert unpack(coding, [pack(body)], limit=size + extra) == body
+        assert decompressed(coding, [compress(body)], limit=size + extra) == body
 
 
 # Through the shim ----------------------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ async def send(coding: str | list[str], body: bytes | list[bytes], host: Scripte
 
 
 async def refusal(coding: str, body: bytes | list[bytes], status: int, **settings: Any) -> Reply:
-    """The answer to a body that is refused; no engine has been asked."""
+    """The answer to a body that is refused; the host has not been called."""
     host = ScriptedHost()
     reply = await send(coding, body, host, **settings)
     check_error(reply.json)
@@ -146,10 +148,10 @@ async def refusal(coding: str, body: bytes | list[bytes], status: int, **setting
 
 
 @pytest.mark.anyio
-@packers
-async def test_a_packed_request_is_answered(coding: str, pack: Callable[[bytes], bytes]) -> None:
+@each_coding
+async def test_a_compressed_request_is_answered(coding: str, compress: Compress) -> None:
     host = ScriptedHost()
-    check_response((await send(coding, pack(BODY), host)).json)
+    check_response((await send(coding, compress(BODY), host)).json)
     assert host.requests[0]["messages"] == [{"role": "user", "content": "Hi"}]
 
 
@@ -157,31 +159,31 @@ async def test_a_packed_request_is_answered(coding: str, pack: Callable[[bytes],
 @pytest.mark.parametrize(
     "header", ["gzip, zstd", "GZIP,ZStd", "gzip, identity, zstd,", ["gzip", "zstd"], ["gzip", "", "zstd, identity"]]
 )
-async def test_a_list_of_codings_is_undone_from_its_end(header: str | list[str]) -> None:
+async def test_a_list_of_codings_is_undone_from_the_last_to_the_first(header: str | list[str]) -> None:
     check_response((await send(header, zstd.compress(gzip.compress(BODY)), ScriptedHost())).json)
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("header", ["", "identity", "Identity, ", ["", "identity"]])
-async def test_no_coding_may_be_said_in_words(header: str | list[str]) -> None:
+async def test_content_encoding_may_be_identity_or_empty(header: str | list[str]) -> None:
     check_response((await send(header, BODY, ScriptedHost())).json)
 
 
 @pytest.mark.parametrize("coding", ["gzip", "zstd"])
 @pytest.mark.parametrize("chunked", [False, True])
-def test_a_client_that_packs_its_requests_is_served_by_a_real_server(coding: str, chunked: bool) -> None:
-    pack = dict(PACKERS)[coding]
+def test_a_compressed_request_to_a_real_server_is_answered(coding: str, chunked: bool) -> None:
+    compress = dict(COMPRESSORS)[coding]
     host = ScriptedHost()
     words = "".join(random.Random(1).choices("abcdefgh ", k=MB))
-    packed = pack(json.dumps({**REQUEST, "input": words}).encode())
+    compressed = compress(json.dumps({**REQUEST, "input": words}).encode())
 
     def content() -> Iterator[bytes]:
-        yield from pieces(packed, [1, 100, 100_000])
+        yield from pieces(compressed, [1, 100, 100_000])
 
     with serving(ResponsesShim(host)) as url:
         reply = httpx.post(
             f"{url}/v1/responses",
-            content=content() if chunked else packed,
+            content=content() if chunked else compressed,
             headers={"content-type": "application/json", "content-encoding": coding},
             trust_env=False,
         )
@@ -189,12 +191,12 @@ def test_a_client_that_packs_its_requests_is_served_by_a_real_server(coding: str
     assert host.requests[0]["messages"] == [{"role": "user", "content": words}]
 
 
-# What is refused -----------------------------------------------------------------------------------------------------
+# Errors --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("coding", ["br", "compress", "gzip, br", "identity, br", "aes128gcm", "gzip;q=1", "*"])
-async def test_an_unknown_coding_is_415_and_the_known_ones_are_named(coding: str) -> None:
+async def test_an_unknown_coding_is_415_with_a_list_of_the_supported_ones(coding: str) -> None:
     reply = await refusal(coding, BODY, 415)
     error = reply.json["error"]
     assert error["code"] == "unsupported_content_encoding"
@@ -204,7 +206,7 @@ async def test_an_unknown_coding_is_415_and_the_known_ones_are_named(coding: str
 
 
 @pytest.mark.anyio
-async def test_zstd_without_its_extra_is_415_that_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_zstd_without_the_extra_is_415_and_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, zstd.__name__, None)
     reply = await refusal("zstd", zstd.compress(BODY), 415)
     assert reply.json["error"]["code"] == "unsupported_content_encoding"
@@ -214,88 +216,87 @@ async def test_zstd_without_its_extra_is_415_that_names_it(monkeypatch: pytest.M
 
 
 @pytest.mark.anyio
-async def test_four_codings_are_enough() -> None:
-    packed = BODY
+async def test_four_codings_are_read_and_five_refusal_of() -> None:
+    compressed = BODY
     for _ in range(4):
-        packed = gzip.compress(packed)
-    check_response((await send("gzip, gzip, gzip, identity, gzip", packed, ScriptedHost())).json)
-    error = (await refusal("gzip, gzip, gzip, gzip, gzip", gzip.compress(packed), 415)).json["error"]
+        compressed = gzip.compress(compressed)
+    check_response((await send("gzip, gzip, gzip, identity, gzip", compressed, ScriptedHost())).json)
+    error = (await refusal("gzip, gzip, gzip, gzip, gzip", gzip.compress(compressed), 415)).json["error"]
     assert error["code"] == "unsupported_content_encoding"
     assert "at most 4" in error["message"]
 
 
 @pytest.mark.anyio
-@packers
-async def test_what_is_not_packed_is_400(coding: str, pack: Callable[[bytes], bytes]) -> None:
+@each_coding
+async def test_an_uncompressed_body_with_a_coding_is_400(coding: str, compress: Compress) -> None:
     error = (await refusal(coding, BODY, 400)).json["error"]
     assert (error["code"], error["param"]) == ("invalid_content_encoding", None)
     assert f"not valid {coding.removeprefix('x-')}: " in error["message"]
 
 
 @pytest.mark.parametrize("change", [4, -1], ids=["inside", "checksum"])
-@pytest.mark.parametrize(("coding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
-def test_damage_is_seen(coding: str, pack: Callable[[bytes], bytes], change: int) -> None:
-    packed = bytearray(pack(BODY))
-    packed[change if change < 0 else len(packed) // 2] ^= 255
-    error = refused(coding, [bytes(packed)])
+@pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def test_a_damaged_body_is_400(coding: str, compress: Compress, change: int) -> None:
+    compressed = bytearray(compress(BODY))
+    compressed[change if change < 0 else len(compressed) // 2] ^= 255
+    error = refusal_of(coding, [bytes(compressed)])
     assert (error.status, error.code) == (400, "invalid_content_encoding")
     assert "Error -3" in error.message
 
 
-@given(place=st.integers(0, 10_000), places=places)
-@packers
-def test_a_body_that_stops_anywhere_before_its_end_is_400(
-    coding: str, pack: Callable[[bytes], bytes], place: int, places: list[int]
-) -> None:
-    packed = pack(BODY)
-    error = refused(coding, pieces(packed[: place % len(packed)], places))
+@given(position=st.integers(0, 10_000), positions=positions)
+@each_coding
+def test_a_truncated_body_is_400(coding: str, compress: Compress, position: int, positions: list[int]) -> None:
+    compressed = compress(BODY)
+    error = refusal_of(coding, pieces(compressed[: position % len(compressed)], positions))
     assert (error.status, error.code) == (400, "invalid_content_encoding")
     assert "ends too early" in error.message
 
 
 @pytest.mark.parametrize("apart", [False, True])
 @pytest.mark.parametrize("rest", [b"garbage", b"\0", b"\x1f\x8b\x08garbage"])
-@packers
-def test_what_follows_the_end_is_400(coding: str, pack: Callable[[bytes], bytes], rest: bytes, apart: bool) -> None:
-    error = refused(coding, [pack(BODY), rest] if apart else [pack(BODY) + rest])
+@each_coding
+def test_garbage_after_the_end_is_400(coding: str, compress: Compress, rest: bytes, apart: bool) -> None:
+    error = refusal_of(coding, [compress(BODY), rest] if apart else [compress(BODY) + rest])
     assert (error.status, error.code) == (400, "invalid_content_encoding")
     assert "after its end" in error.message if coding == "deflate" else "member 2" in error.message
 
 
-def test_deflate_has_no_second_member() -> None:
-    assert "after its end" in refused("deflate", [zlib.compress(BODY) * 2]).message
+def test_a_second_member_of_deflate_is_refusal_of() -> None:
+    assert "after its end" in refusal_of("deflate", [zlib.compress(BODY) * 2]).message
 
 
-def test_what_is_wrong_inside_is_told_of_the_coding_inside() -> None:
-    assert "not valid gzip: " in refused("gzip, zstd", [zstd.compress(BODY)]).message
-    assert "not valid zstd: " in refused("gzip, zstd", [gzip.compress(BODY)]).message
+def test_an_error_names_the_coding_it_is_in() -> None:
+    assert "not valid gzip: " in refusal_of("gzip, zstd", [zstd.compress(BODY)]).message
+    assert "not valid zstd: " in refusal_of("gzip, zstd", [gzip.compress(BODY)]).message
     assert (
-        "not valid gzip: it ends too early" in refused("gzip, zstd", [zstd.compress(gzip.compress(BODY)[:-1])]).message
+        "not valid gzip: it ends too early"
+        in refusal_of("gzip, zstd", [zstd.compress(gzip.compress(BODY)[:-1])]).message
     )
 
 
-def test_zstd_may_ask_for_the_window_that_http_allows_and_no_more() -> None:
-    def pack(window: int) -> bytes:
+def test_a_zstd_window_larger_than_http_allows_is_refusal_of() -> None:
+    def compress(window: int) -> bytes:
         compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: window})
         return compressor.compress(BODY, zstd.ZstdCompressor.FLUSH_BLOCK) + compressor.flush()
 
-    assert unpack("zstd", [pack(23)]) == BODY
-    assert refused("zstd", [pack(24)]).code == "invalid_content_encoding"
+    assert decompressed("zstd", [compress(23)]) == BODY
+    assert refusal_of("zstd", [compress(24)]).code == "invalid_content_encoding"
 
 
-def test_members_are_counted() -> None:
+def test_the_number_of_members_is_limited() -> None:
     empty = gzip.compress(b"")
-    assert unpack("gzip", [empty * (MAX_MEMBERS - 1) + gzip.compress(BODY)]) == BODY
-    error = refused("gzip", [empty * (MAX_MEMBERS + 1)])
+    assert decompressed("gzip", [empty * (MAX_MEMBERS - 1) + gzip.compress(BODY)]) == BODY
+    error = refusal_of("gzip", [empty * (MAX_MEMBERS + 1)])
     assert (error.status, error.code) == (400, "invalid_content_encoding")
-    assert "too many pieces" in error.message
+    assert "too many members" in error.message
 
 
 # Bombs ---------------------------------------------------------------------------------------------------------------
 
 
-def peak(act: Callable[[], object]) -> int:
-    """Bytes that were in use at most while it ran, above what was in use before."""
+def peak_memory(act: Callable[[], object]) -> int:
+    """The most bytes that were allocated while it ran, beyond those allocated before."""
     tracemalloc.start()
     try:
         before, _ = tracemalloc.get_traced_memory()
@@ -306,7 +307,7 @@ def peak(act: Callable[[], object]) -> int:
 
 
 bombs = pytest.mark.parametrize(
-    ("coding", "packs"),
+    ("coding", "compressors"),
     [
         ("gzip", [gzip.compress]),
         ("deflate", [zlib.compress]),
@@ -322,44 +323,44 @@ bombs = pytest.mark.parametrize(
 
 @pytest.mark.parametrize("size", [1000, 100 * MB], ids=["in parts", "at once"])
 @bombs
-def test_a_bomb_is_413_without_the_memory(coding: str, packs: list[Callable[[bytes], bytes]], size: int) -> None:
+def test_a_bomb_is_413_and_takes_no_memory(coding: str, compressors: list[Compress], size: int) -> None:
     bomb = bytes(64 * MB)
-    for pack in packs:
-        bomb = pack(bomb)
+    for compress in compressors:
+        bomb = compress(bomb)
     assert len(bomb) < MB / 10
     errors: list[InvalidRequest] = []
     parts = [bomb[at : at + size] for at in range(0, len(bomb), size)]
-    assert peak(lambda: errors.append(refused(coding, parts, limit=2 * MB))) < 3 * MB
+    assert peak_memory(lambda: errors.append(refusal_of(coding, parts, limit=2 * MB))) < 3 * MB
     assert (errors[0].status, errors[0].code) == (413, "request_too_large")
     assert f"{2 * MB} bytes" in errors[0].message
 
 
-def test_a_bomb_that_is_empty_at_its_core_is_one_too() -> None:
-    """What lies between two codings is counted as well, or the last could be as small as it likes."""
+def test_the_limit_holds_between_two_codings_too() -> None:
+    """A bomb may have an empty body inside, so that the last coding alone would be well within the limit."""
     bomb = gzip.compress(gzip.compress(b"") * 5000)
     assert len(bomb) < 1000
-    assert unpack("gzip, gzip", [bomb], limit=5000 * 20) == b""
-    assert refused("gzip, gzip", [bomb], limit=5000 * 20 - 1).status == 413
+    assert decompressed("gzip, gzip", [bomb], limit=5000 * 20) == b""
+    assert refusal_of("gzip, gzip", [bomb], limit=5000 * 20 - 1).status == 413
 
 
 @pytest.mark.anyio
-async def test_the_limit_holds_for_what_comes_and_for_what_comes_out_of_it() -> None:
-    packed = gzip.compress(BODY)
-    assert len(packed) > len(BODY)
-    check_response((await send("gzip", packed, ScriptedHost(), max_body=len(packed))).json)
-    for limit in (len(packed) - 1, len(BODY) - 1):
-        assert (await refusal("gzip", packed, 413, max_body=limit)).json["error"]["code"] == "request_too_large"
+async def test_the_limit_holds_before_and_after_decompression() -> None:
+    compressed = gzip.compress(BODY)
+    assert len(compressed) > len(BODY)
+    check_response((await send("gzip", compressed, ScriptedHost(), max_body=len(compressed))).json)
+    for limit in (len(compressed) - 1, len(BODY) - 1):
+        assert (await refusal("gzip", compressed, 413, max_body=limit)).json["error"]["code"] == "request_too_large"
     spaced = BODY + b" " * 1000
-    packed = gzip.compress(spaced)
-    check_response((await send("gzip", packed, ScriptedHost(), max_body=len(spaced))).json)
-    await refusal("gzip", [packed[:9], packed[9:]], 413, max_body=len(spaced) - 1)
+    compressed = gzip.compress(spaced)
+    check_response((await send("gzip", compressed, ScriptedHost(), max_body=len(spaced))).json)
+    await refusal("gzip", [compressed[:9], compressed[9:]], 413, max_body=len(spaced) - 1)
 
 
-# Where the work is done ----------------------------------------------------------------------------------------------
+# In which thread -----------------------------------------------------------------------------------------------------
 
 
 class Watched:
-    """Notes in which thread it is used."""
+    """A decompressor that notes in which thread it is called."""
 
     def __init__(self, inner: Decompressor, threads: list[int]) -> None:
         self.inner = inner
@@ -380,15 +381,15 @@ async def threads_of(body: bytes) -> list[int]:
         return Watched(GZIP.start(data), threads)
 
     watched: Coding = replace(GZIP, start=start)
-    unpacked = Unpacked([watched], limit=64 * MB)
-    await unpacked.feed(gzip.compress(body))
-    unpacked.end()
-    assert unpacked.data == body
+    result = DecompressedBody([watched], limit=64 * MB)
+    await result.feed(gzip.compress(body))
+    result.end()
+    assert result.data == body
     return threads
 
 
 @pytest.mark.anyio
-async def test_a_small_body_is_unpacked_on_the_spot_and_most_of_a_large_one_in_a_thread() -> None:
+async def test_a_small_body_is_decompressed_in_the_event_loop_and_most_of_a_large_one_in_a_thread() -> None:
     here = threading.get_ident()
     assert set(await threads_of(b" " * 100_000)) == {here}
     threads = await threads_of(b" " * 10 * MB)

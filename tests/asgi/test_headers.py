@@ -1,4 +1,4 @@
-"""Which headers the host is given, and which of its own come back."""
+"""Which of the client's headers the host gets, and which of the host's headers the client gets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import msgspec
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.headers import inward, outward
+from responses_shim.asgi.headers import headers_from_host, headers_to_host
+from responses_shim.settings import Host
 from tests.caller import post
 from tests.scripted import EVENT_STREAM, ScriptedHost, Start, text_answer
 
@@ -30,20 +31,20 @@ def names(pairs: list[tuple[bytes, bytes]]) -> list[str]:
     return [name.decode() for name, _ in pairs]
 
 
-# Inward --------------------------------------------------------------------------------------------------------------
+# To the host ---------------------------------------------------------------------------------------------------------
 
 OWN = ["accept", "content-type", "content-length", "x-request-id"]
 
 
-def given(*pairs: tuple[str, str], request_id: str = "hex") -> list[tuple[str, str]]:
-    """What the host gets besides the shim's own headers."""
+def sent_on(*pairs: tuple[str, str]) -> list[tuple[str, str]]:
+    """Which of the client's headers the host gets; the shim's own come after them."""
     raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
-    headers = inward(raw, b"{}", request_id)  # type: ignore[arg-type]
+    headers = headers_to_host(raw, b"{}", "hex")
     assert names(headers[-4:]) == OWN
     return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in headers[:-4]]
 
 
-def test_credentials_and_everything_else_of_the_clients_go_in() -> None:
+def test_credentials_and_ordinary_headers_are_sent_to_the_host() -> None:
     pairs = [
         ("host", "engine.test"),
         ("authorization", "Bearer key"),
@@ -56,7 +57,7 @@ def test_credentials_and_everything_else_of_the_clients_go_in() -> None:
         ("traceparent", "00-1-2-01"),
         ("x-latin", "é"),
     ]
-    assert given(*pairs) == pairs
+    assert sent_on(*pairs) == pairs
 
 
 @pytest.mark.parametrize(
@@ -77,32 +78,32 @@ def test_credentials_and_everything_else_of_the_clients_go_in() -> None:
         "x-request-id",
     ],
 )
-def test_what_is_said_of_another_connection_body_or_answer_stays_out(name: str) -> None:
-    assert given((name, "x"), (name.title(), "y"), ("x-other", "z")) == [("x-other", "z")]
+def test_headers_about_the_clients_connection_body_or_answer_are_not_sent_to_the_host(name: str) -> None:
+    assert sent_on((name, "x"), (name.title(), "y"), ("x-other", "z")) == [("x-other", "z")]
 
 
-def test_what_connection_names_stays_out() -> None:
-    assert given(("Connection", "close, X-Hop ,x-skip"), ("x-hop", "1"), ("X-Skip", "2"), ("x-kept", "3")) == [
+def test_headers_that_the_clients_connection_header_lists_are_not_sent_to_the_host() -> None:
+    assert sent_on(("Connection", "close, X-Hop ,x-skip"), ("x-hop", "1"), ("X-Skip", "2"), ("x-kept", "3")) == [
         ("x-kept", "3")
     ]
 
 
-def test_the_names_are_lower_case() -> None:
-    assert given(("X-Mixed-Case", "Value")) == [("x-mixed-case", "Value")]
+def test_header_names_are_sent_in_lower_case() -> None:
+    assert sent_on(("X-Mixed-Case", "Value")) == [("x-mixed-case", "Value")]
 
 
-def test_the_shims_own_describe_the_inner_call() -> None:
-    headers = dict(inward([(b"content-length", b"99"), (b"accept", b"application/json")], b"12345", "hex"))
+def test_the_shims_own_headers_describe_the_call_to_the_host() -> None:
+    headers = dict(headers_to_host([(b"content-length", b"99"), (b"accept", b"application/json")], b"12345", "hex"))
     assert headers[b"content-length"] == b"5"
     assert headers[b"content-type"] == b"application/json"
     assert headers[b"accept"] == b"text/event-stream"
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(("host_name", "length"), [("generic", 32), ("llama-cpp", 36)])
-async def test_each_call_has_a_request_id_of_its_own_in_the_form_the_host_takes(host_name: str, length: int) -> None:
+@pytest.mark.parametrize(("profile", "length"), [("generic", 32), ("llama-cpp", 36)])
+async def test_each_call_has_its_own_request_id_in_the_form_the_host_takes(profile: Host, length: int) -> None:
     host = ScriptedHost()
-    app = ResponsesShim(host, host=host_name)
+    app = ResponsesShim(host, host=profile)
     for _ in range(2):
         await post(app, "/v1/responses", REQUEST, headers={"x-request-id": "the-clients"})
     ids = [headers.getlist("x-request-id") for headers in host.headers]
@@ -113,20 +114,20 @@ async def test_each_call_has_a_request_id_of_its_own_in_the_form_the_host_takes(
 
 
 @pytest.mark.anyio
-async def test_the_body_is_as_long_as_it_is_said_to_be() -> None:
-    """The host's own reader stops at the length: a wrong one would cut the JSON."""
+async def test_the_content_length_is_that_of_the_body() -> None:
+    """The host reads as many bytes as Content-Length says: too small a number would cut the JSON."""
     host = ScriptedHost()
     await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "input": "é😀"})
     assert host.requests[0]["messages"][0]["content"] == "é😀"
     assert int(host.headers[0]["content-length"]) == len(msgspec.json.encode(host.requests[0]))
 
 
-# Outward -------------------------------------------------------------------------------------------------------------
+# From the host -------------------------------------------------------------------------------------------------------
 
 
-def test_the_hosts_headers_come_out_in_order_and_as_often_as_they_are() -> None:
+def test_the_hosts_headers_keep_their_order_and_their_duplicates() -> None:
     pairs = [(b"set-cookie", b"a=1"), (b"vary", b"Origin"), (b"set-cookie", b"b=2"), (b"x-request-id", b"1")]
-    assert outward(pairs) == pairs
+    assert headers_from_host(pairs) == pairs
 
 
 @pytest.mark.parametrize(
@@ -143,27 +144,27 @@ def test_the_hosts_headers_come_out_in_order_and_as_often_as_they_are() -> None:
         "x-accel-buffering",
     ],
 )
-def test_what_is_said_of_the_hosts_body_stays_in(name: str) -> None:
-    assert outward([(name.title().encode(), b"x"), (b"x-other", b"y")]) == [(b"x-other", b"y")]
+def test_headers_about_the_hosts_own_response_are_not_sent_to_the_client(name: str) -> None:
+    assert headers_from_host([(name.title().encode(), b"x"), (b"x-other", b"y")]) == [(b"x-other", b"y")]
 
 
-def test_what_the_hosts_connection_names_stays_in() -> None:
-    assert outward([(b"connection", b"x-hop"), (b"X-Hop", b"1"), (b"x-kept", b"2")]) == [(b"x-kept", b"2")]
+def test_headers_that_the_hosts_connection_header_lists_are_not_sent_to_the_client() -> None:
+    assert headers_from_host([(b"connection", b"x-hop"), (b"X-Hop", b"1"), (b"x-kept", b"2")]) == [(b"x-kept", b"2")]
 
 
 @pytest.mark.anyio
 @pytest.mark.parametrize("stream", [True, False])
-async def test_nothing_about_framing_is_said_twice(stream: bool) -> None:
-    of_the_host = [
+async def test_headers_about_framing_are_sent_once_and_are_the_shims(stream: bool) -> None:
+    host_headers = [
         *EVENT_STREAM,
         (b"cache-control", b"no-cache"),
         (b"content-length", b"1"),
         (b"x-accel-buffering", b"yes"),
     ]
-    host = ScriptedHost([Start(200, of_the_host), *text_answer("a")])
+    host = ScriptedHost([Start(200, host_headers), *text_answer("a")])
     reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
-    given_names = names(reply.headers.raw)
-    assert len(given_names) == len(set(given_names))
+    sent = names(reply.headers.raw)
+    assert len(sent) == len(set(sent))
     if stream:
         assert reply.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert (reply.headers["cache-control"], reply.headers["x-accel-buffering"]) == ("no-store", "no")

@@ -1,4 +1,4 @@
-"""Interceptors in a mounted shim: what they leave is what the host gets, what they refuse never reaches it."""
+"""Interceptors in a mounted shim: the host gets the request as they changed it, and none that they refused."""
 
 from __future__ import annotations
 
@@ -37,22 +37,20 @@ async def fail(view: RequestView, headers: Mapping[str, str]) -> None:
     raise RuntimeError("inside")
 
 
-class Reader:
-    """Keeps what was finished; `held` keeps it from returning."""
+class Observer:
+    """An interceptor that keeps what `finished` is called with. `finished` waits for `may_return`, set at first."""
 
     def __init__(self) -> None:
         self.responses: list[ResponseView] = []
         self.requests: list[RequestView] = []
-        self.reading = anyio.Event()
-        self.held = anyio.Event()
-        self.held.set()
+        self.may_return = anyio.Event()
+        self.may_return.set()
 
     async def __call__(self, view: RequestView, headers: Mapping[str, str]) -> None:
         view.extra["user"] = "somebody"
 
     async def finished(self, request: RequestView, response: ResponseView) -> None:
-        self.reading.set()
-        await self.held.wait()
+        await self.may_return.wait()
         self.requests.append(request)
         self.responses.append(response)
 
@@ -67,7 +65,7 @@ def error_of(reply: Reply) -> dict[str, Any]:
 
 
 @streaming
-async def test_with_interceptors_that_change_nothing_the_host_gets_the_same(stream: bool) -> None:
+async def test_interceptors_that_change_nothing_do_not_change_the_chat_request(stream: bool) -> None:
     hosts = [ScriptedHost(text_answer("Hello")), ScriptedHost(text_answer("Hello"))]
     request = {**REQUEST, "stream": stream, "client_metadata": {"a": 1}}
     await post(ResponsesShim(hosts[0]), "/v1/responses", request)
@@ -76,7 +74,7 @@ async def test_with_interceptors_that_change_nothing_the_host_gets_the_same(stre
 
 
 @streaming
-async def test_what_an_interceptor_leaves_is_what_the_host_gets_and_the_response_echoes(stream: bool) -> None:
+async def test_the_host_gets_and_the_response_echoes_the_changed_request(stream: bool) -> None:
     async def change(view: RequestView, headers: Mapping[str, str]) -> None:
         view.model = "other"
         view.messages[0].rewrite(str.upper)
@@ -92,8 +90,8 @@ async def test_what_an_interceptor_leaves_is_what_the_host_gets_and_the_response
     check_response(response)
     [asked] = host.requests
     assert asked["model"] == response["model"] == "other"
-    said = [(message["role"], message["content"]) for message in asked["messages"]]
-    assert said == [("system", "BE BRIEF."), ("user", "Hi"), ("user", "Again.")]
+    messages = [(message["role"], message["content"]) for message in asked["messages"]]
+    assert messages == [("system", "BE BRIEF."), ("user", "Hi"), ("user", "Again.")]
     assert [tool["function"]["name"] for tool in asked["tools"]] == ["f", "g"]
     assert asked["tool_choice"] == response["tool_choice"] == "none"
     assert 5 in (asked.get("max_tokens"), asked.get("max_completion_tokens"))
@@ -110,15 +108,15 @@ async def test_an_interceptor_may_return_another_request() -> None:
     assert host.requests[0]["messages"] == [{"role": "user", "content": "Ho"}]
 
 
-async def test_an_interceptor_may_even_decide_whether_to_stream() -> None:
-    async def whole(view: RequestView, headers: Mapping[str, str]) -> None:
+async def test_an_interceptor_may_turn_streaming_off() -> None:
+    async def do_not_stream(view: RequestView, headers: Mapping[str, str]) -> None:
         view.extra["stream"] = False
 
-    shim = ResponsesShim(ScriptedHost(text_answer("Hello")), interceptors=[whole])
+    shim = ResponsesShim(ScriptedHost(text_answer("Hello")), interceptors=[do_not_stream])
     check_response((await post(shim, "/v1/responses", {**REQUEST, "stream": True})).json)
 
 
-async def test_an_interceptor_sees_the_clients_headers_and_the_host_gets_them_as_they_were() -> None:
+async def test_an_interceptor_gets_the_clients_headers_but_cannot_change_them() -> None:
     seen: list[Mapping[str, str]] = []
 
     async def keep(view: RequestView, headers: Mapping[str, str]) -> None:
@@ -133,7 +131,7 @@ async def test_an_interceptor_sees_the_clients_headers_and_the_host_gets_them_as
     assert host.headers[0]["authorization"] == "Bearer key"
 
 
-async def test_an_attached_file_is_seen_as_the_text_that_the_model_gets() -> None:
+async def test_an_interceptor_sees_an_attached_file_as_the_text_that_the_model_gets() -> None:
     async def hide(view: RequestView, headers: Mapping[str, str]) -> None:
         view.messages[0].rewrite(lambda text: text.replace("4111", "****"))
 
@@ -147,18 +145,18 @@ async def test_an_attached_file_is_seen_as_the_text_that_the_model_gets() -> Non
 
 
 @streaming
-async def test_a_guard_says_no_with_its_own_error_and_the_host_is_not_called(stream: bool) -> None:
-    host, reader = ScriptedHost(text_answer("Hello")), Reader()
-    shim = ResponsesShim(host, interceptors=[reader, forbid])
+async def test_a_refusal_is_sent_with_its_own_error_and_the_host_is_not_called(stream: bool) -> None:
+    host, observer = ScriptedHost(text_answer("Hello")), Observer()
+    shim = ResponsesShim(host, interceptors=[observer, forbid])
     reply = await post(shim, "/v1/responses", {**REQUEST, "stream": stream})
     error = error_of(reply)
     assert (reply.status, error["type"], error["code"]) == (403, "permission_error", "forbidden")
     assert host.requests == []
-    assert reader.responses == []
+    assert observer.responses == []
 
 
 @streaming
-async def test_an_interceptor_that_fails_is_a_500_without_insides(
+async def test_an_interceptor_that_fails_is_a_500_that_does_not_show_its_exception(
     stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     host = ScriptedHost(text_answer("Hello"))
@@ -171,7 +169,7 @@ async def test_an_interceptor_that_fails_is_a_500_without_insides(
 
 
 @streaming
-async def test_half_a_character_from_an_interceptor_is_its_failure_and_not_the_hosts(
+async def test_half_a_surrogate_pair_from_an_interceptor_is_a_failure_of_the_interceptor(
     stream: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def cut(view: RequestView, headers: Mapping[str, str]) -> None:
@@ -184,7 +182,7 @@ async def test_half_a_character_from_an_interceptor_is_its_failure_and_not_the_h
     assert host.requests == []
 
 
-async def test_a_refusals_headers_are_put_in_latin_1() -> None:
+async def test_headers_of_a_refusal_are_encoded_in_latin_1() -> None:
     async def refuse(view: RequestView, headers: Mapping[str, str]) -> None:
         raise InvalidRequest("Not today.", status=403, headers=[("X-Reason", "café, 日本")])
 
@@ -197,7 +195,7 @@ async def test_a_refusals_headers_are_put_in_latin_1() -> None:
     [{"role": "critic", "content": "no"}, {"type": "nothing"}, {"role": "user", "content": 7}],
     ids=str,
 )
-async def test_a_bad_item_is_the_clients_fault_or_the_interceptors(
+async def test_an_invalid_item_is_a_400_from_the_client_and_a_500_from_an_interceptor(
     item: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def add(view: RequestView, headers: Mapping[str, str]) -> None:
@@ -207,7 +205,7 @@ async def test_a_bad_item_is_the_clients_fault_or_the_interceptors(
     request = {"model": "scripted", "input": [{"role": "user", "content": "Hi"}]}
     reply = await post(ResponsesShim(host, interceptors=[add]), "/v1/responses", request)
     assert (reply.status, error_of(reply)["param"]) == (500, None)
-    assert "add made a request that is not valid: input[1]" in caplog.text
+    assert "add made the request invalid: input[1]" in caplog.text
 
     reply = await post(ResponsesShim(host, interceptors=[fail]), "/v1/responses", {**request, "input": [item]})
     assert reply.status == 400
@@ -219,78 +217,80 @@ async def test_a_bad_item_is_the_clients_fault_or_the_interceptors(
 
 
 @streaming
-async def test_a_response_is_read_after_its_end_which_does_not_wait_for_that(stream: bool) -> None:
-    reader = Reader()
-    reader.held = anyio.Event()
-    shim = ResponsesShim(ScriptedHost(text_answer("Hel", "lo")), interceptors=[reader])
+async def test_finished_is_called_after_the_client_has_its_whole_response(stream: bool) -> None:
+    observer = Observer()
+    observer.may_return = anyio.Event()
+    shim = ResponsesShim(ScriptedHost(text_answer("Hel", "lo")), interceptors=[observer])
     async with call(shim, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
         reply = await exchange.reply()
         response = payloads(reply.events)[-1]["response"] if stream else reply.json
         assert not exchange.ended.is_set()
-        assert reader.responses == []
-        reader.held.set()
+        assert observer.responses == []
+        observer.may_return.set()
         await exchange.finish()
-    [read], [request] = reader.responses, reader.requests
-    assert (read.id, read.text, read.finish_reason) == (response["id"], "Hello", "stop")
-    assert read.output == response["output"]
+    [seen], [request] = observer.responses, observer.requests
+    assert (seen.id, seen.text, seen.finish_reason) == (response["id"], "Hello", "stop")
+    assert seen.output == response["output"]
     assert request.extra["user"] == "somebody"
 
 
 @streaming
-async def test_a_host_that_refuses_is_read_as_a_failed_response(stream: bool) -> None:
+async def test_finished_gets_a_failed_response_when_the_host_refuses(stream: bool) -> None:
     """The client gets an HTTP error, and gets it first."""
-    reader = Reader()
-    reader.held = anyio.Event()
+    observer = Observer()
+    observer.may_return = anyio.Event()
     host = ScriptedHost([Json(429, {"error": {"message": "later", "type": "t", "code": "c", "param": None}})])
-    shim = ResponsesShim(host, interceptors=[reader])
+    shim = ResponsesShim(host, interceptors=[observer])
     async with call(shim, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
         reply = await exchange.reply()
         assert (reply.status, error_of(reply)["message"]) == (429, "later")
-        reader.held.set()
+        observer.may_return.set()
         await exchange.finish()
-    [read] = reader.responses
-    assert (read.status, read.finish_reason) == ("failed", "error")
-    assert read.error is not None
-    assert read.error["code"] == "rate_limit_exceeded"
+    [seen] = observer.responses
+    assert (seen.status, seen.finish_reason) == ("failed", "error")
+    assert seen.error is not None
+    assert seen.error["code"] == "rate_limit_exceeded"
 
 
-async def test_a_host_that_dies_in_its_answer_is_read_as_a_failed_response() -> None:
-    reader = Reader()
+async def test_finished_gets_a_failed_response_when_the_host_raises_in_its_stream() -> None:
+    observer = Observer()
     host = ScriptedHost([chunk("Hel"), Raise(RuntimeError("dead"))])
-    reply = await post(ResponsesShim(host, interceptors=[reader]), "/v1/responses", {**REQUEST, "stream": True})
+    reply = await post(ResponsesShim(host, interceptors=[observer]), "/v1/responses", {**REQUEST, "stream": True})
     check_stream(payloads(reply.events))
-    [read] = reader.responses
-    assert (read.text, read.finish_reason) == ("Hel", "error")
+    [seen] = observer.responses
+    assert (seen.text, seen.finish_reason) == ("Hel", "error")
 
 
-async def test_a_response_whose_client_left_is_not_read() -> None:
-    reader = Reader()
+async def test_finished_is_not_called_when_the_client_left() -> None:
+    observer = Observer()
     host = ScriptedHost([chunk("Hel"), Hold()])
-    shim = ResponsesShim(host, interceptors=[reader])
+    shim = ResponsesShim(host, interceptors=[observer])
     async with call(shim, "POST", "/v1/responses", json={**REQUEST, "stream": True}) as exchange:
         await exchange.next_event()
         await exchange.disconnect()
         await exchange.finish()
-    assert reader.responses == []
+    assert observer.responses == []
 
 
 @streaming
-async def test_a_reader_that_fails_is_logged_and_never_sent(stream: bool, caplog: pytest.LogCaptureFixture) -> None:
-    class Failing(Reader):
+async def test_a_finished_that_fails_is_logged_and_the_client_does_not_notice(
+    stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Failing(Observer):
         async def finished(self, request: RequestView, response: ResponseView) -> None:
             raise RuntimeError("inside")
 
-    last = Reader()
+    last = Observer()
     shim = ResponsesShim(ScriptedHost(text_answer("Hello")), interceptors=[Failing(), last])
     reply = await post(shim, "/v1/responses", {**REQUEST, "stream": stream})
     check_response(payloads(reply.events)[-1]["response"] if stream else reply.json)
     assert "inside" not in reply.body.decode()
     assert len(last.responses) == 1
     [record] = [record for record in caplog.records if record.levelno >= logging.ERROR]
-    assert "Failing failed to read response resp_" in record.getMessage()
+    assert "Failing failed in finished() for response resp_" in record.getMessage()
 
 
-# The mount ---------------------------------------------------------------------------------------------------------
+# Mounting ----------------------------------------------------------------------------------------------------------
 
 
 @streaming
@@ -301,7 +301,7 @@ async def test_without_interceptors_no_view_is_made(stream: bool, monkeypatch: p
     assert (await post(shim, "/v1/responses", {**REQUEST, "stream": stream})).status == 200
 
 
-async def test_interceptors_go_with_settings_of_either_kind() -> None:
+async def test_interceptors_are_given_beside_settings_in_either_form() -> None:
     host = ScriptedHost(text_answer("Hello"))
     for shim in (
         ResponsesShim(host, Settings(ping="off"), interceptors=[forbid]),
@@ -311,12 +311,12 @@ async def test_interceptors_go_with_settings_of_either_kind() -> None:
         assert (await post(shim, "/v1/responses", REQUEST)).status == 403
 
 
-def test_what_cannot_be_called_stops_the_start() -> None:
+def test_an_interceptor_that_is_not_callable_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match=r"interceptors\[0\]"):
         ResponsesShim(ScriptedHost([]), interceptors=["guard"])  # type: ignore[list-item]
 
 
-def test_interceptors_are_no_setting() -> None:
+def test_interceptors_are_neither_a_setting_nor_a_request_field() -> None:
     assert "interceptors" not in Settings.model_fields
     assert "interceptors" not in CreateRequest.__struct_fields__
     with pytest.raises(ConfigurationError, match="RESPONSES_SHIM_INTERCEPTORS"):

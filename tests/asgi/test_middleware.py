@@ -1,4 +1,4 @@
-"""Which requests are ours, under whatever path the app is mounted; the others reach the host untouched."""
+"""Which requests the shim answers, wherever it is mounted; all others reach the host unchanged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 REQUEST = {"model": "scripted", "input": "Hi"}
 
-# Not ours ----------------------------------------------------------------------------------------------------------
+# Requests for the host ---------------------------------------------------------------------------------------------
 
 
 class Recorder:
@@ -34,7 +34,7 @@ class Recorder:
 
 
 async def reaches_host(scope: Scope, **options: Any) -> bool:
-    """Whether the scope goes to the host: with the very objects of the server, and unchanged."""
+    """Whether the host is called with this scope, unchanged, and with the server's own `receive` and `send`."""
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -57,7 +57,7 @@ async def reaches_host(scope: Scope, **options: Any) -> bool:
 
 
 def http(path: str, method: str = "POST", **more: Any) -> Scope:
-    """A request for `path`, which is percent-encoded as on the wire."""
+    """The scope of an HTTP request for `path`, which is given percent-encoded, as a client sends it."""
     return {
         "type": "http",
         "method": method,
@@ -86,11 +86,11 @@ def http(path: str, method: str = "POST", **more: Any) -> Scope:
         "/conversations",
     ],
 )
-async def test_another_path_goes_to_the_host_untouched(path: str) -> None:
+async def test_any_other_path_goes_to_the_host_unchanged(path: str) -> None:
     assert await reaches_host(http(path))
 
 
-ODD_PATHS = [
+AMBIGUOUS_PATHS = [
     "//v1/responses",
     "/v1//responses",
     "/v1/responses//",
@@ -107,7 +107,7 @@ ODD_PATHS = [
 @pytest.mark.parametrize(
     "path",
     [
-        *ODD_PATHS,
+        *AMBIGUOUS_PATHS,
         "/v1%2fresponses",
         "/v1/responses%2Fresp_1",
         "/v1/responses/%2e%2e",
@@ -115,19 +115,20 @@ ODD_PATHS = [
         "/v1/responses/.%2e/models",
     ],
 )
-async def test_a_path_that_a_proxy_may_read_otherwise_goes_to_the_host(path: str) -> None:
+async def test_a_path_that_a_proxy_may_read_as_another_one_goes_to_the_host(path: str) -> None:
     assert await reaches_host(http(path))
 
 
-@pytest.mark.parametrize("path", ODD_PATHS)
-async def test_odd_paths_are_told_from_the_path_alone_where_a_server_gives_no_raw_path(path: str) -> None:
+@pytest.mark.parametrize("path", AMBIGUOUS_PATHS)
+async def test_ambiguous_paths_are_recognised_without_a_raw_path_too(path: str) -> None:
+    """`raw_path` is optional in ASGI."""
     scope = http(path)
     del scope["raw_path"]
     assert await reaches_host(scope)
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/resp_1", "/v1/conversations"])
-async def test_options_is_answered_by_the_host(path: str) -> None:
+async def test_an_options_request_goes_to_the_host(path: str) -> None:
     assert await reaches_host(http(path, "OPTIONS"))
 
 
@@ -142,17 +143,17 @@ async def test_options_is_answered_by_the_host(path: str) -> None:
     ],
     ids=lambda scope: f"{scope['type']} {scope.get('path', '')}",
 )
-async def test_what_is_no_http_request_goes_to_the_host_untouched(scope: Scope) -> None:
+async def test_other_scope_types_and_other_websockets_go_to_the_host_unchanged(scope: Scope) -> None:
     assert await reaches_host(scope)
 
 
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/", "/v1/responses/resp_1", "/v1/conversations"])
-async def test_switched_off_it_lets_everything_through(path: str) -> None:
+async def test_with_enabled_false_every_request_goes_to_the_host(path: str) -> None:
     assert await reaches_host(http(path), enabled=False)
     assert not await reaches_host(http(path))
 
 
-async def test_bodies_headers_and_query_pass_byte_for_byte() -> None:
+async def test_body_headers_and_query_reach_the_host_byte_for_byte() -> None:
     body = bytes(range(256))
     headers = [("x-twice", "1"), ("x-twice", "2"), ("x-latin", "é"), ("connection", "x-twice")]
     app = ResponsesShim(ScriptedHost())
@@ -169,7 +170,7 @@ async def test_bodies_headers_and_query_pass_byte_for_byte() -> None:
     assert reply.headers.getlist("set-cookie") == ["a=1", "b=2"]
 
 
-async def test_the_hosts_own_chat_route_answers_as_ever() -> None:
+async def test_the_hosts_own_chat_route_answers_as_it_does_without_the_shim() -> None:
     host = ScriptedHost([b"data: 1\n\n", b"\xff"])
     direct = await post(host, CHAT_PATH, {"any": "thing"})
     through = await post(ResponsesShim(host), CHAT_PATH, {"any": "thing"})
@@ -183,7 +184,7 @@ async def test_one_trailing_slash_is_accepted() -> None:
     check_response((await post(ResponsesShim(ScriptedHost()), "/v1/responses/", REQUEST)).json)
 
 
-async def test_the_root_path_stands_before_the_inner_path_if_the_server_puts_it_there() -> None:
+async def test_the_chat_path_has_the_root_path_if_the_server_puts_it_into_path() -> None:
     host = ScriptedHost()
     check_response((await post(ResponsesShim(host), "/v1/responses", REQUEST, root_path="/api")).json)
     [scope] = host.scopes
@@ -191,7 +192,7 @@ async def test_the_root_path_stands_before_the_inner_path_if_the_server_puts_it_
     assert scope["root_path"] == "/api"
 
 
-async def test_the_root_path_stays_out_of_the_inner_path_if_the_server_keeps_it_out() -> None:
+async def test_the_chat_path_lacks_the_root_path_if_the_server_leaves_it_out_of_path() -> None:
     host = ScriptedHost()
     reply = await post(ResponsesShim(host), "/v1/responses", REQUEST, scope={"root_path": "/api"})
     check_response(reply.json)
@@ -199,7 +200,7 @@ async def test_the_root_path_stays_out_of_the_inner_path_if_the_server_keeps_it_
     assert (scope["path"], scope["root_path"]) == ("/v1/chat/completions", "/api")
 
 
-async def test_a_root_path_outside_ascii_is_encoded_in_the_inner_raw_path() -> None:
+async def test_a_non_ascii_root_path_is_percent_encoded_in_the_raw_path_of_the_chat_call() -> None:
     host = ScriptedHost()
     check_response(
         (await post(ResponsesShim(host), "/caf%C3%A9/v1/responses", REQUEST, scope={"root_path": "/café"})).json
@@ -208,7 +209,7 @@ async def test_a_root_path_outside_ascii_is_encoded_in_the_inner_raw_path() -> N
     assert host.scopes[0]["raw_path"] == b"/caf%C3%A9/v1/chat/completions"
 
 
-async def test_a_path_that_only_begins_like_the_root_path_is_not_below_it() -> None:
+async def test_a_path_that_merely_starts_with_the_root_path_is_not_below_it() -> None:
     reply = await post(ResponsesShim(ScriptedHost()), "/apiary/v1/responses", REQUEST, scope={"root_path": "/api"})
     assert reply.json["path"] == "/apiary/v1/responses"
 
@@ -223,12 +224,12 @@ async def test_it_works_inside_a_starlette_mount(root_path: str) -> None:
     assert "path_params" not in host.scopes[0]
 
 
-async def test_around_a_starlette_mount_the_mounted_path_is_the_hosts() -> None:
+async def test_around_a_starlette_mount_the_mounted_paths_belong_to_the_host() -> None:
     app = ResponsesShim(Starlette(routes=[Mount("/engine", app=ScriptedHost())]))
     assert (await post(app, "/engine/v1/responses", REQUEST)).json["path"] == "/engine/v1/responses"
 
 
-async def test_unprefixed_serves_the_routes_without_v1_too() -> None:
+async def test_unprefixed_adds_the_routes_without_v1() -> None:
     host = ScriptedHost()
     app = ResponsesShim(host, unprefixed=True)
     check_response((await post(app, "/responses", REQUEST)).json)
@@ -237,19 +238,19 @@ async def test_unprefixed_serves_the_routes_without_v1_too() -> None:
     assert (await request(app, "GET", "/conversations/conv_1")).status == 404
 
 
-async def test_mounted_twice_the_host_is_asked_once() -> None:
+async def test_mounted_twice_it_calls_the_host_once() -> None:
     host = ScriptedHost()
     check_response((await post(ResponsesShim(ResponsesShim(host)), "/v1/responses", REQUEST)).json)
     assert len(host.requests) == 1
 
 
-# Over WebSocket ------------------------------------------------------------------------------------------------------
+# WebSockets ----------------------------------------------------------------------------------------------------------
 
 UPGRADE = {"connection": "keep-alive, Upgrade", "upgrade": "WebSocket", "sec-websocket-version": "13"}
 
 
 async def open_websocket(extensions: dict[str, Any] | None) -> list[Message]:
-    """What the app sends when somebody wants a WebSocket at /v1/responses."""
+    """What the app sends when a client opens a WebSocket at /v1/responses."""
     scope: Scope = {"type": "websocket", "path": "/v1/responses", "headers": [], "extensions": extensions}
     sent: list[Message] = []
 
@@ -263,7 +264,7 @@ async def open_websocket(extensions: dict[str, Any] | None) -> list[Message]:
     return sent
 
 
-async def test_a_websocket_is_refused_with_426_where_the_server_can_say_so() -> None:
+async def test_a_websocket_is_refused_with_426_if_the_server_can_send_a_response() -> None:
     start, body = await open_websocket({"websocket.http.response": {}})
     assert (start["type"], start["status"]) == ("websocket.http.response.start", 426)
     assert body["type"] == "websocket.http.response.body"
@@ -271,20 +272,20 @@ async def test_a_websocket_is_refused_with_426_where_the_server_can_say_so() -> 
 
 
 @pytest.mark.parametrize("extensions", [{}, None])
-async def test_a_websocket_is_closed_where_the_server_cannot_say_why(extensions: dict[str, Any] | None) -> None:
+async def test_a_websocket_is_closed_if_the_server_cannot_send_a_response(extensions: dict[str, Any] | None) -> None:
     [close] = await open_websocket(extensions)
     assert (close["type"], close["code"]) == ("websocket.close", 1008)
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_an_upgrade_that_comes_as_plain_http_is_refused_with_426(method: str) -> None:
+async def test_an_upgrade_that_the_server_passes_on_as_plain_http_is_refused_with_426(method: str) -> None:
     reply = await request(ResponsesShim(ScriptedHost()), method, "/v1/responses", headers=UPGRADE)
     check_error(reply.json)
     assert (reply.status, reply.json["error"]["code"]) == (426, "websocket_not_supported")
     assert reply.headers["upgrade"] == "HTTP/1.1"
 
 
-async def test_websockets_of_the_host_still_work() -> None:
+async def test_the_hosts_own_websockets_still_work() -> None:
     messages: list[Message] = [
         {"type": "websocket.connect"},
         {"type": "websocket.receive", "text": "hello"},
@@ -307,7 +308,7 @@ async def test_websockets_of_the_host_still_work() -> None:
     ]
 
 
-async def test_lifespan_is_the_hosts() -> None:
+async def test_lifespan_events_reach_the_host() -> None:
     host = ScriptedHost()
     messages: list[Message] = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
     sent: list[str] = []
@@ -326,26 +327,27 @@ async def test_lifespan_is_the_hosts() -> None:
 # Settings ------------------------------------------------------------------------------------------------------------
 
 
-async def test_settings_come_as_keyword_arguments_or_as_one_object() -> None:
+async def test_settings_are_given_as_keyword_arguments_or_as_one_object() -> None:
     for shim in (ResponsesShim(Recorder(), max_body=7), ResponsesShim(Recorder(), Settings(max_body=7))):
         assert shim.settings == Settings(max_body=7)
 
 
-async def test_settings_in_both_forms_are_refused() -> None:
+async def test_settings_in_both_forms_are_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match="not both"):
         ResponsesShim(Recorder(), Settings(), max_body=7)
 
 
-async def test_a_keyword_that_is_no_setting_is_refused() -> None:
+async def test_an_unknown_keyword_argument_is_a_configuration_error() -> None:
+    misspelt: dict[str, Any] = {"max_boddy": 7}
     with pytest.raises(ConfigurationError, match="max_boddy"):
-        ResponsesShim(Recorder(), max_boddy=7)
+        ResponsesShim(Recorder(), **misspelt)
 
 
 @pytest.mark.parametrize(
     ("variable", "value"),
     [("RESPONSES_SHIM_PING_INTERVAL", "often"), ("RESPONSES_SHIM_PING", "loud"), ("RESPONSES_SHIM_PIMG", "off")],
 )
-async def test_a_bad_variable_stops_the_start_and_is_named(
+async def test_a_wrong_environment_variable_is_named_in_a_configuration_error(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(variable, value)
@@ -353,7 +355,9 @@ async def test_a_bad_variable_stops_the_start_and_is_named(
         ResponsesShim(Recorder())
 
 
-async def test_a_variable_sets_what_no_keyword_says(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_environment_variable_counts_unless_a_keyword_argument_is_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("RESPONSES_SHIM_ENABLED", "false")
     assert ResponsesShim(Recorder()).settings.enabled is False
     assert ResponsesShim(Recorder(), enabled=True).settings.enabled is True

@@ -1,4 +1,4 @@
-"""`GET /v1/models?client_version=…` is Codex asking; any other request for the list is the host's alone."""
+"""`GET /v1/models?client_version=…` gives Codex its catalogue; any other request for the list goes to the host."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from starlette.routing import Mount, Route
 from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.models import MAX_LIST
+from responses_shim.asgi.models import MAX_LIST_SIZE
 from responses_shim.extensions.codex import Model, catalog
 from tests.caller import Reply, request
 
@@ -27,7 +27,7 @@ CATALOG = catalog([Model("tiny", 32768)])
 
 
 class Host:
-    """Sends what it is told to, at any path, and keeps the scopes it was called with."""
+    """Answers any request with the given messages, then raises `error`, if given; keeps the scopes of its calls."""
 
     def __init__(self, *messages: Message, error: Exception | None = None) -> None:
         self.messages = messages
@@ -60,7 +60,7 @@ async def ask(host: Any, path: str = "/v1/models", query: str = QUERY, **options
     return await request(ResponsesShim(host, **settings), options.pop("method", "GET"), path, query=query, **options)
 
 
-# Codex asks ---------------------------------------------------------------------------------------------------------
+# Requests from Codex ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("query", [QUERY, "a=b&client_version=1", "client_version", "client_version="])
@@ -71,17 +71,17 @@ async def test_codex_gets_its_catalogue(query: str) -> None:
     assert reply.headers["content-length"] == str(len(reply.body))
 
 
-async def test_a_list_may_come_in_pieces() -> None:
+async def test_the_hosts_list_may_come_in_several_messages() -> None:
     data = json.dumps(LIST).encode()
     reply = await ask(Host(start(), body(data[:9], more=True), body(b"", more=True), body(data[9:])))
     assert reply.json == CATALOG
 
 
-async def test_the_host_is_asked_as_the_client_asked() -> None:
+async def test_the_host_gets_the_clients_own_request_but_for_some_headers_and_extensions() -> None:
     host = listing()
-    meant = {"Authorization": "Bearer key", "X-Mine": "1"}
-    of_the_body = {"Accept-Encoding": "gzip", "Range": "bytes=0-1", "If-None-Match": '"x"'}
-    await ask(host, headers=meant | of_the_body, scope={"extensions": {"http.response.pathsend": {}, "tls": {"x": 1}}})
+    kept = {"Authorization": "Bearer key", "X-Mine": "1"}
+    dropped = {"Accept-Encoding": "gzip", "Range": "bytes=0-1", "If-None-Match": '"x"'}
+    await ask(host, headers=kept | dropped, scope={"extensions": {"http.response.pathsend": {}, "tls": {"x": 1}}})
     [scope] = host.scopes
     assert (scope["method"], scope["path"], scope["raw_path"]) == ("GET", "/v1/models", b"/v1/models")
     assert scope["query_string"] == QUERY.encode()
@@ -92,7 +92,7 @@ async def test_the_host_is_asked_as_the_client_asked() -> None:
     assert scope["extensions"] == {"tls": {"x": 1}}
 
 
-async def test_what_the_host_says_of_its_own_body_is_dropped_and_the_rest_kept() -> None:
+async def test_the_hosts_headers_are_kept_but_for_those_about_its_own_body() -> None:
     cookies = [(b"Set-Cookie", b"a=1"), (b"Set-Cookie", b"b=2")]
     reply = await ask(listing((b"ETag", b'"x"'), (b"Cache-Control", b"max-age=60"), *cookies))
     assert "etag" not in reply.headers
@@ -100,7 +100,7 @@ async def test_what_the_host_says_of_its_own_body_is_dropped_and_the_rest_kept()
     assert reply.headers.getlist("set-cookie") == ["a=1", "b=2"]
 
 
-async def test_cors_holds() -> None:
+async def test_the_hosts_cors_headers_are_kept() -> None:
     app = Starlette(
         routes=[Route("/v1/models", lambda _: JSONResponse(LIST))],
         middleware=[Middleware(CORSMiddleware, allow_origins=["http://page.example"])],
@@ -115,20 +115,22 @@ async def test_cors_holds() -> None:
     ("path", "root_path", "unprefixed"),
     [("/v1/models/", "", False), ("/models", "", True), ("/v1/models", "", True), ("/v1/models", "/app", False)],
 )
-async def test_the_paths_are_those_of_the_shims_own_routes(path: str, root_path: str, unprefixed: bool) -> None:
+async def test_the_catalogue_is_found_below_a_root_path_and_unprefixed(
+    path: str, root_path: str, unprefixed: bool
+) -> None:
     host = listing()
     reply = await ask(host, path, root_path=root_path, settings={"unprefixed": unprefixed})
     assert reply.json == CATALOG
     assert host.scopes[0]["path"] == root_path + "/v1/models"
 
 
-async def test_mounted_below_a_router_it_is_found() -> None:
+async def test_the_catalogue_is_found_where_the_shim_is_mounted_below_a_router() -> None:
     inner = ResponsesShim(Starlette(routes=[Route("/v1/models", lambda _: JSONResponse(LIST))]))
     reply = await request(Starlette(routes=[Mount("/llm", inner)]), "GET", "/llm/v1/models", query=QUERY)
     assert reply.json == CATALOG
 
 
-# What the host says stands ------------------------------------------------------------------------------------------
+# Other answers of the host ------------------------------------------------------------------------------------------
 
 
 def guarded(asked: Request) -> Response:
@@ -137,7 +139,7 @@ def guarded(asked: Request) -> Response:
     return JSONResponse(LIST)
 
 
-async def test_the_hosts_auth_holds() -> None:
+async def test_a_client_that_the_host_refuses_gets_the_hosts_refusal() -> None:
     app = Starlette(routes=[Route("/v1/models", guarded)])
     assert (await ask(app, headers={"Authorization": "Bearer key"})).json == CATALOG
     refused = await ask(app)
@@ -146,13 +148,13 @@ async def test_the_hosts_auth_holds() -> None:
     assert refused.headers["etag"] == '"x"'
 
 
-WHOLE = json.dumps(LIST).encode()
+LIST_BODY = json.dumps(LIST).encode()
 
 
 @pytest.mark.parametrize(
     "messages",
     [
-        [start(403), body(WHOLE)],
+        [start(403), body(LIST_BODY)],
         [start(500, content_type=b"text/plain"), body(b"Internal", more=True), body(b" Server Error")],
         [start(307, (b"location", b"/v1/models/")), body(b"")],
         [start(200, (b"content-encoding", b"gzip")), body(b"\x1f\x8b")],
@@ -161,13 +163,13 @@ WHOLE = json.dumps(LIST).encode()
         [start(), body(b'{"data": ["\xff"]}')],
         [start(), body(b"[" * 100_000)],
         [start(), body(b'{"models": [{"slug": "mine"}]}')],
-        [start(), body(WHOLE[:9], more=True)],
-        [start(), body(b"a" * MAX_LIST, more=True), body(b"b", more=True), body(b"c")],
+        [start(), body(LIST_BODY[:9], more=True)],
+        [start(), body(b"a" * MAX_LIST_SIZE, more=True), body(b"b", more=True), body(b"c")],
         [start()],
     ],
     ids=["403", "500", "307", "gzip", "HTML", "text", "Latin-1", "deep", "a catalogue", "cut", "huge", "headers only"],
 )
-async def test_any_other_answer_goes_out_as_it_came(messages: list[Message]) -> None:
+async def test_an_answer_that_is_no_list_of_models_is_passed_on_as_it_is(messages: list[Message]) -> None:
     sent: list[Message] = []
 
     async def receive() -> Message:
@@ -180,12 +182,12 @@ async def test_any_other_answer_goes_out_as_it_came(messages: list[Message]) -> 
     assert sent == messages
 
 
-async def test_what_the_host_raises_is_raised() -> None:
+async def test_an_exception_of_the_host_is_raised() -> None:
     with pytest.raises(RuntimeError, match="out of order"):
         await ask(Host(error=RuntimeError("out of order")))
 
 
-# Not Codex ----------------------------------------------------------------------------------------------------------
+# Requests from other clients ----------------------------------------------------------------------------------------
 
 
 def scope(path: str = "/v1/models", query: str = QUERY, **more: Any) -> Scope:
@@ -218,7 +220,7 @@ def scope(path: str = "/v1/models", query: str = QUERY, **more: Any) -> Scope:
         ({"type": "websocket", "path": "/v1/models", "query_string": QUERY.encode(), "headers": []}, {}),
     ],
 )
-async def test_any_other_request_reaches_the_host_untouched(asked: Scope, settings: dict[str, Any]) -> None:
+async def test_any_other_request_reaches_the_host_unchanged(asked: Scope, settings: dict[str, Any]) -> None:
     calls: list[tuple[Any, ...]] = []
 
     async def host(*call: Any) -> None:
@@ -237,8 +239,8 @@ async def test_any_other_request_reaches_the_host_untouched(asked: Scope, settin
     assert asked == before
 
 
-async def test_llama_cpp_is_left_alone_when_it_is_recognised() -> None:
-    """There the list takes the lock of the model: the request is the client's and the host's own business."""
+async def test_no_catalogue_is_made_for_llama_cpp() -> None:
+    """Its list of models takes the model's lock and so ends a running stream, so the client's request is passed on."""
 
     def route(asked: Request) -> Response:
         return JSONResponse(LIST)

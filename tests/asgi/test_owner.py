@@ -1,4 +1,4 @@
-"""Who is asking: the same credentials are the same owner, anything else is another."""
+"""Owner ids: the same credentials give the same owner, any others give another."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def owner(*pairs: Pair, settings: Settings = PLAIN, key: bytes = KEY) -> bytes:
 
 
 @pytest.mark.parametrize("name", CREDENTIALS)
-def test_each_credential_makes_an_owner(name: str) -> None:
-    made = {owner((name, "one")), owner((name, "two")), owner((name, "")), ANONYMOUS}
-    assert len(made) == 4
-    assert {len(each) for each in made} == {32}
+def test_each_value_of_a_credential_is_another_owner(name: str) -> None:
+    owners = {owner((name, "one")), owner((name, "two")), owner((name, "")), ANONYMOUS}
+    assert len(owners) == 4
+    assert {len(each) for each in owners} == {32}
     assert owner((name, "one")) == owner((name.title(), "one"))
 
 
@@ -40,28 +40,28 @@ def test_the_same_value_in_another_header_is_another_owner() -> None:
     assert len({owner((name, "key")) for name in CREDENTIALS}) == len(CREDENTIALS)
 
 
-def test_without_a_credential_everyone_is_anonymous_under_every_key() -> None:
+def test_without_credentials_the_owner_is_anonymous_under_every_key() -> None:
     others = [("host", "x"), ("user-agent", "y"), ("x-user", "alice"), ("proxy-authorization", "Basic z")]
     assert owner() == owner(*others) == owner(key=b"other") == ANONYMOUS
 
 
-def test_other_headers_do_not_matter() -> None:
+def test_headers_that_are_no_credentials_do_not_matter() -> None:
     assert owner(("x-api-key", "a"), ("traceparent", "1")) == owner(("accept", "*/*"), ("x-api-key", "a"))
 
 
 def test_the_order_of_the_headers_does_not_matter() -> None:
-    shown = [("authorization", "Bearer a"), ("cookie", "b=1"), ("cookie", "a=1"), ("x-api-key", "k")]
-    assert len({owner(*order) for order in permutations(shown)}) == 1
+    headers = [("authorization", "Bearer a"), ("cookie", "b=1"), ("cookie", "a=1"), ("x-api-key", "k")]
+    assert len({owner(*order) for order in permutations(headers)}) == 1
 
 
-def test_duplicates_count() -> None:
+def test_a_header_twice_is_another_owner_than_the_header_once() -> None:
     assert len({owner(*[("cookie", "a=1")] * times) for times in (1, 2, 3)}) == 3
 
 
 @pytest.mark.parametrize(
     ("one", "other"), [("Bearer Key", "bearer Key"), ("BASIC a b", "Basic a b"), ("Bearer ", "bearer ")]
 )
-def test_a_scheme_has_no_case(one: str, other: str) -> None:
+def test_the_case_of_the_authorization_scheme_does_not_matter(one: str, other: str) -> None:
     assert owner(("authorization", one)) == owner(("Authorization", other))
 
 
@@ -76,18 +76,18 @@ def test_a_scheme_has_no_case(one: str, other: str) -> None:
         ("cookie", "A=1; b=2", "a=1; b=2"),
     ],
 )
-def test_what_is_no_scheme_has_case(name: str, one: str, other: str) -> None:
+def test_the_case_of_everything_else_matters(name: str, one: str, other: str) -> None:
     assert owner((name, one)) != owner((name, other))
 
 
-def test_another_key_makes_other_owners() -> None:
+def test_another_key_gives_other_owners() -> None:
     assert owner(("x-api-key", "a"), key=b"1" * 32) != owner(("x-api-key", "a"), key=b"2" * 32)
 
 
-def test_the_owner_is_an_hmac_of_what_was_shown() -> None:
-    """Owners are kept with what is theirs: what is hashed, and how, is not free to change."""
-    shown = b"13:authorization8:bearer a6:cookie3:b=1"
-    assert owner(("Cookie", "b=1"), ("Authorization", "Bearer a")) == hmac.new(KEY, shown, hashlib.sha256).digest()
+def test_the_owner_is_an_hmac_of_the_credentials() -> None:
+    """What is hashed must never change: tokens that clients keep are bound to these owners."""
+    hashed = b"13:authorization8:bearer a6:cookie3:b=1"
+    assert owner(("Cookie", "b=1"), ("Authorization", "Bearer a")) == hmac.new(KEY, hashed, hashlib.sha256).digest()
 
 
 names = st.sampled_from([*CREDENTIALS, "Api-Key", "x-user", "host"])
@@ -100,14 +100,16 @@ requests = st.lists(st.tuples(names, values), max_size=4)
 @example([("api-key", "a7:api-key0:")], [("api-key", "a"), ("api-key", "")])
 @example([("api-key", "ab")], [("api-key", "a"), ("api-key", "b")])
 @example([("api-key", "a"), ("cookie", "")], [("cookie", "a"), ("api-key", "")])
-def test_two_requests_have_one_owner_if_they_show_the_same(one: list[Pair], other: list[Pair]) -> None:
-    def shown(pairs: list[Pair]) -> list[Pair]:
+def test_two_requests_have_the_same_owner_only_if_their_credentials_are_the_same(
+    one: list[Pair], other: list[Pair]
+) -> None:
+    def credentials_of(pairs: list[Pair]) -> list[Pair]:
         credentials = [(name.lower(), value) for name, value in pairs if name.lower() in CREDENTIALS]
         return sorted(
             (name, value if name != "authorization" else scheme_lowered(value)) for name, value in credentials
         )
 
-    assert (owner(*one) == owner(*other)) is (shown(one) == shown(other))
+    assert (owner(*one) == owner(*other)) is (credentials_of(one) == credentials_of(other))
     assert owner(*one) == owner(*reversed(one))
 
 
@@ -122,39 +124,39 @@ ALICE, BOB = ("x-user", "alice"), ("X-User", "bob")
 KEY_HEADER = ("authorization", "Bearer shared")
 
 
-def test_an_owner_header_tells_the_users_of_one_key_apart() -> None:
-    made = [owner(KEY_HEADER, *more, settings=BESIDE) for more in ([ALICE], [BOB], [])]
-    assert len(set(made)) == 3
-    assert made[2] == owner(KEY_HEADER)
+def test_an_owner_header_tells_the_users_of_one_api_key_apart() -> None:
+    owners = [owner(KEY_HEADER, *more, settings=BESIDE) for more in ([ALICE], [BOB], [])]
+    assert len(set(owners)) == 3
+    assert owners[2] == owner(KEY_HEADER)
 
 
-def test_an_owner_header_gives_nobody_what_is_anothers() -> None:
-    """Who writes alice into it with another key, or with none, is not alice."""
+def test_an_owner_header_that_is_not_trusted_does_not_make_a_client_another_owner() -> None:
+    """A client that sends alice's name with another API key, or with none, is not alice."""
     alice = owner(KEY_HEADER, ALICE, settings=BESIDE)
     assert alice not in {owner(ALICE, settings=BESIDE), owner(("x-api-key", "mine"), ALICE, settings=BESIDE)}
 
 
-def test_a_trusted_owner_header_alone_says_who_it_is() -> None:
+def test_a_trusted_owner_header_alone_decides_the_owner() -> None:
     alice = owner(ALICE, settings=TRUSTED)
     assert alice == owner(ALICE, KEY_HEADER, ("cookie", "a=1"), settings=TRUSTED)
     assert alice != owner(BOB, settings=TRUSTED)
     assert owner(KEY_HEADER, settings=TRUSTED) == ANONYMOUS
 
 
-def test_the_name_of_the_owner_header_has_no_case() -> None:
+def test_the_case_of_the_owner_headers_name_does_not_matter() -> None:
     assert owner(ALICE, settings=Settings(owner_header="X-USER")) == owner(ALICE, settings=BESIDE)
 
 
-def test_a_credential_header_may_be_the_one_that_is_trusted() -> None:
+def test_the_trusted_owner_header_may_be_a_credential() -> None:
     settings = Settings(owner_header="Authorization", trust_owner_header=True)
     assert owner(KEY_HEADER, ("cookie", "a=1"), settings=settings) == owner(KEY_HEADER)
 
 
-# With the keys -------------------------------------------------------------------------------------------------------
+# With key rotation ---------------------------------------------------------------------------------------------------
 
 
-def test_what_was_sealed_before_a_rotation_opens_after_it_for_the_same_client_only() -> None:
-    def known_as(keys: Keys, *pairs: Pair) -> list[bytes]:
+def test_a_token_from_before_a_rotation_opens_after_it_for_the_same_client_only() -> None:
+    def owners_of(keys: Keys, *pairs: Pair) -> list[bytes]:
         return [owner(*pairs, key=key) for key in keys.owner_keys]
 
     def load(*secrets: str) -> Keys:
@@ -164,9 +166,9 @@ def test_what_was_sealed_before_a_rotation_opens_after_it_for_the_same_client_on
     before, during, after = load(old), load(new, old), load(new)
     assert before.sealer is not None
     assert during.sealer is not None
-    token = before.sealer.seal(known_as(before, KEY_HEADER)[0], "thought")
-    assert during.open(known_as(during, KEY_HEADER), token) == "thought"
-    assert during.open(known_as(during, ("authorization", "Bearer other")), token) is None
-    assert after.open(known_as(after, KEY_HEADER), token) is None
-    token = during.sealer.seal(known_as(during, KEY_HEADER)[0], "thought")
-    assert after.open(known_as(after, KEY_HEADER), token) == "thought"
+    token = before.sealer.seal(owners_of(before, KEY_HEADER)[0], "thought")
+    assert during.open(owners_of(during, KEY_HEADER), token) == "thought"
+    assert during.open(owners_of(during, ("authorization", "Bearer other")), token) is None
+    assert after.open(owners_of(after, KEY_HEADER), token) is None
+    token = during.sealer.seal(owners_of(during, KEY_HEADER)[0], "thought")
+    assert after.open(owners_of(after, KEY_HEADER), token) == "thought"

@@ -1,11 +1,11 @@
-"""A server that answers what a test tells it to, and the events of a plain answer."""
+"""A server with canned answers, and the events of a plain answer."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 EVENTS: list[dict[str, Any]] = [
@@ -29,16 +29,18 @@ def sse(events: list[dict[str, Any]]) -> bytes:
 
 @dataclass
 class Answer:
+    """What the server sends to a request."""
+
     body: bytes = b""
     status: int = 200
     content_type: str = "text/event-stream; charset=utf-8"
     breaks_off: bool = False
-    """Announces more bytes than it sends."""
+    """Whether it closes the connection before it has sent all the bytes that it announced."""
 
 
 @dataclass
 class CannedServer:
-    """Answers by path; `requests` are the paths, headers and bodies that came."""
+    """A running server: its answers by path, and the path, headers and body of each request it got."""
 
     base_url: str
     answers: dict[str, Answer]
@@ -48,9 +50,20 @@ class CannedServer:
 Serve = Callable[[dict[str, Answer]], CannedServer]
 
 
+class CannedHTTPServer(ThreadingHTTPServer):
+    """The HTTP server behind a `CannedServer`, at a free port of the loopback interface."""
+
+    daemon_threads = False
+
+    def __init__(self, answers: dict[str, Answer]) -> None:
+        super().__init__(("127.0.0.1", 0), CannedHandler)
+        self.canned = CannedServer(f"http://127.0.0.1:{self.server_port}/v1", answers)
+
+
 class CannedHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
-        canned: CannedServer = self.server.canned  # type: ignore[attr-defined]
+        assert isinstance(self.server, CannedHTTPServer)
+        canned = self.server.canned
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         canned.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}, body))
         missing = Answer(b'{"detail":"Not Found"}', 404, "application/json")

@@ -1,4 +1,4 @@
-"""The command line itself: what goes where, exit codes, one line for every known failure."""
+"""The command line: which arguments are the host's, exit codes, and one line for every known failure."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ Patch = pytest.MonkeyPatch
 
 @pytest.fixture
 def runs(monkeypatch: Patch) -> list[tuple[str, list[str], bool]]:
-    """What `run` was asked to start, instead of starting it."""
-    asked: list[tuple[str, list[str], bool]] = []
+    """The calls of `launch.run`, which does nothing else: host, the host's arguments, `with_parent`."""
+    calls: list[tuple[str, list[str], bool]] = []
 
     def record(host: str, arguments: list[str], *, with_parent: bool = False) -> None:
-        asked.append((host, arguments, with_parent))
+        calls.append((host, arguments, with_parent))
 
     monkeypatch.setattr(launch, "run", record)
-    return asked
+    return calls
 
 
-def test_version_is_the_packages(capsys: Capture) -> None:
+def test_version_prints_the_version_of_the_package(capsys: Capture) -> None:
     assert main(["version"]) == 0
     assert capsys.readouterr().out == f"responses-shim {__version__}\n"
 
 
 @pytest.mark.parametrize(
-    ("words", "hosts"),
+    ("words", "host_arguments"),
     [
         (["--", "--model", "m.gguf"], ["--model", "m.gguf"]),
         (["--model", "m.gguf"], ["--model", "m.gguf"]),
@@ -45,19 +45,19 @@ def test_version_is_the_packages(capsys: Capture) -> None:
         ([], []),
     ],
 )
-def test_everything_behind_the_host_is_the_hosts(
-    runs: list[tuple[str, list[str], bool]], words: list[str], hosts: list[str]
+def test_all_arguments_after_the_host_are_the_hosts(
+    runs: list[tuple[str, list[str], bool]], words: list[str], host_arguments: list[str]
 ) -> None:
     assert main(["run", "llama-cpp", *words]) == 0
-    assert runs == [("llama-cpp", hosts, False)]
+    assert runs == [("llama-cpp", host_arguments, False)]
 
 
-def test_options_of_run_come_before_the_host(runs: list[tuple[str, list[str], bool]]) -> None:
+def test_options_before_the_host_are_those_of_run(runs: list[tuple[str, list[str], bool]]) -> None:
     assert main(["run", "--with-parent", "llama-cpp", "--", "--port", "1"]) == 0
     assert runs == [("llama-cpp", ["--port", "1"], True)]
 
 
-def test_help_of_run_lists_the_hosts(capsys: Capture) -> None:
+def test_the_help_of_run_lists_the_hosts(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["run", "--help"])
     assert ended.value.code == 0
@@ -65,14 +65,14 @@ def test_help_of_run_lists_the_hosts(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["no-such-command"], ["demo", "--port", "0"], ["demo", "--port", "x"]])
-def test_a_wrong_command_line_is_told_with_its_usage(capsys: Capture, words: list[str]) -> None:
+def test_a_wrong_command_line_prints_the_usage(capsys: Capture, words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(words)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("usage: responses-shim")
 
 
-def test_an_unknown_host_lists_the_known_ones(capsys: Capture) -> None:
+def test_the_error_for_an_unknown_host_lists_the_known_ones(capsys: Capture) -> None:
     assert main(["run", "llamacpp"]) == 2
     assert capsys.readouterr().err == (
         "responses-shim: no host is called 'llamacpp': did you mean llama-cpp? known hosts: llama-cpp\n"
@@ -95,7 +95,7 @@ def failing(error: BaseException) -> Callable[[object], None]:
         (KeyboardInterrupt(), 130, ""),
     ],
 )
-def test_known_failures_are_one_line_and_a_code(
+def test_a_known_failure_is_one_line_and_an_exit_code(
     monkeypatch: Patch, capsys: Capture, error: BaseException, exit_code: int, lines: str
 ) -> None:
     monkeypatch.setattr(demo, "run", failing(error))
@@ -103,7 +103,7 @@ def test_known_failures_are_one_line_and_a_code(
     assert capsys.readouterr().err == lines
 
 
-def test_a_reader_that_leaves_is_no_error(monkeypatch: Patch, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_closed_output_pipe_prints_no_error(monkeypatch: Patch, tmp_path_factory: pytest.TempPathFactory) -> None:
     monkeypatch.setattr(demo, "run", failing(BrokenPipeError()))
     with open(tmp_path_factory.mktemp("out") / "stdout", "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
@@ -112,7 +112,7 @@ def test_a_reader_that_leaves_is_no_error(monkeypatch: Patch, tmp_path_factory: 
     assert (tmp_path_factory.getbasetemp() / "out0" / "stdout").read_text() == ""
 
 
-def test_arguments_default_to_the_processes(monkeypatch: Patch) -> None:
+def test_the_default_arguments_are_those_of_the_process(monkeypatch: Patch) -> None:
     monkeypatch.setattr(sys, "argv", ["responses-shim", "version"])
     monkeypatch.setattr(sys, "stdout", out := io.StringIO())
     assert main() == 0

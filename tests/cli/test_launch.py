@@ -1,4 +1,4 @@
-"""Mounting on hosts: what the host's own command does stays, and its app gets the shim around it."""
+"""`responses-shim run`: the host's own command runs as ever, with the shim around its app."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Patch = pytest.MonkeyPatch
 
 @pytest.fixture
 def fake_llama_cpp(monkeypatch: Patch, tmp_path: Path) -> Path:
-    """A package `llama_cpp` with the parts of the real one that the launcher touches; returns its server's folder."""
+    """A package `llama_cpp` with the parts of the real one that `run` uses. Returns the directory of its server."""
     server = tmp_path / "llama_cpp" / "server"
     server.mkdir(parents=True)
     (tmp_path / "llama_cpp" / "__init__.py").touch()
@@ -52,11 +52,11 @@ def fake_llama_cpp(monkeypatch: Patch, tmp_path: Path) -> Path:
 
 
 def forget_llama_cpp(monkeypatch: Patch) -> None:
-    """Until the end of the test: what was imported as `llama_cpp` before it, and what the test imports, is undone."""
+    """Remove `llama_cpp` from the imported modules, and again at the end of the test, when the former are restored."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "llama_cpp"]:
         monkeypatch.delitem(sys.modules, name)
     for part in ("", ".server", ".server.app", ".server.__main__"):
-        monkeypatch.setitem(sys.modules, f"llama_cpp{part}", None)  # so that the undo knows to remove it
+        monkeypatch.setitem(sys.modules, f"llama_cpp{part}", None)  # so that it is removed at the end of the test
         del sys.modules[f"llama_cpp{part}"]
 
 
@@ -64,7 +64,7 @@ def imported(module: str) -> Any:
     return sys.modules[module]
 
 
-def test_llama_cpp_serves_its_own_app_inside_the_shim(fake_llama_cpp: Path) -> None:
+def test_llama_cpp_serves_its_app_wrapped_in_the_shim(fake_llama_cpp: Path) -> None:
     launch.run("llama-cpp", ["--model", "m.gguf"])
     [(app, argv)] = imported("llama_cpp.server.__main__").served
     assert isinstance(app, ResponsesShim)
@@ -75,30 +75,30 @@ def test_llama_cpp_serves_its_own_app_inside_the_shim(fake_llama_cpp: Path) -> N
     assert argv == ["responses-shim run llama-cpp", "--model", "m.gguf"]
 
 
-def test_the_factory_for_uvicorn_gives_the_app_inside_the_shim(fake_llama_cpp: Path) -> None:
+def test_the_factory_for_uvicorn_returns_the_app_wrapped_in_the_shim(fake_llama_cpp: Path) -> None:
     assert isinstance(launch.llama_cpp(), ResponsesShim)
     assert imported("llama_cpp.server.app").calls == [{}]
 
 
-def test_a_host_that_is_set_is_kept(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
+def test_the_setting_host_is_kept_if_it_is_set(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv("RESPONSES_SHIM_HOST", "generic")
     assert launch.llama_cpp().settings.host == "generic"
 
 
-def test_a_bad_setting_stops_before_the_model_is_loaded(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
+def test_a_wrong_setting_is_an_error_before_the_model_is_loaded(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv("RESPONSES_SHIM_NO_SUCH_THING", "1")
     with pytest.raises(ConfigurationError, match="RESPONSES_SHIM_NO_SUCH_THING"):
         launch.run("llama-cpp", [])
     assert imported("llama_cpp.server.app").calls == []
 
 
-def test_the_factory_says_a_bad_setting_in_one_line(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
+def test_the_factory_exits_with_one_line_for_a_wrong_setting(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv("RESPONSES_SHIM_NO_SUCH_THING", "1")
     with pytest.raises(SystemExit, match="responses-shim: RESPONSES_SHIM_NO_SUCH_THING: there is no such setting"):
         launch.llama_cpp()
 
 
-def test_what_the_host_refuses_is_one_line(fake_llama_cpp: Path) -> None:
+def test_a_setting_that_the_host_refuses_is_an_error_of_one_line(fake_llama_cpp: Path) -> None:
     (fake_llama_cpp / "app.py").write_text(
         "def create_app(**options):\n    raise ValueError('Model path does not\\n exist: m.gguf')\n"
     )
@@ -107,7 +107,7 @@ def test_what_the_host_refuses_is_one_line(fake_llama_cpp: Path) -> None:
     assert str(refused.value) == "the host cannot start: Model path does not exist: m.gguf"
 
 
-def test_without_llama_cpp_the_line_names_the_extras(monkeypatch: Patch) -> None:
+def test_without_llama_cpp_the_error_says_what_to_install(monkeypatch: Patch) -> None:
     forget_llama_cpp(monkeypatch)
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError) as missing:
@@ -117,19 +117,19 @@ def test_without_llama_cpp_the_line_names_the_extras(monkeypatch: Patch) -> None
     assert "\n" not in str(missing.value)
 
 
-def test_llama_cpp_without_its_server_extra_is_told_apart(fake_llama_cpp: Path) -> None:
+def test_without_llama_cpps_server_extra_the_error_names_it(fake_llama_cpp: Path) -> None:
     (fake_llama_cpp / "app.py").write_text("import no_such_module_of_the_server_extra\n")
-    with pytest.raises(ConfigurationError, match=r"lacks its server's parts .*no_such_module.*\[server\]"):
+    with pytest.raises(ConfigurationError, match=r"without its server .*no_such_module.*\[server\]"):
         launch.run("llama-cpp", [])
 
 
-def test_a_library_that_does_not_load_is_one_line(fake_llama_cpp: Path) -> None:
+def test_a_library_that_cannot_be_loaded_is_an_error_of_one_line(fake_llama_cpp: Path) -> None:
     (fake_llama_cpp / "app.py").write_text("raise RuntimeError('Failed to load shared library\\n libllama.so')\n")
     with pytest.raises(ConfigurationError, match=r"cannot be loaded: Failed to load shared library libllama.so$"):
         launch.run("llama-cpp", [])
 
 
-def test_a_host_with_parent_ends_when_its_standard_input_closes() -> None:
+def test_a_host_run_with_parent_ends_when_its_standard_input_is_closed() -> None:
     program = """
         import threading
         from responses_shim.cli import launch
@@ -147,6 +147,6 @@ def test_a_host_with_parent_ends_when_its_standard_input_closes() -> None:
         assert host.stdin is not None
         assert host.stdout is not None
         assert host.stdout.readline() == b"serving\n"
-        host.stdin.write(b"what it is sent means nothing")
+        host.stdin.write(b"input is ignored")
         host.stdin.close()
         assert host.wait(timeout=30) == -15

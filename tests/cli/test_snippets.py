@@ -1,4 +1,4 @@
-"""The snippets are run, not looked at: curl by a shell, the SDK's by Python, Codex's by a TOML parser."""
+"""The snippets, tested by running them: curl in a shell, the SDK's in Python, Codex's in a TOML parser."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(params=[None, "secret"])
 def api_key(request: pytest.FixtureRequest) -> str | None:
-    return request.param
+    key: str | None = request.param
+    return key
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-def test_curl_streams_from_the_server(serve: Serve, api_key: str | None) -> None:
+def test_the_curl_command_streams_a_response(serve: Serve, api_key: str | None) -> None:
     canned = serve({"/v1/responses": Answer(sse(EVENTS))})
     server = Server(canned.base_url, MODEL, api_key)
     answer = run(["sh", "-c", snippets.curl(server)], SHIM_API_KEY="secret", no_proxy="127.0.0.1")
@@ -48,7 +49,7 @@ def test_curl_streams_from_the_server(serve: Serve, api_key: str | None) -> None
     assert headers.get("authorization") == (None if api_key is None else f"Bearer {api_key}")
 
 
-def test_the_sdk_prints_the_text(serve: Serve, api_key: str | None) -> None:
+def test_the_sdk_program_prints_the_text(serve: Serve, api_key: str | None) -> None:
     pytest.importorskip("openai")
     canned = serve({"/v1/responses": Answer(sse(numbered(EVENTS)))})
     server = Server(canned.base_url, MODEL, api_key)
@@ -60,12 +61,12 @@ def test_the_sdk_prints_the_text(serve: Serve, api_key: str | None) -> None:
 
 
 def numbered(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """`events` with what the SDK's accumulator needs beyond what a person reads."""
-    places = {"output_index": 0, "content_index": 0}
+    """The events with their numbers and the other fields that the SDK requires."""
+    indices = {"output_index": 0, "content_index": 0}
     response = {"id": "resp_1", "object": "response", "created_at": 0, "output": [], "tools": [], "model": "tiny"}
-    whole = []
+    complete = []
     for number, event in enumerate(events):
-        event = {**places, **event, "sequence_number": number}
+        event = {**indices, **event, "sequence_number": number}
         if "response" in event:
             event["response"] = {**response, **event["response"]}
             event["response"].pop("usage", None)
@@ -73,11 +74,11 @@ def numbered(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
             event["item"] = {"role": "assistant", "content": [], **event["item"]}
         if "part" in event:
             event["part"] = {"text": "", "annotations": [], **event["part"]}
-        whole.append(event)
-    return whole
+        complete.append(event)
+    return complete
 
 
-def test_codex_gets_a_provider_of_its_own() -> None:
+def test_codex_gets_a_model_provider() -> None:
     config = tomllib.loads(snippets.codex(URL, MODEL, "SHIM_API_KEY", Path("/tmp/models.json")))
     assert config == {
         "model": MODEL,
@@ -94,14 +95,14 @@ def test_codex_gets_a_provider_of_its_own() -> None:
     }
 
 
-def test_codex_is_told_of_no_key_and_no_catalogue_where_there_is_none() -> None:
+def test_codexs_block_has_a_key_and_a_catalogue_only_if_they_are_given() -> None:
     config = tomllib.loads(snippets.codex(URL, MODEL))
     assert "model_catalog_json" not in config
     assert "env_key" not in config["model_providers"]["shim"]
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
-def test_codexs_block_is_toml_in_ascii_whatever_the_names(name: str) -> None:
+def test_codexs_block_is_ascii_toml_with_any_names(name: str) -> None:
     block = snippets.codex(name, name, name)
     assert block.isascii()
     config = tomllib.loads(block)
@@ -109,7 +110,7 @@ def test_codexs_block_is_toml_in_ascii_whatever_the_names(name: str) -> None:
     assert config["model"] == provider["base_url"] == provider["env_key"] == name
 
 
-def test_the_key_is_named_but_never_shown() -> None:
+def test_the_snippets_contain_the_variable_of_the_key_and_not_the_key() -> None:
     server = Server(URL, "m", "secret")
     texts = [snippets.curl(server), snippets.openai_sdk(server)]
     assert all("secret" not in text for text in texts)

@@ -1,4 +1,4 @@
-"""Events in, lines out."""
+"""The lines that are printed for the events of a response."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from responses_shim.cli.transcript import Transcript
 from tests.cli.canned import EVENTS
 
 
-def shown(*events: dict[str, Any], colour: bool = False) -> str:
-    """The text for `events`, ten milliseconds apart."""
+def transcript_of(*events: dict[str, Any], colour: bool = False) -> str:
+    """The text that is printed for these events, ten milliseconds apart."""
     transcript = Transcript(colour=colour)
     text = "".join(transcript.feed(10.0 * n, event) for n, event in enumerate(events, start=1))
     return text + transcript.end()
 
 
 def test_a_plain_answer() -> None:
-    assert shown(*EVENTS) == (
+    assert transcript_of(*EVENTS) == (
         "     10.0 ms   response.created                       resp_1 tiny\n"
         "     20.0 ms   response.in_progress\n"
         "     30.0 ms   response.output_item.added             message in_progress\n"
@@ -39,10 +39,10 @@ def test_text_is_returned_delta_by_delta() -> None:
     assert transcript.feed(2.0, {"type": "response.output_text.delta", "item_id": "m", "delta": "b"}) == "b"
 
 
-def test_calls_side_by_side_are_shown_apart_and_counted_each() -> None:
+def test_interleaved_calls_are_shown_on_lines_of_their_own_and_counted_each() -> None:
     kind = "response.function_call_arguments"
     one, two = {"type": f"{kind}.delta", "item_id": "1"}, {"type": f"{kind}.delta", "item_id": "2"}
-    lines = shown(
+    lines = transcript_of(
         {**one, "delta": "{"},
         {**two, "delta": "["},
         {**one, "delta": "}"},
@@ -54,20 +54,21 @@ def test_calls_side_by_side_are_shown_apart_and_counted_each() -> None:
     assert lines[7].endswith("response.function_call_arguments.done  1 deltas")
 
 
-def test_lines_of_the_text_are_indented() -> None:
-    text = shown({"type": "response.output_text.delta", "item_id": "m", "delta": "a\nb"})
+def test_every_line_of_the_text_is_indented() -> None:
+    text = transcript_of({"type": "response.output_text.delta", "item_id": "m", "delta": "a\nb"})
     assert "               a\n               b\n" in text
 
 
-def test_colour_is_for_terminals_only() -> None:
+def test_colour_is_optional() -> None:
     event = {"type": "response.in_progress"}
-    assert "\033[" in shown(event, colour=True)
-    assert "\033[" not in shown(event)
+    assert "\033[" in transcript_of(event, colour=True)
+    assert "\033[" not in transcript_of(event)
 
 
 @pytest.mark.parametrize("colour", [True, False])
-def test_a_model_cannot_steer_the_terminal(colour: bool) -> None:
-    text = shown(
+def test_control_characters_are_replaced(colour: bool) -> None:
+    """A model must not be able to send escape sequences to the terminal."""
+    text = transcript_of(
         {"type": "response.output_text.delta", "item_id": "m", "delta": "\033]0;owned\a"},
         {"type": "response.created\033[2J", "response": {}},
         {"type": "response.created", "response": {"id": "\033[2J\nx"}},
@@ -97,7 +98,9 @@ def test_a_model_cannot_steer_the_terminal(colour: bool) -> None:
         ([{"type": "response.created", "response": "not an object"}], "", None),
     ],
 )
-def test_how_it_ended(events: list[dict[str, Any]], status: str, problem: str | None) -> None:
+def test_the_status_and_the_problem_of_the_response(
+    events: list[dict[str, Any]], status: str, problem: str | None
+) -> None:
     transcript = Transcript(colour=False)
     for event in events:
         transcript.feed(1.0, event)
@@ -105,15 +108,15 @@ def test_how_it_ended(events: list[dict[str, Any]], status: str, problem: str | 
     assert transcript.end() == ""
 
 
-def test_the_reason_stands_in_the_line() -> None:
+def test_the_line_of_an_incomplete_response_has_the_reason() -> None:
     incomplete = {"type": "response.incomplete", "response": {"incomplete_details": {"reason": "max_output_tokens"}}}
-    assert shown(incomplete).endswith("response.incomplete                    max_output_tokens\n")
+    assert transcript_of(incomplete).endswith("response.incomplete                    max_output_tokens\n")
 
 
-def test_one_delta_has_no_speed() -> None:
-    text = shown({"type": "response.output_text.delta", "item_id": "m", "delta": "a"})
+def test_a_single_delta_has_no_speed() -> None:
+    text = transcript_of({"type": "response.output_text.delta", "item_id": "m", "delta": "a"})
     assert text.endswith("first delta after 10 ms\n")
 
 
-def test_unknown_events_are_shown_by_name() -> None:
-    assert shown({"type": "response.ping"}) == "     10.0 ms   response.ping\n"
+def test_an_unknown_event_is_shown_by_its_type() -> None:
+    assert transcript_of({"type": "response.ping"}) == "     10.0 ms   response.ping\n"

@@ -1,16 +1,25 @@
-"""A host's list of models as Codex's catalogue. That Codex takes it is shown in `integrations/codex`."""
+"""Codex's catalogue from a host's list of models. `integrations/codex` tests that the real Codex accepts it."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.extensions.codex import INSTRUCTIONS, MAX_TOOL_OUTPUT, Model, catalog, read_models
+from responses_shim.extensions.codex import (
+    INSTRUCTIONS,
+    MAX_TOOL_OUTPUT,
+    Model,
+    catalog,
+    decode_models,
+    is_catalog_request,
+    read_models,
+)
 
-# What Codex 0.169.0 names in an error when it is missing; then what older ones ask for too.
+# The fields that Codex 0.169.0 requires; the last line are those that only older versions require.
 REQUIRED = {
     *("slug", "display_name", "supported_reasoning_levels", "shell_type", "visibility", "supported_in_api"),
     *("priority", "support_verbosity", "truncation_policy", "experimental_supported_tools", "base_instructions"),
@@ -18,26 +27,26 @@ REQUIRED = {
 }
 
 
-def told(*entries: Any) -> dict[str, Any]:
+def list_of(*entries: Any) -> dict[str, Any]:
     return {"object": "list", "data": list(entries)}
 
 
-def test_the_ids_are_read_in_order() -> None:
-    assert read_models(told({"id": "b"}, {"id": "a"})) == [Model("b"), Model("a")]
+def test_the_models_are_read_in_their_order() -> None:
+    assert read_models(list_of({"id": "b"}, {"id": "a"})) == [Model("b"), Model("a")]
 
 
 @pytest.mark.parametrize("name", ["max_model_len", "context_length", "context_window"])
-def test_a_context_length_is_read_under_the_names_hosts_have_for_it(name: str) -> None:
-    assert read_models(told({"id": "m", name: 32768})) == [Model("m", 32768)]
+def test_the_context_length_is_read_from_any_field_that_hosts_use_for_it(name: str) -> None:
+    assert read_models(list_of({"id": "m", name: 32768})) == [Model("m", 32768)]
 
 
 @pytest.mark.parametrize("length", [None, 0, -1, True, 1.5, "32768"])
-def test_what_is_no_length_is_none(length: object) -> None:
-    assert read_models(told({"id": "m", "max_model_len": length})) == [Model("m")]
+def test_a_context_length_that_is_no_positive_integer_is_ignored(length: object) -> None:
+    assert read_models(list_of({"id": "m", "max_model_len": length})) == [Model("m")]
 
 
-def test_a_second_name_counts_where_the_first_says_nothing() -> None:
-    assert read_models(told({"id": "m", "max_model_len": None, "context_length": 8192})) == [Model("m", 8192)]
+def test_the_next_field_is_read_if_the_first_holds_no_context_length() -> None:
+    assert read_models(list_of({"id": "m", "max_model_len": None, "context_length": 8192})) == [Model("m", 8192)]
 
 
 @pytest.mark.parametrize(
@@ -50,8 +59,8 @@ def test_a_second_name_counts_where_the_first_says_nothing() -> None:
         ("image", False),
     ],
 )
-def test_images_count_where_the_host_says_so(architecture: object, images: bool) -> None:
-    assert read_models(told({"id": "m", "architecture": architecture})) == [Model("m", images=images)]
+def test_a_model_takes_images_if_the_host_lists_that_modality(architecture: object, images: bool) -> None:
+    assert read_models(list_of({"id": "m", "architecture": architecture})) == [Model("m", images=images)]
 
 
 @pytest.mark.parametrize(
@@ -62,17 +71,42 @@ def test_images_count_where_the_host_says_so(architecture: object, images: bool)
         "models",
         {"models": [{"slug": "m"}]},
         {"data": {"id": "m"}},
-        told("m"),
-        told({"id": "m"}, {"name": "m"}),
-        told({"id": 7}),
-        told({"id": ""}),
+        list_of("m"),
+        list_of({"id": "m"}, {"name": "m"}),
+        list_of({"id": 7}),
+        list_of({"id": ""}),
     ],
 )
-def test_what_is_no_list_of_models_is_none(answer: object) -> None:
+def test_an_answer_that_is_no_list_of_models_is_none(answer: object) -> None:
     assert read_models(answer) is None
+    assert decode_models(json.dumps(answer).encode()) is None
 
 
-def test_a_model_has_all_that_codex_asks_for() -> None:
+@pytest.mark.parametrize("body", [b"", b"models", b'{"data": ["\xff"]}', b"[" * 100_000])
+def test_a_body_that_is_no_json_is_none(body: bytes) -> None:
+    assert decode_models(body) is None
+
+
+def test_a_body_is_decoded_to_its_models() -> None:
+    assert decode_models(b'{"data": [{"id": "m", "max_model_len": 8192}]}') == [Model("m", 8192)]
+
+
+@pytest.mark.parametrize(
+    ("method", "query", "expected"),
+    [
+        ("GET", b"client_version=0.169.0", True),
+        ("GET", b"a=b&client_version", True),
+        ("GET", b"", False),
+        ("GET", b"version=client_version", False),
+        ("HEAD", b"client_version=0.169.0", False),
+        (None, b"client_version=0.169.0", False),
+    ],
+)
+def test_codex_is_recognised_by_the_version_in_its_query(method: str | None, query: bytes, expected: bool) -> None:
+    assert is_catalog_request(method, query) is expected
+
+
+def test_each_model_has_every_field_that_codex_requires() -> None:
     [info] = catalog([Model("Qwen/Qwen3-Coder", 32768)])["models"]
     assert info.keys() >= REQUIRED
     assert info["slug"] == info["display_name"] == "Qwen/Qwen3-Coder"
@@ -81,24 +115,24 @@ def test_a_model_has_all_that_codex_asks_for() -> None:
     assert info["base_instructions"] == INSTRUCTIONS
 
 
-def test_an_unknown_context_is_left_out() -> None:
+def test_an_unknown_context_length_is_left_out() -> None:
     [info] = catalog([Model("m")])["models"]
     assert "context_window" not in info
     assert info["truncation_policy"] == {"mode": "tokens", "limit": MAX_TOOL_OUTPUT}
 
 
-def test_one_tools_output_leaves_room_in_a_small_context() -> None:
+def test_in_a_small_context_a_tools_output_is_cut_to_a_quarter_of_it() -> None:
     [info] = catalog([Model("m", 8192)])["models"]
     assert info["truncation_policy"]["limit"] == 2048
 
 
 @pytest.mark.parametrize(("images", "modalities"), [(True, ["text", "image"]), (False, ["text"])])
-def test_a_model_that_takes_no_images_says_so(images: bool, modalities: list[str]) -> None:
+def test_the_input_modalities_say_whether_the_model_takes_images(images: bool, modalities: list[str]) -> None:
     [info] = catalog([Model("m", images=images)])["models"]
     assert info["input_modalities"] == modalities
 
 
-def test_the_first_model_comes_first_to_codex_too() -> None:
+def test_the_first_model_has_the_first_priority() -> None:
     models = catalog([Model("b"), Model("a")])["models"]
     assert [info["slug"] for info in sorted(models, key=lambda info: info["priority"])] == ["b", "a"]
 
@@ -112,8 +146,8 @@ ENTRY = st.fixed_dictionaries({"id": st.text()}, optional={"max_model_len": ANYT
 
 
 @given(st.lists(ENTRY | ANYTHING, max_size=4))
-def test_whatever_a_host_says_is_a_list_of_models_or_not(entries: list[Any]) -> None:
-    models = read_models(told(*entries))
+def test_any_data_of_a_host_is_read_as_models_or_ignored(entries: list[Any]) -> None:
+    models = read_models(list_of(*entries))
     named = all(isinstance(entry, dict) and entry.get("id") for entry in entries)
     assert (models is not None) == named
     if models is not None:

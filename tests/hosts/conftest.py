@@ -1,7 +1,7 @@
-"""How long the property tests look."""
+"""Settings of the property tests."""
 
 from hypothesis import settings
 
-# A busy machine is no failure: no deadline per example.
+# No deadline per example, since a test must not fail because the machine is busy.
 settings.register_profile("hosts", deadline=None, max_examples=100)
 settings.load_profile("hosts")

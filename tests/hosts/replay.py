@@ -1,4 +1,4 @@
-"""The recorded host: an ASGI app that answers a chat call with what a real server once sent, message by message."""
+"""An ASGI app that replays a capture: it answers a chat call with the messages that a real server once sent."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ CAPTURES = Path(__file__).parent.parent / "captures"
 
 @dataclass
 class Recorded:
-    """One capture; as an app, it plays it to whoever calls and ends the way it ended then."""
+    """A capture. Called as an app, it sends the recorded messages, and raises where the server raised."""
 
     sent: list[Message]
     ended: dict[str, str]
     requests: list[Any] = field(default_factory=list)
-    """The bodies of the calls that were made."""
+    """The bodies of the calls it got, as JSON data."""
 
     @property
     def body(self) -> list[bytes]:
-        """The body messages that hold something."""
+        """The bodies of the recorded messages, without empty ones."""
         return [message["body"] for message in self.sent if message.get("body")]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,7 +38,7 @@ class Recorded:
             raise self._error()
 
     def _error(self) -> Exception:
-        """An exception of the recorded name: the real class where it is a built-in one."""
+        """An exception with the recorded class name: the class itself if it is a built-in one."""
         name = self.ended["type"].rpartition(".")[2]
         kind = getattr(builtins, name, None) or type(name, (Exception,), {})
         error: Exception = kind(self.ended["message"])
@@ -47,16 +47,18 @@ class Recorded:
 
 @cache
 def names(host: str) -> list[str]:
+    """The names of all captures of a host."""
     return sorted(path.stem for path in (CAPTURES / host).glob("*.json"))
 
 
 def recorded(host: str, name: str) -> Recorded:
+    """The capture of that name."""
     capture = json.loads((CAPTURES / host / f"{name}.json").read_text())
     return Recorded([_as_asgi(message) for message in capture["sent"]], capture["ended"])
 
 
 def _as_asgi(message: dict[str, Any]) -> Message:
-    """JSON has no bytes: bodies and headers are text in the file."""
+    """The message with its body and headers as bytes; in the file they are text."""
     asgi = dict(message)
     if "body" in message:
         asgi["body"] = message["body"].encode()

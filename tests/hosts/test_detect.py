@@ -1,4 +1,4 @@
-"""Which host an app is, found on real FastAPI apps and on what is wrapped around them."""
+"""Detecting which host an app is: real FastAPI and Starlette apps, alone and wrapped in middlewares."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from responses_shim.hosts.llama_cpp import PROFILE as LLAMA_CPP
 
 
 def endpoint(module: str) -> Callable[[], Any]:
-    """A route function as if it stood in `module`."""
+    """A route function that seems to be defined in `module`."""
 
     async def create_chat_completion() -> None: ...
 
@@ -61,7 +61,7 @@ BUILDERS = [fastapi_app, app_with_router, app_with_nested_routers, mounting_app]
 
 
 class Wrapper:
-    """A middleware like any: what it wraps is its `app`."""
+    """A middleware, which has the app that it wraps in its attribute `app`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -71,26 +71,26 @@ class Wrapper:
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_a_host_is_known_by_its_routes(build: Callable[[str], ASGIApp]) -> None:
+def test_a_host_is_detected_by_the_modules_of_its_routes(build: Callable[[str], ASGIApp]) -> None:
     assert detect(build("llama_cpp.server.app")) is LLAMA_CPP
     assert detect(build("llama_cpp")) is LLAMA_CPP
 
 
 @pytest.mark.parametrize("module", ["llama_cpp_tools.app", "my.llama_cpp", "fastapi.routing", "__main__", ""])
 @pytest.mark.parametrize("build", BUILDERS)
-def test_another_host_is_none_that_is_known(build: Callable[[str], ASGIApp], module: str) -> None:
+def test_any_other_module_gives_the_generic_profile(build: Callable[[str], ASGIApp], module: str) -> None:
     assert detect(build(module)) is GENERIC
 
 
 @pytest.mark.parametrize("build", BUILDERS)
-def test_a_host_is_found_behind_what_is_wrapped_around_it(build: Callable[[str], ASGIApp]) -> None:
+def test_a_host_is_detected_inside_middlewares(build: Callable[[str], ASGIApp]) -> None:
     app = build("llama_cpp.server.app")
     assert detect(Wrapper(GZipMiddleware(Wrapper(app)))) is LLAMA_CPP
     assert detect(ResponsesShim(app)) is LLAMA_CPP
 
 
-def test_a_host_is_found_from_inside_its_own_middleware() -> None:
-    """Where `add_middleware` puts the shim: the rest of the stack is in its `app`, the routes at the end of it."""
+def test_a_host_is_detected_from_inside_its_own_middleware_stack() -> None:
+    """That is where `add_middleware` puts the shim: the app that it wraps is the rest of the stack, not the FastAPI."""
     app = app_with_router("llama_cpp.server.app")
     assert detect(app.build_middleware_stack()) is LLAMA_CPP
     assert detect(Wrapper(app.build_middleware_stack())) is LLAMA_CPP
@@ -99,24 +99,24 @@ def test_a_host_is_found_from_inside_its_own_middleware() -> None:
 async def bare(scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
-class Oddity:
-    """Has what a router has, but not of the kind that it has."""
+class NoRouter:
+    """Has `routes` like a router, but some that are none."""
 
     routes = (object(), Route("/", bare))
 
 
-@pytest.mark.parametrize("app", [bare, None, FastAPI(), Starlette(), Wrapper(bare), Oddity()])
-def test_an_app_without_routes_of_a_host_is_none_that_is_known(app: Any) -> None:
+@pytest.mark.parametrize("app", [bare, None, FastAPI(), Starlette(), Wrapper(bare), NoRouter()])
+def test_an_app_without_any_host_routes_gives_the_generic_profile(app: Any) -> None:
     assert detect(app) is GENERIC
 
 
-def test_a_ring_of_wrappers_has_an_end() -> None:
-    ring = Wrapper(bare)
-    ring.app = Wrapper(ring)
-    assert detect(ring) is GENERIC
+def test_detection_ends_if_middlewares_wrap_each_other_in_a_cycle() -> None:
+    cycle = Wrapper(bare)
+    cycle.app = Wrapper(cycle)
+    assert detect(cycle) is GENERIC
 
 
-def test_a_router_within_itself_has_an_end() -> None:
+def test_detection_ends_if_a_router_contains_itself() -> None:
     class Endless:
         @property
         def routes(self) -> list[Endless]:
@@ -125,12 +125,12 @@ def test_a_router_within_itself_has_an_end() -> None:
     assert detect(Endless()) is GENERIC
 
 
-def test_routes_that_are_none_are_no_routes() -> None:
+def test_routes_may_be_none() -> None:
     class Unready:
         routes = None
 
     assert detect(Unready()) is GENERIC
 
 
-def test_every_profile_is_found_by_its_name() -> None:
+def test_the_profiles_by_name() -> None:
     assert PROFILES == {"llama-cpp": LLAMA_CPP, "generic": GENERIC}

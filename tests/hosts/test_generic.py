@@ -1,4 +1,4 @@
-"""The profile of a host about which nothing is known: a request that every server was seen to take."""
+"""The profile of unknown hosts: it sends no request that any server is known to fail on."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def adapted(chat: Chat) -> Chat:
     return changed
 
 
-def test_a_token_limit_is_told_under_both_names() -> None:
+def test_the_token_limit_is_sent_under_both_names() -> None:
     assert adapted({"messages": [], "max_completion_tokens": 9}) == {
         "messages": [],
         "max_completion_tokens": 9,
@@ -36,38 +36,38 @@ def test_a_token_limit_is_told_under_both_names() -> None:
     }
 
 
-def test_what_is_not_limited_stays_so() -> None:
+def test_no_token_limit_is_added() -> None:
     assert adapted({"model": "m", "messages": []}) == {"model": "m", "messages": []}
 
 
-def test_reasoning_is_told_under_both_names() -> None:
+def test_reasoning_is_sent_under_both_names() -> None:
     message = {"role": "assistant", "content": "Hi", "reasoning": "Hm."}
     assert adapted({"messages": [message]})["messages"] == [{**message, "reasoning_content": "Hm."}]
 
 
-def test_content_beside_calls_is_an_empty_string() -> None:
+def test_null_content_beside_calls_becomes_an_empty_string() -> None:
     message = {"role": "assistant", "content": None, "tool_calls": [{"id": "a"}]}
     assert adapted({"messages": [message]})["messages"] == [{**message, "content": ""}]
 
 
-def test_the_other_messages_are_passed_on() -> None:
+def test_messages_of_other_roles_are_not_changed() -> None:
     image = {"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:"}}]}
     messages = [{"role": "system", "content": "x"}, image, {"role": "tool", "tool_call_id": "a", "content": ""}]
     assert adapted({"messages": messages})["messages"] == messages
 
 
-def test_the_verbosity_goes_on_under_the_name_that_chat_has_for_it() -> None:
+def test_the_verbosity_is_sent_under_its_chat_name() -> None:
     translation = to_chat(read_request({"model": "m", "input": "Hi", "text": {"verbosity": "low"}}))
     assert adapt(translation.chat, translation.report)["verbosity"] == "low"
     assert translation.report.header() == 'mapped=("text.verbosity")'
 
 
 def objections(chat: Json) -> Iterator[str]:
-    """What one server or another was seen to fail on: see the notes of the tests that send it."""
+    """What in a chat request some server is known to fail on."""
     if not chat.get("model"):
         yield "no model"
     if chat.get("max_completion_tokens") != chat.get("max_tokens"):
-        yield "a limit that only half of the servers read"
+        yield "a token limit that only some servers read"
     roles = [message["role"] for message in chat["messages"]]
     if "developer" in roles or "system" in roles[1:]:
         yield "system text behind the first message"
@@ -84,7 +84,7 @@ def objections(chat: Json) -> Iterator[str]:
 
 
 def nulls(value: Any, path: str) -> Iterator[str]:
-    """Where there is a null, schemas left out, which are the client's."""
+    """The paths of all nulls, but for those in schemas, which are the client's."""
     if value is None:
         yield path
     elif isinstance(value, dict):
@@ -108,12 +108,12 @@ def nulls(value: Any, path: str) -> Iterator[str]:
         {"model": "m", "messages": [], "top_p": None},
     ],
 )
-def test_what_servers_fail_on_is_objected_to(chat: Json) -> None:
+def test_objections_finds_each_of_these(chat: Json) -> None:
     assert list(objections(chat))
 
 
 @given(REQUESTS)
-def test_whatever_the_request_nothing_is_asked_that_a_server_was_seen_to_fail_on(request: Json) -> None:
+def test_no_chat_request_contains_what_some_server_fails_on(request: Json) -> None:
     translation = to_chat(read_request(request), policy=PROFILE.policy)
     before = json.dumps(translation.chat)
     chat = adapt(translation.chat, translation.report)
@@ -127,13 +127,13 @@ def test_its_chunks_need_no_filter() -> None:
 
 
 @pytest.mark.parametrize("error", [KeyError("secret"), ValueError("/home/me/secret"), RuntimeError()])
-def test_an_exception_is_told_by_its_name_alone(error: Exception) -> None:
-    told = read_exception(error)
-    assert told.message == f"The host failed with {type(error).__name__}; its log says more."
-    assert (told.status, told.code) == (500, None)
+def test_the_error_for_an_exception_has_its_class_but_not_its_message(error: Exception) -> None:
+    shown = read_exception(error)
+    assert shown.message == f"The host failed with {type(error).__name__}; its log says more."
+    assert (shown.status, shown.code) == (500, None)
 
 
-def test_an_overflow_is_told_in_the_hosts_words() -> None:
-    told = read_exception(ValueError("Requested tokens (631) exceed context window of 512"))
-    assert (told.status, told.code) == (400, "context_length_exceeded")
-    assert told.message == "Requested tokens (631) exceed context window of 512"
+def test_the_error_for_a_prompt_that_is_too_long_has_the_exceptions_message() -> None:
+    shown = read_exception(ValueError("Requested tokens (631) exceed context window of 512"))
+    assert (shown.status, shown.code) == (400, "context_length_exceeded")
+    assert shown.message == "Requested tokens (631) exceed context window of 512"

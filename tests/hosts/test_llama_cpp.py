@@ -1,4 +1,4 @@
-"""What llama-cpp-python is asked: nothing that the captures show to fail, or to be ignored."""
+"""The profile of llama-cpp-python: it sends nothing that the captures show to fail or to be ignored."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from responses_shim.hosts.llama_cpp import PROFILE, adapt, filters, read_error, 
 from tests.core.driver import Json
 from tests.hosts.replay import CAPTURES
 
-# The request model of the server at 0.3.36. Whatever else is sent is ignored in silence.
+# The fields of the server's request model at 0.3.36. It ignores any other.
 READ = {
     *["model", "messages", "functions", "function_call", "tools", "tool_choice", "max_tokens", "min_tokens"],
     *["logprobs", "top_logprobs", "temperature", "top_p", "min_p", "stop", "stream", "presence_penalty"],
@@ -30,7 +30,7 @@ READ = {
 
 
 def objections(chat: Json) -> Iterator[str]:
-    """What this server was seen to fail on, or to ignore."""
+    """What in a chat request this server fails on or ignores."""
     yield from (f"{key} is not read" for key in chat.keys() - READ)
     yield from (f"{key} is null" for key, value in chat.items() if value is None)
     if chat.get("top_p", 1) is not None and not 0 <= chat.get("top_p", 1) <= 1:
@@ -57,7 +57,8 @@ def objections(chat: Json) -> Iterator[str]:
         yield "a response_format that is not known"
 
 
-def asked(name: str) -> Json:
+def request_of(name: str) -> Json:
+    """The chat request of a capture."""
     body: Json = json.loads((CAPTURES / "llama_cpp" / f"{name}.json").read_text())["request"]["json"]
     return body
 
@@ -90,16 +91,16 @@ def asked(name: str) -> Json:
         "user_parts_stream",
     ],
 )
-def test_a_recorded_request_that_failed_or_was_ignored_is_objected_to(name: str) -> None:
-    assert list(objections(asked(name)))
+def test_objections_finds_what_failed_or_was_ignored_in_a_capture(name: str) -> None:
+    assert list(objections(request_of(name)))
 
 
 @pytest.mark.parametrize(
     "name",
     ["plain_stream", "named_tool_stream", "tool_round_stream", "json_object_schema_stream", "two_systems_stream"],
 )
-def test_a_recorded_request_that_went_well_is_not_objected_to(name: str) -> None:
-    assert not list(objections(asked(name)))
+def test_objections_finds_nothing_in_a_capture_that_went_well(name: str) -> None:
+    assert not list(objections(request_of(name)))
 
 
 # Any request ---------------------------------------------------------------------------------------------------------
@@ -170,18 +171,18 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "store": st.none() | st.booleans(),
     "stream": st.none() | st.booleans(),
 }
-INPUT = TEXT | ITEMS.map(lambda items: [{"role": "user", "content": "Hi"}, *items])  # never nothing at all
+INPUT = TEXT | ITEMS.map(lambda items: [{"role": "user", "content": "Hi"}, *items])  # never empty
 REQUESTS = st.fixed_dictionaries({"model": st.just("m"), "input": INPUT}, optional={**NUMBERS, **OTHERS})
 
 
 def adapted(**fields: Any) -> tuple[Json, str]:
-    """What the server is asked for such a request, and the report."""
+    """The chat request that the server gets for a request with these fields, and the report."""
     translation = to_chat(read_request({"model": "m", "input": "Hi", **fields}), policy=PROFILE.policy)
     return adapt(translation.chat, translation.report), translation.report.header()
 
 
 @given(REQUESTS, st.booleans())
-def test_whatever_the_request_nothing_is_asked_that_the_server_fails_on(request: Json, required: bool) -> None:
+def test_no_chat_request_contains_what_the_server_fails_on_or_ignores(request: Json, required: bool) -> None:
     if required and any(tool["type"] == "function" for tool in request.get("tools") or ()):
         request = {**request, "tool_choice": "required"}
     chat, _ = adapted(**request)
@@ -191,7 +192,7 @@ def test_whatever_the_request_nothing_is_asked_that_the_server_fails_on(request:
 
 
 @given(REQUESTS)
-def test_the_request_that_is_adapted_is_left_as_it_was(request: Json) -> None:
+def test_adapting_does_not_change_the_request_in_place(request: Json) -> None:
     translation = to_chat(read_request(request), policy=PROFILE.policy)
     before = json.dumps(translation.chat)
     adapt(translation.chat, translation.report)
@@ -201,7 +202,7 @@ def test_the_request_that_is_adapted_is_left_as_it_was(request: Json) -> None:
 # Single fields -------------------------------------------------------------------------------------------------------
 
 
-def test_all_that_the_server_reads_is_passed_on() -> None:
+def test_all_fields_that_the_server_reads_are_passed_on() -> None:
     sent = {"temperature": 0.5, "top_p": 0.5, "presence_penalty": 1.0, "frequency_penalty": 1.0, "top_logprobs": 3}
     tool = {"type": "function", "name": "f", "description": "Does f", "parameters": {"type": "object"}}
     chat, _ = adapted(model="smollm2", tools=[tool], tool_choice="auto", user="u", **sent)
@@ -219,13 +220,13 @@ def test_all_that_the_server_reads_is_passed_on() -> None:
 THOUGHT = "<think>Hm.</think>"
 
 
-def test_the_token_limit_has_the_one_name_that_is_read() -> None:
+def test_the_token_limit_is_sent_as_max_tokens() -> None:
     assert adapted(max_output_tokens=9)[0]["max_tokens"] == 9
 
 
 @pytest.mark.parametrize(("thoughts", "content"), [([], ""), ([{"type": "reasoning", "content": "Hm."}], THOUGHT)])
-def test_a_call_goes_back_beside_what_was_said_if_it_is_nothing(thoughts: list[Json], content: str) -> None:
-    """Thoughts stand in the text as the model wrote them: the server reads no other key of a message."""
+def test_a_past_call_is_sent_with_content_that_is_a_string(thoughts: list[Json], content: str) -> None:
+    """Past reasoning is in the content, as the model wrote it: the server reads no field for it."""
     call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"}
     output = {"type": "function_call_output", "call_id": "a", "output": "4"}
     chat, _ = adapted(input=[*thoughts, call, output])
@@ -241,20 +242,20 @@ def test_a_call_goes_back_beside_what_was_said_if_it_is_nothing(thoughts: list[J
 
 
 @pytest.mark.parametrize("kind", ["input_audio", "audio_url", "input_video"])
-def test_it_takes_images_and_no_other_media(kind: str) -> None:
+def test_audio_and_video_are_refused(kind: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         adapted(input=[{"role": "user", "content": [{"type": kind}]}])
     assert caught.value.param == "input[0].content[0].type"
 
 
-def test_a_schema_is_a_json_object_with_a_schema() -> None:
+def test_a_json_schema_is_sent_as_a_json_object_with_a_schema() -> None:
     schema = {"type": "object", "properties": {"city": {"type": "string"}}}
     chat, report = adapted(text={"format": {"type": "json_schema", "name": "city", "schema": schema}})
     assert chat["response_format"] == {"type": "json_object", "schema": schema}
     assert report == 'mapped=("text.format")'
 
 
-def test_a_bare_json_object_stays_one() -> None:
+def test_a_json_object_format_is_sent_as_it_is() -> None:
     assert adapted(text={"format": {"type": "json_object"}})[0]["response_format"] == {"type": "json_object"}
 
 
@@ -276,8 +277,8 @@ def test_a_tool_always_has_parameters(parameters: Json) -> None:
     assert tool["function"] == {"name": "f", "parameters": {"type": "object", "properties": {}}}
 
 
-def test_a_schema_beside_tools_is_still_the_servers_constraint() -> None:
-    """It reads no call out of an answer, so none is lost."""
+def test_with_tools_a_schema_still_constrains_the_answer() -> None:
+    """The server parses no calls in such an answer anyway, so none is lost."""
     form = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
     chat, _ = adapted(tools=[F], text={"format": form})
     assert chat["response_format"] == {"type": "json_object", "schema": {"type": "object"}}
@@ -295,7 +296,7 @@ def test_required_with_one_tool_names_it() -> None:
     assert report == 'mapped=("tool_choice")'
 
 
-def test_required_with_several_tools_is_not_said_and_reported() -> None:
+def test_required_with_several_tools_is_dropped_and_reported() -> None:
     chat, report = adapted(tools=[F, G], tool_choice="required")
     assert "tool_choice" not in chat
     assert len(chat["tools"]) == 2
@@ -318,20 +319,20 @@ def test_the_other_choices_are_passed_on(choice: Any, asked: Any) -> None:
         ({"user": "u", "metadata": {"k": "v"}}, ""),
     ],
 )
-def test_what_the_server_would_ignore_is_not_sent_and_reported(fields: Json, report: str) -> None:
-    chat, told = adapted(**fields)
-    assert told == report
+def test_fields_that_the_server_would_ignore_are_dropped_and_reported(fields: Json, report: str) -> None:
+    chat, header = adapted(**fields)
+    assert header == report
     assert chat == adapted()[0]
 
 
-def test_logprobs_are_left_out_with_the_token_ids_only_if_nobody_reads_them() -> None:
+def test_logprobs_are_kept_without_token_ids_if_the_client_wants_them() -> None:
     chat, report = adapted(return_token_ids=True, top_logprobs=2)
     assert (chat["logprobs"], chat["top_logprobs"]) == (True, 2)
     assert report == 'dropped=("return_token_ids")'
 
 
 @pytest.mark.parametrize("parallel", [True, False])
-def test_that_calls_come_one_at_a_time_is_seen_to_here_whatever_the_server_does(parallel: bool) -> None:
+def test_parallel_tool_calls_is_not_sent_since_the_shim_itself_enforces_it(parallel: bool) -> None:
     chat, report = adapted(tools=[F], parallel_tool_calls=parallel)
     assert "parallel_tool_calls" not in chat
     assert report == ""
@@ -365,21 +366,21 @@ def test_only_calls_that_were_asked_for_by_name_need_a_filter(choice: str | None
     assert filters({}) is None
 
 
-def test_a_whole_call_is_left_alone() -> None:
+def test_a_complete_call_keeps_its_finish_reason() -> None:
     assert filtered(argue('{"a":'), argue("1}"), END) == [None, None, "tool_calls"]
 
 
 @pytest.mark.parametrize("pieces", [[], [""], ["{"], ['{"a":', "1"], ['{"a": "']])
-def test_a_call_that_was_cut_says_length(pieces: list[str]) -> None:
+def test_a_call_that_was_cut_gets_finish_reason_length(pieces: list[str]) -> None:
     assert filtered(*map(argue, pieces), END)[-1] == "length"
 
 
-def test_another_end_is_left_alone() -> None:
+def test_other_finish_reasons_are_kept() -> None:
     assert filtered(argue("{"), {"delta": {}, "finish_reason": "stop"})[-1] == "stop"
     assert filtered({"delta": None}, {"delta": {"tool_calls": [{"index": 0}]}}) == [None, None]
 
 
-def test_a_whole_answer_is_looked_into_too() -> None:
+def test_a_call_in_an_answer_that_is_not_streamed_is_checked_too() -> None:
     def message(arguments: str) -> Json:
         calls = [{"id": "a", "function": {"name": "f", "arguments": arguments}}]
         return {"message": {"tool_calls": calls}, "finish_reason": "tool_calls"}
@@ -400,21 +401,21 @@ def test_everything_but_arguments_passes_it_by() -> None:
     assert [own.passes_as(field) for field in ("content", "reasoning", "arguments")] == ["content", "reasoning", None]
 
 
-def test_arguments_nested_without_end_are_no_crash() -> None:
+def test_arguments_nested_too_deeply_count_as_cut() -> None:
     assert filtered(argue("[" * 100_000), END)[-1] == "length"
 
 
 # Errors --------------------------------------------------------------------------------------------------------------
 
-WHERE = (
+TRACEBACK = (
     '\\n\\n  File "/opt/llama_cpp/server/app.py", line 376, in create_chat_completion\\n    POST /v1/chat/completions'
 )
 
 
 def validation(*complaints: str) -> Json:
-    """As the server words it: the errors of pydantic as Python would print them, then where it happened."""
+    """A validation error as the server sends it: pydantic's errors as Python prints them, then a traceback."""
     listed = "".join(f"\n  {complaint}" for complaint in complaints)
-    message = f"{len(complaints)} validation error{'s'[: len(complaints) > 1]}:{listed}{WHERE}"
+    message = f"{len(complaints)} validation error{'s'[: len(complaints) > 1]}:{listed}{TRACEBACK}"
     return {"error": {"message": message, "type": "internal_server_error", "param": None, "code": None}}
 
 
@@ -431,33 +432,33 @@ def validation(*complaints: str) -> Json:
         ("something else: secret", "body: it does not say why."),
     ],
 )
-def test_of_a_validation_error_only_what_is_wrong_is_told(complaint: str, message: str) -> None:
+def test_a_validation_error_becomes_a_400_with_the_first_field_and_its_reason(complaint: str, message: str) -> None:
     error = read_error(validation(complaint, "{'loc': ('body', 'another')}"), 500)
     assert error.message == f"The host refused the request: {message}"
     assert (error.status, error.type) == (400, "invalid_request_error")
 
 
-def test_other_errors_are_told_as_they_are() -> None:
+def test_other_errors_are_read_as_any_hosts() -> None:
     assert read_error({"detail": "Invalid API key"}, 401).code == "invalid_api_key"
     assert read_error({"error": {"message": "No.", "type": "internal_server_error"}}, 500).message == "No."
 
 
-def test_an_exception_is_told_in_its_words_or_by_its_name() -> None:
-    told = read_exception(ValueError("Automatic streaming tool choice is not supported"))
-    assert (told.status, told.message) == (500, "The host failed: Automatic streaming tool choice is not supported")
+def test_the_error_for_an_exception_has_its_message_or_its_class_name() -> None:
+    shown = read_exception(ValueError("Automatic streaming tool choice is not supported"))
+    assert (shown.status, shown.message) == (500, "The host failed: Automatic streaming tool choice is not supported")
     assert read_exception(AssertionError()).message == "The host failed: AssertionError"
     overflow = read_exception(ValueError("Requested tokens (631) exceed context window of 512"))
     assert (overflow.status, overflow.code) == (400, "context_length_exceeded")
 
 
-def test_the_profile_asks_for_a_uuid_and_tells_how_interruptions_are_turned_off() -> None:
+def test_the_profile_has_uuid_request_ids_and_says_how_to_turn_interruptions_off() -> None:
     assert PROFILE.request_id == "uuid4"
     assert "--interrupt_requests False" in PROFILE.unfinished
 
 
-def test_what_it_samples_by_is_passed_on_in_its_spelling() -> None:
+def test_sampling_parameters_are_passed_on_under_the_servers_names() -> None:
     report = Report()
-    sampled = {"seed": 7, "stop": ["a"], "top_k": 20, "min_p": 0.1}
-    chat = adapt({"model": "m", "messages": [], "repetition_penalty": 1.1, **sampled}, report)
-    assert chat == {"model": "m", "messages": [], "repeat_penalty": 1.1, **sampled}
+    sampling = {"seed": 7, "stop": ["a"], "top_k": 20, "min_p": 0.1}
+    chat = adapt({"model": "m", "messages": [], "repetition_penalty": 1.1, **sampling}, report)
+    assert chat == {"model": "m", "messages": [], "repeat_penalty": 1.1, **sampling}
     assert report.header() == 'mapped=("repetition_penalty")'

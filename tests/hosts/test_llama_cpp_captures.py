@@ -1,7 +1,7 @@
-"""What a client sees of everything that llama-cpp-python was recorded to do.
+"""What a client gets for everything that llama-cpp-python was recorded to answer.
 
-Each capture is played to the whole shim, for a client that streams and for one that does not. What the server was
-asked then is not what the shim would ask; it is what the server may answer that is tested here.
+Each capture is replayed to the whole shim, for a client that streams and for one that does not. The captured requests
+are not those that the shim would send; these tests are about the answers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ LONG = (
 PARIS = '{ "city": "Paris" }'
 WEATHER = "Paris, the City of Light. The weather in Paris is"
 
-# The texts, or arguments, of the items; None for `completed`, else why it is incomplete.
+# The texts or arguments of the output items, and the reason why the response is incomplete (None: it is completed).
 ANSWERS: dict[str, tuple[list[str], str | None]] = {
     "api_key_right_stream": (["Hello there"], "max_output_tokens"),
     "assistant_content_empty_stream": (["You're here"], "max_output_tokens"),
@@ -73,7 +73,7 @@ ANSWERS: dict[str, tuple[list[str], str | None]] = {
     "usage_asked_stream": (["Hello there,"], "max_output_tokens"),
 }
 
-# The stream ends, or the answer is over, without a finish_reason after these texts: nothing can be believed complete.
+# The answer ends without a finish_reason after these texts, so it cannot be trusted to be complete.
 UNFINISHED: dict[str, list[str]] = {
     "client_disconnect_stream": ["Hello"],
     "client_gone_at_once_stream": [],
@@ -92,7 +92,7 @@ OVERFLOW = (
     "the completion). Please reduce the length of the messages or completion."
 )
 
-# Status, code and message of the HTTP error: all of these fail before there is an answer.
+# Status, code and message of the HTTP error. All of these fail before the answer begins.
 FAILURES: dict[str, tuple[int, str | None, str]] = {
     "api_key_as_x_api_key": (401, "invalid_api_key", "Invalid API key"),
     "api_key_missing": (401, "invalid_api_key", "Invalid API key"),
@@ -146,7 +146,7 @@ FAILURES: dict[str, tuple[int, str | None, str]] = {
 }
 
 
-def test_every_capture_is_played() -> None:
+def test_every_capture_is_in_one_of_the_tables() -> None:
     tables: list[dict[str, Any]] = [ANSWERS, UNFINISHED, FAILURES]
     assert sorted(name for table in tables for name in table) == names("llama_cpp")
 
@@ -161,7 +161,7 @@ async def ask(host: Recorded, stream: bool, **fields: Any) -> Reply:
 
 
 def choice(name: str) -> Json:
-    """The captures of named tools are answers to a request that named one."""
+    """The request fields for a capture: the tool that it is a call of, if it is one of a named tool."""
     if "named" not in name:
         return {}
     tool = {"type": "function", "name": "get_weather"}
@@ -184,9 +184,9 @@ def texts(response: Json) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_an_answer_is_told_as_it_was(name: str, stream: bool) -> None:
+async def test_the_response_has_the_captured_answer(name: str, stream: bool) -> None:
     response = response_of(await ask(capture(name), stream, **choice(name)), stream)
     expected, reason = ANSWERS[name]
     assert texts(response) == expected
@@ -195,7 +195,7 @@ async def test_an_answer_is_told_as_it_was(name: str, stream: bool) -> None:
     assert response["model"] == "smollm2"
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 @pytest.mark.parametrize("name", FAILURES)
 async def test_a_failure_before_the_answer_is_an_http_error(name: str, stream: bool) -> None:
     reply = await ask(capture(name), stream, **choice(name))
@@ -208,37 +208,37 @@ async def test_a_failure_before_the_answer_is_an_http_error(name: str, stream: b
 
 
 @pytest.mark.parametrize("name", UNFINISHED)
-async def test_an_end_without_a_finish_reason_is_told_as_a_failure(name: str) -> None:
-    whole = await ask(capture(name), stream=False)
-    check_error(whole.json)
-    assert whole.status == 502
-    assert "--interrupt_requests False" in whole.json["error"]["message"]
+async def test_an_answer_without_a_finish_reason_is_a_failure(name: str) -> None:
+    unstreamed = await ask(capture(name), stream=False)
+    check_error(unstreamed.json)
+    assert unstreamed.status == 502
+    assert "--interrupt_requests False" in unstreamed.json["error"]["message"]
     streamed = await ask(capture(name), stream=True)
-    if streamed.status != 200:  # it ended before there was anything to begin an answer with
-        assert (streamed.status, streamed.json) == (502, whole.json)
+    if streamed.status != 200:  # it ended before the first chunk
+        assert (streamed.status, streamed.json) == (502, unstreamed.json)
         assert UNFINISHED[name] == []
         return
     events = payloads(streamed.events)
     check_stream(events)
     assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
     assert texts(events[-1]["response"]) == UNFINISHED[name]
-    assert events[-1]["response"]["error"]["message"] == whole.json["error"]["message"]
+    assert events[-1]["response"]["error"]["message"] == unstreamed.json["error"]["message"]
 
 
-# Single oddities -----------------------------------------------------------------------------------------------------
+# Single quirks -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_stream_never_tells_usage_and_none_is_made_up() -> None:
+async def test_a_stream_has_no_usage_and_none_is_made_up() -> None:
     assert response_of(await ask(capture("usage_asked_stream"), stream=True), True)["usage"] is None
 
 
-async def test_a_whole_answer_does_tell_usage() -> None:
+async def test_an_answer_that_is_not_streamed_has_usage() -> None:
     usage = response_of(await ask(capture("plain"), stream=False), False)["usage"]
     assert (usage["input_tokens"], usage["output_tokens"], usage["total_tokens"]) == (33, 12, 45)
 
 
 @pytest.mark.parametrize("name", ["named_tool_stream", "chatml_tools_named_stream"])
-async def test_a_named_call_is_one_call_although_every_delta_repeats_its_id_and_name(name: str) -> None:
+async def test_a_call_whose_deltas_all_repeat_its_id_and_name_is_one_call(name: str) -> None:
     (call,) = response_of(await ask(capture(name), stream=True, **choice(name)), True)["output"]
     assert call["name"] == "get_weather"
     assert call["call_id"].startswith("call__0_get_weather_cmpl-")
@@ -248,10 +248,10 @@ async def test_a_named_call_is_one_call_although_every_delta_repeats_its_id_and_
 THOUGHTFUL = "<think>\nA greeting.\n</think>\n\nHello."
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 @pytest.mark.parametrize("tags", ["leading", "anywhere"])
-async def test_a_thought_in_the_text_is_reasoning_and_goes_back_as_it_was_written(stream: bool, tags: Any) -> None:
-    """The server shows it to its template as text, so what the model is shown again is what it wrote."""
+async def test_a_think_span_becomes_reasoning_and_is_sent_back_as_it_was_written(stream: bool, tags: Any) -> None:
+    """The server gets it as text, so the prompt of the next turn contains exactly what the model wrote."""
     host = capture("think_in_content_stream")
     shim = ResponsesShim(host, host="llama-cpp", think_tags=tags)
     body = {"model": "smollm2", "input": "Hi", "stream": stream}
@@ -261,15 +261,15 @@ async def test_a_thought_in_the_text_is_reasoning_and_goes_back_as_it_was_writte
     assert host.requests[1]["messages"][0] == {"role": "assistant", "content": THOUGHTFUL}
 
 
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_where_tags_are_text_to_the_operator_they_are_text(stream: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
+async def test_with_think_tags_off_a_think_span_stays_text(stream: bool) -> None:
     shim = ResponsesShim(capture("think_in_content_stream"), host="llama-cpp", think_tags="off")
     reply = await post(shim, "/v1/responses", {"model": "smollm2", "input": "Hi", "stream": stream})
     assert texts(response_of(reply, stream)) == [THOUGHTFUL]
 
 
-async def test_a_call_that_was_not_asked_for_by_name_is_not_looked_into() -> None:
-    """Only a named call may be one that was cut: the server makes no others."""
+async def test_an_incomplete_call_is_only_checked_if_the_request_named_a_tool() -> None:
+    """The server makes no other calls, so no other call can have been cut."""
     response = response_of(await ask(capture("named_tool_cut_stream"), stream=True), True)
     assert response["status"] == "completed"
 
@@ -278,7 +278,7 @@ async def test_a_call_that_was_not_asked_for_by_name_is_not_looked_into() -> Non
     ("name", "top"),
     [("logprobs_stream", 2), ("logprobs", 2), ("logprobs_top_1_stream", 1), ("logprobs_top_0_stream", 1)],
 )
-async def test_logprobs_get_the_bytes_that_the_server_leaves_out(name: str, top: int) -> None:
+async def test_logprobs_get_the_bytes_that_the_server_does_not_send(name: str, top: int) -> None:
     reply = await ask(capture(name), stream=True, top_logprobs=2)
     ((part,),) = (item["content"] for item in response_of(reply, True)["output"])
     assert [entry["token"] for entry in part["logprobs"]] == ["Hello", " there"]
@@ -287,12 +287,12 @@ async def test_logprobs_get_the_bytes_that_the_server_leaves_out(name: str, top:
         assert len(entry["top_logprobs"]) == top
 
 
-async def test_logprobs_that_nobody_asked_for_are_left_out() -> None:
+async def test_logprobs_are_left_out_unless_the_client_asks_for_them() -> None:
     ((part,),) = (item["content"] for item in response_of(await ask(capture("logprobs"), True), True)["output"])
     assert part["logprobs"] == []
 
 
-async def test_the_keep_alive_comments_of_the_server_are_not_passed_on() -> None:
+async def test_the_servers_keep_alive_comments_are_not_passed_on() -> None:
     host = capture("queued_ping_stream")
     assert host.body[0].startswith(b": ping")
     reply = await ask(host, stream=True)
@@ -300,17 +300,17 @@ async def test_the_keep_alive_comments_of_the_server_are_not_passed_on() -> None
 
 
 @pytest.mark.parametrize("name", ["context_overflow", "context_overflow_stream"])
-async def test_a_prompt_that_is_too_long_has_the_code_that_clients_stop_at(name: str) -> None:
+async def test_a_prompt_that_is_too_long_is_context_length_exceeded(name: str) -> None:
     assert (await ask(capture(name), stream=True)).json["error"]["code"] == "context_length_exceeded"
 
 
-async def test_the_refusal_of_a_key_is_passed_on_with_its_headers() -> None:
+async def test_a_refused_key_is_passed_on_with_the_servers_headers() -> None:
     reply = await ask(capture("api_key_wrong"), stream=True)
     assert reply.headers["x-request-id"] == "ed8d000e09734a059db6f1b2a8da7ce9"
     assert reply.headers["content-length"] == str(len(reply.body))
 
 
-# The bytes alone -----------------------------------------------------------------------------------------------------
+# Cutting the bytes ---------------------------------------------------------------------------------------------------
 
 STREAMS = [name for name in ANSWERS if name.endswith("_stream")]
 
@@ -325,11 +325,11 @@ def filters(name: str, thinks: bool) -> list[Filter]:
 @given(st.sampled_from(STREAMS), st.lists(st.integers(0, 20_000), max_size=40), st.booleans())
 @example("think_in_content_stream", [], True)
 @example("think_in_content_stream", list(range(0, 6000, 7)), False)
-def test_the_recorded_bytes_mean_the_same_wherever_they_are_cut(name: str, places: list[int], thinks: bool) -> None:
+def test_the_events_are_the_same_wherever_the_bytes_are_cut(name: str, positions: list[int], thinks: bool) -> None:
     body = capture(name).body
     data = b"".join(body)
-    edges = sorted(place % (len(data) + 1) for place in places)
-    pieces = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
+    cuts = sorted(position % (len(data) + 1) for position in positions)
+    pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
     played = play(pieces, filters=lambda: filters(name, thinks), logprobs=True)
     assert played.frames == play(body, filters=lambda: filters(name, thinks), logprobs=True).frames
     expected = [THOUGHTFUL] if name == "think_in_content_stream" and not thinks else ANSWERS[name][0]

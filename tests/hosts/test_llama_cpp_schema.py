@@ -1,4 +1,4 @@
-"""JSON schemas that end llama-cpp-python's process never reach it; all others reach it as they are."""
+"""Making JSON schemas safe for llama-cpp-python: what crashes it is removed, everything else stays as it is."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def text(**keywords: Any) -> Json:
 
 
 def defined(**definitions: Any) -> Json:
-    """An object whose one property is of the first definition."""
+    """A schema with these definitions, for an object whose one property refers to the first of them."""
     first = next(iter(definitions))
     return {**an_object(a={"$ref": f"#/$defs/{first}"}), "$defs": definitions}
 
@@ -36,8 +36,9 @@ def ref(name: str) -> Json:
     return {"$ref": f"#/$defs/{name}"}
 
 
-# Each was run: the server was gone, or never came back.
-DEADLY: dict[str, tuple[Json, Json]] = {
+# Each of these schemas was sent to the server, which then crashed or hung. Beside it is what is sent instead; {} stands
+# for any safe schema.
+CRASHING: dict[str, tuple[Json, Json]] = {
     "an escape in a pattern": (an_object(a=text(pattern=r"^\d{3}$")), an_object(a=text())),
     "a bracket that opens nothing": (an_object(a=text(pattern="^a]$")), an_object(a=text())),
     "a brace that opens nothing": (an_object(a=text(pattern="^a}$")), an_object(a=text())),
@@ -73,10 +74,10 @@ DEADLY: dict[str, tuple[Json, Json]] = {
         {"$defs": {"a": text()}, "definitions": {}},
     ),
     "a definition of itself": (defined(tree_node=an_object(next=ref("tree_node"))), {}),
-    "a definition that is nothing but itself": (defined(a=ref("a")), {}),
+    "a definition that is only a reference to itself": (defined(a=ref("a")), {}),
     "two definitions of one another": (defined(a=an_object(b=ref("b")), b={"anyOf": [ref("a"), text()]}), {}),
     "a reference to nothing": (an_object(a=ref("nothing")), an_object(a=ANYTHING)),
-    "a reference to the whole": (an_object(a={"$ref": "#"}), an_object(a=ANYTHING)),
+    "a reference to the root": (an_object(a={"$ref": "#"}), an_object(a=ANYTHING)),
     "a reference to a property": (an_object(a={"$ref": "#/properties/a"}), an_object(a=ANYTHING)),
     "a reference to elsewhere": (an_object(a={"$ref": "https://example.com/a.json"}), an_object(a=ANYTHING)),
     "a reference to a name that a rule cannot have": (defined(**{"#": text()}), {}),
@@ -89,16 +90,16 @@ DEADLY: dict[str, tuple[Json, Json]] = {
 }
 
 
-@pytest.mark.parametrize("trigger", DEADLY)
-def test_what_ends_the_server_is_taken_out(trigger: str) -> None:
-    schema, expected = DEADLY[trigger]
+@pytest.mark.parametrize("case", CRASHING)
+def test_the_parts_that_crash_the_server_are_removed(case: str) -> None:
+    schema, expected = CRASHING[case]
     safe = safe_schema(schema)
-    assert not list(dangers(safe, safe))
+    assert not list(crashes(safe, safe))
     if expected:
         assert safe == expected
 
 
-HARMLESS: list[Any] = [
+SAFE: list[Any] = [
     {},
     True,
     an_object(),
@@ -118,40 +119,40 @@ HARMLESS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("schema", HARMLESS, ids=str)
-def test_a_harmless_schema_is_left_as_it_is(schema: Any) -> None:
+@pytest.mark.parametrize("schema", SAFE, ids=str)
+def test_a_safe_schema_stays_as_it_is(schema: Any) -> None:
     assert safe_schema(schema) == schema
 
 
 # Any schema ----------------------------------------------------------------------------------------------------------
 
 
-def dangers(schema: Any, root: Json, following: tuple[str, ...] = ()) -> Iterator[str]:
-    """What in a schema the server does not survive, its references followed."""
+def crashes(schema: Any, root: Json, following: tuple[str, ...] = ()) -> Iterator[str]:
+    """What in a schema, with its references followed, crashes the server."""
     for entry in schema if isinstance(schema, list) else ():
-        yield from dangers(entry, root, following)
+        yield from crashes(entry, root, following)
     for key, value in schema.items() if isinstance(schema, dict) else ():
         if key in ("properties", "$defs", "definitions") and isinstance(value, dict):
-            yield from (f"the name {name!r}" for name in value if set(name) & UNSPEAKABLE)
+            yield from (f"the name {name!r}" for name in value if set(name) & UNSAFE_CHARACTERS)
             for inner in value.values():
-                yield from dangers(inner, root, following)
+                yield from crashes(inner, root, following)
         elif key in ("enum", "const"):
-            yield from (f"{inner!r} in {key}" for inner in strings(value) if set(inner) & UNSPEAKABLE)
-        elif key == "pattern" and (not isinstance(value, str) or not plain(value)):
+            yield from (f"{inner!r} in {key}" for inner in strings(value) if set(inner) & UNSAFE_CHARACTERS)
+        elif key == "pattern" and (not isinstance(value, str) or not is_safe_pattern(value)):
             yield f"the pattern {value!r}"
         elif key in ("minLength", "maxLength", "minItems", "maxItems") and value not in range(1001):
             yield f"{key} {value!r}"
         elif key == "required" and isinstance(value, list):
-            yield from (f"the name {name!r}" for name in strings(value) if set(name) & UNSPEAKABLE)
+            yield from (f"the name {name!r}" for name in strings(value) if set(name) & UNSAFE_CHARACTERS)
         elif key == "$ref":
             yield from follow(value, root, following)
         elif key not in ("description", "title", "default", "examples"):
-            yield from dangers(value, root, following)
+            yield from crashes(value, root, following)
         if key in ("enum", "const", "anyOf", "oneOf", "type") and value == []:
             yield f"an empty {key}"
 
 
-UNSPEAKABLE = set('"\\\b\f')
+UNSAFE_CHARACTERS = set('"\\\b\f')
 
 
 def strings(value: Any) -> Iterator[str]:
@@ -161,8 +162,8 @@ def strings(value: Any) -> Iterator[str]:
         yield from strings(list(inner) if isinstance(inner, tuple) else inner)
 
 
-def plain(pattern: str) -> bool:
-    """From beginning to end; no escapes; brackets and braces in their places; only single characters are repeated."""
+def is_safe_pattern(pattern: str) -> bool:
+    """Whether it is anchored, without escapes, with matching brackets, and repeats single characters only."""
     if not (pattern.startswith("^") and pattern.endswith("$") and len(pattern) > 1):
         return False
     without_sets = re.sub(r"\[[^\[\]]+\]", "x", pattern)
@@ -178,7 +179,7 @@ def follow(reference: Any, root: Json, following: tuple[str, ...]) -> Iterator[s
     elif reference in following:
         yield f"{reference} refers to itself"
     else:
-        yield from dangers(definitions[name], root, (*following, reference))
+        yield from crashes(definitions[name], root, (*following, reference))
 
 
 NAMES = st.sampled_from(["a", "b", "my_a", 'x"y', "a b", "", "\b", "é", "$ref", "enum", "pattern", "properties", "#"])
@@ -227,27 +228,27 @@ ROOTS = st.builds(
 
 
 @given(ROOTS)
-def test_whatever_the_schema_nothing_in_it_is_dangerous_afterwards(schema: Json) -> None:
+def test_any_schema_is_safe_afterwards(schema: Json) -> None:
     safe = safe_schema(schema)
-    assert not list(dangers(safe, safe))
+    assert not list(crashes(safe, safe))
 
 
 @given(ROOTS)
-def test_a_schema_without_dangers_is_left_as_it_is(schema: Json) -> None:
-    if not list(dangers(schema, schema)):
+def test_any_schema_that_is_safe_stays_as_it_is(schema: Json) -> None:
+    if not list(crashes(schema, schema)):
         assert safe_schema(schema) == schema
 
 
 @given(ROOTS)
-def test_a_schema_that_is_safe_stays_as_it_is_and_the_one_given_too(schema: Json) -> None:
+def test_the_schema_is_not_changed_in_place_and_doing_it_twice_changes_nothing(schema: Json) -> None:
     before = json.dumps(schema)
     safe = safe_schema(schema)
     assert safe_schema(safe) == safe
     assert json.dumps(schema) == before
 
 
-def test_many_definitions_are_read_in_one_go() -> None:
-    """A request holds up every other one on the host while its schema is read."""
+def test_the_time_is_linear_in_the_number_of_definitions() -> None:
+    """While a schema is made safe, the host's event loop waits."""
     chain = {f"d{number}": {"type": "array", "items": ref(f"d{number + 1}")} for number in range(3000)}
     schema = defined(**chain, d3000=text())
     began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""The tokens that vLLM was recorded to tell: they are the engine's own, on the item and the deltas where they belong.
+"""Token ids from vLLM's captured streams: they are the engine's own, on the right item and the right deltas.
 
-Each capture holds what the engine said, noted before any HTTP, beside what the server made of it.
+Each capture contains the engine's own output, recorded before the server made an answer of it, beside that answer.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LOOKING = [("reasoning", "Weather."), ("message", "\n\nLet me look.\n")]
 PARIS, ROME = ("function_call", '{"city": "Paris"}'), ("function_call", '{"city": "Rome"}')
 TWICE = [("reasoning", "Two."), ("message", "\n"), PARIS, ROME]
 
-# The items of each stream, and whether it was cut off by max_output_tokens.
+# The output items of each stream, and whether max_output_tokens cut it.
 STREAMS: dict[str, tuple[list[tuple[str, str]], bool]] = {
     "call_merged_stream": ([*LOOKING, PARIS], False),
     "call_readable_stream": ([*LOOKING, PARIS], False),
@@ -60,18 +60,19 @@ READABLE = [name for name in STREAMS if "readable" in name or "bytes" in name]
 OTHERS = {"thought", "thought_as_text_stream", "tokenize", "tokenize_tools"}
 
 
-def test_every_capture_is_played() -> None:
+def test_every_capture_is_listed() -> None:
     assert sorted({*STREAMS, *OTHERS}) == names("vllm")
 
 
-def told(name: str) -> Json:
+def capture_of(name: str) -> Json:
+    """The capture as JSON data: `request`, `engine`, `sent`."""
     capture: Json = json.loads((CAPTURES / "vllm" / f"{name}.json").read_text())
     return capture
 
 
 def tokens_of(name: str) -> Json:
-    """The engine's tokens, under the names that an item has for them."""
-    engine = told(name)["engine"]
+    """The engine's tokens, under the names of the fields that an output item has for them."""
+    engine = capture_of(name)["engine"]
     return {
         "prompt_token_ids": engine["prompt_token_ids"],
         "generation_token_ids": engine["token_ids"],
@@ -79,7 +80,7 @@ def tokens_of(name: str) -> Json:
     }
 
 
-def carried(item: Json) -> Json:
+def token_fields(item: Json) -> Json:
     return {key: value for key, value in item.items() if key.startswith(("prompt_token", "generation_"))}
 
 
@@ -91,7 +92,7 @@ def texts(response: Json) -> list[tuple[str, str]]:
 
 
 def played(name: str, pieces: Sequence[bytes]) -> Played:
-    parallel = told(name)["request"]["json"].get("parallel_tool_calls")
+    parallel = capture_of(name)["request"]["json"].get("parallel_tool_calls")
     readable = name in READABLE
 
     def filters() -> list[Filter]:
@@ -108,16 +109,16 @@ def played(name: str, pieces: Sequence[bytes]) -> Played:
 @settings(deadline=None)
 @given(st.sampled_from(sorted(STREAMS)), st.lists(st.integers(0, 40_000), max_size=40))
 @example("thought_merged_stream", list(range(0, 4000, 7)))
-def test_the_recorded_bytes_mean_the_same_wherever_they_are_cut(name: str, places: list[int]) -> None:
+def test_the_events_are_the_same_wherever_the_bytes_are_cut(name: str, positions: list[int]) -> None:
     body = recorded("vllm", name).body
     data = b"".join(body)
-    edges = sorted(place % (len(data) + 1) for place in places)
-    pieces = [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
+    cuts = sorted(position % (len(data) + 1) for position in positions)
+    pieces = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
     assert played(name, pieces).frames == played(name, body).frames
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_the_last_item_carries_the_tokens_of_the_engine_and_no_other_does(name: str) -> None:
+def test_the_last_item_and_no_other_has_the_engines_tokens(name: str) -> None:
     events = played(name, recorded("vllm", name).body).payloads
     check_stream(events)
     response = events[-1]["response"]
@@ -125,55 +126,55 @@ def test_the_last_item_carries_the_tokens_of_the_engine_and_no_other_does(name: 
     assert texts(response) == items
     assert response["status"] == ("incomplete" if cut else "completed")
     *others, last = response["output"]
-    assert carried(last) == tokens_of(name)
-    assert not any(map(carried, others))
-    usage, engine = response["usage"], told(name)["engine"]
+    assert token_fields(last) == tokens_of(name)
+    assert not any(map(token_fields, others))
+    usage, engine = response["usage"], capture_of(name)["engine"]
     assert usage["input_tokens"] == len(engine["prompt_token_ids"])
     assert usage["output_tokens"] == len(engine["token_ids"])
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_what_is_told_are_the_tokens_of_what_was_said(name: str) -> None:
-    """The engine's tokens were decoded by its own tokenizer when this was recorded."""
-    said = told(name)["engine"]["text"]
-    place = 0
+def test_the_texts_of_the_items_are_in_the_text_of_the_engines_tokens(name: str) -> None:
+    """The engine's own tokenizer decoded its tokens when this was recorded."""
+    decoded = capture_of(name)["engine"]["text"]
+    end = 0
     for _, text in STREAMS[name][0]:
-        place = said.index(text, place) + len(text)
+        end = decoded.index(text, end) + len(text)
 
 
 @pytest.mark.parametrize("name", STREAMS)
-def test_the_deltas_tell_the_tokens_in_order_and_each_once(name: str) -> None:
+def test_the_deltas_have_the_tokens_in_order_and_each_once(name: str) -> None:
     events = played(name, recorded("vllm", name).body).payloads
     deltas = [event for event in events if "generation_token_ids" in event]
     ids = [token for event in deltas for token in event["generation_token_ids"]]
     log_probs = [number for event in deltas for number in event["generation_log_probs"]]
-    engine = told(name)["engine"]
+    engine = capture_of(name)["engine"]
     assert ids == engine["token_ids"][: len(ids)]
     assert log_probs == engine["log_probs"][: len(ids)]
     assert all(event["type"].endswith(".delta") for event in deltas)
-    # What no delta carries is markup: the last text's tokens are there.
-    spoken = [event for event in events if event["type"].endswith(".delta")]
-    assert not spoken or deltas
+    # Tokens at the end that no delta has are those of markup. Where there are deltas at all, some have tokens.
+    all_deltas = [event for event in events if event["type"].endswith(".delta")]
+    assert not all_deltas or deltas
 
 
 @pytest.mark.parametrize("name", READABLE)
-def test_log_probabilities_that_a_client_reads_are_those_of_its_text(name: str) -> None:
-    """Also where a chunk holds the end of the thought and the beginning of the answer, or half a character."""
+def test_the_log_probabilities_are_those_of_the_message_text(name: str) -> None:
+    """Also where a chunk has the end of the reasoning and the beginning of the answer, or part of a character."""
     response = played(name, recorded("vllm", name).body).response
     ((part,),) = (item["content"] for item in response["output"] if item["type"] == "message")
     assert "".join(entry["token"] for entry in part["logprobs"]) == part["text"]
-    engine = told(name)["engine"]
+    engine = capture_of(name)["engine"]
     numbers = [entry["logprob"] for entry in part["logprobs"]]
     assert any(
         numbers == engine["log_probs"][start : start + len(numbers)] for start in range(len(engine["log_probs"]))
     )
 
 
-def test_each_token_of_a_character_has_its_log_probability() -> None:
+def test_each_token_of_a_multi_byte_character_has_its_log_probability() -> None:
     response = played("real_bytes_stream", recorded("vllm", "real_bytes_stream").body).response
     ((part,),) = (item["content"] for item in response["output"])
-    engine = told("real_bytes_stream")["engine"]
-    assert [entry["logprob"] for entry in part["logprobs"]] == engine["log_probs"][:-1]  # but not of the end
+    engine = capture_of("real_bytes_stream")["engine"]
+    assert [entry["logprob"] for entry in part["logprobs"]] == engine["log_probs"][:-1]  # the last is the end of turn
 
 
 # The whole shim ------------------------------------------------------------------------------------------------------
@@ -189,26 +190,26 @@ async def ask(app: Any, stream: bool, **fields: Any) -> Json:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 @pytest.mark.parametrize("name", ["thought", "thought_stream"])
-async def test_a_whole_answer_of_the_host_tells_the_same_tokens(name: str, stream: bool) -> None:
+async def test_an_answer_of_the_host_that_is_not_streamed_has_the_same_tokens(name: str, stream: bool) -> None:
     response = await ask(recorded("vllm", name), stream)
     assert texts(response) == GREETING
-    assert carried(response["output"][-1]) == tokens_of(name)
+    assert token_fields(response["output"][-1]) == tokens_of(name)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_a_client_reads_log_probabilities_of_the_answer_alone(stream: bool) -> None:
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
+async def test_a_client_gets_log_probabilities_of_the_message_only(stream: bool) -> None:
     host = recorded("vllm", "thought_merged_readable_stream")
     response = await ask(host, stream, include=["message.output_text.logprobs"])
     ((part,),) = (item["content"] for item in response["output"] if item["type"] == "message")
     assert "".join(entry["token"] for entry in part["logprobs"]) == part["text"] == GREETING[1][1]
-    assert carried(response["output"][-1]) == tokens_of("thought_merged_readable_stream")
+    assert token_fields(response["output"][-1]) == tokens_of("thought_merged_readable_stream")
 
 
-class AsText:
-    """vLLM where it tells tokens as `token_id:…` only: the prompt has to be asked for."""
+class TokensAsText:
+    """vLLM as it answers when tokens are only sent as `token_id:…`: those of the prompt are at `/tokenize`."""
 
     def __init__(self) -> None:
         self.asked: list[Json] = []
@@ -222,18 +223,18 @@ class AsText:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
-async def test_a_prompt_that_the_stream_does_not_tell_comes_from_the_tokenize_route(stream: bool) -> None:
-    host = AsText()
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
+async def test_prompt_tokens_that_the_stream_lacks_come_from_the_tokenize_route(stream: bool) -> None:
+    host = TokensAsText()
     response = await ask(host, stream)
-    assert host.asked == [told("tokenize")["request"]["json"]]
+    assert host.asked == [capture_of("tokenize")["request"]["json"]]
     assert texts(response) == GREETING
-    assert carried(response["output"][-1]) == tokens_of("thought_as_text_stream")
+    assert token_fields(response["output"][-1]) == tokens_of("thought_as_text_stream")
 
 
 @pytest.mark.parametrize(("route", "stream"), [("tokenize", "thought_stream"), ("tokenize_tools", "call_stream")])
-def test_both_tell_the_same_prompt(route: str, stream: str) -> None:
-    """What the route is asked leads it to the prompt that the engine had."""
-    assert tokenize_request(told(stream)["request"]["json"]) == told(route)["request"]["json"]
+def test_the_tokenize_route_gives_the_prompt_that_the_engine_had(route: str, stream: str) -> None:
+    """The request that the shim sends there is the captured one, and the captured answer has the engine's tokens."""
+    assert tokenize_request(capture_of(stream)["request"]["json"]) == capture_of(route)["request"]["json"]
     (body,) = recorded("vllm", route).body
-    assert json.loads(body)["tokens"] == told(stream)["engine"]["prompt_token_ids"]
+    assert json.loads(body)["tokens"] == capture_of(stream)["engine"]["prompt_token_ids"]

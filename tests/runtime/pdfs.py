@@ -1,20 +1,24 @@
-"""Real PDFs, made as they are needed."""
+"""Makes real PDFs for tests."""
 
 from __future__ import annotations
 
 from io import BytesIO
+from typing import Any
 
 from pypdf import PdfWriter
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 
-def pdf_of(*texts: str, **encryption: str) -> bytes:
-    """A page for each text (ASCII; an empty one makes an empty page), encrypted if `user_password` is given."""
+def pdf_of(*texts: str, **encryption: Any) -> bytes:
+    """A PDF with a page for each text (ASCII; an empty text makes an empty page).
+
+    It is encrypted if `user_password` is given; the keyword arguments are those of pypdf's `PdfWriter.encrypt`.
+    """
     return drawn(*(f"BT /F1 12 Tf 40 700 Td ({text}) Tj ET".encode() if text else b"" for text in texts), **encryption)
 
 
-def drawn(*contents: bytes, **encryption: str) -> bytes:
-    """A page for each content stream, which is compressed and has Helvetica as /F1."""
+def drawn(*contents: bytes, **encryption: Any) -> bytes:
+    """A PDF with a page for each content stream. The streams are compressed; the font /F1 is Helvetica."""
     writer = PdfWriter()
     for content in contents:
         page = writer.add_blank_page(width=600, height=800)

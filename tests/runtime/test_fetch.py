@@ -1,4 +1,4 @@
-"""Files by URL: what is fetched, and from where nothing is. The servers are real, on loopback."""
+"""Files that are fetched from a URL, and URLs that are refused. The servers are real ones on the loopback interface."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0"
 
 
 class Site:
-    """An app with a page for every need of these tests; keeps the requests it got."""
+    """An app with the pages that these tests fetch; keeps the requests that it got."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []
@@ -61,7 +61,7 @@ class Site:
             "/notes.txt": Response(b"Hello", media_type="text/plain"),
             "/my%20report": Response(b"Hello"),
             "/report.pdf": Response(pdf_of("Hello"), media_type="Application/PDF; x=y"),
-            "/untold.pdf": Response(b"not a PDF"),
+            "/no-type.pdf": Response(b"not a PDF"),
             "/image": Response(PNG),
             "/zipped": Response(b"Hello", headers={"content-encoding": "gzip"}),
             "/plain": Response(b"Hello", headers={"content-encoding": "Identity"}),
@@ -81,7 +81,7 @@ class Site:
                 await anyio.lowlevel.checkpoint()
 
     async def stalls(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Begins and sends no more."""
+        """Sends the beginning of a body and nothing more."""
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"Hel", "more_body": True})
         while (await receive())["type"] != "http.disconnect":
@@ -112,14 +112,14 @@ def root(served: tuple[Site, str]) -> str:
 
 
 async def fetched(url: str, **fields: Any) -> dict[str, Any]:
-    """What becomes of a part with this URL where any address may be reached."""
+    """What a file part with this URL is replaced by; any address is allowed unless `file_urls` is given."""
     settings = Settings(file_urls=fields.pop("file_urls", "fetch-any"), max_file=fields.pop("max_file", 10_000))
     part = {"type": "input_file", "file_url": url, **fields}
     with anyio.fail_after(DEADLINE):
         (item,) = await read_files([{"role": "user", "content": [part]}], settings)
-    (made,) = item["content"]
-    assert isinstance(made, dict)
-    return made
+    (replacement,) = item["content"]
+    assert isinstance(replacement, dict)
+    return replacement
 
 
 async def refusal(url: str, code: str = "invalid_file_url", **fields: Any) -> str:
@@ -131,7 +131,7 @@ async def refusal(url: str, code: str = "invalid_file_url", **fields: Any) -> st
     return error.message
 
 
-# What is fetched.
+# Files that are fetched.
 
 
 async def test_a_file_is_fetched_and_named_by_its_url(root: str, site: Site) -> None:
@@ -142,23 +142,25 @@ async def test_a_file_is_fetched_and_named_by_its_url(root: str, site: Site) -> 
     assert site.requests[0].url.query == "key=1"
 
 
-async def test_the_clients_name_comes_first(root: str) -> None:
-    made = await fetched(f"{root}/notes.txt", filename="mine.md")
-    assert made["text"] == '<file name="mine.md">\nHello\n</file>'
+async def test_the_clients_filename_wins_over_the_urls(root: str) -> None:
+    part = await fetched(f"{root}/notes.txt", filename="mine.md")
+    assert part["text"] == '<file name="mine.md">\nHello\n</file>'
     assert (await fetched(f"{root}/my%20report"))["text"] == '<file name="my report">\nHello\n</file>'
 
 
-async def test_media_type_name_and_content_say_what_it_is(root: str) -> None:
+async def test_the_kind_of_a_file_follows_from_its_media_type_name_and_content(root: str) -> None:
     assert (await fetched(f"{root}/report.pdf", filename="x"))["text"] == '<file name="x">\nHello\n</file>'
     assert (await fetched(f"{root}/image")) == {
         "type": "input_image",
         "image_url": "data:image/png;base64,iVBORw0KGgoAAA==",
     }
-    assert "damaged" in await refusal(f"{root}/untold.pdf", "invalid_file")
+    assert "damaged" in await refusal(f"{root}/no-type.pdf", "invalid_file")
 
 
-async def test_nothing_goes_along(root: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No credential, no cookie of an earlier hop, no proxy of the operator's."""
+async def test_the_request_has_no_credentials_and_no_cookies_and_uses_no_proxy(
+    root: str, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even the cookie that an earlier hop has set."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     await fetched(f"{root}/redirect/1")
@@ -168,7 +170,7 @@ async def test_nothing_goes_along(root: str, site: Site, monkeypatch: pytest.Mon
         assert request.headers["host"] == root.removeprefix("http://")
 
 
-async def test_an_uncompressed_body_may_say_so(root: str) -> None:
+async def test_content_encoding_may_be_identity(root: str) -> None:
     assert (await fetched(f"{root}/plain"))["type"] == "input_text"
 
 
@@ -177,11 +179,11 @@ async def test_three_redirects_are_followed_and_no_more(root: str) -> None:
     assert "more than 3 times" in await refusal(f"{root}/redirect/3")
 
 
-# What is not.
+# URLs that are refused.
 
 
 @pytest.mark.parametrize("status", [204, 304, 404, 500])
-async def test_only_a_success_is_a_file(root: str, status: int) -> None:
+async def test_an_answer_other_than_a_success_is_refused(root: str, status: int) -> None:
     if status == 204:
         assert (await fetched(f"{root}/status/204"))["text"] == '<file name="204">\n\n</file>'
     else:
@@ -206,19 +208,19 @@ async def test_only_a_success_is_a_file(root: str, status: int) -> None:
     ],
 )
 @pytest.mark.parametrize("file_urls", ["fetch", "fetch-any"])
-async def test_what_is_no_url_of_the_web_is_refused(url: str, file_urls: str) -> None:
+async def test_anything_but_an_http_url_with_a_host_is_refused(url: str, file_urls: str) -> None:
     assert "URL" in await refusal(url, file_urls=file_urls)
 
 
 @pytest.mark.parametrize("target", ["file:///etc/passwd", "ftp://127.0.0.1/", "http://u:p@127.0.0.1/notes.txt"])
-async def test_a_redirect_is_held_to_the_same(root: str, site: Site, target: str) -> None:
+async def test_a_redirect_to_such_a_url_is_refused(root: str, site: Site, target: str) -> None:
     await refusal(f"{root}/to?{quote(target, safe='')}")
     assert [request.url.path for request in site.requests] == ["/to"]
 
 
 @given(text=st.text() | st.text().map("http://".__add__) | st.from_regex(r"https?://[^/]*:-?[0-9]+/", fullmatch=True))
-async def test_whatever_a_url_is_it_is_no_more_than_refused(text: str) -> None:
-    """As the client's, and as where it redirects to. No name is known here, and nothing is connected to."""
+async def test_any_text_as_a_url_or_a_redirect_is_a_400(text: str) -> None:
+    """No name resolves here, and no connection is made."""
     real = anyio.getaddrinfo
 
     async def resolve(host: str, port: int, **options: Any) -> Any:
@@ -234,7 +236,7 @@ async def test_whatever_a_url_is_it_is_no_more_than_refused(text: str) -> None:
         await refusal(text)
 
 
-async def test_a_redirect_to_no_url_is_refused(root: str) -> None:
+async def test_a_redirect_to_something_that_is_no_url_is_refused(root: str) -> None:
     assert "is none" in await refusal(f"{root}/nowhere")
 
 
@@ -250,19 +252,19 @@ async def test_a_compressed_body_is_refused(root: str) -> None:
     assert "compressed" in await refusal(f"{root}/zipped")
 
 
-async def test_a_body_without_end_is_left_at_the_limit(root: str) -> None:
+async def test_reading_an_endless_body_stops_at_the_limit(root: str) -> None:
     assert "10000 bytes" in await refusal(f"{root}/endless", "file_too_large")
 
 
-async def test_a_body_that_stalls_is_left(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "SECONDS", 0.3)
+async def test_a_body_that_stalls_times_out(root: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_SECONDS", 0.3)
     await refusal(f"{root}/stalls", "file_timeout")
-    monkeypatch.setattr(files, "SECONDS", 60)
-    monkeypatch.setattr(fetch, "SILENCE", 0.1)
+    monkeypatch.setattr(files, "MAX_SECONDS", 60)
+    monkeypatch.setattr(fetch, "TIMEOUT", 0.1)
     assert "in time" in await refusal(f"{root}/stalls")
 
 
-async def test_a_server_that_is_not_there_or_speaks_otherwise_is_told() -> None:
+async def test_a_server_that_is_not_there_or_does_not_speak_http_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
     assert "cannot be reached" in await refusal(f"http://127.0.0.1:{port}/")
@@ -279,16 +281,16 @@ async def test_a_server_that_is_not_there_or_speaks_otherwise_is_told() -> None:
             tasks.cancel_scope.cancel()
 
 
-async def test_a_request_may_have_so_many_urls(root: str, site: Site) -> None:
+async def test_the_number_of_fetches_of_a_request_is_limited(root: str, site: Site) -> None:
     part = {"type": "input_file", "file_url": f"{root}/notes.txt"}
     with anyio.fail_after(DEADLINE), pytest.raises(InvalidRequest) as caught:
         await read_files([{"role": "user", "content": [part] * 30}], Settings(file_urls="fetch-any"))
     check_error(caught.value.body())
-    assert caught.value.param == f"input[0].content[{files.FETCHES}].file_url"
-    assert len(site.requests) == files.FETCHES
+    assert caught.value.param == f"input[0].content[{files.MAX_FETCHES}].file_url"
+    assert len(site.requests) == files.MAX_FETCHES
 
 
-async def test_what_is_fetched_may_be_as_large_as_a_body(root: str) -> None:
+async def test_all_fetched_files_together_may_be_as_large_as_a_body(root: str) -> None:
     part = {"type": "input_file", "file_url": f"{root}/image"}
     limited = Settings(file_urls="fetch-any", max_body=25)
     assert len(await read_files([{"role": "user", "content": [part] * 2}], limited)) == 1
@@ -315,24 +317,24 @@ LOOPBACK = [
 @pytest.mark.parametrize("host", [*LOOPBACK, "[::1]", "[::]", "[::ffff:7f00:1]", "①②⑦.0.0.1"])
 async def test_fetch_reaches_no_address_that_is_not_public(host: str, root: str, site: Site) -> None:
     message = await refusal(f"http://{host}:{root.rpartition(':')[2]}/notes.txt", file_urls="fetch")
-    assert "not public" in message or "not known" in message or "not a URL" in message
+    assert "not public" in message or "unknown host" in message or "not a URL" in message
     assert not site.requests
 
 
-async def test_fetch_says_which_setting_is_in_the_way(root: str) -> None:
+async def test_the_refusal_of_a_private_address_names_the_setting(root: str) -> None:
     assert "not public, which is not allowed here (setting file_urls)" in await refusal(
         f"{root}/notes.txt", file_urls="fetch"
     )
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1"])
-async def test_fetch_any_reaches_them(host: str, root: str, site: Site) -> None:
+async def test_fetch_any_reaches_private_addresses(host: str, root: str, site: Site) -> None:
     port = root.rpartition(":")[2]
     assert (await fetched(f"http://{host}:{port}/notes.txt"))["text"] == '<file name="notes.txt">\nHello\n</file>'
     assert site.requests[0].headers["host"] == f"{host}:{port}"
 
 
-async def test_an_ipv6_literal_is_reached() -> None:
+async def test_an_ipv6_address_is_reached() -> None:
     try:
         listener = await anyio.create_tcp_listener(local_host="::1")
     except OSError:
@@ -346,7 +348,7 @@ async def test_an_ipv6_literal_is_reached() -> None:
 
 
 def answering(body: str) -> Callable[[anyio.abc.ByteStream], Awaitable[None]]:
-    """A server that knows one answer and shows the Host it was asked for."""
+    """A server that sends this body to anyone."""
 
     async def answer(stream: anyio.abc.ByteStream) -> None:
         async with stream:
@@ -357,10 +359,11 @@ def answering(body: str) -> Callable[[anyio.abc.ByteStream], Awaitable[None]]:
 
 
 class Names:
-    """Resolves names as a test wants it, once each: an answer that changes is never asked for."""
+    """Resolves host names as a test wants it. Each resolves once only: a second look-up fails the test."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, **known: list[str]) -> None:
-        self.known, self.asked = known, []
+        self.known = known
+        self.asked: list[str] = []
         real = anyio.getaddrinfo
 
         async def resolve(host: str, port: int, **options: Any) -> Any:
@@ -374,7 +377,7 @@ class Names:
 async def test_the_connection_goes_to_the_address_that_was_checked(
     root: str, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The name is not asked for again, so it cannot mean another address by then."""
+    """The name is not resolved again, when it could mean another address (DNS rebinding)."""
     names = Names(monkeypatch, rebinds=["127.0.0.1"])
     url = root.replace("127.0.0.1", "rebinds.example")
     assert (await fetched(f"{url}/notes.txt"))["type"] == "input_text"
@@ -387,7 +390,7 @@ async def test_each_address_of_a_name_must_be_public(monkeypatch: pytest.MonkeyP
     assert "not public" in await refusal("http://two.example/", file_urls="fetch")
 
 
-async def test_each_hop_is_checked(root: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_address_of_each_redirect_is_checked(root: str, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch, outside=["127.0.0.1"], inside=["127.0.0.2"])
     monkeypatch.setattr(fetch, "is_public", lambda address: str(address) == "127.0.0.1")
     port = root.rpartition(":")[2]
@@ -407,23 +410,22 @@ async def test_the_next_address_is_tried_when_one_does_not_connect(root: str, mo
 
 @pytest.fixture
 async def secure(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    """The port of a TLS server on loopback whose certificate is that of `right.example`, from an authority we trust."""
+    """The port of a TLS server whose certificate is for `right.example`, from an authority that the client trusts."""
     authority = trustme.CA()
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("right.example").configure_cert(server)
     client = ssl.create_default_context()
     authority.configure_trust(client)
     monkeypatch.setattr(httpx, "AsyncHTTPTransport", partial(httpx.AsyncHTTPTransport, verify=client))
-    listener = TLSListener(
-        await anyio.create_tcp_listener(local_host="127.0.0.1"), ssl_context=server, standard_compatible=False
-    )
+    tcp = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    listener = TLSListener(tcp, ssl_context=server, standard_compatible=False)
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, answering("Hello"))
-        yield listener.listener.listeners[0].extra(anyio.abc.SocketAttribute.local_port)
+        yield tcp.extra(anyio.abc.SocketAttribute.local_port)
         tasks.cancel_scope.cancel()
 
 
-async def test_the_certificate_must_be_the_names(secure: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_certificate_must_be_for_the_name_in_the_url(secure: int, monkeypatch: pytest.MonkeyPatch) -> None:
     Names(monkeypatch, right=["127.0.0.1"], wrong=["127.0.0.1"])
     assert (await fetched(f"https://right.example:{secure}/a"))["text"] == '<file name="a">\nHello\n</file>'
     assert "cannot be reached" in await refusal(f"https://wrong.example:{secure}/a")
@@ -432,7 +434,7 @@ async def test_the_certificate_must_be_the_names(secure: int, monkeypatch: pytes
 @pytest.mark.parametrize(
     "address", ["8.8.8.8", "1.1.1.1", "172.15.0.1", "172.32.0.1", "100.128.0.1", "2606:4700::1111", "2a00:1450::1"]
 )
-def test_these_are_public(address: str) -> None:
+def test_an_address_of_the_internet_is_public(address: str) -> None:
     assert fetch.is_public(ip_address(address))
 
 
@@ -445,5 +447,5 @@ def test_these_are_public(address: str) -> None:
         *("2001::7f00:1", "2002:7f00:1::", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "4000::1"),
     ],
 )
-def test_these_are_not(address: str) -> None:
+def test_a_private_local_reserved_or_multicast_address_is_not_public(address: str) -> None:
     assert not fetch.is_public(ip_address(address))

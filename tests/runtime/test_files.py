@@ -1,4 +1,4 @@
-"""`input_file` parts: which become text, what that text looks like, and how each other one is refused."""
+"""`input_file` parts: which ones become text or images, what that looks like, and how any other is refused."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import files, pdf
 from responses_shim.runtime.files import read_files
+from responses_shim.runtime.offload import INLINE_LIMIT
 from responses_shim.settings import Settings
 from tests.oracle import check_error
 from tests.runtime.pdfs import drawn, pdf_of
@@ -47,43 +48,43 @@ def part(data: bytes | str, **fields: Any) -> Item:
 
 
 async def replaced(part: Item, **settings: Any) -> Item:
-    """What becomes of one part."""
+    """What a file part is replaced by."""
     with anyio.fail_after(DEADLINE):
         (item,) = await read_files([message(part)], Settings(**settings))
-    (made,) = item["content"]
-    assert isinstance(made, dict)
-    return made
+    (replacement,) = item["content"]
+    assert isinstance(replacement, dict)
+    return replacement
 
 
 async def text_of(part: Item, **settings: Any) -> str:
-    made = await replaced(part, **settings)
-    assert made.keys() == {"type", "text"}
-    assert made["type"] == "input_text"
-    return str(made["text"])
+    replacement = await replaced(part, **settings)
+    assert replacement.keys() == {"type", "text"}
+    assert replacement["type"] == "input_text"
+    return str(replacement["text"])
 
 
 async def refusal(part: Item, **settings: Any) -> tuple[str | None, str | None]:
-    """Code and param of the 400, the param below the part. The part is the second of the second item."""
+    """Code and param of the 400 for a file part. The param is relative to the part."""
     with anyio.fail_after(DEADLINE), pytest.raises(InvalidRequest) as caught:
         await read_files([message(), message({"type": "input_text", "text": "x"}, part)], Settings(**settings))
     check_error(caught.value.body())
     assert caught.value.status == 400
-    where = caught.value.param or ""
-    assert where.startswith("input[1].content[1].")
-    return caught.value.code, where.removeprefix("input[1].content[1].")
+    param = caught.value.param or ""
+    assert param.startswith("input[1].content[1].")
+    return caught.value.code, param.removeprefix("input[1].content[1].")
 
 
-# Where files are looked for.
+# Which items are searched for files.
 
 
 @pytest.mark.parametrize("role", ["user", "assistant", "system", "developer", "critic", None])
-async def test_a_message_of_any_role_has_files(role: str | None) -> None:
+async def test_files_are_replaced_in_a_message_of_any_role(role: str | None) -> None:
     (item,) = await read_files([{"role": role, "content": [part(b"Hi")]}], Settings())
     assert item == {"role": role, "content": [{"type": "input_text", "text": "<file>\nHi\n</file>"}]}
 
 
 @pytest.mark.parametrize("kind", OUTPUTS)
-async def test_an_output_has_files(kind: str) -> None:
+async def test_files_are_replaced_in_a_tool_output(kind: str) -> None:
     given = {"type": kind, "call_id": "c", "output": [part(b"Hi")]}
     (item,) = await read_files([given], Settings())
     assert item == {**given, "output": [{"type": "input_text", "text": "<file>\nHi\n</file>"}]}
@@ -92,18 +93,18 @@ async def test_an_output_has_files(kind: str) -> None:
     assert caught.value.param == "input[0].output[1].file_data"
 
 
-async def test_only_what_has_a_file_is_made_anew() -> None:
+async def test_items_and_parts_without_files_stay_the_same_objects() -> None:
     first, last = message({"type": "input_text", "text": "x"}), {"type": "reasoning", "summary": []}
     beside = {"type": "input_image", "image_url": "u"}
     with_file = message(beside, part(b"Hi"), "odd")
     given = [first, with_file, last]
     before = copy.deepcopy(given)
-    made = await read_files(given, Settings())
+    result = await read_files(given, Settings())
     assert given == before
-    assert made[0] is first
-    assert made[2] is last
-    assert made[1]["content"][0] is beside
-    assert made[1]["content"][1:] == [{"type": "input_text", "text": "<file>\nHi\n</file>"}, "odd"]
+    assert result[0] is first
+    assert result[2] is last
+    assert result[1]["content"][0] is beside
+    assert result[1]["content"][1:] == [{"type": "input_text", "text": "<file>\nHi\n</file>"}, "odd"]
 
 
 FILELESS = st.recursive(
@@ -117,21 +118,21 @@ FILELESS = st.recursive(
 
 
 @given(items=st.lists(FILELESS))
-async def test_items_without_files_are_the_same_objects(items: list[Any]) -> None:
+async def test_a_list_without_any_files_is_the_same_object(items: list[Any]) -> None:
     assert await read_files(items, Settings()) is items
 
 
-@given(items=st.lists(FILELESS, max_size=5), place=st.integers(0, 5))
-async def test_items_beside_a_file_are_the_same_objects(items: list[Any], place: int) -> None:
-    given = [*items[:place], message(part(b"Hi")), *items[place:]]
-    made = await read_files(given, Settings())
-    assert [new for new, old in zip(made, given, strict=True) if new is not old] == [
+@given(items=st.lists(FILELESS, max_size=5), index=st.integers(0, 5))
+async def test_any_items_beside_one_with_a_file_are_the_same_objects(items: list[Any], index: int) -> None:
+    given = [*items[:index], message(part(b"Hi")), *items[index:]]
+    result = await read_files(given, Settings())
+    assert [new for new, old in zip(result, given, strict=True) if new is not old] == [
         message({"type": "input_text", "text": "<file>\nHi\n</file>"})
     ]
 
 
 @pytest.mark.parametrize("kind", ["reasoning", "local_shell_call_output", "compaction", 7, ["message"]])
-async def test_other_items_are_left_to_the_translation(kind: Any) -> None:
+async def test_items_of_other_types_are_left_to_the_translation(kind: Any) -> None:
     items = [{"type": kind, "content": [part(b"Hi")], "output": [part(b"Hi")]}]
     assert await read_files(items, Settings()) is items
 
@@ -141,27 +142,27 @@ async def test_other_items_are_left_to_the_translation(kind: Any) -> None:
 
 @pytest.mark.parametrize("text", ["", "one", "two\nlines\r\n", "é 漢字 🦀", "x" * 200_000])
 @pytest.mark.parametrize("form", ["bare", "base64", "percent"])
-async def test_text_is_as_it_was(text: str, form: str) -> None:
+async def test_text_is_kept_exactly(text: str, form: str) -> None:
     data = text.encode()
-    written = {
+    forms = {
         "bare": encoded(data) or "data:;base64,",
         "base64": data_url(data, "text/plain;charset=utf-8"),
         "percent": f"DATA:text/plain,{quote(text)}",
     }
-    assert await text_of(part(written[form])) == f"<file>\n{text}\n</file>"
+    assert await text_of(part(forms[form])) == f"<file>\n{text}\n</file>"
 
 
 @pytest.mark.parametrize(
     "media", ["text/csv", "application/json", "application/xml", "application/x-yaml", "image/svg+xml", "video/x", ""]
 )
-async def test_what_decodes_is_text_whatever_it_is_called(media: str) -> None:
+async def test_a_file_that_decodes_is_text_whatever_its_media_type(media: str) -> None:
     assert await text_of(part(data_url(b"a,b", media))) == "<file>\na,b\n</file>"
 
 
 @pytest.mark.parametrize(
     "data", ["é🦀".encode("utf-8-sig"), "é🦀".encode("utf-16"), b"\xfe\xff" + "é🦀".encode("utf-16-be")]
 )
-async def test_a_byte_order_mark_is_no_text(data: bytes) -> None:
+async def test_a_byte_order_mark_is_no_part_of_the_text(data: bytes) -> None:
     assert await text_of(part(data)) == "<file>\né🦀\n</file>"
 
 
@@ -171,7 +172,7 @@ async def test_base64_may_have_line_breaks_and_percent_signs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "shown"),
+    ("name", "escaped"),
     [
         ("notes.txt", "notes.txt"),
         ("Bob's 漢字.txt", "Bob's 漢字.txt"),
@@ -179,8 +180,8 @@ async def test_base64_may_have_line_breaks_and_percent_signs() -> None:
         ("a\nb\x00\x85\u2028", "a&#10;b&#0;&#133;&#8232;"),
     ],
 )
-async def test_the_name_cannot_leave_its_place(name: str, shown: str) -> None:
-    assert await text_of(part(b"Hi", filename=name)) == f'<file name="{shown}">\nHi\n</file>'
+async def test_the_name_is_escaped_so_that_it_cannot_end_the_tag(name: str, escaped: str) -> None:
+    assert await text_of(part(b"Hi", filename=name)) == f'<file name="{escaped}">\nHi\n</file>'
 
 
 @pytest.mark.parametrize("name", [None, ""])
@@ -189,7 +190,7 @@ async def test_a_file_may_have_no_name(name: str | None) -> None:
 
 
 @pytest.mark.parametrize("value", ["", "?", "SGVsbG8", "Grüße", "data:text/plain", "data:;base64,SGVs!G8="])
-async def test_what_is_not_base64_is_refused(value: str) -> None:
+async def test_data_that_is_neither_a_data_url_nor_base64_is_refused(value: str) -> None:
     assert await refusal(part(value)) == ("invalid_file", "file_data")
 
 
@@ -197,7 +198,7 @@ async def test_what_is_not_base64_is_refused(value: str) -> None:
     "data", [b"\xff\xfe\xff", b"PK\3\4\xff", b"a\0b", "a".encode("utf-32"), b"RIFF\0\0\0\0WAVE\xff"]
 )
 @pytest.mark.parametrize("name", ["text.txt", "report.docx"])
-async def test_what_is_not_text_is_refused(data: bytes, name: str) -> None:
+async def test_a_file_that_is_no_text_is_refused_whatever_its_name(data: bytes, name: str) -> None:
     assert await refusal(part(data, filename=name)) == ("unsupported_file", "file_data")
 
 
@@ -213,14 +214,14 @@ async def test_what_is_not_text_is_refused(data: bytes, name: str) -> None:
         (b"RIFF\n\xff\xff\xffWEBPVP8", "image/webp"),
     ],
 )
-async def test_an_image_is_an_image(data: bytes, media: str) -> None:
+async def test_an_image_is_recognised_by_its_first_bytes(data: bytes, media: str) -> None:
     image = {"type": "input_image", "image_url": data_url(data, media)}
     assert await replaced(part(data)) == image
     assert await replaced(part(data_url(data, "application/octet-stream"), filename="x.bin")) == image
     assert await replaced(part(data_url(data, media), detail="high")) == {**image, "detail": "high"}
 
 
-async def test_an_image_of_a_kind_we_do_not_know_is_for_the_host_to_see() -> None:
+async def test_an_unknown_image_type_is_passed_on_to_the_host() -> None:
     assert await replaced(part(data_url(b"\0", "image/heic"))) == {
         "type": "input_image",
         "image_url": data_url(b"\0", "image/heic"),
@@ -233,19 +234,19 @@ async def test_an_image_of_a_kind_we_do_not_know_is_for_the_host_to_see() -> Non
 @pytest.mark.parametrize(
     ("media", "name"), [("application/pdf", None), ("application/octet-stream", "a.PDF"), ("text/plain", "a.txt")]
 )
-async def test_a_pdf_is_its_text(media: str, name: str | None) -> None:
+async def test_a_pdf_becomes_its_text(media: str, name: str | None) -> None:
     given = part(data_url(pdf_of("Hello", "World"), media), filename=name)
-    shown = f' name="{name}"' if name else ""
-    assert await text_of(given) == f"<file{shown}>\nHello\n\nWorld\n</file>"
+    attribute = f' name="{name}"' if name else ""
+    assert await text_of(given) == f"<file{attribute}>\nHello\n\nWorld\n</file>"
 
 
-async def test_the_same_pdf_gives_the_same_bytes() -> None:
+async def test_the_same_pdf_always_gives_the_same_text() -> None:
     given = part(pdf_of("Hello"), filename="a.pdf")
     assert await text_of(given) == await text_of(given) == '<file name="a.pdf">\nHello\n</file>'
 
 
 @pytest.mark.parametrize(
-    ("fields", "said"),
+    ("fields", "reason"),
     [
         (part(pdf_of("Hello", user_password="secret")), "encrypted"),
         (part(pdf_of("")), "no text"),
@@ -254,13 +255,13 @@ async def test_the_same_pdf_gives_the_same_bytes() -> None:
         (part(data_url(b"", "application/pdf")), "damaged"),
     ],
 )
-async def test_a_pdf_that_cannot_be_read_is_refused_with_the_reason(fields: Item, said: str) -> None:
+async def test_a_pdf_that_cannot_be_read_is_refused_with_the_reason(fields: Item, reason: str) -> None:
     assert await refusal(fields) == ("invalid_file", "file_data")
-    with pytest.raises(InvalidRequest, match=said):
+    with pytest.raises(InvalidRequest, match=reason):
         await replaced(fields)
 
 
-async def test_without_the_extra_a_pdf_is_refused_by_the_extras_name(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_the_extra_a_pdf_is_refused_and_the_extra_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pypdf", None)
     assert await refusal(part(pdf_of("Hello"))) == ("unsupported_file", "file_data")
     with pytest.raises(InvalidRequest, match=r"responses-shim\[files\]"):
@@ -269,9 +270,7 @@ async def test_without_the_extra_a_pdf_is_refused_by_the_extras_name(monkeypatch
 
 
 @pytest.mark.parametrize("program", ["/bin/false", "/nonexistent/python"])
-async def test_a_reader_that_does_not_start_is_not_the_clients_fault(
-    program: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_process_that_does_not_start_is_a_500(program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", program)
     with anyio.fail_after(DEADLINE), pytest.raises(ShimError) as caught:
         await read_files([message(part(pdf_of("Hello") + b"%" * 1_000_000))], Settings())
@@ -279,24 +278,24 @@ async def test_a_reader_that_does_not_start_is_not_the_clients_fault(
     assert (caught.value.status, caught.value.param) == (500, "input[0].content[0].file_data")
 
 
-async def test_a_process_that_is_killed_had_too_much_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    """By its own bounds, or by a system that ran out of memory."""
+async def test_a_pdf_whose_process_is_killed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was killed by its own limits, or by a system without any memory left."""
     killed = [sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"]
-    monkeypatch.setattr(pdf, "command", lambda longest, seconds: killed)
+    monkeypatch.setattr(pdf, "command", lambda max_characters, seconds: killed)
     assert await refusal(part(pdf_of("Hello"))) == ("invalid_file", "file_data")
 
 
 # Limits.
 
 
-async def test_a_file_may_have_max_file_bytes_and_no_more() -> None:
+async def test_a_file_of_more_than_max_file_bytes_is_refused() -> None:
     assert await text_of(part(b"x" * 10), max_file=10) == "<file>\nxxxxxxxxxx\n</file>"
     assert await refusal(part(b"x" * 11), max_file=10) == ("file_too_large", "file_data")
     assert await refusal(part("data:,xxxxxxxxxxx"), max_file=10) == ("file_too_large", "file_data")
 
 
 async def test_the_text_of_all_files_is_counted_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "CHARACTERS", 10)
+    monkeypatch.setattr(files, "MAX_CHARACTERS", 10)
     four, three, item = part(b"xxxx"), part(pdf_of("yyy")), {"type": OUTPUTS[0], "output": [part(b"zzz")]}
     assert len(await read_files([message(four, three), item], Settings())) == 2
     for last, where in ((part(b"z" * 4), "input[1].content[0]"), (part(pdf_of("z" * 4)), "input[1].content[0]")):
@@ -307,21 +306,21 @@ async def test_the_text_of_all_files_is_counted_together(monkeypatch: pytest.Mon
 
 
 class Children:
-    """The processes that are started while it watches."""
+    """The child processes that are started after it was made."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.all: list[anyio.abc.Process] = []
-        self.begun = anyio.Event()
+        self.started = anyio.Event()
         start = anyio.open_process
 
         async def watched(*args: Any, **options: Any) -> anyio.abc.Process:
             self.all.append(await start(*args, **options))
-            self.begun.set()
+            self.started.set()
             return self.all[-1]
 
         monkeypatch.setattr(anyio, "open_process", watched)
 
-    def assert_gone(self) -> None:
+    def assert_killed(self) -> None:
         assert self.all
         for child in self.all:
             assert child.returncode is not None
@@ -331,18 +330,18 @@ class Children:
 
 
 SLOW = drawn(*[b"BT /F1 12 Tf " + b"(a) Tj 0 0 Td " * 200_000 + b"ET"] * 40)
-"""Some minutes' work."""
+"""A PDF that takes minutes to read."""
 
 
-async def test_a_pdf_that_takes_for_ever_is_refused_and_its_process_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "SECONDS", 0.5)
+async def test_a_pdf_that_takes_too_long_is_refused_and_its_process_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(files, "MAX_SECONDS", 0.5)
     children = Children(monkeypatch)
     assert await refusal(part(SLOW)) == ("file_timeout", "file_data")
-    children.assert_gone()
+    children.assert_killed()
 
 
-async def test_the_time_is_that_of_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What the first takes is gone for the second."""
+async def test_the_time_limit_is_for_all_files_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time that the first file takes is not left for the second."""
     now = 0.0
 
     async def run(command: list[str], data: bytes) -> tuple[int, bytes]:
@@ -351,73 +350,73 @@ async def test_the_time_is_that_of_all_files(monkeypatch: pytest.MonkeyPatch) ->
         await anyio.lowlevel.checkpoint()
         return 0, b"Hello"
 
-    monkeypatch.setattr(files, "_run", run)
+    monkeypatch.setattr(files, "_run_process", run)
     clock = anyio.current_time
     monkeypatch.setattr(anyio, "current_time", lambda: clock() + now)
-    budget = files._Files(Settings())
-    await budget.replace([part(b"%PDF-")], "input[0].content")
-    assert budget.seconds == pytest.approx(20, abs=1)
-    await budget.replace([part(b"%PDF-")], "input[0].content")
+    reader = files._FileReader(Settings())
+    await reader.replace_files([part(b"%PDF-")], "input[0].content")
+    assert reader.seconds == pytest.approx(20, abs=1)
+    await reader.replace_files([part(b"%PDF-")], "input[0].content")
     with pytest.raises(InvalidRequest) as caught:
-        await budget.replace([part(b"%PDF-")], "input[0].content")
+        await reader.replace_files([part(b"%PDF-")], "input[0].content")
     assert caught.value.code == "file_timeout"
 
 
-async def test_a_client_that_leaves_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cancelling_the_request_kills_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     children = Children(monkeypatch)
     with anyio.fail_after(DEADLINE):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read_files, [message(part(SLOW))], Settings())
-            await children.begun.wait()
+            await children.started.wait()
             tasks.cancel_scope.cancel()
-    children.assert_gone()
+    children.assert_killed()
 
 
-async def test_a_few_processes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    running, most, begun, end = 0, 0, anyio.Event(), anyio.Event()
+async def test_the_number_of_pdf_processes_at_a_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most, all_running, end = 0, 0, anyio.Event(), anyio.Event()
 
     async def run(command: list[str], data: bytes) -> tuple[int, bytes]:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        if running == files.PDFS_AT_ONCE:
-            begun.set()
+        if running == files.MAX_PDF_PROCESSES:
+            all_running.set()
         await end.wait()
         running -= 1
         return 0, b"Hello"
 
-    monkeypatch.setattr(files, "_run", run)
+    monkeypatch.setattr(files, "_run_process", run)
     with anyio.fail_after(DEADLINE):
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
                 tasks.start_soon(read_files, [message(part(pdf_of("Hello")))], Settings())
-            await begun.wait()
+            await all_running.wait()
             await anyio.wait_all_tasks_blocked()
-            assert running == files.PDFS_AT_ONCE
+            assert running == files.MAX_PDF_PROCESSES
             end.set()
-    assert (running, most) == (0, files.PDFS_AT_ONCE)
+    assert (running, most) == (0, files.MAX_PDF_PROCESSES)
 
 
-@pytest.mark.parametrize(("size", "threads"), [(files.LARGE // 2, 0), (2_000_000, 2)])
+@pytest.mark.parametrize(("size", "threads"), [(INLINE_LIMIT // 2, 0), (2_000_000, 2)])
 async def test_a_large_file_is_decoded_and_read_in_a_thread(
     size: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And a small one is not, for that would cost more than it spares."""
-    begun: list[Any] = []
+    """A small one is not: handing it to a thread would take longer than the work."""
+    offloaded: list[Any] = []
     run = anyio.to_thread.run_sync
 
     async def watched(work: Any) -> Any:
-        begun.append(work)
+        offloaded.append(work)
         return await run(work)
 
     monkeypatch.setattr(anyio.to_thread, "run_sync", watched)
     for data in (b"x" * size, PNG.ljust(size)):
-        begun.clear()
+        offloaded.clear()
         await replaced(part(data))
-        assert len(begun) == threads
+        assert len(offloaded) == threads
 
 
-async def test_others_have_their_turns_between_files() -> None:
+async def test_other_tasks_run_between_the_files_of_a_request() -> None:
     turns, done = 0, False
 
     async def tick() -> None:
@@ -451,16 +450,16 @@ async def test_others_have_their_turns_between_files() -> None:
         ({"file_url": "http://127.0.0.1:1/"}, "unsupported_parameter", "file_url"),
     ],
 )
-async def test_a_file_has_one_source_that_can_be_read(fields: Item, code: str, param: str) -> None:
+async def test_a_missing_wrong_or_second_source_is_refused(fields: Item, code: str, param: str) -> None:
     assert await refusal({"type": "input_file", **fields}) == (code, param)
 
 
-async def test_a_url_is_refused_by_the_settings_name() -> None:
+async def test_the_refusal_of_a_url_names_the_setting() -> None:
     with pytest.raises(InvalidRequest, match=r"file_urls.*file_data"):
         await replaced({"type": "input_file", "file_url": "https://example.com/a.pdf"})
 
 
-async def test_a_file_id_is_refused_in_the_words_for_images() -> None:
+async def test_the_refusal_of_a_file_id_says_what_to_send_instead() -> None:
     with pytest.raises(InvalidRequest, match="there are no stored files here; send a data URL in 'file_data'"):
         await replaced({"type": "input_file", "file_id": "file-1"})
 
@@ -468,7 +467,7 @@ async def test_a_file_id_is_refused_in_the_words_for_images() -> None:
 # Settings.
 
 
-def test_the_settings_can_be_written_both_ways() -> None:
+def test_the_settings_for_files_come_from_the_environment_or_as_arguments() -> None:
     environ = {"RESPONSES_SHIM_MAX_FILE": "10", "RESPONSES_SHIM_FILE_URLS": "fetch-any"}
     assert Settings.load(environ) == Settings.load({}, max_file=10, file_urls="fetch-any")
     assert (Settings.load({}).max_file, Settings.load({}).file_urls) == (32 * 1024 * 1024, "refuse")

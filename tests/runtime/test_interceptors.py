@@ -1,4 +1,4 @@
-"""The operator's own code: in order, each one's result checked, its failures logged under its name and not told."""
+"""Interceptors run in order, each result is checked, and what fails in one is logged but not sent to the client."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from responses_shim.core.request.parse import read_request
 from responses_shim.core.wire.responses import Response, ResponseError
 from responses_shim.errors import ConfigurationError, InvalidRequest, ShimError
-from responses_shim.runtime.interceptors import intercept, tell, usable
+from responses_shim.runtime.interceptors import check_interceptors, intercept, notify_interceptors
 from responses_shim.views.items import Message
 from responses_shim.views.request import RequestView
 from responses_shim.views.response import ResponseView
@@ -27,13 +27,13 @@ def check(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-async def asked(*interceptors: Any, body: Any = BODY, headers: Any = ()) -> tuple[RequestView, dict[str, Any]]:
+async def run(*interceptors: Any, body: Any = BODY, headers: Any = ()) -> tuple[RequestView, dict[str, Any]]:
     return await intercept(interceptors, body, headers, check, size=1)
 
 
-async def refused(*interceptors: Any, body: Any = BODY) -> ShimError:
+async def error_of(*interceptors: Any, body: Any = BODY) -> ShimError:
     with pytest.raises(ShimError) as caught:
-        await asked(*interceptors, body=body)
+        await run(*interceptors, body=body)
     return caught.value
 
 
@@ -64,63 +64,62 @@ async def spoil(view: RequestView, headers: Mapping[str, str]) -> None:
 # The request -------------------------------------------------------------------------------------------------------
 
 
-async def test_a_request_that_nobody_changes_is_the_same() -> None:
-    view, body = await asked(look)
+async def test_a_request_that_no_interceptor_changes_stays_the_same() -> None:
+    view, body = await run(look)
     assert body == BODY
     assert view == RequestView.of(BODY)
 
 
-async def test_interceptors_run_in_order_and_each_sees_what_the_last_one_left() -> None:
-    view, body = await asked(rename, replace, rename, look)
-    assert body == {"model": "m+!+", "input": [{"type": "message", "role": "user", "content": c} for c in _SAID]}
+async def test_interceptors_run_in_order_and_each_gets_the_request_of_the_one_before() -> None:
+    view, body = await run(rename, replace, rename, look)
+    contents = ("secret words", "more")
+    assert body == {"model": "m+!+", "input": [{"type": "message", "role": "user", "content": c} for c in contents]}
     assert view.model == "m+!+"
 
 
-_SAID = ("secret words", "more")
-
-
-async def test_none_stands_for_the_view_that_was_given() -> None:
-    _, body = await asked(rename)
+async def test_an_interceptor_that_returns_none_keeps_its_view() -> None:
+    _, body = await run(rename)
     assert body == {**BODY, "model": "m+"}
 
 
-async def test_a_request_cannot_be_changed_any_more_once_it_was_let_through() -> None:
+async def test_changing_a_kept_view_later_does_not_change_the_request() -> None:
     kept: list[RequestView] = []
 
     async def keep(view: RequestView, headers: Mapping[str, str]) -> None:
         kept.append(view)
 
-    _, body = await asked(keep)
+    _, body = await run(keep)
     kept[0].extra["future"].append(2)
     assert body == BODY
 
 
-async def test_headers_are_read_only_lower_case_and_joined() -> None:
+async def test_headers_are_read_only_in_lower_case_and_joined_by_commas() -> None:
     seen: list[Mapping[str, str]] = []
 
     async def keep(view: RequestView, headers: Mapping[str, str]) -> None:
         seen.append(headers)
 
-    await asked(keep, headers=[(b"Authorization", b"Bearer k"), (b"x-tag", b"a"), (b"X-Tag", b"\xe9")])
+    await run(keep, headers=[(b"Authorization", b"Bearer k"), (b"x-tag", b"a"), (b"X-Tag", b"\xe9")])
     assert dict(seen[0]) == {"authorization": "Bearer k", "x-tag": "a, é"}
     with pytest.raises(TypeError):
         seen[0]["authorization"] = ""  # type: ignore[index]
 
 
 async def test_an_interceptor_refuses_with_the_error_it_raises() -> None:
-    error = await refused(refuse, rename)
+    error = await error_of(refuse, rename)
     assert (error.status, error.message, error.type, error.code) == (403, "Not here.", "permission_error", "no")
 
 
-async def test_the_clients_own_mistake_is_told_before_any_interceptor_runs() -> None:
-    error = await refused(fail, body={"model": "m", "input": "Hi", "temperature": 99})
+async def test_an_invalid_request_of_the_client_is_refused_before_any_interceptor_runs() -> None:
+    error = await error_of(fail, body={"model": "m", "input": "Hi", "temperature": 99})
     assert (error.status, error.param) == (400, "temperature")
 
 
 # Failures ----------------------------------------------------------------------------------------------------------
 
 
-def assert_without_insides(error: ShimError) -> None:
+def assert_internal_error(error: ShimError) -> None:
+    """A 500 that says nothing about the interceptor."""
     assert error.body() == {
         "error": {
             "message": "An interceptor of this server failed.",
@@ -132,58 +131,62 @@ def assert_without_insides(error: ShimError) -> None:
     assert error.status == 500
 
 
-async def test_any_other_exception_is_logged_with_its_trace_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
-    assert_without_insides(await refused(look, fail))
+async def test_any_other_exception_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    assert_internal_error(await error_of(look, fail))
     (record,) = caplog.records
     assert record.getMessage() == f"the interceptor {__name__}.fail failed"
     assert record.exc_info is not None
     assert str(record.exc_info[1]) == "inside"
 
 
-@pytest.mark.parametrize("what", [{}, "view", object()], ids=["dict", "text", "object"])
-async def test_what_is_no_view_is_a_failure(what: Any, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("value", [{}, "view", object()], ids=["dict", "text", "object"])
+async def test_returning_anything_but_a_view_or_none_is_a_failure(value: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def give(view: RequestView, headers: Mapping[str, str]) -> Any:
-        return what
+        return value
 
-    assert_without_insides(await refused(give))
+    assert_internal_error(await error_of(give))
     assert "give failed" in caplog.text
 
 
-async def test_what_is_not_json_is_a_failure(caplog: pytest.LogCaptureFixture) -> None:
+async def test_putting_something_into_the_view_that_json_cannot_hold_is_a_failure(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async def put(view: RequestView, headers: Mapping[str, str]) -> None:
         view.extra["object"] = object()
 
-    assert_without_insides(await refused(put))
+    assert_internal_error(await error_of(put))
     assert "put failed" in caplog.text
 
 
-async def test_the_one_that_makes_a_bad_request_is_named_and_the_request_not_logged(
+async def test_the_interceptor_that_makes_the_request_invalid_is_logged_but_not_the_request(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    assert_without_insides(await refused(rename, spoil, rename))
+    assert_internal_error(await error_of(rename, spoil, rename))
     (record,) = caplog.records
     assert record.levelno == logging.ERROR
-    assert record.getMessage() == f"the interceptor {__name__}.spoil made a request that is not valid: temperature"
+    assert record.getMessage() == f"the interceptor {__name__}.spoil made the request invalid: temperature"
 
 
-async def test_an_interceptor_is_named_by_its_class_if_it_has_no_name(caplog: pytest.LogCaptureFixture) -> None:
-    assert_without_insides(await refused(partial(fail)))
+async def test_an_interceptor_without_a_name_is_logged_by_its_class(caplog: pytest.LogCaptureFixture) -> None:
+    assert_internal_error(await error_of(partial(fail)))
     assert "functools.partial failed" in caplog.text
 
 
 # The response ------------------------------------------------------------------------------------------------------
 
 
-class Reader:
+class Observer:
+    """An interceptor that keeps what its `finished` was called with."""
+
     def __init__(self, *, fails: bool = False) -> None:
-        self.read: list[tuple[RequestView, ResponseView]] = []
+        self.calls: list[tuple[RequestView, ResponseView]] = []
         self.fails = fails
 
     async def __call__(self, view: RequestView, headers: Mapping[str, str]) -> None:
         """Let everything through."""
 
     async def finished(self, request: RequestView, response: ResponseView) -> None:
-        self.read.append((request, response))
+        self.calls.append((request, response))
         if self.fails:
             raise RuntimeError("inside")
 
@@ -193,37 +196,37 @@ def response(**fields: Any) -> Response:
 
 
 @pytest.mark.parametrize("status", ["completed", "incomplete", "failed", "cancelled"])
-async def test_a_finished_response_is_read_with_its_request(status: Any) -> None:
-    reader, view = Reader(), RequestView.of(BODY)
-    await tell([look, reader], view, response(status=status, error=ResponseError("c", "m")))
-    ((request, read),) = reader.read
+async def test_finished_gets_the_request_and_its_response(status: Any) -> None:
+    observer, view = Observer(), RequestView.of(BODY)
+    await notify_interceptors([look, observer], view, response(status=status, error=ResponseError("c", "m")))
+    ((request, seen),) = observer.calls
     assert request is view
-    assert (read.id, read.status, read.error) == ("resp_1", status, {"code": "c", "message": "m"})
+    assert (seen.id, seen.status, seen.error) == ("resp_1", status, {"code": "c", "message": "m"})
 
 
 @pytest.mark.parametrize("status", ["queued", "in_progress"])
-async def test_a_response_that_has_not_come_to_its_end_is_not_read(status: Any) -> None:
-    reader = Reader()
-    await tell([reader], RequestView(), response(status=status))
-    assert reader.read == []
+async def test_finished_is_not_called_for_a_response_that_has_not_ended(status: Any) -> None:
+    observer = Observer()
+    await notify_interceptors([observer], RequestView(), response(status=status))
+    assert observer.calls == []
 
 
-async def test_a_reader_that_fails_is_logged_and_the_others_read_on(caplog: pytest.LogCaptureFixture) -> None:
-    readers = [Reader(fails=True), Reader()]
-    await tell(readers, RequestView(), response(status="completed"))
-    assert [len(reader.read) for reader in readers] == [1, 1]
+async def test_a_finished_that_fails_is_logged_and_the_others_are_called(caplog: pytest.LogCaptureFixture) -> None:
+    observers = [Observer(fails=True), Observer()]
+    await notify_interceptors(observers, RequestView(), response(status="completed"))
+    assert [len(observer.calls) for observer in observers] == [1, 1]
     (record,) = caplog.records
-    assert record.getMessage() == f"the interceptor {__name__}.Reader failed to read response resp_1"
+    assert record.getMessage() == f"the interceptor {__name__}.Observer failed in finished() for response resp_1"
     assert record.exc_info is not None
 
 
-# What can be mounted -----------------------------------------------------------------------------------------------
+# Checking them at the start ----------------------------------------------------------------------------------------
 
 
-def test_what_can_be_called_is_usable() -> None:
-    reader = Reader()
-    assert usable([look, reader]) == (look, reader)
-    assert usable(()) == ()
+def test_callables_are_accepted_as_interceptors() -> None:
+    observer = Observer()
+    assert check_interceptors([look, observer]) == (look, observer)
+    assert check_interceptors(()) == ()
 
 
 @pytest.mark.parametrize(
@@ -234,6 +237,6 @@ def test_what_can_be_called_is_usable() -> None:
     ],
     ids=["not a list", "not callable"],
 )
-def test_what_cannot_be_called_stops_the_start(interceptors: Any, message: str) -> None:
+def test_anything_else_is_a_configuration_error(interceptors: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
-        usable(interceptors)
+        check_interceptors(interceptors)

@@ -1,4 +1,4 @@
-"""Never run, only type-checked, strictly: interceptors as a user writes them (see test_typing.py)."""
+"""Interceptors as a user writes them. Type-checked strictly by test_typing.py, and never run."""
 
 from collections.abc import Mapping
 

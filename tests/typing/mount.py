@@ -1,4 +1,4 @@
-"""Never run, only type-checked, strictly: what a user writes must pass (see test_typing.py)."""
+"""Mounting the shim as a user does. Type-checked strictly by test_typing.py, and never run."""
 
 from fastapi import FastAPI
 from starlette.applications import Starlette

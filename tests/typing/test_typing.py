@@ -1,4 +1,4 @@
-"""The package is typed (`py.typed`): a strict type check of its users' code says nothing."""
+"""The package is typed (`py.typed`): code that uses it passes a strict type check."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The view of a request: what it shows, and that encoding it changes what was changed and nothing else."""
+"""The view of a request: what it shows, and that a change to it changes one thing in the encoded body and no other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from responses_shim.errors import InvalidRequest
 from responses_shim.views.items import Message, Part, ToolCall
 from responses_shim.views.request import Parameters, RequestView, Tool
 
-# A body with everything in it, and unknown fields everywhere.
+# A body with something of every kind in it, and with unknown fields everywhere.
 CALL = {
     "type": "function_call",
     "id": "fc_1",
@@ -73,22 +73,23 @@ BODY: dict[str, Any] = {
 }
 
 
-def written(value: Any) -> str:
-    """JSON text: tells 1 from true and 1.0, and one order of keys from another, which == does not."""
+def as_json(value: Any) -> str:
+    """JSON text, to compare by: 1, 1.0 and true differ in it, and so do two orders of the same keys."""
     return json.dumps(value)
 
 
 def changed(body: dict[str, Any], change: Callable[[RequestView], object]) -> dict[str, Any]:
-    """The body after a change to its view; the body itself must not have been touched."""
+    """The body that is encoded after a change to the view of `body`, which itself must not change."""
     before = copy.deepcopy(body)
     view = RequestView.of(body)
     change(view)
     encoded = view.encode()
-    assert written(body) == written(before)
+    assert as_json(body) == as_json(before)
     return encoded
 
 
 def expected(body: dict[str, Any], change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
+    """A copy of `body` with a change made to it directly."""
     body = copy.deepcopy(body)
     change(body)
     return body
@@ -112,7 +113,7 @@ def mostly(*values: Any) -> st.SearchStrategy[Any]:
 
 
 def objects(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
-    """Objects with any of the fields, in any order, and others beside."""
+    """Objects with any of these fields and some others, in any order."""
     some = st.fixed_dictionaries({}, optional=fields)
     return st.tuples(some, st.dictionaries(st.text(max_size=4), json_values, max_size=2)).flatmap(
         lambda pair: st.permutations(list({**pair[1], **pair[0]}.items())).map(dict)
@@ -166,17 +167,17 @@ bodies = objects(
 
 
 @given(bodies)
-def test_a_view_that_is_not_changed_encodes_to_the_very_same_body(body: dict[str, Any]) -> None:
-    assert written(RequestView.of(body).encode()) == written(body)
+def test_an_unchanged_view_encodes_to_exactly_the_same_body(body: dict[str, Any]) -> None:
+    assert as_json(RequestView.of(body).encode()) == as_json(body)
 
 
-def test_a_whole_request_stays_as_it_is() -> None:
-    assert written(RequestView.of(BODY).encode()) == written(BODY)
+def test_a_full_request_stays_as_it_is() -> None:
+    assert as_json(RequestView.of(BODY).encode()) == as_json(BODY)
 
 
-def test_what_is_no_item_no_part_and_no_tool_stays_as_it_is() -> None:
+def test_invalid_items_parts_and_tools_stay_as_they_are() -> None:
     body = {"input": [None, 7, {}, {"role": "user", "content": [None, "odd", {}]}], "tools": [None, {}, "odd"]}
-    assert written(RequestView.of(body).encode()) == written(body)
+    assert as_json(RequestView.of(body).encode()) == as_json(body)
 
 
 @given(bodies, st.data())
@@ -186,29 +187,29 @@ def test_an_edited_message_changes_its_item_and_nothing_else(body: dict[str, Any
     if not editable:
         return
     message = data.draw(st.sampled_from(editable))
-    place = next(place for place, item in enumerate(view.raw["input"]) if item is message.raw)
+    index = next(index for index, item in enumerate(view.raw["input"]) if item is message.raw)
     message.content = "something else"
     encoded = view.encode()
     key = "output" if str(message.raw.get("type")).endswith("_output") else "content"
 
     def edit(body: dict[str, Any]) -> None:
-        body["input"][place][key] = "something else"
+        body["input"][index][key] = "something else"
 
-    assert written(encoded) == written(expected(body, edit))
+    assert as_json(encoded) == as_json(expected(body, edit))
 
 
 @given(bodies, st.data())
-def test_a_removed_message_takes_its_own_item_with_it(body: dict[str, Any], data: st.DataObject) -> None:
+def test_removing_a_message_removes_its_own_item(body: dict[str, Any], data: st.DataObject) -> None:
     view = RequestView.of(body)
     if not isinstance(body.get("input"), list) or not body["input"]:
         return
-    place = data.draw(st.integers(0, len(body["input"]) - 1))
-    del view.messages[place - len(body["input"])]
-    assert written(view.encode()) == written(expected(body, lambda body: body["input"].pop(place)))
+    index = data.draw(st.integers(0, len(body["input"]) - 1))
+    del view.messages[index - len(body["input"])]
+    assert as_json(view.encode()) == as_json(expected(body, lambda body: body["input"].pop(index)))
 
 
 @given(bodies, st.lists(st.builds(Message, st.just("user"), st.text()), min_size=1, max_size=3))
-def test_a_new_view_of_what_was_encoded_shows_the_same(body: dict[str, Any], new: list[Message]) -> None:
+def test_a_view_of_the_encoded_body_equals_the_view_it_was_made_of(body: dict[str, Any], new: list[Message]) -> None:
     view = RequestView.of(body)
     view.messages.extend(new)
     view.params["temperature"] = 1.5
@@ -218,15 +219,15 @@ def test_a_new_view_of_what_was_encoded_shows_the_same(body: dict[str, Any], new
 
 
 @given(bodies, st.sampled_from(sorted(Parameters.__annotations__)))
-def test_a_parameter_is_set_and_deleted_where_it_stands(body: dict[str, Any], name: str) -> None:
+def test_a_parameter_that_is_set_or_deleted_changes_its_own_field(body: dict[str, Any], name: str) -> None:
     key = "max_output_tokens" if name == "max_tokens" else name
     encoded = changed(body, lambda view: view.params.update({name: 3}))  # type: ignore[misc]
-    assert written(encoded) == written({**body, key: 3})
+    assert as_json(encoded) == as_json({**body, key: 3})
     encoded = changed(body, lambda view: view.params.pop(name, None))  # type: ignore[misc]
-    assert written(encoded) == written({k: value for k, value in body.items() if k != key})
+    assert as_json(encoded) == as_json({k: value for k, value in body.items() if k != key})
 
 
-def test_the_body_that_was_viewed_is_not_touched() -> None:
+def test_changing_nested_values_of_a_view_does_not_change_the_original_body() -> None:
     def change(view: RequestView) -> None:
         view.extra["metadata"]["tenant"] = "b"
         view.messages[1].raw["internal"]["a"].append(1)
@@ -239,37 +240,39 @@ def test_the_body_that_was_viewed_is_not_touched() -> None:
     assert encoded["tools"][0]["parameters"] == {"type": "object", "properties": {}}
 
 
-def test_what_was_changed_can_be_changed_back() -> None:
-    """Encoding leaves the view as it is, down to what its objects keep of the request."""
+def test_a_change_can_be_undone_after_encoding() -> None:
+    """Encoding does not change the view, nor the `raw` of any of its objects."""
     image = {"type": "image_url", "image_url": {"url": "u", "detail": "low"}}
     nested = {"type": "function", "function": {"name": "f"}}
     body = {"input": [CALL, {"role": "user", "content": [image]}], "tools": [nested], "model": "m"}
     view = RequestView.of(body)
-    (call,), (part,), (tool,) = view.messages[0].tool_calls, view.messages[1].content, view.tools  # type: ignore[misc]
-    assert isinstance(part, Part)
+    content = view.messages[1].content
+    assert isinstance(content, list)
+    (call,), (part,), (tool,) = view.messages[0].tool_calls, content, view.tools
     view.model, view.messages[1].role, call.name, part.image_url, tool.name = "n", "developer", "g", "v", "g"
     assert view.encode() != body
-    assert written(view.raw) == written(body)
+    assert as_json(view.raw) == as_json(body)
     view.model, view.messages[1].role, call.name, part.image_url, tool.name = "m", "user", "look_up", "u", "f"
-    assert written(view.encode()) == written(body)
+    assert as_json(view.encode()) == as_json(body)
 
 
-# What other consumers rely on ---------------------------------------------------------------------------------------
+# Fields of the request ----------------------------------------------------------------------------------------------
 
 
-def test_unknown_keys_round_trip_and_are_shown() -> None:
+def test_unknown_fields_are_shown_in_extra() -> None:
     view = RequestView.of({"model": "m", "input": "Hi", "cache_salt": "s", "priority": 3, "future": {"a": [None]}})
     assert view.extra == {"cache_salt": "s", "priority": 3, "future": {"a": [None]}}
 
 
-def test_store_parallel_calls_truncation_and_reasoning_are_parameters() -> None:
-    asked = {"store": True, "parallel_tool_calls": True, "truncation": "auto", "reasoning": {"effort": "minimal"}}
-    view = RequestView.of({"model": "m", "input": "Hi", **asked})
-    assert view.params == asked
+def test_store_parallel_tool_calls_truncation_and_reasoning_are_in_params() -> None:
+    fields = {"store": True, "parallel_tool_calls": True, "truncation": "auto", "reasoning": {"effort": "minimal"}}
+    view = RequestView.of({"model": "m", "input": "Hi", **fields})
+    assert view.params == fields
     assert view.extra == {}
 
 
-def test_litellms_reasoning_item_with_a_string_for_a_summary_and_no_status_passes() -> None:
+def test_a_reasoning_item_may_have_a_string_as_its_summary() -> None:
+    """LiteLLM sends such items."""
     item = {"type": "reasoning", "id": "rs_1", "summary": "work", "status": None}
     (message,) = messages(item)
     assert (message.role, message.summary, message.reasoning, message.content) == ("assistant", "work", None, None)
@@ -279,7 +282,7 @@ def test_litellms_reasoning_item_with_a_string_for_a_summary_and_no_status_passe
 
 
 @pytest.mark.parametrize(
-    ("choice", "seen"),
+    ("choice", "shown"),
     [
         ("required", "required"),
         ({"type": "auto", "disable_parallel_tool_use": True}, "auto"),
@@ -290,14 +293,14 @@ def test_litellms_reasoning_item_with_a_string_for_a_summary_and_no_status_passe
     ],
     ids=str,
 )
-def test_a_tool_choice_is_shown_as_a_mode_and_kept_as_it_was(choice: Any, seen: Any) -> None:
+def test_a_tool_choice_is_shown_as_a_mode_but_encoded_as_it_was(choice: Any, shown: Any) -> None:
     body = {"tool_choice": choice, "model": "m"}
-    assert RequestView.of(body).tool_choice == seen
-    assert written(RequestView.of(body).encode()) == written(body)
+    assert RequestView.of(body).tool_choice == shown
+    assert as_json(RequestView.of(body).encode()) == as_json(body)
     assert changed(body, lambda view: setattr(view, "tool_choice", "required")) == {**body, "tool_choice": "required"}
 
 
-def test_a_tool_choice_is_removed_by_none() -> None:
+def test_setting_the_tool_choice_to_none_removes_it() -> None:
     def without(view: RequestView) -> None:
         view.tool_choice = None
 
@@ -305,7 +308,7 @@ def test_a_tool_choice_is_removed_by_none() -> None:
     assert changed({"tool_choice": "auto"}, without) == {}
 
 
-def test_a_tool_choice_is_edited_in_place() -> None:
+def test_a_tool_choice_object_may_be_edited_in_place() -> None:
     def rename(view: RequestView) -> None:
         assert isinstance(view.tool_choice, dict)
         view.tool_choice["name"] = "g"
@@ -317,7 +320,7 @@ def test_a_tool_choice_is_edited_in_place() -> None:
 # Instructions and input --------------------------------------------------------------------------------------------
 
 
-def test_instructions_are_the_leading_system_message() -> None:
+def test_the_instructions_are_the_first_system_message() -> None:
     view = RequestView.of({"instructions": "Be brief.", "input": "Hi"})
     assert view.messages == [Message("system", "Be brief."), Message("user", "Hi")]
 
@@ -334,7 +337,7 @@ def test_an_input_that_is_a_string_stays_one() -> None:
     assert changed(body, lambda view: view.messages.__setitem__(1, Message("user", "Ho"))) == {**body, "input": "Ho"}
 
 
-def test_a_new_system_message_in_front_becomes_the_instructions() -> None:
+def test_a_new_system_message_in_first_place_becomes_the_instructions() -> None:
     def insert(view: RequestView) -> None:
         view.messages.insert(0, Message("system", "Be brief."))
 
@@ -354,7 +357,7 @@ def test_a_system_message_of_the_input_stays_in_the_input() -> None:
     }
 
 
-def test_instructions_that_a_string_cannot_hold_become_an_item() -> None:
+def test_instructions_changed_to_parts_become_an_item() -> None:
     def to_parts(view: RequestView) -> None:
         view.messages[0].content = [Part("a"), Part("b")]
 
@@ -365,7 +368,7 @@ def test_instructions_that_a_string_cannot_hold_become_an_item() -> None:
     }
 
 
-def test_new_messages_become_items_at_their_place() -> None:
+def test_new_messages_become_items_in_their_place() -> None:
     body = {"input": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}
 
     def insert(view: RequestView) -> None:
@@ -407,7 +410,7 @@ def test_messages_may_be_moved() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "left"),
+    ("body", "encoded"),
     [
         ({"instructions": "a", "input": "b"}, {"input": []}),
         ({"instructions": None, "input": [{}, None]}, {"instructions": None, "input": []}),
@@ -416,11 +419,11 @@ def test_messages_may_be_moved() -> None:
     ],
     ids=str,
 )
-def test_a_request_without_messages(body: dict[str, Any], left: dict[str, Any]) -> None:
-    assert changed(body, lambda view: view.messages.clear()) == left
+def test_removing_all_messages(body: dict[str, Any], encoded: dict[str, Any]) -> None:
+    assert changed(body, lambda view: view.messages.clear()) == encoded
 
 
-def test_a_message_for_a_request_that_had_no_input() -> None:
+def test_adding_a_message_to_a_request_without_input() -> None:
     hi = {"type": "message", "role": "user", "content": "Hi"}
     assert changed({"input": None}, lambda view: view.messages.append(Message("user", "Hi"))) == {"input": [hi]}
     assert RequestView(model="m", messages=[Message("user", "Hi")]).encode() == {"input": [hi], "model": "m"}
@@ -462,8 +465,8 @@ def test_parts_show_text_refusals_and_images() -> None:
     assert message.text == "a\nno"
 
 
-def test_a_part_is_edited_in_its_own_form() -> None:
-    item = {
+def test_a_part_that_is_edited_keeps_its_form() -> None:
+    item: dict[str, Any] = {
         "role": "user",
         "content": [
             {"type": "refusal", "refusal": "no", "x": 1},
@@ -491,33 +494,35 @@ def test_a_part_is_edited_in_its_own_form() -> None:
     ]
 
 
-def test_rewriting_reaches_every_text_of_a_message() -> None:
+def test_rewrite_changes_every_text_of_a_message() -> None:
     thought = {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "b"}], "summary": [{"text": "c"}]}
-    said = {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "u"}]}
+    user = {"role": "user", "content": [{"type": "input_text", "text": "a"}, {"type": "input_image", "image_url": "u"}]}
     output = {"type": "shell_call_output", "output": [{"stdout": "s"}]}
-    for message in (seen := messages(thought, said, output)):
+    views = messages(thought, user, output)
+    for message in views:
         message.rewrite(str.upper)
-    assert [item for message in seen for item in message.encode()] == [
+    assert [item for message in views for item in message.encode()] == [
         {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "B"}], "summary": [{"text": "C"}]},
         {"role": "user", "content": [{"type": "input_text", "text": "A"}, {"type": "input_image", "image_url": "u"}]},
         output,
     ]
 
 
-def test_a_reasoning_item_keeps_what_is_not_shown() -> None:
-    item = {"type": "reasoning", "id": "rs", "summary": [], "content": [], "encrypted_content": "c", "status": None}
+def test_a_reasoning_item_keeps_its_other_fields() -> None:
+    item: dict[str, Any] = {"type": "reasoning", "id": "rs", "summary": [], "content": [], "status": None}
+    item["encrypted_content"] = "c"
     (message,) = messages(item)
     message.reasoning = [Part("Hm.")]
     assert list(message.encode()) == [{**item, "content": [{"type": "reasoning_text", "text": "Hm."}]}]
     message.reasoning = message.summary = None
     message.content = "Said after all."
     assert list(message.encode()) == [
-        {"type": "reasoning", "id": "rs", "encrypted_content": "c", "status": None},
+        {"type": "reasoning", "id": "rs", "status": None, "encrypted_content": "c"},
         {"type": "message", "role": "assistant", "content": "Said after all."},
     ]
 
 
-def test_a_tool_output_shows_the_call_that_it_answers() -> None:
+def test_a_tool_output_shows_the_id_of_its_call() -> None:
     output, chat = messages(
         {"type": "custom_tool_call_output", "call_id": "c", "output": "o"},
         {"role": "tool", "tool_call_id": "d", "content": "o"},
@@ -558,12 +563,12 @@ def test_the_role_of_a_message_may_be_changed() -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_a_call_is_shown_by_its_call_id_with_its_arguments(item: Any, call: ToolCall | None) -> None:
+def test_a_call_shows_its_call_id_name_and_arguments(item: Any, call: ToolCall | None) -> None:
     assert ToolCall.of(item) == call
     assert call is None or messages(item) == [Message("assistant", tool_calls=[call])]
 
 
-def test_a_call_that_is_edited_keeps_the_rest_of_its_item() -> None:
+def test_a_call_that_is_edited_keeps_the_other_fields_of_its_item() -> None:
     (message,) = messages(CALL)
     (call,) = message.tool_calls
     call.call_id, call.name = "call_2", "find"
@@ -574,7 +579,8 @@ def test_a_call_that_is_edited_keeps_the_rest_of_its_item() -> None:
     assert next(message.encode())["arguments"] == "as it is"
 
 
-def test_arguments_that_change_from_one_to_true_have_changed() -> None:
+def test_changing_an_argument_from_1_to_true_is_a_change() -> None:
+    """Though 1 == True in Python."""
     (message,) = messages({**CALL, "arguments": '{"a":1}'})
     message.tool_calls[0].arguments["a"] = True
     assert next(message.encode())["arguments"] == '{"a": true}'
@@ -594,7 +600,7 @@ def test_a_custom_call_is_edited_as_text_and_a_shell_call_as_an_object() -> None
     assert list(begun.encode()) == [{**bare, "action": {"commands": []}}]
 
 
-def test_a_message_whose_call_is_removed_is_no_item_any_more() -> None:
+def test_a_message_whose_call_is_removed_has_no_item_any_more() -> None:
     encoded = changed({"input": [CALL]}, lambda view: view.messages[0].tool_calls.clear())
     assert encoded == {"input": []}
 
@@ -602,7 +608,7 @@ def test_a_message_whose_call_is_removed_is_no_item_any_more() -> None:
 # Tools -------------------------------------------------------------------------------------------------------------
 
 
-def test_function_tools_look_alike_in_both_forms() -> None:
+def test_a_function_is_shown_the_same_in_the_flat_and_the_nested_form() -> None:
     flat = {"type": "function", "name": "f", "description": "d", "parameters": {}, "strict": True}
     nested = {"type": "function", "function": {"name": "f", "description": "d", "parameters": {}, "strict": True}}
     view = RequestView.of({"tools": [flat, nested]})
@@ -631,17 +637,17 @@ def test_a_new_tool_is_a_function() -> None:
     assert added == {"tools": [tool]}
 
 
-# The rest ----------------------------------------------------------------------------------------------------------
+# Parameters and other fields ---------------------------------------------------------------------------------------
 
 
-def test_max_tokens_is_the_requests_max_output_tokens() -> None:
+def test_the_parameter_max_tokens_is_the_field_max_output_tokens() -> None:
     view = RequestView.of({"max_output_tokens": 5, "max_tokens": 7})
     assert view.params == {"max_tokens": 5}
     view.params["max_tokens"] = 6
     assert view.encode() == {"max_output_tokens": 6, "max_tokens": 7}
 
 
-def test_a_null_is_a_parameter_too() -> None:
+def test_a_parameter_that_is_null_is_shown() -> None:
     assert RequestView.of({"temperature": None}).params == {"temperature": None}
 
 
@@ -651,7 +657,7 @@ def test_the_model_may_be_changed_and_removed() -> None:
     assert changed({"model": 7}, lambda view: None) == {"model": 7}
 
 
-def test_other_fields_are_set_and_removed_in_extra() -> None:
+def test_other_fields_are_set_and_removed_through_extra() -> None:
     def change(view: RequestView) -> None:
         view.extra["user"] = "u"
         del view.extra["metadata"]
@@ -659,7 +665,7 @@ def test_other_fields_are_set_and_removed_in_extra() -> None:
     assert changed({"metadata": {}, "model": "m"}, change) == {"model": "m", "user": "u"}
 
 
-def test_a_field_in_extra_wins() -> None:
+def test_a_field_in_extra_wins_over_the_attribute_for_it() -> None:
     assert changed({"model": "a"}, lambda view: view.extra.update(model="b", store=True)) == {
         "model": "b",
         "store": True,
@@ -674,7 +680,7 @@ def test_a_request_that_is_nested_too_deeply_is_refused() -> None:
         RequestView.of({"metadata": deep})
 
 
-def test_arguments_that_are_nested_too_deeply_to_be_written_are_refused() -> None:
+def test_arguments_that_are_nested_too_deeply_to_be_encoded_are_refused() -> None:
     deep: Any = "x"
     for _ in range(sys.getrecursionlimit() * 20):
         deep = [deep]

@@ -1,4 +1,4 @@
-"""The view of a response: what it shows of one, whatever a server makes of the form."""
+"""The view of a response: what it shows, also of responses that other servers have sent."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def view(*output: Any, **fields: Any) -> ResponseView:
     return ResponseView.of({"output": list(output), **fields})
 
 
-def test_a_whole_response() -> None:
+def test_a_full_response() -> None:
     assert ResponseView.of(FULL) == ResponseView(
         id="resp_1",
         model="m",
@@ -76,46 +76,46 @@ def test_an_empty_response() -> None:
         usage=json_values | objects(input_tokens=json_values, input_tokens_details=json_values),
     )
 )
-def test_reading_a_response_never_fails_and_unknown_fields_are_kept(response: dict[str, Any]) -> None:
-    seen = ResponseView.of(response)
-    assert seen.extra.items() <= response.items()
-    assert seen.output == (response["output"] if isinstance(response.get("output"), list) else [])
+def test_any_object_can_be_viewed_and_unknown_fields_are_in_extra(response: dict[str, Any]) -> None:
+    shown = ResponseView.of(response)
+    assert shown.extra.items() <= response.items()
+    assert shown.output == (response["output"] if isinstance(response.get("output"), list) else [])
 
 
 # Text --------------------------------------------------------------------------------------------------------------
 
 
-def test_text_is_the_output_text_of_the_messages_joined_by_newline() -> None:
+def test_the_text_is_every_output_text_of_the_messages_joined_by_newlines() -> None:
     refusal = {"type": "message", "content": [{"type": "refusal", "refusal": "no"}, "odd", {"type": "output_text"}]}
     assert view(message("First.", "Second."), refusal, message("Third.")).text == "First.\nSecond.\nThird."
 
 
-def test_text_may_be_items_of_its_own() -> None:
+def test_without_messages_the_text_is_read_from_output_text_items() -> None:
     assert view({"type": "output_text", "text": "a"}, {"type": "output_text", "text": "b"}).text == "a\nb"
 
 
-def test_text_may_be_one_field_of_the_response() -> None:
-    assert view(output_text="whole").text == "whole"
+def test_without_items_the_text_is_read_from_the_field_output_text() -> None:
+    assert view(output_text="field").text == "field"
 
 
-def test_the_messages_text_wins_over_both() -> None:
-    assert view({"type": "output_text", "text": "item"}, message("said"), output_text="whole").text == "said"
+def test_the_text_of_messages_wins_over_items_and_field() -> None:
+    assert view({"type": "output_text", "text": "item"}, message("message"), output_text="field").text == "message"
 
 
-def test_reasoning_alone_is_a_response_without_text() -> None:
-    seen = view({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c"}, status="completed")
-    assert (seen.text, seen.tool_calls, seen.finish_reason) == (None, [], "stop")
-    assert seen.output[0]["type"] == "reasoning"
+def test_a_response_with_reasoning_only_has_no_text() -> None:
+    shown = view({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "c"}, status="completed")
+    assert (shown.text, shown.tool_calls, shown.finish_reason) == (None, [], "stop")
+    assert shown.output[0]["type"] == "reasoning"
 
 
-def test_an_empty_text_is_a_text() -> None:
+def test_an_empty_text_is_not_none() -> None:
     assert view(message("")).text == ""
 
 
 # Calls -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_call_goes_by_its_call_id_never_by_its_id() -> None:
+def test_the_id_of_a_call_is_its_call_id_and_never_its_item_id() -> None:
     (call,) = view({"type": "function_call", "id": "fc_1", "call_id": "call_1", "name": "f"}).tool_calls
     assert call.call_id == "call_1"
     (call,) = view({"type": "function_call", "id": "fc_1", "name": "f"}).tool_calls
@@ -132,21 +132,21 @@ def test_a_call_goes_by_its_call_id_never_by_its_id() -> None:
     ],
     ids=["json", "not json", "empty", "absent"],
 )
-def test_arguments_are_parsed_or_kept_as_text_and_empty_when_absent(fields: dict[str, Any], arguments: Any) -> None:
+def test_arguments_are_decoded_if_they_are_json(fields: dict[str, Any], arguments: Any) -> None:
     (call,) = view({"type": "function_call", "call_id": "c", "name": "f", **fields}).tool_calls
     assert call.arguments == arguments
 
 
-def test_the_input_of_a_custom_tool_is_text_whatever_it_looks_like() -> None:
+def test_the_input_of_a_custom_tool_stays_text_even_if_it_is_json() -> None:
     (call,) = view({"type": "custom_tool_call", "call_id": "c", "name": "p", "input": '{"a":1}'}).tool_calls
     assert call == ToolCall("c", "p", '{"a":1}')
 
 
-def test_a_call_that_the_server_made_itself_is_none_of_the_clients() -> None:
+def test_a_call_that_the_server_carried_out_is_not_shown() -> None:
     assert view({"type": "web_search_call", "id": "ws_1"}).tool_calls == []
 
 
-# The end -----------------------------------------------------------------------------------------------------------
+# Finish reason -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def test_the_finish_reason_follows_from_the_status_and_its_details(fields: dict[
     assert view(**fields).finish_reason == reason
 
 
-def test_calls_finish_a_response_only_if_it_is_complete() -> None:
+def test_the_finish_reason_is_tool_calls_only_if_the_response_is_completed() -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{"}
     assert view(call, status="completed").finish_reason == "tool_calls"
     details = {"reason": "max_output_tokens"}
     assert view(call, status="incomplete", incomplete_details=details).finish_reason == "length"
 
 
-def test_a_failed_response_tells_its_error() -> None:
+def test_a_failed_response_shows_its_error() -> None:
     assert view(status="failed", error={"code": "server_error", "message": "m"}).error == {
         "code": "server_error",
         "message": "m",
@@ -190,13 +190,13 @@ def test_usage_counts_cached_tokens() -> None:
     assert view(usage=usage).usage == TokenCounts(input_tokens=75, cached_tokens=42)
 
 
-def test_what_usage_does_not_tell_is_none_and_not_0() -> None:
+def test_a_count_that_usage_lacks_is_none_and_not_0() -> None:
     assert view(usage={}).usage == TokenCounts(None, None, None, None, None)
-    odd = {"input_tokens": "many", "output_tokens": True, "input_tokens_details": None}
-    assert view(usage=odd).usage == TokenCounts()
+    wrong_types = {"input_tokens": "many", "output_tokens": True, "input_tokens_details": None}
+    assert view(usage=wrong_types).usage == TokenCounts()
 
 
-def test_unknown_usage_is_none() -> None:
+def test_without_usage_it_is_none() -> None:
     assert view(usage=None).usage is None
 
 
@@ -217,27 +217,27 @@ def ended(kind: str = "completed", **fields: Any) -> dict[str, Any]:
     return {"type": f"response.{kind}", "response": {"id": "resp_1", "status": kind, **fields}}
 
 
-def test_the_terminal_events_response_is_believed() -> None:
+def test_the_response_of_the_terminal_event_is_shown() -> None:
     stream = [CREATED, done(0, message("streamed")), ended(output=[message("final")], usage={"output_tokens": 4})]
-    seen = ResponseView.of_stream([*stream, CREATED])
-    assert (seen.text, seen.finish_reason, seen.usage) == ("final", "stop", TokenCounts(output_tokens=4))
+    shown = ResponseView.of_stream([*stream, CREATED])
+    assert (shown.text, shown.finish_reason, shown.usage) == ("final", "stop", TokenCounts(output_tokens=4))
 
 
 @pytest.mark.parametrize("fields", [{}, {"output": []}, {"output": None}], ids=str)
-def test_a_terminal_event_without_output_has_the_items_that_were_done(fields: dict[str, Any]) -> None:
+def test_if_the_terminal_event_lacks_the_output_it_is_made_of_the_done_items(fields: dict[str, Any]) -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
-    seen = ResponseView.of_stream([CREATED, done(1, call), done(0, message("first")), ended(**fields)])
-    assert seen.output == [message("first"), call]
-    assert (seen.text, seen.finish_reason) == ("first", "tool_calls")
-    seen = ResponseView.of_stream([done(None, message("a")), done(None, message("b")), ended(**fields)])
-    assert seen.text == "a\nb"
+    shown = ResponseView.of_stream([CREATED, done(1, call), done(0, message("first")), ended(**fields)])
+    assert shown.output == [message("first"), call]
+    assert (shown.text, shown.finish_reason) == ("first", "tool_calls")
+    shown = ResponseView.of_stream([done(None, message("a")), done(None, message("b")), ended(**fields)])
+    assert shown.text == "a\nb"
 
 
 @pytest.mark.parametrize(("kind", "reason"), [("incomplete", "length"), ("failed", "error")])
-def test_the_other_terminal_events_are_kept(kind: str, reason: str) -> None:
+def test_the_response_of_the_other_terminal_events_is_shown(kind: str, reason: str) -> None:
     details = {"reason": "max_output_tokens"}
-    seen = ResponseView.of_stream([CREATED, ended(kind, output=[message("partial")], incomplete_details=details)])
-    assert (seen.status, seen.finish_reason, seen.text) == (kind, reason, "partial")
+    shown = ResponseView.of_stream([CREATED, ended(kind, output=[message("partial")], incomplete_details=details)])
+    assert (shown.status, shown.finish_reason, shown.text) == (kind, reason, "partial")
 
 
 def test_deltas_are_ignored() -> None:
@@ -246,7 +246,7 @@ def test_deltas_are_ignored() -> None:
     assert ResponseView.of_stream(deltas).text is None
 
 
-def test_a_stream_that_was_cut_shows_what_had_come() -> None:
-    seen = ResponseView.of_stream([CREATED, done(0, message("half"))])
-    assert (seen.id, seen.text, seen.finish_reason) == ("resp_1", "half", "in_progress")
+def test_a_stream_that_was_cut_shows_the_items_that_were_done() -> None:
+    shown = ResponseView.of_stream([CREATED, done(0, message("half"))])
+    assert (shown.id, shown.text, shown.finish_reason) == ("resp_1", "half", "in_progress")
     assert ResponseView.of_stream([]) == ResponseView()

@@ -1,4 +1,7 @@
-"""Talks to a server that has the Responses API. The one module that imports httpx, and only when called."""
+"""A client of a server that has the Responses API: streams a response, lists the models.
+
+httpx is imported when a function is called, so that the commands that need no client start fast.
+"""
 
 from __future__ import annotations
 
@@ -19,25 +22,26 @@ if TYPE_CHECKING:
 
 Event = dict[str, Any]
 
-SILENCE = 120.0
-"""Seconds without a byte after which the server is taken for dead: longer than any sensible ping interval."""
-LIST_SECONDS = 10.0
-"""The same for the list of models, which no engine has to think about."""
+STREAM_TIMEOUT = 120.0
+"""Seconds without a byte of a stream after which the server is given up: longer than any sensible ping interval."""
+LIST_TIMEOUT = 10.0
+"""The same for the list of models, which takes no inference."""
 
 
 def stream_response(server: Server, request: dict[str, Any]) -> Iterator[tuple[float, Event]]:
-    """Sends `request` to `POST /responses`; yields each event with the milliseconds since it was sent.
+    """Send a request to `POST /responses` and yield each event with the milliseconds since the request was sent.
 
-    CommandFailed, in one line, if no event stream comes, or if it breaks off.
+    `request` is the body as JSON data; `stream` is added. Raises CommandFailed if the server sends no event stream, or
+    one that breaks off.
     """
     import httpx
 
-    with _explained(server, SILENCE), _client(server, SILENCE) as client:
+    with _explain_errors(server, STREAM_TIMEOUT), _client(server, STREAM_TIMEOUT) as client:
         count = 0
         decoder = SSEDecoder()
         start = time.perf_counter()
         with client.stream("POST", server.responses_url, json={**request, "stream": True}) as answer:
-            _check(server, answer)
+            _check_stream(server, answer)
             try:
                 for data in answer.iter_bytes():
                     for payload in decoder.feed(data):
@@ -48,47 +52,47 @@ def stream_response(server: Server, request: dict[str, Any]) -> Iterator[tuple[f
                 raise CommandFailed(f"the stream broke off after {count} events: {error}") from error
 
 
-def listed_models(base_url: str, api_key: str | None) -> list[Model]:
-    """What `GET /models` lists, at least one. CommandFailed if there is none to be had."""
+def fetch_models(base_url: str, api_key: str | None) -> list[Model]:
+    """The models that `GET /models` lists, at least one. Raises CommandFailed if the server lists none."""
     server = Server(base_url, model="", api_key=api_key)
     url = f"{base_url}/models"
-    with _explained(server, LIST_SECONDS), _client(server, LIST_SECONDS) as client:
+    with _explain_errors(server, LIST_TIMEOUT), _client(server, LIST_TIMEOUT) as client:
         answer = client.get(url)
     if answer.status_code in (401, 403):
-        _refused(server, answer)
+        _raise_unauthorized(server, answer)
     try:
         models = read_models(answer.json()) if answer.status_code == 200 else None
     except ValueError:
         models = None
     if not models:
         raise CommandFailed(
-            f"{url} names no model (status {answer.status_code}): say which one with --model", exit_code=2
+            f"{url} lists no models (status {answer.status_code}): give the model with --model", exit_code=2
         )
     return models
 
 
-def key_in(variable: str) -> str:
-    """The key that the environment variable holds. CommandFailed if there is none."""
+def read_api_key(variable: str) -> str:
+    """The API key in an environment variable. Raises CommandFailed if it is not set or empty."""
     key = os.environ.get(variable)
     if not key:
         raise CommandFailed(f"--api-key-env: there is no {variable} in the environment", exit_code=2)
     return key
 
 
-def _client(server: Server, silence: float) -> httpx.Client:
+def _client(server: Server, timeout: float) -> httpx.Client:
     import httpx
 
     headers = {}
     if server.api_key is not None:
         headers["authorization"] = f"Bearer {server.api_key}"
-    # A proxy from the environment cannot know what this machine's own address means.
-    is_here = httpx.URL(server.base_url).host in ("127.0.0.1", "localhost", "::1")
-    return httpx.Client(headers=headers, timeout=httpx.Timeout(silence, connect=5), trust_env=not is_here)
+    # A proxy from the environment cannot reach the loopback interface of this machine.
+    is_local = httpx.URL(server.base_url).host in ("127.0.0.1", "localhost", "::1")
+    return httpx.Client(headers=headers, timeout=httpx.Timeout(timeout, connect=5), trust_env=not is_local)
 
 
 @contextmanager
-def _explained(server: Server, silence: float) -> Iterator[None]:
-    """Turns httpx's errors into one line each."""
+def _explain_errors(server: Server, timeout: float) -> Iterator[None]:
+    """Raise CommandFailed, with one line that explains it, for any error of httpx."""
     import httpx
 
     try:
@@ -101,40 +105,41 @@ def _explained(server: Server, silence: float) -> Iterator[None]:
     except (httpx.ConnectError, httpx.ConnectTimeout) as error:
         raise CommandFailed(f"nothing answers at {server.base_url} ({error}): is the server running?") from error
     except httpx.TimeoutException as error:
-        raise CommandFailed(f"{server.base_url} has said nothing for {silence:.0f} s") from error
+        raise CommandFailed(f"{server.base_url} has sent nothing for {timeout:.0f} s") from error
     except httpx.HTTPError as error:
-        raise CommandFailed(f"talking to {server.base_url} failed: {error}") from error
+        raise CommandFailed(f"the connection to {server.base_url} failed: {error}") from error
 
 
-def _check(server: Server, answer: httpx.Response) -> None:
-    """CommandFailed unless the answer is an event stream."""
-    kind = answer.headers.get("content-type", "no content type")
-    if answer.status_code == 200 and kind.startswith("text/event-stream"):
+def _check_stream(server: Server, answer: httpx.Response) -> None:
+    """Raise CommandFailed unless the answer is an event stream."""
+    content_type = answer.headers.get("content-type", "no content type")
+    if answer.status_code == 200 and content_type.startswith("text/event-stream"):
         return
     answer.read()
     if answer.status_code in (401, 403):
-        _refused(server, answer)
+        _raise_unauthorized(server, answer)
     if answer.status_code in (404, 405):
-        better = "" if server.base_url.endswith("/v1") else f" (did you mean --url {server.base_url}/v1?)"
+        suggestion = "" if server.base_url.endswith("/v1") else f" (did you mean --url {server.base_url}/v1?)"
         raise CommandFailed(
             f"{server.responses_url} answered {answer.status_code} ({_reason(answer)}): "
-            f"is the shim mounted there?{better}",
+            f"is the shim mounted there?{suggestion}",
             exit_code=2,
         )
     if answer.status_code == 200:
-        raise CommandFailed(f"{server.responses_url} answered with {kind}, not with a stream of events")
+        raise CommandFailed(f"{server.responses_url} answered with {content_type}, not with a stream of events")
     raise CommandFailed(f"{server.responses_url} answered {answer.status_code}: {_reason(answer)}")
 
 
-def _refused(server: Server, answer: httpx.Response) -> NoReturn:
+def _raise_unauthorized(server: Server, answer: httpx.Response) -> NoReturn:
     raise CommandFailed(
-        f"{server.base_url} wants another key ({answer.status_code}: {_reason(answer)}): "
-        "give it with --api-key-env NAME, the variable that holds it",
+        f"{server.base_url} requires an API key, or another one ({answer.status_code}: {_reason(answer)}): "
+        "give it with --api-key-env NAME, the environment variable that holds it",
         exit_code=2,
     )
 
 
 def _reason(answer: httpx.Response) -> str:
+    """The error message in an answer, in one line of at most 300 characters."""
     try:
         body = answer.json()
         reason = body["error"]["message"] if "error" in body else body["detail"]
@@ -144,6 +149,7 @@ def _reason(answer: httpx.Response) -> str:
 
 
 def _event(payload: bytes) -> Event:
+    """The event in an SSE frame. Raises CommandFailed if it is none."""
     try:
         event = json.loads(payload)
     except ValueError as error:
