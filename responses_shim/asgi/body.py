@@ -95,7 +95,7 @@ def _parse_surrogates(body: bytes | bytearray, reason: str) -> Any:
         data = json.loads(body, parse_constant=refuse)
     except (ValueError, RecursionError):
         raise _not_json(reason) from None
-    # Python's parser lets halves of pairs stand in its strings. Written without escapes, and brought into UTF-16 and
+    # Python's parser leaves halves of pairs in its strings. Written without escapes, and brought into UTF-16 and
     # back, two halves that belong together are one character, and a half that is alone is U+FFFD.
     return msgspec.json.decode(whole(json.dumps(data, ensure_ascii=False)).encode())
 

@@ -57,7 +57,7 @@ def llama_cpp() -> ResponsesShim:
 
 def _run_llama_cpp() -> None:
     # `python -m llama_cpp.server` calls the function `create_app` of its own module. With that replaced, all of its
-    # arguments and environment variables work as ever.
+    # arguments and environment variables work as usual.
     server = _import_llama_cpp("llama_cpp.server.__main__")
     server.create_app = _with_shim(server.create_app, "llama-cpp")
     server.main()

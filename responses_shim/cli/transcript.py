@@ -11,7 +11,7 @@ _Part = tuple[str, object]
 """What a delta is a part of: its event type without `.delta`, and the id of its item."""
 
 INDENT = " " * 15
-"""What stands before text, so that it is below the names of the events."""
+"""The indentation of text, which puts it below the event types."""
 
 
 class Transcript:

@@ -113,7 +113,7 @@ class _File:
     def kind(self) -> str:
         """`pdf`, the media type of an image, or `text` for anything else, which may turn out not to be text.
 
-        A file that begins like a PDF is one, whatever it is said to be. Otherwise the media type decides, and where
+        A file that begins like a PDF is one, whatever its media type. Otherwise the media type decides, and where
         that says nothing, the name and the first bytes do.
         """
         is_named_pdf = self.media_type in _UNSPECIFIC_TYPES and self.name.lower().endswith(".pdf")
@@ -258,7 +258,7 @@ def _decode_data(value: str, param: str) -> tuple[str, bytes]:
 
 
 def _decode_text(file: _File) -> str:
-    """The text of a file, whatever its type is said to be. A file with a NUL is none: chat templates fail on those."""
+    """The text of a file, whatever its media type. A file with a NUL is no text: chat templates fail on those."""
     with suppress(UnicodeDecodeError):
         is_utf_16 = file.data.startswith((BOM_UTF16_LE, BOM_UTF16_BE))
         text = file.data.decode("utf-16" if is_utf_16 else "utf-8-sig")

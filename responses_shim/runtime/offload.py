@@ -1,6 +1,6 @@
 """Run CPU work in a worker thread if its input is large, so that it does not hold up the event loop.
 
-The event loop belongs to the host: while it decodes JSON of ours, the host streams no token to anybody.
+The event loop is the host's: while it is busy with a large request, the host streams no tokens to anyone.
 """
 
 from __future__ import annotations

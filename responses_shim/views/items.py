@@ -207,7 +207,7 @@ class Message:
     """
 
     role: Role
-    """Who speaks: `tool` for the output of a tool call, `other` for an item that is no message (then see `raw`)."""
+    """Whose message it is: `tool` for the output of a call, `other` for an item that is no message (see `raw`)."""
     content: Content | None = None
     """The text or the parts of a message, or the output of a tool."""
     reasoning: Content | None = None

@@ -6,13 +6,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import anyio.to_thread
 import msgspec
 import pytest
 
 from responses_shim import Interceptor, RequestView, ResponsesShim
 from responses_shim.runtime.offload import INLINE_LIMIT
 from tests.caller import Reply, post, request
+from tests.offloading import watch_offloaded
 from tests.oracle import check_error, check_response
 from tests.scripted import ScriptedHost
 
@@ -149,7 +149,7 @@ def nest(depth: int) -> dict[str, Any]:
         lambda deep: {"tool_choice": deep},
         lambda deep: {"unknown": deep},
     ],
-    ids=["tool", "odd tool", "schema", "item", "part", "metadata", "tool_choice", "unknown"],
+    ids=["tool", "unknown tool", "schema", "item", "part", "metadata", "tool_choice", "unknown"],
 )
 async def test_deep_nesting_in_any_field_is_answered_or_a_400(field: Any, depth: int, stream: bool) -> None:
     reply = await send(msgspec.json.encode({**REQUEST, "stream": stream, **field(nest(depth))}))
@@ -298,14 +298,7 @@ async def test_a_large_body_is_decoded_checked_and_translated_in_a_thread(
     size: int, interceptors: list[Interceptor], threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A small one is not: handing it to a thread would take longer than the work."""
-    offloaded: list[Any] = []
-    run = anyio.to_thread.run_sync
-
-    async def watched(work: Any) -> Any:
-        offloaded.append(work)
-        return await run(work)
-
-    monkeypatch.setattr(anyio.to_thread, "run_sync", watched)
+    offloaded = watch_offloaded(monkeypatch)
     host = ScriptedHost()
     app = ResponsesShim(host, interceptors=interceptors)
     check_response((await post(app, "/v1/responses", {**REQUEST, "input": "x" * size})).json)

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.anyio
 FUNCTION = {"type": "function", "name": "f", "parameters": {"type": "object"}}
 REQUEST: dict[str, Any] = {"model": "scripted", "input": "Hi", "instructions": "Be brief.", "tools": [FUNCTION]}
 
-streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 
 
 async def look(view: RequestView, headers: Mapping[str, str]) -> None:

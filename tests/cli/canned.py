@@ -1,4 +1,4 @@
-"""A server with canned answers, and the events of a plain answer."""
+"""A server with canned answers, the events of a plain answer, and the failure of a command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+import pytest
+
+from responses_shim.cli import main
 
 EVENTS: list[dict[str, Any]] = [
     {"type": "response.created", "response": {"id": "resp_1", "model": "tiny"}},
@@ -20,6 +24,15 @@ EVENTS: list[dict[str, Any]] = [
     {"type": "response.output_item.done", "item": {"id": "msg_1", "type": "message", "status": "completed"}},
     {"type": "response.completed", "response": {"id": "resp_1", "usage": {"input_tokens": 9, "output_tokens": 2}}},
 ]
+
+
+def failure_of(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """The exit code, the error message (which must be one line) and the other output of a command that fails."""
+    code = main(words)
+    out, err = capsys.readouterr()
+    assert err.startswith("responses-shim: ")
+    assert err.count("\n") == 1
+    return code, err.removeprefix("responses-shim: ").rstrip(), out
 
 
 def sse(events: list[dict[str, Any]]) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from responses_shim.cli import main
 from responses_shim.cli.child import free_port
 from responses_shim.extensions.codex import Model, catalog
-from tests.cli.canned import Answer, CannedServer, Serve
+from tests.cli.canned import Answer, CannedServer, Serve, failure_of
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,13 +36,10 @@ def block(capsys: Capture, *words: str) -> dict[str, Any]:
 
 
 def failure(capsys: Capture, *words: str) -> tuple[int, str]:
-    """The exit code and the error message, which must be one line."""
-    code = main(["codex", *words])
-    out, err = capsys.readouterr()
+    """The exit code and the error message, which must be one line and the only output."""
+    code, line, out = failure_of(capsys, "codex", *words)
     assert out == ""
-    assert err.startswith("responses-shim: ")
-    assert err.count("\n") == 1
-    return code, err.removeprefix("responses-shim: ").rstrip()
+    return code, line
 
 
 @pytest.fixture

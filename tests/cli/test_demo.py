@@ -13,7 +13,7 @@ import pytest
 
 from responses_shim.cli import client, demo, embedded, main
 from responses_shim.cli.child import ChildServer, free_port
-from tests.cli.canned import EVENTS, Answer, Serve, sse
+from tests.cli.canned import EVENTS, Answer, Serve, failure_of, sse
 
 Capture = pytest.CaptureFixture[str]
 Patch = pytest.MonkeyPatch
@@ -64,11 +64,8 @@ def test_the_key_in_an_environment_variable_is_sent_but_not_printed(
 
 def failure(capsys: Capture, *words: str) -> tuple[int, str]:
     """The exit code and the error message, which must be one line."""
-    code = main(["demo", *words])
-    err = capsys.readouterr().err
-    assert err.startswith("responses-shim: ")
-    assert err.count("\n") == 1
-    return code, err.removeprefix("responses-shim: ").rstrip()
+    code, line, _ = failure_of(capsys, "demo", *words)
+    return code, line
 
 
 def test_the_error_for_a_missing_environment_variable_names_it(capsys: Capture, monkeypatch: Patch) -> None:

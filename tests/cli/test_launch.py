@@ -1,4 +1,4 @@
-"""`responses-shim run`: the host's own command runs as ever, with the shim around its app."""
+"""`responses-shim run`: the host's own command runs, with the shim around its app."""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ from responses_shim.runtime import files, pdf
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.offload import INLINE_LIMIT
 from responses_shim.settings import Settings
+from tests.offloading import watch_offloaded
 from tests.oracle import check_error
 from tests.runtime.pdfs import drawn, pdf_of
 
@@ -96,7 +97,7 @@ async def test_files_are_replaced_in_a_tool_output(kind: str) -> None:
 async def test_items_and_parts_without_files_stay_the_same_objects() -> None:
     first, last = message({"type": "input_text", "text": "x"}), {"type": "reasoning", "summary": []}
     beside = {"type": "input_image", "image_url": "u"}
-    with_file = message(beside, part(b"Hi"), "odd")
+    with_file = message(beside, part(b"Hi"), "invalid")
     given = [first, with_file, last]
     before = copy.deepcopy(given)
     result = await read_files(given, Settings())
@@ -104,7 +105,7 @@ async def test_items_and_parts_without_files_stay_the_same_objects() -> None:
     assert result[0] is first
     assert result[2] is last
     assert result[1]["content"][0] is beside
-    assert result[1]["content"][1:] == [{"type": "input_text", "text": "<file>\nHi\n</file>"}, "odd"]
+    assert result[1]["content"][1:] == [{"type": "input_text", "text": "<file>\nHi\n</file>"}, "invalid"]
 
 
 FILELESS = st.recursive(
@@ -402,14 +403,7 @@ async def test_a_large_file_is_decoded_and_read_in_a_thread(
     size: int, threads: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A small one is not: handing it to a thread would take longer than the work."""
-    offloaded: list[Any] = []
-    run = anyio.to_thread.run_sync
-
-    async def watched(work: Any) -> Any:
-        offloaded.append(work)
-        return await run(work)
-
-    monkeypatch.setattr(anyio.to_thread, "run_sync", watched)
+    offloaded = watch_offloaded(monkeypatch)
     for data in (b"x" * size, PNG.ljust(size)):
         offloaded.clear()
         await replaced(part(data))

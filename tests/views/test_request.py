@@ -126,7 +126,7 @@ parts = objects(
     refusal=mostly("no"),
     image_url=mostly("https://example.com/i.png") | objects(url=mostly("u"), detail=json_values),
 )
-contents = mostly("said", "") | st.lists(parts | json_values, max_size=3)
+contents = mostly("text", "") | st.lists(parts | json_values, max_size=3)
 items = objects(
     type=mostly(
         *("message", "reasoning", "function_call", "custom_tool_call", "shell_call", "apply_patch_call"),
@@ -176,7 +176,7 @@ def test_a_full_request_stays_as_it_is() -> None:
 
 
 def test_invalid_items_parts_and_tools_stay_as_they_are() -> None:
-    body = {"input": [None, 7, {}, {"role": "user", "content": [None, "odd", {}]}], "tools": [None, {}, "odd"]}
+    body = {"input": [None, 7, {}, {"role": "user", "content": [None, "invalid", {}]}], "tools": [None, {}, "invalid"]}
     assert as_json(RequestView.of(body).encode()) == as_json(body)
 
 
@@ -457,7 +457,7 @@ def test_parts_show_text_refusals_and_images() -> None:
                 {"type": "input_image", "image_url": "u"},
                 {"type": "image_url", "image_url": {"url": "v"}},
                 {"type": "input_file", "file_id": "f"},
-                "odd",
+                "invalid",
             ],
         }
     )
@@ -536,11 +536,11 @@ def test_a_tool_output_shows_the_id_of_its_call() -> None:
 
 
 def test_the_role_of_a_message_may_be_changed() -> None:
-    message, odd = messages({"type": "message", "role": "developer", "content": "a", "id": "msg"}, 7)
+    message, other = messages({"type": "message", "role": "developer", "content": "a", "id": "msg"}, 7)
     message.role = "system"
     assert list(message.encode()) == [{"type": "message", "role": "system", "content": "a", "id": "msg"}]
-    odd.role, odd.content = "user", "b"
-    assert list(odd.encode()) == [{"type": "message", "role": "user", "content": "b"}]
+    other.role, other.content = "user", "b"
+    assert list(other.encode()) == [{"type": "message", "role": "user", "content": "b"}]
 
 
 # Calls -------------------------------------------------------------------------------------------------------------
@@ -624,7 +624,12 @@ def test_a_function_is_shown_the_same_in_the_flat_and_the_nested_form() -> None:
 
 
 def test_other_tools_stay_as_they_are() -> None:
-    tools = [{"type": "web_search", "user_location": {}}, {"type": "custom", "name": "p", "format": {}}, None, "odd"]
+    tools = [
+        {"type": "web_search", "user_location": {}},
+        {"type": "custom", "name": "p", "format": {}},
+        None,
+        "invalid",
+    ]
     view = RequestView.of({"tools": tools})
     assert view.tools == [Tool(type="web_search"), Tool("p", type="custom"), Tool(type=None), Tool(type=None)]
     del view.tools[0]

@@ -86,7 +86,7 @@ def test_any_object_can_be_viewed_and_unknown_fields_are_in_extra(response: dict
 
 
 def test_the_text_is_every_output_text_of_the_messages_joined_by_newlines() -> None:
-    refusal = {"type": "message", "content": [{"type": "refusal", "refusal": "no"}, "odd", {"type": "output_text"}]}
+    refusal = {"type": "message", "content": [{"type": "refusal", "refusal": "no"}, "invalid", {"type": "output_text"}]}
     assert view(message("First.", "Second."), refusal, message("Third.")).text == "First.\nSecond.\nThird."
 
 

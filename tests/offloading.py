@@ -1,0 +1,21 @@
+"""Watch which work is done in a worker thread instead of in the event loop."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import anyio.to_thread
+import pytest
+
+
+def watch_offloaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A list to which every function is added that is run in a worker thread from now on."""
+    offloaded: list[Any] = []
+    run = anyio.to_thread.run_sync
+
+    async def watched(work: Any) -> Any:
+        offloaded.append(work)
+        return await run(work)
+
+    monkeypatch.setattr(anyio.to_thread, "run_sync", watched)
+    return offloaded
