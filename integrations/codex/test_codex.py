@@ -17,8 +17,8 @@ from typing import Any
 
 import anyio
 import pytest
-from codex_cli import Codex, Run
 
+from integrations.codex.codex_cli import Codex, Run
 from tests.scripted import DONE, Hold, Step, Wait, call_answer, chunk, text_answer, usage
 
 pytestmark = pytest.mark.live

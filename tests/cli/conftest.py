@@ -18,9 +18,10 @@ def serve() -> Iterator[Serve]:
         server = ThreadingHTTPServer(("127.0.0.1", 0), CannedHandler)
         server.daemon_threads = False
         servers.append(server)
-        server.canned = CannedServer(f"http://127.0.0.1:{server.server_port}/v1", answers)  # type: ignore[attr-defined]
+        canned = CannedServer(f"http://127.0.0.1:{server.server_port}/v1", answers)
+        server.canned = canned  # type: ignore[attr-defined]
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        return server.canned  # type: ignore[attr-defined]
+        return canned
 
     yield start
     for server in servers:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -27,9 +29,8 @@ def packages(monkeypatch: Patch, tmp_path: Path) -> Path:
 
 def without(monkeypatch: Patch, *names: str, compiler: str | None = "/usr/bin/cc") -> str:
     """The line shown where these packages are not installed."""
-    found = embedded.find_spec
-    monkeypatch.setattr(embedded, "find_spec", lambda name: None if name in names else found(name))
-    monkeypatch.setattr(embedded.shutil, "which", lambda name: compiler)
+    monkeypatch.setattr(embedded, "find_spec", lambda name: None if name in names else find_spec(name))
+    monkeypatch.setattr(shutil, "which", lambda name: compiler)
     with pytest.raises(ConfigurationError) as missing:
         embedded.model_file()
     assert "\n" not in str(missing.value)

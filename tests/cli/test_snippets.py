@@ -34,7 +34,8 @@ def run(command: list[str], **variables: str) -> subprocess.CompletedProcess[str
 
 @pytest.fixture(params=[None, "secret"])
 def api_key(request: pytest.FixtureRequest) -> str | None:
-    return request.param
+    chosen: str | None = request.param
+    return chosen
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")

@@ -37,8 +37,7 @@ def url(media: str, data: bytes) -> str:
 
 
 async def read(root: Path | None, *paths: str, **settings: Any) -> list[str]:
-    key = {"audio_key": "audio_paths"} if len(paths) > 1 else {"audio_key": "audio_path"}
-    side = SideChannel(audio=list(paths), **key)
+    side = SideChannel(audio=list(paths), audio_key="audio_paths" if len(paths) > 1 else "audio_path")
     return await audio_urls(side, Settings(audio_root=str(root) if root is not None else None, **settings))
 
 

@@ -245,7 +245,8 @@ def test_what_was_changed_can_be_changed_back() -> None:
     nested = {"type": "function", "function": {"name": "f"}}
     body = {"input": [CALL, {"role": "user", "content": [image]}], "tools": [nested], "model": "m"}
     view = RequestView.of(body)
-    (call,), (part,), (tool,) = view.messages[0].tool_calls, view.messages[1].content, view.tools  # type: ignore[misc]
+    content: Any = view.messages[1].content
+    (call,), (part,), (tool,) = view.messages[0].tool_calls, content, view.tools
     assert isinstance(part, Part)
     view.model, view.messages[1].role, call.name, part.image_url, tool.name = "n", "developer", "g", "v", "g"
     assert view.encode() != body
@@ -505,7 +506,8 @@ def test_rewriting_reaches_every_text_of_a_message() -> None:
 
 
 def test_a_reasoning_item_keeps_what_is_not_shown() -> None:
-    item = {"type": "reasoning", "id": "rs", "summary": [], "content": [], "encrypted_content": "c", "status": None}
+    sealed = {"encrypted_content": "c", "status": None}
+    item: dict[str, Any] = {"type": "reasoning", "id": "rs", "summary": [], "content": [], **sealed}
     (message,) = messages(item)
     message.reasoning = [Part("Hm.")]
     assert list(message.encode()) == [{**item, "content": [{"type": "reasoning_text", "text": "Hm."}]}]
