@@ -2,7 +2,8 @@
 
     responses-shim run llama-cpp -- --model model.gguf   a host without a hook, with the shim mounted
     responses-shim demo                                  a real answer from a real engine, and what to paste
-    responses-shim surface                               what of the API is there, as Markdown
+    responses-shim codex                                 what Codex CLI needs in its configuration
+    responses-shim surface                               what of the API is supported, as Markdown
     responses-shim version
 
 A failure that has a known cause is one line on standard error. The exit code is 2 where the command line or
@@ -108,6 +109,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     codex.add_options(configure)
 
-    commands.add_parser("surface", help="print what of the API is there: every field, item, tool and event")
+    commands.add_parser("surface", help="print what of the API is supported: every field, item, tool and event")
     commands.add_parser("version", help="print the version")
     return parser
