@@ -1,6 +1,6 @@
-"""What the documents say is true: their snippets run, their commands exist, their tables are those of the code.
+"""The documents are true: their snippets run, their commands, links and names exist, their tables are the code's.
 
-A fenced block that nothing here knows how to test is a failure too, so that none slips in untested.
+A fenced block of a kind that nothing here tests is a failure too.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from importlib.util import find_spec
-from itertools import dropwhile, takewhile
+from itertools import dropwhile, pairwise, takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 from starlette.applications import Starlette
 
@@ -43,11 +44,24 @@ else:
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
-DOCUMENTS = [README, *sorted((ROOT / "integrations").glob("*/README.md"))]
+SETTINGS = ROOT / "integrations" / "README.md"
+SURFACE = ROOT / "tests" / "conformance" / "README.md"
+DOCUMENTS = [
+    README,
+    ROOT / "CONTRIBUTING.md",
+    *sorted(ROOT.glob("integrations/**/README.md")),
+    ROOT / "tests" / "README.md",
+    *sorted(ROOT.glob("tests/*/README.md")),
+]
+FRONT_PAGE = 12 * 1024
+"""The most bytes that the README may have: what does not fit belongs in the document of its subject."""
 
 FENCED = re.compile(r"(?:^<!-- (?P<marker>[\w-]+) -->\n+)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 LOCAL_URL = re.compile(r"http://(?:localhost|127\.0\.0\.1)(?::\d+)?")
 OWN_NAME = re.compile(r"\bresponses_shim(?:\.\w+)+(?::\w+)?\b")
+VARIABLE = re.compile(r"\bRESPONSES_SHIM_[A-Z_]*[A-Z]\b")
+LINK = re.compile(r"(?<!!)\[[^\]]*\]\((?P<target>[^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.M)
 
 
 @dataclass(frozen=True)
@@ -72,8 +86,6 @@ class Block:
 
 
 def blocks_in(path: Path) -> Iterator[Block]:
-    if not path.exists():
-        return
     text = path.read_text()
     for found in FENCED.finditer(text):
         line = text.count("\n", 0, found.start("text"))
@@ -85,7 +97,7 @@ PYTHON = [block for block in BLOCKS if block.language == "python"]
 SHELL = [block for block in BLOCKS if block.language in ("bash", "console")]
 CURL = [block for block in SHELL if re.search(r"^\s*curl\b", block.text, re.M)]
 COMMANDS = [block for block in SHELL if block not in CURL]
-DATA: dict[str, Callable[[str], Any]] = {"json": json.loads, "toml": tomllib.loads}
+DATA: dict[str, Callable[[str], object]] = {"json": json.loads, "toml": tomllib.loads}
 OUTPUT = "text"
 
 
@@ -118,13 +130,55 @@ def test_every_block_is_of_a_kind_that_is_tested() -> None:
     assert in_readme == kinds.keys(), "the README shows no Python, no shell, or no curl"
 
 
+def test_the_readme_is_a_front_page() -> None:
+    assert len(README.read_bytes()) <= FRONT_PAGE
+
+
 def test_data_can_be_read() -> None:
     for block in BLOCKS:
         if block.language in DATA:
             assert DATA[block.language](block.text), block.where
 
 
-# Python: a block runs as it stands. What it mounts must answer, and the server it calls is a real one.
+# Links and names.
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors that GitHub gives to the headings of a document."""
+    headings = HEADING.findall(re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.M | re.S))
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(document: Path) -> None:
+    for link in LINK.finditer(document.read_text()):
+        path, _, anchor = link["target"].partition("#")
+        if path.startswith("https://"):
+            continue
+        target = (document.parent / path).resolve() if path else document
+        assert target.exists(), f"{link[0]}: there is no such file"
+        assert not anchor or anchor in anchors(target), f"{link[0]}: there is no such heading"
+
+
+def test_every_document_can_be_reached_from_the_readme() -> None:
+    reached, following = {README}, [README]
+    while following:
+        document = following.pop()
+        for link in LINK.finditer(document.read_text()):
+            target = (document.parent / link["target"].partition("#")[0]).resolve()
+            if target.suffix == ".md" and target not in reached:
+                reached.add(target)
+                following.append(target)
+    assert reached >= {*DOCUMENTS, CHANGELOG}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_variables_are_settings(document: Path) -> None:
+    known = {f"RESPONSES_SHIM_{name.upper()}" for name in Settings.model_fields}
+    assert set(VARIABLE.findall(document.read_text())) <= known
+
+
+# Python: a block runs as it is. What it mounts must answer, and the server it calls is a real one.
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)
@@ -137,7 +191,7 @@ def test_python_runs(
     if not re.search(r"^app\s*=", block.text, re.M):
         names["app"] = Starlette()
     exec(compile(LOCAL_URL.sub(url, block.text), block.where, "exec"), names)
-    if "ResponsesShim" in block.text:
+    if re.search(r"^app\b", block.text, re.M):
         anyio.run(answers, names["app"])
     if "print(" in block.text:
         assert capsys.readouterr().out.strip(), "it prints nothing"
@@ -170,6 +224,15 @@ def test_curl_is_answered(block: Block, url: str, key: None) -> None:
         check_response(json.loads(run.stdout))
 
 
+def test_the_readme_shows_the_events_of_a_stream(url: str) -> None:
+    """As they come for the curl command above them, each name once."""
+    (block,) = [block for block in BLOCKS if block.marker == "events"]
+    body = {"model": "m", "input": "Say hello.", "stream": True}
+    reply = httpx.post(f"{url}/v1/responses", json=body, trust_env=False)
+    streamed = [event["type"] for event in caller.payloads(caller.parse_events(reply.content))]
+    assert block.text.split() == list(dict.fromkeys(streamed))
+
+
 def pip(words: list[str]) -> None:
     extras = {extra for word in words for extra in re.findall(r"\[([\w,-]+)\]", word)}
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
@@ -178,13 +241,34 @@ def pip(words: list[str]) -> None:
 
 
 def pytest_(words: list[str]) -> None:
-    for path in words[1:]:
-        assert path.startswith("-") or (ROOT / path).exists(), f"there is no {path}"
+    for before, word in pairwise(words):
+        if not word.startswith("-") and before not in ("-k", "-m", "-n"):
+            assert (ROOT / word).exists(), f"there is no {word}"
 
 
 def python(words: list[str]) -> None:
-    assert words[1] == "-m", f"{words} runs no module"
-    assert find_spec(words[2]) is not None, f"there is no module {words[2]}"
+    if words[1] == "-c":
+        compile(words[2], "the command line", "exec")
+    elif words[1] != "-m":
+        assert (ROOT / words[1]).is_file(), f"there is no {words[1]}"
+    elif words[2] == "pytest":
+        pytest_(words[2:])
+    else:
+        assert find_spec(words[2]) is not None, f"there is no module {words[2]}"
+
+
+def uvicorn(words: list[str]) -> None:
+    if "--app-dir" in words:
+        folder = ROOT / words[words.index("--app-dir") + 1]
+        module, _, app = words[-1].partition(":")
+        assert re.search(rf"^{app}\b", (folder / f"{module}.py").read_text(), re.M), f"there is no {words[-1]}"
+
+
+def ci(words: list[str]) -> None:
+    script = ROOT / words[0]
+    assert os.access(script, os.X_OK), f"there is no {words[0]} to run"
+    functions = re.findall(r"^(\w+)\(\) \{$", script.read_text(), re.M)
+    assert set(words[1:]) <= set(functions), f"{words[0]} has no such part"
 
 
 def shim(words: list[str]) -> None:
@@ -204,16 +288,19 @@ def npm(words: list[str]) -> None:
 
 
 def elsewhere(words: list[str]) -> None:
-    """A command of somebody else's. The names of ours in its arguments are looked up, as in all of them."""
+    """A command of another project. Names of this one in its arguments are looked up, as in all commands."""
 
 
-RULES = {
+RULES: dict[str, Callable[[list[str]], None]] = {
+    ".ci/check": ci,
+    ".ci/run": ci,
     "npm": npm,
     "pip": pip,
     "pytest": pytest_,
     "python": python,
     "responses-shim": shim,
-    **dict.fromkeys(["cd", "codex", "export", "git", "mkdir", "source", "uvicorn", "vllm"], elsewhere),
+    "uvicorn": uvicorn,
+    **dict.fromkeys(["cd", "codex", "export", "git", "mkdir", "source", "vllm"], elsewhere),
 }
 
 
@@ -221,7 +308,7 @@ RULES = {
 def test_commands_exist(block: Block) -> None:
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
     for words in block.commands:
-        program = Path(words[0]).name.replace("python3", "python")
+        program = words[0] if words[0].startswith(".ci/") else Path(words[0]).name.replace("python3", "python")
         assert program in RULES, f"no rule tests {shlex.join(words)!r}"
         RULES[program](words)
     for name in OWN_NAME.findall(block.text):
@@ -234,15 +321,23 @@ def test_the_readme_says_how_to_run_the_tests() -> None:
     """One command, which continuous integration takes from here and runs."""
     (block,) = [b for b in SHELL if b.marker == "test-command" and b.where.startswith("README")]
     assert ["pip", "install", "-e", ".[dev]"] in block.commands
-    assert ["python", "-m", "pytest"] in [words[:3] for words in block.commands]
+    assert ["python", "-m", "pytest", "-n", "auto"] in block.commands
+
+
+def test_the_example_of_a_codex_profile_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
+    """But for the key: that comes from a command, with which Codex fetches the catalogue by itself."""
+    example = tomllib.loads((ROOT / "integrations" / "codex" / "shim.config.toml").read_text())
+    assert example["model_providers"]["shim"].pop("auth").keys() == {"command", "args"}
+    assert main(["codex", "--model", example["model"]]) == 0
+    assert example == tomllib.loads(capsys.readouterr().out)
 
 
 # Tables.
 
 
 def settings_table() -> dict[str, list[str]]:
-    """The rows of the README whose first cell is a setting's name: the cells of each, code marks taken off."""
-    section = README.read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
+    """The rows of the table whose first cell is a setting's name: the cells of each, without code marks."""
+    section = SETTINGS.read_text().partition("\n## Settings\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\|(.*)\|\s*$", section, re.M)
     cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", row)] for row in rows]
     named = {row[0].strip("`"): row for row in cells if re.fullmatch(r"`[a-z_]+`", row[0])}
@@ -269,9 +364,9 @@ def test_the_settings_table_tells_the_variable_and_the_default(name: str) -> Non
     assert default in loaded, f"no cell of {cells} is the default, {default!r}"
 
 
-def test_the_readme_shows_what_of_the_api_is_there() -> None:
-    """Between two marks, as `responses-shim surface` prints it."""
-    shown = re.search(r"^<!-- surface -->\n(.*?)^<!-- /surface -->$", README.read_text(), re.M | re.S)
+def test_the_table_of_what_is_supported_is_what_the_command_prints() -> None:
+    """To renew it, put the output of `responses-shim surface` between the two marks."""
+    shown = re.search(r"^<!-- surface -->\n(.*?)^<!-- /surface -->$", SURFACE.read_text(), re.M | re.S)
     assert shown is not None
     assert shown[1].strip() == markdown().strip()
 

@@ -55,3 +55,13 @@ def test_a_dependency_has_a_floor_and_no_cap(requirement: str) -> None:
 def test_the_command_is_installed() -> None:
     module, _, function = PROJECT["scripts"]["responses-shim"].partition(":")
     assert callable(getattr(import_module(module), function))
+
+
+def test_the_project_can_be_found() -> None:
+    urls = PROJECT["urls"]
+    assert urls.keys() == {"Homepage", "Documentation", "Changelog", "Issues", "Source"}
+    home = urls["Homepage"]
+    for url in urls.values():
+        assert url.startswith(home)
+        _, in_repository, path = url.partition(f"{home}/blob/main/")
+        assert not in_repository or (ROOT / path).is_file()

@@ -10,14 +10,10 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-# The scripted host and the server are the test suite's, at the repository's root.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 from responses_shim import ResponsesShim
 from tests.scripted import Script, ScriptedHost, Step, call_answer, chunk, text_answer

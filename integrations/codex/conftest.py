@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
-# The scripted host and the server are the test suite's, at the repository's root.
-sys.path.append(str(Path(__file__).resolve().parents[2]))
-
-if TYPE_CHECKING:
-    from codex_cli import Codex
+from integrations.codex.codex_cli import Codex, Host, Wire
+from responses_shim import ResponsesShim
+from tests.serving import serving
 
 INSTALL = "npm install --prefix ~/codex-cli @openai/codex@0.169.0"
 
@@ -37,11 +34,6 @@ def start(binary: str, tmp_path: Path) -> Iterator[Callable[..., Codex]]:
 
     Codex knows the model from a catalogue, unless its `configure` is called again.
     """
-    from codex_cli import Codex, Host, Wire
-
-    from responses_shim import ResponsesShim
-    from tests.serving import serving
-
     with ExitStack() as running:
 
         def start_codex(script: Any, **settings: Any) -> Codex:

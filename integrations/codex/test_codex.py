@@ -13,12 +13,13 @@ import json
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from codex_cli import Codex, Run
 
+from integrations.codex.codex_cli import MODEL, Codex, Run
 from tests.scripted import DONE, Hold, Step, Wait, call_answer, chunk, text_answer, usage
 
 pytestmark = pytest.mark.live
@@ -87,6 +88,17 @@ def test_a_plain_turn(start: Start) -> None:
     [chat] = codex.host.requests
     assert said_by(chat, "user")[-1] == "Say hello."
     assert "You are a coding agent" in said_by(chat, "system")[0]
+
+
+def test_the_example_profile_works_as_it_is(start: Start) -> None:
+    codex = start(hello)
+    (codex.home / "config.toml").unlink()
+    example = Path(__file__).with_name("shim.config.toml").read_text()
+    example = example.replace("http://127.0.0.1:8000", codex.url).replace("my-model", MODEL)
+    (codex.home / "shim.config.toml").write_text(example)
+    assert well(codex.exec("--profile", "shim", "Say hello.")).text == "Hello there."
+    assert "GET /v1/models?client_version=0.169.0" in codex.wire.routes
+    assert codex.host.headers[0]["authorization"] == "Bearer none"
 
 
 def test_without_a_catalogue_codex_warns_and_goes_on(start: Start) -> None:

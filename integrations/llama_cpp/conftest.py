@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-# The checks of events and responses are the test suite's, at the repository's root.
+from responses_shim.cli import child, embedded
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.append(str(ROOT))
 
 START_SECONDS = 120.0
 
@@ -27,15 +27,11 @@ def model() -> str:
     if missing:
         reason = f"needs {', '.join(missing)}: pip install 'responses-shim[demo]'"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    from responses_shim.cli.embedded import model_file
-
-    return str(model_file())
+    return str(embedded.model_file())
 
 
 @pytest.fixture
 def free_port() -> int:
-    from responses_shim.cli import child
-
     return child.free_port()
 
 
@@ -45,12 +41,10 @@ def start(model: str) -> Iterator[Start]:
 
     `start(command=[...])` starts that command instead; `PORT` in it becomes the port. Servers end with the session.
     """
-    from responses_shim.cli.child import ChildServer, free_port
-
     with ExitStack() as running:
 
         def start_server(command: list[str] | None = None, **flags: str) -> str:
-            port = free_port()
+            port = child.free_port()
             if command is None:
                 given = {"n_ctx": "1024", "interrupt_requests": "False", **flags, "port": str(port)}
                 words = [word for name, value in given.items() for word in (f"--{name}", value)]
@@ -66,8 +60,8 @@ def start(model: str) -> Iterator[Start]:
                 "N_THREADS_BATCH": "1",
                 "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
             }
-            child = running.enter_context(ChildServer(command, port=port, environment=environment))
-            child.wait_until_listening(START_SECONDS)
+            server = running.enter_context(child.ChildServer(command, port=port, environment=environment))
+            server.wait_until_listening(START_SECONDS)
             return f"http://127.0.0.1:{port}/v1"
 
         yield start_server

@@ -24,7 +24,10 @@ import httpx
 import openai
 import pytest
 from openai import OpenAI
+from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
+
+from tests.oracle import check_error, check_response, check_stream
 
 pytestmark = [
     pytest.mark.live,
@@ -38,7 +41,7 @@ HERE = Path(__file__).parent
 MODEL = "smollm2"
 SECONDS = 60.0
 
-GET_WEATHER: dict[str, Any] = {
+GET_WEATHER: Any = {
     "type": "function",
     "name": "get_weather",
     "description": "The weather of a city",
@@ -50,10 +53,10 @@ GET_WEATHER: dict[str, Any] = {
     },
     "strict": True,
 }
-CALL_WEATHER = {"type": "function", "name": "get_weather"}
+CALL_WEATHER: Any = {"type": "function", "name": "get_weather"}
 
 
-def held_to(text: str) -> dict[str, Any]:
+def held_to(text: str) -> Any:
     """A `text` field that holds the model to this very text, whatever it would rather say."""
     schema = {"type": "object", "properties": {"text": {"const": text}}, "required": ["text"]}
     return {"format": {"type": "json_schema", "name": "held", "schema": schema}}
@@ -75,8 +78,6 @@ def body(**fields: Any) -> dict[str, Any]:
 
 def stream_events(url: str, **fields: Any) -> list[dict[str, Any]]:
     """The events of one streamed response as they stand on the wire, checked by the suite's own oracle."""
-    from tests.oracle import check_stream
-
     with httpx.stream("POST", f"{url}/responses", json=body(stream=True, **fields), timeout=SECONDS) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -88,8 +89,6 @@ def stream_events(url: str, **fields: Any) -> list[dict[str, Any]]:
 
 
 def create(url: str, **fields: Any) -> dict[str, Any]:
-    from tests.oracle import check_response
-
     answer = httpx.post(f"{url}/responses", json=body(**fields), timeout=SECONDS)
     assert answer.status_code == 200, answer.text
     response: dict[str, Any] = answer.json()
@@ -153,9 +152,9 @@ def test_instructions_and_a_developer_message(client: OpenAI) -> None:
 
 
 def test_the_history_may_be_sent_back(client: OpenAI) -> None:
-    question = {"role": "user", "content": "Say hello."}
+    question: Any = {"role": "user", "content": "Say hello."}
     first = client.responses.create(model=MODEL, input=[question], max_output_tokens=16)
-    history = [question, *(item.to_dict() for item in first.output), {"role": "user", "content": "Again."}]
+    history: list[Any] = [question, *(item.to_dict() for item in first.output), {"role": "user", "content": "Again."}]
     assert client.responses.create(model=MODEL, input=history, max_output_tokens=16).output_text
 
 
@@ -181,10 +180,11 @@ def test_a_named_function_is_called(client: OpenAI) -> None:
     response = client.responses.create(
         model=MODEL,
         input="What is the weather in Paris?",
-        tools=[GET_WEATHER],  # type: ignore[list-item]
-        tool_choice=CALL_WEATHER,  # type: ignore[arg-type]
+        tools=[GET_WEATHER],
+        tool_choice=CALL_WEATHER,
     )
     [call] = response.output
+    assert isinstance(call, ResponseFunctionToolCall)
     assert (call.type, call.name, call.status) == ("function_call", "get_weather", "completed")
     assert json.loads(call.arguments)["city"] in ("Paris", "Rome")
 
@@ -206,18 +206,21 @@ def test_a_call_that_is_cut_is_incomplete(url: str) -> None:
 
 
 def test_a_functions_output_is_read(client: OpenAI) -> None:
-    question = {"role": "user", "content": "What is the weather in Paris?"}
+    question: Any = {"role": "user", "content": "What is the weather in Paris?"}
     first = client.responses.create(
         model=MODEL,
-        input=[question],  # type: ignore[list-item]
-        tools=[GET_WEATHER],  # type: ignore[list-item]
-        tool_choice=CALL_WEATHER,  # type: ignore[arg-type]
+        input=[question],
+        tools=[GET_WEATHER],
+        tool_choice=CALL_WEATHER,
     )
-    output = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "18 degrees"}
+    [called] = first.output
+    assert isinstance(called, ResponseFunctionToolCall)
+    output: Any = {"type": "function_call_output", "call_id": called.call_id, "output": "18 degrees"}
+    history: list[Any] = [question, called.to_dict(), output]
     second = client.responses.create(
         model=MODEL,
-        input=[question, first.output[0].to_dict(), output],  # type: ignore[list-item]
-        tools=[GET_WEATHER],  # type: ignore[list-item]
+        input=history,
+        tools=[GET_WEATHER],
         tool_choice="none",
         max_output_tokens=16,
     )
@@ -268,8 +271,6 @@ def test_too_long_for_the_context(client: OpenAI, streamed: bool) -> None:
 
 
 def test_a_wrong_key_is_refused_by_the_host(locked_url: str) -> None:
-    from tests.oracle import check_error
-
     for key in ({}, {"authorization": "Bearer wrong"}):
         for streamed in (True, False):
             refused = httpx.post(f"{locked_url}/responses", json=body(stream=streamed), headers=key)

@@ -1,7 +1,7 @@
-"""What of the API is there, field by field: the one source of the tables in the README.
+"""What of the API is supported, field by field, as `responses-shim surface` prints it for tests/conformance/README.md.
 
-What the translation itself decides by a table (which items are read, passed over or refused, which fields are refused
-and what to do instead) is taken from there; the rest is written down here, and a test sends each of them.
+Where the translation decides by a table of its own (which items are read, skipped or refused, which fields are refused
+and what to send instead), that table is read. The rest is listed here, and a test sends each row to see if it is true.
 """
 
 from __future__ import annotations
@@ -20,23 +20,25 @@ VERDICTS: dict[Verdict, str] = {
     "accepted": "taken without effect, and reported where it could have had one",
     "refused": "a 400 that names it",
     "sent": "an event of this kind is sent",
-    "not sent": "nothing here gives rise to it",
+    "not sent": "no request leads to it here",
 }
 
 
 class Row(NamedTuple):
+    """One line of a table: the name that something has in the API, and what becomes of it."""
+
     name: str
     verdict: Verdict
     note: str = ""
 
 
-_HOSTED = "a server's own tool: left out and reported"
+_HOSTED = "a hosted tool: left out and reported"
 _STATE = "nothing is stored here"
 
 _FIELDS = [
     Row("model", "honoured"),
     Row("input", "mapped", "items to messages, see below"),
-    Row("instructions", "mapped", "the first words of the leading system message"),
+    Row("instructions", "mapped", "the beginning of the leading system message"),
     Row("stream", "honoured"),
     Row("stream_options.include_obfuscation", "honoured", "only when true: off unless asked for"),
     Row("temperature", "honoured"),
@@ -44,20 +46,20 @@ _FIELDS = [
     Row("presence_penalty", "honoured"),
     Row("frequency_penalty", "honoured"),
     Row("max_output_tokens", "mapped", "`max_completion_tokens`, `max_tokens`"),
-    Row("max_tool_calls", "accepted", "it counts calls of tools that a server runs"),
+    Row("max_tool_calls", "accepted", "it limits hosted tools"),
     Row("tools", "mapped", "chat functions, see below"),
     Row("tool_choice", "mapped", "see below"),
     Row("parallel_tool_calls", "honoured", "`false`: only the first call of a turn is let through"),
-    Row("text.format", "mapped", "`response_format`; beside tools told in words (`format_with_tools`)"),
+    Row("text.format", "mapped", "`response_format`; beside tools described in words (`format_with_tools`)"),
     Row("text.verbosity", "mapped", "`verbosity`"),
     Row("reasoning.effort", "mapped", "`reasoning_effort`"),
-    Row("reasoning.summary", "honoured", "the reasoning itself, as a summary: nobody summarises it"),
+    Row("reasoning.summary", "honoured", "the reasoning itself, as a summary; it is not shortened"),
     Row("reasoning.generate_summary", "honoured", "the older name of `summary`"),
     Row(
         "reasoning.context", "honoured", "`current_turn` leaves earlier reasoning out; else the host's template decides"
     ),
     Row("reasoning.mode", "accepted"),
-    Row("include: reasoning.encrypted_content", "honoured", "sealed; needs the extra `encryption`"),
+    Row("include: reasoning.encrypted_content", "honoured", "needs the extra `encryption`"),
     Row("include: message.output_text.logprobs", "mapped", "`logprobs`"),
     Row("include: message.input_image.image_url", "accepted", _STATE),
     Row("include: file_search_call.results", "accepted", _HOSTED),
@@ -67,7 +69,7 @@ _FIELDS = [
     Row("include: code_interpreter_call.outputs", "accepted", _HOSTED),
     Row("top_logprobs", "honoured"),
     Row("truncation", "accepted", "`auto`: what is too long is still an error"),
-    Row("metadata", "honoured", "checked and echoed; with `nemo_gym` some of its keys speak to the host"),
+    Row("metadata", "honoured", "checked and echoed; with `nemo_gym` some of its keys are instructions to the host"),
     Row("store", "accepted", "echoed as false"),
     Row("user", "honoured"),
     Row("safety_identifier", "accepted", "echoed"),
@@ -75,7 +77,7 @@ _FIELDS = [
     Row("prompt_cache_retention", "accepted", "echoed"),
     Row("prompt_cache_options", "accepted", "echoed"),
     Row("service_tier", "accepted", "echoed as `default`"),
-    Row("return_token_ids", "honoured", "not OpenAI's: vLLM's name; the tokens themselves, for training"),
+    Row("return_token_ids", "honoured", "not OpenAI's but vLLM's: token ids, for training"),
     *(
         Row(name, "honoured", "not OpenAI's: passed on to the host")
         for name in ("seed", "stop", "top_k", "min_p", "repetition_penalty")
@@ -87,13 +89,17 @@ _FIELDS = [
 ]
 _TOOLS = [
     Row("function", "mapped", "nested as chat has it; `strict`, `$schema` and all of `parameters` stay"),
-    Row("custom", "mapped", "a function of one string, a grammar in words; calls come back as text, streamed"),
+    Row(
+        "custom",
+        "mapped",
+        "a function of one string, its grammar described in words; calls come back as text, streamed",
+    ),
     Row(
         "namespace",
         "mapped",
-        "functions called `<namespace>__<name>`, the first tells what it is about; calls come back with both",
+        "functions named `<namespace>__<name>`, the first with the namespace's description; calls have both names",
     ),
-    Row("tool_search", "mapped", "`execution: client`; without it what would be found is offered at once"),
+    Row("tool_search", "mapped", "`execution: client`; without it deferred tools are offered at once"),
     Row("local_shell", "mapped"),
     Row("shell", "mapped", "in the client's own environment"),
     Row("apply_patch", "mapped"),
@@ -124,7 +130,7 @@ _CHOICES = [
     Row("shell", "mapped"),
     Row("apply_patch", "mapped"),
     *(
-        Row(name, "refused", "no such tool is run here")
+        Row(name, "refused", "a hosted tool")
         for name in (
             "mcp",
             "file_search",
@@ -149,12 +155,12 @@ _CONTENT = [
 ]
 _ITEM_NOTES = {
     "message": "any role, `type` may be missing; `phase` stays on the message",
-    "reasoning": "on the assistant message of its turn; our own `encrypted_content` is opened, others are reported",
+    "reasoning": "on the assistant message of its turn; our own `encrypted_content` is decrypted, others are reported",
     "function_call_output": "text, parts, images",
     "custom_tool_call_output": "text, parts, images",
     "tool_search_output": "its tools are offered from then on",
     "additional_tools": "its tools are offered",
-    "compaction": "the history in it is sealed by another server",
+    "compaction": "its history is encrypted by another server; skipped and reported",
 }
 _NOT_SENT = [
     *(f"response.{name}" for name in ("queued", "mcp_call_arguments.delta", "mcp_call_arguments.done")),
@@ -175,7 +181,7 @@ def _items() -> list[Row]:
     rows = [Row(name, "mapped", _ITEM_NOTES.get(name, "")) for name in sorted([*READ, *CALLS])]
     rows.append(Row("additional_tools", "mapped", _ITEM_NOTES["additional_tools"]))
     rows += [
-        Row(name, "accepted", _ITEM_NOTES.get(name, "of a server's own tool: passed over and reported"))
+        Row(name, "accepted", _ITEM_NOTES.get(name, "of a hosted tool: skipped and reported"))
         for name in sorted(SKIPPED - {"additional_tools"})
     ]
     return rows + [Row(name, "refused", note) for name, note in sorted(REFUSED.items())]
@@ -202,7 +208,7 @@ SURFACE: dict[str, list[Row]] = {
 
 
 def markdown() -> str:
-    """The tables as the README shows them."""
+    """The tables as Markdown: first what each verdict means, then one heading and table for each kind of name."""
     legend = [f"- *{verdict}*: {meaning}" for verdict, meaning in VERDICTS.items()]
     tables = []
     for heading, rows in SURFACE.items():

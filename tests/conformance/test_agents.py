@@ -53,18 +53,18 @@ def outputs(chat: Chat) -> dict[str, Any]:
     return {message["tool_call_id"]: message["content"] for message in chat["messages"] if message["role"] == "tool"}
 
 
-@agents.function_tool
 def get_weather(city: str) -> str:
     """The weather in a city."""
     return f"It is sunny in {city}."
 
 
+GET_WEATHER = agents.function_tool(get_weather)
 PARIS = ("call_1", "get_weather", '{"city": "Paris"}')
 ROME = ("call_2", "get_weather", '{"city": "Rome"}')
 
 
 def test_function_tools_are_run_and_answered() -> None:
-    agent = agent_with(get_weather, instructions="Be brief.")
+    agent = agent_with(GET_WEATHER, instructions="Be brief.")
     result, host = run(agent, call_answer(PARIS, ROME), text_answer("Sunny", " in both."))
     assert result.final_output == "Sunny in both."
     first, second = host.requests
@@ -79,7 +79,7 @@ def test_a_conversation_goes_on() -> None:
     """By the SDK's own list of what has been said, in which our items are."""
 
     async def talk(config: Any) -> list[str]:
-        agent = agent_with(get_weather)
+        agent = agent_with(GET_WEATHER)
         first = await agents.Runner.run(agent, "Weather in Paris?", run_config=config)
         history = [*first.to_input_list(), {"role": "user", "content": "Thanks."}]
         second = await agents.Runner.run(agent, history, run_config=config)
@@ -97,7 +97,7 @@ def test_reasoning_comes_back_to_the_model() -> None:
         reasoning={"effort": "low", "summary": "auto"}, store=False, response_include=["reasoning.encrypted_content"]
     )
     thinks: list[Step] = [chunk(reasoning="I look "), chunk(reasoning="it up."), *call_answer(PARIS)]
-    result, host = run(agent_with(get_weather, model_settings=settings), thinks, text_answer("Sunny."))
+    result, host = run(agent_with(GET_WEATHER, model_settings=settings), thinks, text_answer("Sunny."))
     assert result.final_output == "Sunny."
     assert result.new_items[0].type == "reasoning_item"
     assert host.requests[0]["reasoning_effort"] == "low"
@@ -118,7 +118,7 @@ def test_one_agent_hands_over_to_another() -> None:
 
 def test_a_streamed_run_shows_what_happens() -> None:
     async def stream(config: Any) -> tuple[str, list[Any]]:
-        result = agents.Runner.run_streamed(agent_with(get_weather), "Weather in Paris?", run_config=config)
+        result = agents.Runner.run_streamed(agent_with(GET_WEATHER), "Weather in Paris?", run_config=config)
         events = [event async for event in result.stream_events()]
         return result.final_output, events
 
@@ -147,7 +147,7 @@ def forecast(chat: Chat) -> list[Step]:
 
 def test_an_answer_beside_tools_has_its_form() -> None:
     """Told to the model in words: held to it by the host, it could call no tool."""
-    result, host = run(agent_with(get_weather, output_type=Forecast), call_answer(PARIS), forecast)
+    result, host = run(agent_with(GET_WEATHER, output_type=Forecast), call_answer(PARIS), forecast)
     assert result.final_output == Forecast(city="Paris", sunny=True)
     assert ["response_format" in chat for chat in host.requests] == [False, False]
 
@@ -244,17 +244,17 @@ def test_patches_change_files(tmp_path: Path) -> None:
     }
 
 
-@agents.function_tool
 def screenshot() -> Any:
     """What is on the screen."""
     return agents.ToolOutputImage(image_url="data:image/png;base64,AAAA")
 
 
 def test_an_image_that_a_tool_puts_out_is_seen() -> None:
-    result, host = run(agent_with(screenshot), call_answer(("call_1", "screenshot", "{}")), text_answer("A cat."))
+    tool = agents.function_tool(screenshot)
+    result, host = run(agent_with(tool), call_answer(("call_1", "screenshot", "{}")), text_answer("A cat."))
     assert result.final_output == "A cat."
-    tool, user = host.requests[1]["messages"][-2:]
-    assert (tool["role"], user["role"]) == ("tool", "user")
+    output, user = host.requests[1]["messages"][-2:]
+    assert (output["role"], user["role"]) == ("tool", "user")
     assert user["content"][-1]["image_url"]["url"] == "data:image/png;base64,AAAA"
 
 

@@ -564,7 +564,9 @@ async def test_too_long_a_prompt_that_is_found_late_ends_the_stream_that_has_beg
     shim = ResponsesShim(host, commit_after=0, ping_interval=0.01, **INCOMPLETE)
     body = {"model": "scripted", "input": "Hi", "stream": True}
     async with call(shim, "POST", "/v1/responses", json=body) as exchange:
-        assert (await exchange.next_event()).name == "response.created"
+        created = await exchange.next_event()
+        assert created is not None
+        assert created.name == "response.created"
         refuse.set()
         events = payloads(await exchange.events())
     assert events[-1]["type"] == "response.incomplete"
@@ -685,7 +687,7 @@ def token_frame(text: str | None, *ids: int, as_text: bool = False, told: bool =
 
 def vllm_answer(**how: Any) -> list[Step]:
     """Two tokens of text, and the one that ends it."""
-    prompt = {"prompt_token_ids": [1, 2]} if how.get("told", True) else {}
+    prompt: Json = {"prompt_token_ids": [1, 2]} if how.get("told", True) else {}
     return [
         token_frame("", **prompt),
         token_frame("Ye", 3, **how),
@@ -771,7 +773,7 @@ async def test_ids_of_prompt_and_choice_are_the_second(stream: bool) -> None:
 @both_ways
 async def test_log_probabilities_and_the_tokenize_route_are_the_third(stream: bool) -> None:
     host = Tokenizing(ScriptedHost(vllm_answer(as_text=True, told=False)), {"tokens": [1, 2], "count": 2})
-    fields = {"tools": [FUNCTION], "instructions": "Be brief.", "reasoning": {"effort": "low"}, "temperature": 1}
+    fields: Json = {"tools": [FUNCTION], "instructions": "Be brief.", "reasoning": {"effort": "low"}, "temperature": 1}
     response = await trained(host, stream=stream, **fields)
     assert tokens_of(response["output"][-1]) == {
         "prompt_token_ids": [1, 2],

@@ -108,17 +108,15 @@ async def talk(shim: ResponsesShim, exchanges: Sequence[Exchange], keep: Any, **
     """The whole conversation; every other turn is streamed. Returns the items of the model's turns."""
     items: list[Any] = []
     history: list[Any] = []
-    transport = httpx.ASGITransport(shim)
-    async with (
-        httpx.AsyncClient(transport=transport, trust_env=False) as http,
-        AsyncOpenAI(base_url="http://shim/v1", api_key="key", http_client=http, max_retries=0) as client,
-    ):
+    # The SDK is typed for httpx2, whose interface this is too.
+    http: Any = httpx.AsyncClient(transport=httpx.ASGITransport(shim), trust_env=False)
+    async with AsyncOpenAI(base_url="http://shim/v1", api_key="key", http_client=http, max_retries=0) as client:
 
         async def ask(stream: bool) -> Any:
             fields: Json = {"model": "m", "input": history, "instructions": "Be brief.", "tools": TOOLS, **asked}
             if not stream:
                 return await client.responses.create(**fields)
-            events = [event async for event in await client.responses.create(**fields, stream=True)]
+            events: list[Any] = [event async for event in await client.responses.create(**fields, stream=True)]
             return events[-1].response
 
         for exchange in exchanges:

@@ -290,7 +290,7 @@ def test_the_async_client() -> None:
     """Many at a time, streamed and not, over one client."""
 
     async def run(url: str) -> list[str]:
-        texts = []
+        texts: list[str] = []
 
         async def whole() -> None:
             response = await client.responses.create(model="scripted", input="Hi")

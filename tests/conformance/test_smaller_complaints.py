@@ -100,7 +100,7 @@ async def test_also_the_prompt_after_a_turn_of_text() -> None:
     last one's, unchanged, whatever the client says in its next."""
     host = ScriptedHost(text_answer("Sunny", ", I think."), text_answer("Gladly."))
     shim = ResponsesShim(host)
-    history: list[Json] = [{"role": "developer", "content": "Be brief."}, QUESTION]
+    history: list[Any] = [{"role": "developer", "content": "Be brief."}, QUESTION]
     for said in (THANKS, {"role": "user", "content": [{"type": "input_text", "text": "And Rome?"}]}, None):
         response = await response_of(shim, input=history, tools=[WEATHER])
         history = [*history, *response["output"], said]

@@ -1,11 +1,11 @@
 """Records what llama-cpp-python's server says, byte for byte, as the ASGI messages its app sends.
 
-    python tests/captures/llama_cpp/record.py            # everything, in about 40 s
-    python tests/captures/llama_cpp/record.py default    # one server configuration
+    python -m tests.captures.llama_cpp.record            # everything, in about 40 s
+    python -m tests.captures.llama_cpp.record default    # one server configuration
 
-Needs `pip install 'responses-shim[demo]'`. The server keeps its model and locks in module globals, so
-every configuration gets a process of its own; the requests that crash the server get one each, and only say
-how it died.
+Run it from the root of a checkout, with `pip install 'responses-shim[demo]'`. The server keeps its model and locks in
+module globals, so every configuration gets a process of its own; the requests that crash the server get one each, and
+only say how it died.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-from asgi_exchange import Exchange, Message
+
+from tests.captures.llama_cpp.asgi_exchange import Exchange, Message
 
 HERE = Path(__file__).parent
 JSON = {"content-type": "application/json"}
@@ -56,7 +57,7 @@ def without(field_name: str, body: dict[str, Any]) -> dict[str, Any]:
 
 
 PARTS = [{"role": "user", "content": [{"type": "text", "text": "Say hello."}]}]
-TOOL_ROUND = [
+TOOL_ROUND: list[dict[str, Any]] = [
     *WEATHER,
     {
         "role": "assistant",
@@ -385,7 +386,7 @@ def main(arguments: list[str]) -> None:
     elif arguments:
         record_configuration(arguments[0])
     else:
-        this = [sys.executable, __file__]
+        this = [sys.executable, "-m", "tests.captures.llama_cpp.record"]
         for name in CONFIGURATIONS:
             subprocess.run([*this, name], check=True)
         for crash in CRASHES:

@@ -35,12 +35,12 @@ Json = dict[str, Any]
 CITY = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
 GET_WEATHER = {"type": "function", "function": {"name": "get_weather", "parameters": CITY, "strict": True}}
 CHOOSE_WEATHER = {"type": "function", "function": {"name": "get_weather"}}
-NOT_THINKING = {"chat_template_kwargs": {"enable_thinking": False}}
+NOT_THINKING: Json = {"chat_template_kwargs": {"enable_thinking": False}}
 
 # The three ways in which the shim asks: for ids alone, for ids and what a client can read, and as older hosts know it.
-IDS = {"logprobs": True, "top_logprobs": 0, "return_token_ids": True, "return_tokens_as_token_ids": True}
-READABLE = {**IDS, "top_logprobs": 2, "return_tokens_as_token_ids": False}
-AS_TEXT = {**IDS, "return_token_ids": False}
+IDS: Json = {"logprobs": True, "top_logprobs": 0, "return_token_ids": True, "return_tokens_as_token_ids": True}
+READABLE: Json = {**IDS, "top_logprobs": 2, "return_tokens_as_token_ids": False}
+AS_TEXT: Json = {**IDS, "return_token_ids": False}
 
 CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
 THOUGHT = "<think>A greeting.\n</think>\n\nHello there!"
