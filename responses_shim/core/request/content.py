@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from responses_shim.core.request.options import Policy
-from responses_shim.core.wire.validation import bad_value, missing, string, unsupported, wrong_type
+from responses_shim.core.wire.validation import bad_value, missing, required_string, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
 
 Part = dict[str, Any]
@@ -76,7 +76,7 @@ def _text(part: Part, path: str) -> str:
     key = _TEXT.get(kind) if isinstance(kind, str) else None
     if key is None:
         raise bad_value(f"{path}.type", kind, list(_TEXT))
-    return string(part, key, path)
+    return required_string(part, key, path)
 
 
 def _part(part: Part, path: str, policy: Policy) -> Part:
@@ -127,4 +127,4 @@ def _audio(part: Part, path: str) -> dict[str, Any]:
         raise missing(f"{path}.input_audio")
     if not isinstance(audio, dict):
         raise wrong_type(f"{path}.input_audio", "an object")
-    return {key: string(audio, key, f"{path}.input_audio") for key in ("data", "format")}
+    return {key: required_string(audio, key, f"{path}.input_audio") for key in ("data", "format")}

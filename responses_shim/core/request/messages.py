@@ -30,7 +30,7 @@ from responses_shim.core.wire.validation import (
     convert,
     missing,
     quoted,
-    string,
+    required_string,
     unsupported,
     wrong_type,
 )
@@ -240,10 +240,10 @@ class _Transcript:
     def _call(self, form: Form, item: Item, path: str) -> None:
         name, namespace = form.kind, None
         if form in (FUNCTION, CUSTOM):
-            name = string(item, "name", path)
-            namespace = string(item, "namespace", path) if item.get("namespace") is not None else None
+            name = required_string(item, "name", path)
+            namespace = required_string(item, "namespace", path) if item.get("namespace") is not None else None
         alone = form is TOOL_SEARCH and item.get("call_id") is None  # then its own id does
-        call_id = string(item, "id" if alone else "call_id", path)
+        call_id = required_string(item, "id" if alone else "call_id", path)
         self._say_call(call_id, self._tools.name_of(form, name, namespace), form.arguments(item, path))
         if isinstance(item.get("id"), str):
             self._called.setdefault(item["id"], call_id)
@@ -258,8 +258,8 @@ class _Transcript:
             if not isinstance(function, dict):
                 raise missing(f"{path}[{place}].function")
             at = f"{path}[{place}]"
-            name, arguments = (string(function, key, f"{at}.function") for key in ("name", "arguments"))
-            self._say_call(string(call, "id", at), self._tools.name_of(FUNCTION, name), arguments)
+            name, arguments = (required_string(function, key, f"{at}.function") for key in ("name", "arguments"))
+            self._say_call(required_string(call, "id", at), self._tools.name_of(FUNCTION, name), arguments)
 
     def _say_call(self, call_id: str, name: str, arguments: str) -> None:
         self._called[call_id] = call_id
@@ -291,7 +291,7 @@ class _Transcript:
                 return self._called[item["id"]]  # a local shell's output has the id of its call's item
             if len(self._unanswered) == 1:
                 return next(iter(self._unanswered))
-        call_id = string(item, key, path)
+        call_id = required_string(item, key, path)
         if self._called.get(call_id) != call_id:
             raise InvalidRequest(
                 f"No tool call found for the output with call_id {quoted(call_id)}.",

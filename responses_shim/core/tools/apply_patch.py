@@ -22,7 +22,7 @@ from responses_shim.core.wire.responses import (
     PatchOperation,
     UpdateFile,
 )
-from responses_shim.core.wire.validation import bad_value, string
+from responses_shim.core.wire.validation import bad_value, required_string
 
 
 class ApplyPatchOutput(ReadCallOutput):
@@ -70,4 +70,4 @@ def _apply_patch(item: Item, path: str) -> str:
     if status not in ("completed", "failed"):
         raise bad_value(f"{path}.status", status, ["completed", "failed"])
     output = item.get("output")
-    return f"{status}: {string(item, 'output', path)}" if output else status
+    return f"{status}: {required_string(item, 'output', path)}" if output else status

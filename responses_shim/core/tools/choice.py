@@ -14,7 +14,7 @@ from msgspec import Struct
 from responses_shim.core.tools.base import Form, flat
 from responses_shim.core.tools.kinds import CUSTOM, FORMS, FUNCTION
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.validation import bad_value, missing, quoted, string, unsupported, wrong_type
+from responses_shim.core.wire.validation import bad_value, missing, quoted, required_string, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
 
 _MODES = ("none", "auto", "required")
@@ -111,8 +111,8 @@ def _named(choice: dict[str, Any], kind: str, offers: Offers, path: str) -> str 
     name, namespace, either = kind, None, False
     if form in (FUNCTION, CUSTOM):
         told = flat(choice)
-        name = string(told, "name", path)
-        namespace = string(told, "namespace", path) if told.get("namespace") is not None else None
+        name = required_string(told, "name", path)
+        namespace = required_string(told, "namespace", path) if told.get("namespace") is not None else None
         path, either = f"{path}.name", namespace is None
     offer = offers.find(form, name, namespace)
     if offer is None and offers.left_out(form, name, namespace):

@@ -19,7 +19,7 @@ from responses_shim.core.wire.responses import (
     CustomToolCallItem,
     ItemStatus,
 )
-from responses_shim.core.wire.validation import string
+from responses_shim.core.wire.validation import required_string
 
 
 class CustomCallOutput(NamedCallOutput):
@@ -89,4 +89,4 @@ class CustomForm(Form):
         return {"name": tool.name, **described, "parameters": parameters, **strict}
 
     def arguments(self, item: Item, path: str) -> str:
-        return spaced_json({"input": string(item, "input", path)})
+        return spaced_json({"input": required_string(item, "input", path)})

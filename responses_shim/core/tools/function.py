@@ -13,7 +13,7 @@ from responses_shim.core.wire.responses import (
     FunctionCallItem,
     ItemStatus,
 )
-from responses_shim.core.wire.validation import string
+from responses_shim.core.wire.validation import required_string
 
 
 class FunctionCallOutput(NamedCallOutput):
@@ -49,4 +49,4 @@ class FunctionForm(Form):
 
     def arguments(self, item: Item, path: str) -> str:
         """As they stand: what a model wrote is shown to it again, whole JSON or not."""
-        return string(item, "arguments", path)
+        return required_string(item, "arguments", path)

@@ -21,7 +21,7 @@ from responses_shim.core.wire.responses import (
     ItemStatus,
     LocalShellCallItem,
 )
-from responses_shim.core.wire.validation import string
+from responses_shim.core.wire.validation import required_string
 
 
 class LocalShellOutput(ReadCallOutput):
@@ -78,4 +78,4 @@ class LocalShellForm(OwnForm):
 
 
 def _local_shell(item: Item, path: str) -> str:
-    return string(item, "output", path)
+    return required_string(item, "output", path)

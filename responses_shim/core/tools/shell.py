@@ -26,7 +26,7 @@ from responses_shim.core.wire.responses import (
     ShellAction,
     ShellCallItem,
 )
-from responses_shim.core.wire.validation import bad_value, missing, string, wrong_type
+from responses_shim.core.wire.validation import bad_value, missing, required_string, wrong_type
 
 
 class ShellOutput(ReadCallOutput):
@@ -101,7 +101,7 @@ def _shell(item: Item, path: str) -> str:
 def _ran(entry: Any, path: str) -> str:
     if not isinstance(entry, dict):
         raise wrong_type(path, "an object")
-    printed = [string(entry, name, path).rstrip("\n") for name in ("stdout", "stderr") if entry.get(name)]
+    printed = [required_string(entry, name, path).rstrip("\n") for name in ("stdout", "stderr") if entry.get(name)]
     outcome = entry.get("outcome")
     if not isinstance(outcome, dict):
         raise missing(f"{path}.outcome") if outcome is None else wrong_type(f"{path}.outcome", "an object")
