@@ -18,8 +18,8 @@ from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStream, WholeResponse, send_error
 from responses_shim.asgi.tokenize import prompt_tokens
 from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
-from responses_shim.core.request.parse import read_request, unknown_fields
-from responses_shim.core.request.prepare import new_response, to_chat
+from responses_shim.core.request.parse import parse_request, unknown_fields
+from responses_shim.core.request.prepare import prepare
 from responses_shim.core.response.filters import Mend
 from responses_shim.core.response.logprobs import SpokenLogprobs
 from responses_shim.core.response.stream import ResponseStream, Wanted
@@ -27,6 +27,7 @@ from responses_shim.core.response.think_tags import ThinkSplitter
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError
 from responses_shim.extensions.nemo_gym import SILENT, SideChannel, read_training_request, tell_host, with_audio
 from responses_shim.extensions.nemo_gym_audio import audio_urls
@@ -56,6 +57,7 @@ class Asked:
     tools: ToolMap
     chat: dict[str, Any]
     report: Report
+    response: Response
 
 
 async def create(request: Request) -> None:
@@ -69,7 +71,7 @@ async def create(request: Request) -> None:
         if report := asked.report.header():
             headers = [(b"responses-shim-report", report.encode("ascii"))]
         stream = ResponseStream(
-            new_response(asked.request, asked.tools, new_id("resp"), int(time.time())),
+            asked.response,
             new_id=new_id,
             now=lambda: int(time.time()),
             tools=asked.tools,
@@ -120,7 +122,7 @@ async def _ask(request: Request) -> tuple[RequestView | None, Asked]:
 
 def _read(request: Request, body: Any) -> tuple[CreateRequest, SideChannel]:
     """The request, and what it says besides where NeMo Gym's keys are read."""
-    read, side = read_training_request(body) if request.settings.nemo_gym else (read_request(body), SILENT)
+    read, side = read_training_request(body) if request.settings.nemo_gym else (parse_request(body), SILENT)
     if read.return_token_ids is None and request.settings.return_token_ids:
         read.return_token_ids = True
     return read, side
@@ -128,15 +130,15 @@ def _read(request: Request, body: Any) -> tuple[CreateRequest, SideChannel]:
 
 def _translated(request: Request, read: CreateRequest, side: SideChannel) -> Asked:
     policy = replace(request.policy, replay_tokens=request.settings.nemo_gym or bool(read.return_token_ids))
-    translation = to_chat(read, policy=policy)
-    report = translation.report
-    chat = request.profile.adapt(translation.chat, report)
+    prepared = prepare(read, options=policy, response_id=new_id("resp"), created_at=int(time.time()))
+    report = prepared.report
+    chat = request.profile.adapt(prepared.chat, report)
     chat = tell_host(chat, side, policy, report)
     if request.keys.sealer is None:
         for place, included in enumerate(read.include or ()):
             if included == SEALED:
                 report.dropped(f"include[{place}]")
-    return Asked(read, side, translation.tools, chat, report)
+    return Asked(read, side, prepared.tools, chat, report, prepared.response)
 
 
 def _wanted(request: Request, asked: Asked) -> Wanted:

@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 from msgspec import Struct, field
 
-from responses_shim.core.request.options import Policy
-from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.request.parse import parse_request
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import check_depth, unsupported, wrong_type
@@ -59,12 +59,12 @@ SILENT = SideChannel()
 
 
 def read_training_request(body: Any) -> tuple[CreateRequest, SideChannel]:
-    """As `read_request`, and what its side channel says. InvalidRequest names the key that is wrong."""
+    """As `parse_request`, and what its side channel says. InvalidRequest names the key that is wrong."""
     metadata = body.get("metadata") if isinstance(body, dict) else None
     if not isinstance(metadata, dict) or not any(key in metadata for key in KEYS):
-        return read_request(body), SILENT
+        return parse_request(body), SILENT
     # The rules of metadata hold for the rest, and for how many there are.
-    request = read_request({**body, "metadata": metadata | {key: "" for key in KEYS if key in metadata}})
+    request = parse_request({**body, "metadata": metadata | {key: "" for key in KEYS if key in metadata}})
     told = {key: metadata[key] for key in KEYS if metadata.get(key) not in (None, "", [])}
     request.metadata = {
         key: value if isinstance(value, str) else msgspec.json.encode(value).decode()
@@ -143,7 +143,7 @@ def audio_type(path: str, param: str) -> str:
     return f"audio/{_MEDIA[suffix]}"
 
 
-def tell_host(chat: dict[str, Any], side: SideChannel, policy: Policy, report: Report) -> dict[str, Any]:
+def tell_host(chat: dict[str, Any], side: SideChannel, policy: TranslationOptions, report: Report) -> dict[str, Any]:
     """The chat request, as its host takes it, with what the side channel says beside; the sound comes later.
 
     InvalidRequest for sound that the host does not take.

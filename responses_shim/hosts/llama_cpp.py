@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.request.options import Policy
+from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.response.filters import Mend
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.chat_errors import error_from
@@ -181,7 +181,7 @@ PROFILE = HostProfile(
     mending=mending,
     # Its request model drops every other key of a message, it takes thoughts out of no answer, and unless a tool is
     # named it reads no calls out of one: nothing is lost if the whole answer is constrained.
-    policy=Policy(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
+    policy=TranslationOptions(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
     unfinished=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.response.filters import Mend
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
@@ -36,7 +36,7 @@ class HostProfile:
     read_error: Callable[[Any, int], ShimError]
     read_exception: Callable[[Exception], ShimError]
     mending: Callable[[Chat], Mend | None]
-    policy: Policy = PLAIN
+    policy: TranslationOptions = DEFAULT_OPTIONS
     unfinished: str = "The host ended its stream before the answer was complete."
     chat_path: str = "/v1/chat/completions"
     tokenize_path: str | None = "/tokenize"

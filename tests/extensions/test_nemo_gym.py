@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
 from responses_shim.extensions.nemo_gym import KEYS, SILENT, SideChannel, audio_type, read_training_request, with_audio
@@ -27,10 +27,12 @@ def refusal(**metadata: Any) -> InvalidRequest:
     return caught.value
 
 
-def told(chat: dict[str, Any], policy: Policy = PLAIN, **metadata: Any) -> tuple[dict[str, Any], str]:
+def told(
+    chat: dict[str, Any], options: TranslationOptions = DEFAULT_OPTIONS, **metadata: Any
+) -> tuple[dict[str, Any], str]:
     """The chat request with what the side channel says, and the report."""
     report = Report()
-    return tell(chat, read(**metadata), policy, report), report.header()
+    return tell(chat, read(**metadata), options, report), report.header()
 
 
 # Reading ------------------------------------------------------------------------------------------------------------
@@ -182,7 +184,7 @@ def test_a_chat_request_is_not_changed_in_place() -> None:
 def test_sound_is_reported_or_refused_where_the_host_takes_none() -> None:
     assert told({}, audio_data=SOUND)[1] == 'mapped=("metadata.audio_data")'
     with pytest.raises(InvalidRequest) as caught:
-        told({}, Policy(parts=frozenset({"image"})), audio_path="a.wav")
+        told({}, TranslationOptions(parts=frozenset({"image"})), audio_path="a.wav")
     assert caught.value.param == "metadata.audio_path"
 
 

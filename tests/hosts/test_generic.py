@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import to_chat
 from responses_shim.core.wire.report import Report
 from responses_shim.hosts.generic import PROFILE, adapt, read_exception
 from responses_shim.hosts.profile import Chat
 from tests.core.pipeline import Json
+from tests.core.prepared import prepare_body, prepared
 from tests.hosts.test_llama_cpp import REQUESTS
 
 
@@ -57,7 +56,7 @@ def test_the_other_messages_are_passed_on() -> None:
 
 
 def test_the_verbosity_goes_on_under_the_name_that_chat_has_for_it() -> None:
-    translation = to_chat(read_request({"model": "m", "input": "Hi", "text": {"verbosity": "low"}}))
+    translation = prepared(text={"verbosity": "low"})
     assert adapt(translation.chat, translation.report)["verbosity"] == "low"
     assert translation.report.header() == 'mapped=("text.verbosity")'
 
@@ -114,7 +113,7 @@ def test_what_servers_fail_on_is_objected_to(chat: Json) -> None:
 
 @given(REQUESTS)
 def test_whatever_the_request_nothing_is_asked_that_a_server_was_seen_to_fail_on(request: Json) -> None:
-    translation = to_chat(read_request(request), policy=PROFILE.policy)
+    translation = prepare_body(request, options=PROFILE.policy)
     before = json.dumps(translation.chat)
     chat = adapt(translation.chat, translation.report)
     assert not list(objections(chat))

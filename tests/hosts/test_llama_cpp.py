@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import to_chat
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.chunks import ChunkDecoder
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts.llama_cpp import PROFILE, adapt, mending, read_error, read_exception
 from tests.core.pipeline import Json
+from tests.core.prepared import prepare_body, prepared
 from tests.hosts.replay import CAPTURES
 
 # The request model of the server at 0.3.36. Whatever else is sent is ignored in silence.
@@ -176,7 +175,7 @@ REQUESTS = st.fixed_dictionaries({"model": st.just("m"), "input": INPUT}, option
 
 def adapted(**fields: Any) -> tuple[Json, str]:
     """What the server is asked for such a request, and the report."""
-    translation = to_chat(read_request({"model": "m", "input": "Hi", **fields}), policy=PROFILE.policy)
+    translation = prepared(options=PROFILE.policy, **fields)
     return adapt(translation.chat, translation.report), translation.report.header()
 
 
@@ -192,7 +191,7 @@ def test_whatever_the_request_nothing_is_asked_that_the_server_fails_on(request:
 
 @given(REQUESTS)
 def test_the_request_that_is_adapted_is_left_as_it_was(request: Json) -> None:
-    translation = to_chat(read_request(request), policy=PROFILE.policy)
+    translation = prepare_body(request, options=PROFILE.policy)
     before = json.dumps(translation.chat)
     adapt(translation.chat, translation.report)
     assert json.dumps(translation.chat) == before

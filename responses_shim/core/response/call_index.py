@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from responses_shim.core.tools.base import CallOutput
+from responses_shim.core.tools.base import CallBuilder
 from responses_shim.core.wire.chat import ToolCallDelta
 
 
@@ -16,7 +16,7 @@ class HostCall:
     def __init__(self, *, wanted: bool) -> None:
         self.id: str | None = None
         self.pieces: list[str] = []
-        self.output: CallOutput | None = None
+        self.output: CallBuilder | None = None
         self.wanted = wanted
 
 

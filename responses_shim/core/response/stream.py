@@ -40,7 +40,7 @@ from responses_shim.core.items.reasoning import ReasoningOutput, Seal, SummaryOu
 from responses_shim.core.response.call_index import HostCall, HostCalls
 from responses_shim.core.response.fast_path import PACK_EVERY, PlainText
 from responses_shim.core.response.token_ids import TokenCount, contradiction
-from responses_shim.core.tools.base import CallOutput
+from responses_shim.core.tools.base import CallBuilder
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.chat import Chunk, ToolCallDelta, annotations_of, logprobs_of, usage_of
 from responses_shim.core.wire.chat_errors import error_from
@@ -260,7 +260,7 @@ class ResponseStream:
         if arguments:
             output.arguments(arguments, events)
 
-    def _open_call(self, call: HostCall, name: str, events: list[Event]) -> CallOutput:
+    def _open_call(self, call: HostCall, name: str, events: list[Event]) -> CallBuilder:
         self._close_writing(events)
         call_id = call.id or self._new_id("call")
         output = call.output = self._tools.open(name, self._new_id, self._opened, self._number, call_id)
