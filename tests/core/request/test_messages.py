@@ -809,7 +809,12 @@ def test_the_time_for_many_calls_is_linear(backwards: bool) -> None:
     """A request holds up all others on the host while it is translated. Quadratic, this took more than 4 s."""
     calls = [called(str(number)) for number in range(20_000)]
     outputs = [result(call["call_id"], PARTS) for call in calls]
-    began = time.process_time()
-    made = messages([*calls, *(reversed(outputs) if backwards else outputs)])
-    assert time.process_time() - began < 2
-    assert len(made) == 20_002
+    seconds = []
+    for _ in range(3):  # the machine may be busy with other things
+        began = time.process_time()
+        made = messages([*calls, *(reversed(outputs) if backwards else outputs)])
+        seconds.append(time.process_time() - began)
+        assert len(made) == 20_002
+        if seconds[-1] < 2:
+            break
+    assert min(seconds) < 2
