@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from responses_shim.core.response.encoder import Frame
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.events import (
+    ALLOWED_AFTER,
     TERMINAL,
-    WITHIN_ITEM,
     Created,
     Error,
     Event,
@@ -140,7 +140,7 @@ def test_events_come_in_the_order_of_the_table(rounds: Sequence[Round], dice: Ra
         if index is None:
             continue
         if index in latest:
-            assert type(event) in WITHIN_ITEM[type(latest[index])]
+            assert type(event) in ALLOWED_AFTER[type(latest[index])]
         else:
             assert type(event) is OutputItemAdded
             assert index == len(latest)

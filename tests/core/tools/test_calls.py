@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.tools.tool_map import ToolMap
-from responses_shim.core.wire.events import WITHIN_ITEM, Event
+from responses_shim.core.wire.events import ALLOWED_AFTER, Event
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.core.wire.validation import MAX_DEPTH
@@ -40,7 +40,7 @@ def call(tool: Json, pieces: Sequence[str] | str, status: ItemStatus = "complete
     for piece in [pieces] if isinstance(pieces, str) else pieces:
         output.arguments(piece, events)
     output.close(status, events)
-    assert all(type(after) in WITHIN_ITEM[type(before)] for before, after in pairwise(events))
+    assert all(type(after) in ALLOWED_AFTER[type(before)] for before, after in pairwise(events))
     told = [plainly(event) for event in events]
     for event in told:
         check_event(event)

@@ -8,8 +8,8 @@ import pytest
 
 from responses_shim.core.wire.events import (
     ALL,
+    ALLOWED_AFTER,
     TERMINAL,
-    WITHIN_ITEM,
     Completed,
     Created,
     DeltaEvent,
@@ -71,25 +71,25 @@ def test_an_event_has_no_field_that_the_sdk_lacks_but_those_that_are_known_to_be
 
 def test_the_table_tells_of_every_event_of_an_item_and_of_no_other() -> None:
     around = {Created, InProgress, Ping, Error, Completed, Incomplete, Failed}
-    assert set(WITHIN_ITEM) == set(kinds()) - around
+    assert set(ALLOWED_AFTER) == set(kinds()) - around
     assert set(TERMINAL) == {Completed, Incomplete, Failed}
 
 
 def test_in_the_table_everything_leads_from_added_to_done() -> None:
     def reachable(kind: type[Event]) -> set[type[Event]]:
         found = {kind}
-        while not found >= (more := {after for before in found for after in WITHIN_ITEM[before]}):
+        while not found >= (more := {after for before in found for after in ALLOWED_AFTER[before]}):
             found |= more
         return found
 
-    assert reachable(OutputItemAdded) == set(WITHIN_ITEM)
-    assert all(OutputItemDone in reachable(kind) for kind in WITHIN_ITEM)
-    assert [kind for kind, after in WITHIN_ITEM.items() if not after] == [OutputItemDone]
+    assert reachable(OutputItemAdded) == set(ALLOWED_AFTER)
+    assert all(OutputItemDone in reachable(kind) for kind in ALLOWED_AFTER)
+    assert [kind for kind, after in ALLOWED_AFTER.items() if not after] == [OutputItemDone]
 
 
 def test_in_the_table_what_has_begun_to_stream_ends_before_anything_else_does() -> None:
     """A delta leads to deltas of its kind, to its own done, and, in a text, to annotations."""
-    for kind, after in WITHIN_ITEM.items():
+    for kind, after in ALLOWED_AFTER.items():
         if wire_type(kind).endswith(".delta"):
             stem = wire_type(kind).removesuffix(".delta")
             assert {name for name in map(wire_type, after) if not name.startswith(stem)} == set()
