@@ -29,7 +29,7 @@ from responses_shim.core.response.encoder import EventEncoder, Frame
 from responses_shim.core.response.filters import FilterChain
 from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.tools.base import CallBuilder
-from responses_shim.core.wire.chat import UNLIKELY, Chunk
+from responses_shim.core.wire.chat import MIN_LOGPROB, Chunk
 from responses_shim.core.wire.events import DeltaEvent, Event
 
 JOIN_EVERY = 64
@@ -49,7 +49,7 @@ _IN_JSON = frozenset('"\\')
 # Frames that carry one thing. `text` is that thing; every other key that could mean something is null or absent. -----
 
 Text = Annotated[str, Meta(min_length=1)]
-Logprob = Annotated[float, Meta(ge=UNLIKELY, le=0)]
+Logprob = Annotated[float, Meta(ge=MIN_LOGPROB, le=0)]
 D = TypeVar("D")
 
 

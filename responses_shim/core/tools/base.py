@@ -13,7 +13,7 @@ from responses_shim.core.items.base import ItemBuilder, Number
 from responses_shim.core.wire.events import (
     Event,
 )
-from responses_shim.core.wire.lenient_json import clean
+from responses_shim.core.wire.lenient_json import writable_json
 from responses_shim.core.wire.responses import (
     ItemStatus,
 )
@@ -80,7 +80,7 @@ def read_arguments(raw: str) -> Any:
         read = json.loads(raw, strict=False)
         if isinstance(read, str) and read.lstrip().startswith("{"):
             return read_arguments(read)  # written as JSON twice, as some chat templates do to the calls that they show
-        return None if too_deep(read) else clean(read)
+        return None if too_deep(read) else writable_json(read)
     except (ValueError, RecursionError):
         return None if _LOOKS_LIKE_JSON.match(raw) or not raw.strip() else raw
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from responses_shim.core.response.encoder import EventEncoder
 from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.think_tags import ThinkTagFilter
-from responses_shim.core.wire.chat import UNLIKELY, Chunk, Delta, annotations_of, logprobs_of, usage_of
+from responses_shim.core.wire.chat import MIN_LOGPROB, Chunk, Delta, annotations_of, logprobs_of, usage_of
 from responses_shim.core.wire.chunks import ChunkDecoder
-from responses_shim.core.wire.lenient_json import whole
+from responses_shim.core.wire.lenient_json import join_surrogates
 from responses_shim.core.wire.responses import NO_LOGPROBS, InputTokensDetails, OutputTokensDetails, Usage
 from responses_shim.core.wire.sse import sse_framing
 from responses_shim.errors import UpstreamError
@@ -263,14 +263,14 @@ def test_after_the_pair_is_joined_nothing_is_held() -> None:
     ],
 )
 def test_whole_text_can_be_written_as_utf8(text: str, read: str) -> None:
-    assert whole(text).encode() == read.encode()
+    assert join_surrogates(text).encode() == read.encode()
 
 
 @given(st.text(st.characters(), max_size=8))
 def test_whole_text_is_left_as_it_is(text: str) -> None:
     if not any("\ud800" <= mark <= "\udfff" for mark in text):
-        assert whole(text) == text
-    whole(text).encode()
+        assert join_surrogates(text) == text
+    join_surrogates(text).encode()
 
 
 # Log-probabilities ---------------------------------------------------------------------------------------------------
@@ -306,9 +306,9 @@ def test_logprobs_have_bytes_of_the_token_where_the_host_gives_none() -> None:
         (0, 0),
         (0.0001, 0),
         (float("inf"), 0),
-        (-1e9, UNLIKELY),
-        (-float("inf"), UNLIKELY),
-        (float("nan"), UNLIKELY),
+        (-1e9, MIN_LOGPROB),
+        (-float("inf"), MIN_LOGPROB),
+        (float("nan"), MIN_LOGPROB),
     ],
 )
 def test_a_logprob_is_always_a_number_that_json_has(theirs: float, ours: float) -> None:
