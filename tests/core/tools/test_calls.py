@@ -16,7 +16,7 @@ from responses_shim.core.wire.events import ALLOWED_AFTER, Event
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.core.wire.validation import MAX_DEPTH
-from tests.core.driver import Json, plainly
+from tests.core.driver import Json, event_json
 from tests.oracle import check_event, check_item
 
 FUNCTION: Json = {"type": "function", "name": "f"}
@@ -41,7 +41,7 @@ def call(tool: Json, pieces: Sequence[str] | str, status: ItemStatus = "complete
         output.arguments(piece, events)
     output.close(status, events)
     assert all(type(after) in ALLOWED_AFTER[type(before)] for before, after in pairwise(events))
-    told = [plainly(event) for event in events]
+    told = [event_json(event) for event in events]
     for event in told:
         check_event(event)
     check_item(told[-1]["item"])
