@@ -21,7 +21,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = "responses_shim"
-LONGEST = 450
+LONGEST = 400
 
 BELOW = {
     "errors": set(),

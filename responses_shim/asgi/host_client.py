@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote
 
@@ -94,7 +95,7 @@ class HostClient:
         scope = {name: value for name, value in self._scope.items() if name not in _OF_THE_ROUTE}
         scope.update(
             path=path,
-            raw_path=quote(path).encode("ascii"),
+            raw_path=_raw_path(path),
             headers=headers,
             state=dict(self._scope.get("state", {})),
             extensions={name: value for name, value in (self._scope.get("extensions") or {}).items() if name == "tls"},
@@ -113,6 +114,12 @@ class HostClient:
         log("the host raised %s at %s", type(error).__name__, where)
         logger.debug("what the host raised:", exc_info=error)
         return shown
+
+
+@lru_cache(maxsize=64)
+def _raw_path(path: str) -> bytes:
+    """A path as it is on the wire. There are few: those of the host's routes, below where it is mounted."""
+    return quote(path).encode("ascii")
 
 
 def _receive(body: bytes, until_gone: Callable[[], Awaitable[object]]) -> Receive:

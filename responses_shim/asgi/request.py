@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.asgi.owner import owner_of
-from responses_shim.core.request.options import Policy
+from responses_shim.core.request.options import TranslationOptions
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.interceptors import Interceptor
 from responses_shim.runtime.sealing import Keys
@@ -46,7 +46,7 @@ class Request:
         return [owner_of(self.scope["headers"], self.settings, key) for key in self.keys.owner_keys]
 
     @property
-    def policy(self) -> Policy:
+    def translation_options(self) -> TranslationOptions:
         """The host's policy, with the settings that the operator has made in place of its defaults."""
         settings, policy = self.settings, self.profile.policy
         format_with_tools, reasoning = settings.format_with_tools, settings.reasoning_replay

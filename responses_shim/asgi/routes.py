@@ -1,4 +1,4 @@
-"""The routes at which there is nothing to do but to say so. (`POST /v1/responses`: `create`.)"""
+"""The endpoints that only refuse: what is not stored here, a wrong method, a WebSocket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from responses_shim.errors import InvalidRequest
 
 
 async def not_found(request: Request) -> None:
-    """The rest of `/v1/responses…` and `/v1/conversations…`: nothing is stored here, so nothing is found."""
+    """Answer 404 to everything below `/v1/responses` and `/v1/conversations`: nothing is stored here."""
     path = request.scope["path"][len(request.prefix) :]
     await send_error(
         request.send,
@@ -24,6 +24,7 @@ async def not_found(request: Request) -> None:
 
 
 async def wrong_method(request: Request) -> None:
+    """Answer 405 to any method but POST (RFC 9110 §15.5.6)."""
     method, path = request.scope["method"], request.scope["path"][len(request.prefix) :]
     await send_error(
         request.send,
@@ -38,7 +39,7 @@ async def wrong_method(request: Request) -> None:
 
 
 async def upgrade_required(send: Send) -> None:
-    """No WebSocket here. Codex goes on over HTTP at once after a 426, and after nothing else."""
+    """Answer 426 to a WebSocket: after that Codex goes on over HTTP at once, and after nothing else."""
     await send_error(
         send,
         InvalidRequest(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from responses_shim.core.request.messages import READ, REFUSED, SKIPPED
+from responses_shim.core.request.messages import READ_ITEMS, REFUSED_ITEMS, SKIPPED_ITEMS
 from responses_shim.core.request.parse import UNSUPPORTED, WARM_UP
-from responses_shim.core.tools.kinds import CALLS
+from responses_shim.core.tools.kinds import KINDS
 from responses_shim.core.wire import events
 
 Verdict = Literal["honoured", "mapped", "accepted", "refused", "sent", "not sent"]
@@ -178,13 +178,13 @@ _NOT_SENT = [
 
 
 def _items() -> list[Row]:
-    rows = [Row(name, "mapped", _ITEM_NOTES.get(name, "")) for name in sorted([*READ, *CALLS])]
+    rows = [Row(name, "mapped", _ITEM_NOTES.get(name, "")) for name in sorted([*READ_ITEMS, *KINDS.by_call_type])]
     rows.append(Row("additional_tools", "mapped", _ITEM_NOTES["additional_tools"]))
     rows += [
         Row(name, "accepted", _ITEM_NOTES.get(name, "of a hosted tool: skipped and reported"))
-        for name in sorted(SKIPPED - {"additional_tools"})
+        for name in sorted(SKIPPED_ITEMS - {"additional_tools"})
     ]
-    return rows + [Row(name, "refused", note) for name, note in sorted(REFUSED.items())]
+    return rows + [Row(name, "refused", note) for name, note in sorted(REFUSED_ITEMS.items())]
 
 
 def _events() -> list[Row]:

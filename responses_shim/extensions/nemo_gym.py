@@ -26,8 +26,8 @@ import anyio.to_thread
 import msgspec
 from msgspec import Struct, field
 
-from responses_shim.core.request.options import Policy
-from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.request.parse import parse_request
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import check_depth, unsupported, wrong_type
@@ -77,15 +77,15 @@ NO_OPTIONS = GymOptions()
 
 
 def read_gym_request(body: Any) -> tuple[CreateRequest, GymOptions]:
-    """`core.request.parse.read_request` for a body whose metadata may have NeMo Gym's keys.
+    """`core.request.parse.parse_request` for a body whose metadata may have NeMo Gym's keys.
 
     Returns the request and its options. Raises InvalidRequest that names the field, as in `metadata.extra_body`.
     """
     metadata = body.get("metadata") if isinstance(body, dict) else None
     if not isinstance(metadata, dict) or not any(key in metadata for key in METADATA_KEYS):
-        return read_request(body), NO_OPTIONS
+        return parse_request(body), NO_OPTIONS
     # The API's limits hold for the other keys, and for the number of keys.
-    request = read_request({**body, "metadata": metadata | {key: "" for key in METADATA_KEYS if key in metadata}})
+    request = parse_request({**body, "metadata": metadata | {key: "" for key in METADATA_KEYS if key in metadata}})
     request.metadata = {
         key: value if isinstance(value, str) else msgspec.json.encode(value).decode()
         for key, value in metadata.items()
@@ -159,7 +159,9 @@ def _audio(key: str, value: Any) -> list[str]:
 # Changing the chat request -------------------------------------------------------------------------------------------
 
 
-def apply_options(chat: dict[str, Any], options: GymOptions, policy: Policy, report: Report) -> dict[str, Any]:
+def apply_options(
+    chat: dict[str, Any], options: GymOptions, policy: TranslationOptions, report: Report
+) -> dict[str, Any]:
     """The chat request with the template arguments and the extra fields added; audio is added by `add_audio` later.
 
     `chat` is not changed. Raises InvalidRequest for audio if `policy` says that the host takes none.

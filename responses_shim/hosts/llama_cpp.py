@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.request.options import Policy
+from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.response.filters import Field, Filter
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.chat_errors import error_from
@@ -195,7 +195,7 @@ PROFILE = HostProfile(
     #   the server leaves such spans in its answers.
     # - A response format may constrain the answer even if there are tools: unless one is named, the server parses no
     #   calls in it anyway.
-    policy=Policy(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
+    policy=TranslationOptions(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
     unfinished=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."

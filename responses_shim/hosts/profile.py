@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
@@ -56,7 +56,7 @@ class HostProfile:
     Called once for each chat call, with the request that is sent to the host.
     """
 
-    policy: Policy = PLAIN
+    policy: TranslationOptions = DEFAULT_OPTIONS
     """Which messages the host accepts, and how past reasoning is sent to it. Settings of the operator come first."""
 
     unfinished: str = "The host ended its stream before the answer was complete."

@@ -12,7 +12,7 @@ import pytest
 from openai import OpenAI
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.create import noise
+from responses_shim.asgi.create import random_text
 from tests.caller import Reply, payloads, post
 from tests.oracle import check_response, check_stream
 from tests.scripted import DONE, Script, ScriptedHost, Step, call, chunk, frame, text_answer
@@ -213,7 +213,7 @@ async def test_there_is_none_when_it_was_not_asked_for(options: Json | None) -> 
 
 @pytest.mark.parametrize("size", range(17))
 def test_noise_is_as_long_as_it_should_be(size: int) -> None:
-    assert re.fullmatch(rf"[0-9a-f]{{{size}}}", noise(size))
+    assert re.fullmatch(rf"[0-9a-f]{{{size}}}", random_text(size))
 
 
 # Tokens --------------------------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import to_chat
+from responses_shim.core.request.parse import parse_request
+from responses_shim.core.request.prepare import prepare
 
 from .report import Row
 from .sampling import Plan, Spread, in_turns, middle, ratio
@@ -44,7 +44,7 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
 
 def translate(body: Any) -> object:
     """What becomes of a request between its JSON and the JSON of the chat request."""
-    return to_chat(read_request(body))
+    return prepare(parse_request(body), response_id="resp_1", created_at=0)
 
 
 def _timed(size: float, most: float) -> Callable[[], Awaitable[float]]:

@@ -21,10 +21,9 @@ from openai.types.shared_params import Reasoning
 from typing_extensions import is_typeddict
 
 from responses_shim.cli.surface import SURFACE, VERDICTS, Row, markdown
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import Translation, new_response, to_chat
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import InvalidRequest
+from tests.core.prepared import prepared
 
 FIELDS, ITEMS, PARTS, TOOLS, CHOICES, EVENTS = SURFACE.values()
 
@@ -173,10 +172,6 @@ STRUCTURAL = {"model", "input", "tools", "tool_choice", "anything else"}
 FUNCTION = {"type": "function", "name": "f", "parameters": {}}
 
 
-def translate(**fields: Any) -> Translation:
-    return to_chat(read_request({"model": "m", "input": "Hi", **fields}))
-
-
 def sample(row: Row) -> dict[str, Any]:
     if row.name.startswith("include: "):
         return {"include": [row.name.removeprefix("include: ")]}
@@ -190,11 +185,11 @@ def test_a_field_is_what_the_table_says(row: Row) -> None:
     fields = sample(row)
     if row.verdict == "refused":
         with pytest.raises(InvalidRequest) as caught:
-            translate(**fields)
+            prepared(**fields)
         assert caught.value.param == row.name
         return
     tools = [FUNCTION] if row.name == "parallel_tool_calls" else []
-    plain, made = translate(tools=tools), translate(tools=tools, **fields)
+    plain, made = prepared(tools=tools), prepared(tools=tools, **fields)
     changed = made.chat != plain.chat
     assert changed == (row.verdict in ("honoured", "mapped") and row.name not in SHIMS_OWN)
     report = made.report.header()
@@ -206,8 +201,7 @@ def test_a_field_is_what_the_table_says(row: Row) -> None:
 
 @pytest.mark.parametrize("name", ["safety_identifier", "prompt_cache_key", "prompt_cache_retention", "metadata"])
 def test_what_is_said_to_be_echoed_is(name: str) -> None:
-    request = read_request({"model": "m", "input": "Hi", name: SAMPLES[name]})
-    assert getattr(new_response(request, to_chat(request).tools, "resp_1", 1), name) == SAMPLES[name]
+    assert getattr(prepared(**{name: SAMPLES[name]}).response, name) == SAMPLES[name]
 
 
 @pytest.mark.parametrize("row", [row for row in ITEMS if row.verdict != "mapped"], ids=str)
@@ -215,11 +209,11 @@ def test_an_item_that_says_nothing_to_a_host_is_what_the_table_says(row: Row) ->
     items = [{"role": "user", "content": "Hi"}, {"type": row.name, "id": "x_1"}]
     if row.verdict == "refused":
         with pytest.raises(InvalidRequest) as caught:
-            translate(input=items)
+            prepared(input=items)
         assert caught.value.param == "input[1].type"
         assert row.note in caught.value.message
         return
-    made = translate(input=items)
+    made = prepared(input=items)
     assert made.chat["messages"] == [{"role": "user", "content": "Hi"}]
     assert made.report.header() == 'dropped=("input[1]")'
 
@@ -229,10 +223,10 @@ def test_an_item_that_is_mapped_is_asked_for_what_it_lacks(row: Row) -> None:
     """None of them is passed over: an empty one is a 400 about one of its own fields, or says nothing."""
     items = [{"role": "user", "content": "Hi"}, {"type": row.name}]
     if row.name == "reasoning":
-        assert len(translate(input=items).chat["messages"]) == 1
+        assert len(prepared(input=items).chat["messages"]) == 1
         return
     with pytest.raises(InvalidRequest) as caught:
-        translate(input=items)
+        prepared(input=items)
     assert (caught.value.param or "").startswith("input[1].")
 
 
@@ -249,10 +243,10 @@ def test_a_tool_is_what_the_table_says(row: Row) -> None:
     tool = TOOL_SAMPLES.get(row.name, {"type": row.name})
     if row.verdict == "refused":
         with pytest.raises(InvalidRequest) as caught:
-            translate(tools=[tool])
+            prepared(tools=[tool])
         assert caught.value.param == "tools[0].type"
         return
-    made = translate(tools=[tool])
+    made = prepared(tools=[tool])
     assert len(made.chat.get("tools", [])) == (row.verdict == "mapped")
     assert (made.report.header() == 'dropped=("tools[0]")') == (row.verdict == "accepted")
 
@@ -271,10 +265,10 @@ def test_a_choice_is_what_the_table_says(row: Row) -> None:
     choice = CHOICE_SAMPLES.get(row.name, {"type": row.name, "server_label": "s"})
     if row.verdict == "refused":
         with pytest.raises(InvalidRequest) as caught:
-            translate(tools=tools, tool_choice=choice)
+            prepared(tools=tools, tool_choice=choice)
         assert (caught.value.param or "").startswith("tool_choice")
         return
-    chat = translate(tools=tools, tool_choice=choice).chat
+    chat = prepared(tools=tools, tool_choice=choice).chat
     if row.name == "allowed_tools":
         assert len(chat["tools"]) == 1
     elif row.verdict == "honoured":

@@ -20,15 +20,14 @@ from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 
 from responses_shim import RequestView, ResponsesShim
-from responses_shim.core.request.options import PLAIN, Policy
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import to_chat
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime import run as runs
 from tests.caller import Reply, call, payloads
 from tests.conformance.asking import Json, ask, both_ways, events_of, items_of, refusal_of, response_of, text_of
 from tests.core.driver import play
+from tests.core.prepared import prepared
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import (
     DONE,
@@ -55,13 +54,13 @@ SOUND = "data:audio/wav;base64,UklGRg=="
 GYM: Json = {"nemo_gym": True}
 
 
-def chat_for(policy: Policy = PLAIN, **fields: Any) -> Json:
+def chat_for(options: TranslationOptions = DEFAULT_OPTIONS, **fields: Any) -> Json:
     """The chat request, before a host's own spelling."""
-    return to_chat(read_request({"model": "m", "input": "Hi", **fields}), policy=policy).chat
+    return prepared(options=options, **fields).chat
 
 
-def messages_for(*items: Json, policy: Policy = PLAIN, **fields: Any) -> list[Json]:
-    messages: list[Json] = chat_for(policy, input=list(items), **fields)["messages"]
+def messages_for(*items: Json, options: TranslationOptions = DEFAULT_OPTIONS, **fields: Any) -> list[Json]:
+    messages: list[Json] = chat_for(options, input=list(items), **fields)["messages"]
     return messages
 
 
@@ -123,7 +122,7 @@ def test_an_item_with_a_role_needs_no_type() -> None:
 
 def test_reasoning_text_and_calls_of_one_turn_are_one_assistant_message() -> None:
     items = [user("Hi"), thought("So."), said("Let me see."), called("a"), called("b")]
-    assert messages_for(*items, policy=Policy(reasoning="think")) == [
+    assert messages_for(*items, options=TranslationOptions(reasoning="think")) == [
         user("Hi"),
         {
             "role": "assistant",
@@ -164,7 +163,7 @@ async def test_a_host_about_which_nothing_is_known_gets_an_empty_string_for_null
 
 
 def test_each_summary_is_one_think_span_and_an_empty_one_is_none() -> None:
-    (message,) = messages_for(thought("One", "", "Two"), said("So."), policy=Policy(reasoning="think"))
+    (message,) = messages_for(thought("One", "", "Two"), said("So."), options=TranslationOptions(reasoning="think"))
     assert message["content"] == "<think>One</think><think>Two</think>So."
 
 
@@ -972,7 +971,7 @@ def test_what_the_model_wrote_comes_back_to_it_byte_for_byte(thinking: str, text
     pieces = [written[start:end] for start, end in pairwise(places)]
     steps = [*[chunk(piece) for piece in pieces], chunk(finish_reason="stop"), DONE]
     response = play(steps, filters=lambda: [ThinkTagFilter("anywhere")]).response
-    (message,) = messages_for(*response["output"], policy=Policy(reasoning="think"))
+    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning="think"))
     assert message["content"] == written
     (message,) = messages_for(*response["output"])
     assert (message["reasoning"], message["content"]) == (thinking, text)
@@ -995,5 +994,5 @@ def test_where_it_does_not_the_tokens_still_do(written: str, kept: str) -> None:
     response = play(
         [chunk(written), chunk(finish_reason="stop"), DONE], filters=lambda: [ThinkTagFilter("anywhere")]
     ).response
-    (message,) = messages_for(*response["output"], policy=Policy(reasoning="think"))
+    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning="think"))
     assert message["content"] == kept

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
 from responses_shim.extensions.nemo_gym import (
@@ -132,7 +132,9 @@ def test_two_audio_sources_or_one_of_the_wrong_type_are_refused(metadata: Any, p
 # Changing the chat request ------------------------------------------------------------------------------------------
 
 
-def applied(chat: dict[str, Any], policy: Policy = PLAIN, **metadata: Any) -> tuple[dict[str, Any], str]:
+def applied(
+    chat: dict[str, Any], policy: TranslationOptions = DEFAULT_OPTIONS, **metadata: Any
+) -> tuple[dict[str, Any], str]:
     """The chat request with the options of this metadata, and the report."""
     report = Report()
     return apply_options(chat, read(**metadata), policy, report), report.header()
@@ -172,7 +174,7 @@ def test_the_chat_request_is_not_changed_in_place() -> None:
 def test_audio_is_reported_and_refused_if_the_host_takes_none() -> None:
     assert applied({}, audio_data=AUDIO_URL)[1] == 'mapped=("metadata.audio_data")'
     with pytest.raises(InvalidRequest) as caught:
-        applied({}, Policy(parts=frozenset({"image"})), audio_path="a.wav")
+        applied({}, TranslationOptions(parts=frozenset({"image"})), audio_path="a.wav")
     assert caught.value.param == "metadata.audio_path"
 
 

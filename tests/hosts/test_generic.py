@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import to_chat
 from responses_shim.core.wire.report import Report
 from responses_shim.hosts.generic import PROFILE, adapt, read_exception
 from responses_shim.hosts.profile import Chat
 from tests.core.driver import Json
+from tests.core.prepared import prepare_body, prepared
 from tests.hosts.test_llama_cpp import REQUESTS
 
 
@@ -57,7 +56,7 @@ def test_messages_of_other_roles_are_not_changed() -> None:
 
 
 def test_the_verbosity_is_sent_under_its_chat_name() -> None:
-    translation = to_chat(read_request({"model": "m", "input": "Hi", "text": {"verbosity": "low"}}))
+    translation = prepared(text={"verbosity": "low"})
     assert adapt(translation.chat, translation.report)["verbosity"] == "low"
     assert translation.report.header() == 'mapped=("text.verbosity")'
 
@@ -114,7 +113,7 @@ def test_objections_finds_each_of_these(chat: Json) -> None:
 
 @given(REQUESTS)
 def test_no_chat_request_contains_what_some_server_fails_on(request: Json) -> None:
-    translation = to_chat(read_request(request), policy=PROFILE.policy)
+    translation = prepare_body(request, options=PROFILE.policy)
     before = json.dumps(translation.chat)
     chat = adapt(translation.chat, translation.report)
     assert not list(objections(chat))

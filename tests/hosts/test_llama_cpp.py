@@ -10,14 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import to_chat
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.chunks import ChunkDecoder
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts.llama_cpp import PROFILE, adapt, filters, read_error, read_exception
 from tests.core.driver import Json
+from tests.core.prepared import prepare_body, prepared
 from tests.hosts.replay import CAPTURES
 
 # The fields of the server's request model at 0.3.36. It ignores any other.
@@ -177,7 +176,7 @@ REQUESTS = st.fixed_dictionaries({"model": st.just("m"), "input": INPUT}, option
 
 def adapted(**fields: Any) -> tuple[Json, str]:
     """The chat request that the server gets for a request with these fields, and the report."""
-    translation = to_chat(read_request({"model": "m", "input": "Hi", **fields}), policy=PROFILE.policy)
+    translation = prepared(options=PROFILE.policy, **fields)
     return adapt(translation.chat, translation.report), translation.report.header()
 
 
@@ -193,7 +192,7 @@ def test_no_chat_request_contains_what_the_server_fails_on_or_ignores(request: J
 
 @given(REQUESTS)
 def test_adapting_does_not_change_the_request_in_place(request: Json) -> None:
-    translation = to_chat(read_request(request), policy=PROFILE.policy)
+    translation = prepare_body(request, options=PROFILE.policy)
     before = json.dumps(translation.chat)
     adapt(translation.chat, translation.report)
     assert json.dumps(translation.chat) == before

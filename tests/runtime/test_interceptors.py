@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.request.parse import read_request
+from responses_shim.core.request.parse import parse_request
 from responses_shim.core.wire.responses import Response, ResponseError
 from responses_shim.errors import ConfigurationError, InvalidRequest, ShimError
 from responses_shim.runtime.interceptors import check_interceptors, intercept, notify_interceptors
@@ -23,7 +23,7 @@ BODY = {"model": "m", "input": "secret words", "future": [1]}
 
 
 def check(body: dict[str, Any]) -> dict[str, Any]:
-    read_request(body)
+    parse_request(body)
     return body
 
 

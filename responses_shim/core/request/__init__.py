@@ -1,1 +1,1 @@
-"""A Responses request as a chat request."""
+"""From a Responses request to a chat request."""

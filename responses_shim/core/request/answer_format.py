@@ -1,11 +1,11 @@
-"""`text.format`: the form of the answer, and what becomes of it beside tools.
+"""`text.format`: the format of the answer, and what becomes of it beside tools.
 
-Without tools it is the host's own constraint, `response_format`. Beside tools a host's constraint binds whatever the
-model writes, calls included, so that under it no tool is ever called, while in this API the format is that of the
-message alone. So, unless the host or the operator says otherwise:
+Without tools the host enforces it: it is the chat request's `response_format`. Beside tools a host would enforce it on
+whatever the model writes, calls included, so that no tool could ever be called; in this API it is the format of the
+message alone. So, unless the host or the operator wants it otherwise (`TranslationOptions.format_with_tools`):
 
-- where the model may call a tool or answer, the format is told in words, at the end of the system message
-- where `tool_choice` forces a call there is no answer to be formed, and the format is left out
+- where the model may call a tool or answer, the format is described to it, at the end of the system message
+- where `tool_choice` forces a call, there will be no answer, and the format is dropped
 """
 
 from __future__ import annotations
@@ -14,40 +14,44 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.request.options import Policy
+from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest, JsonObjectFormat, JsonSchemaFormat
 
+_DESCRIPTION = "When you answer, rather than call a tool, answer with one JSON object alone: no code fence, no text."
 
-def form_answer(request: CreateRequest, chat: dict[str, Any], policy: Policy, report: Report) -> str | None:
-    """Puts `response_format` into `chat`, which has its tools by now, or returns the words to be told instead."""
-    form = request.text.format if request.text is not None else None
-    if not isinstance(form, (JsonSchemaFormat, JsonObjectFormat)):
+
+def apply_format(
+    request: CreateRequest, chat: dict[str, Any], options: TranslationOptions, report: Report
+) -> str | None:
+    """Put `response_format` into `chat`, which has its tools already; or return the words that describe it instead."""
+    answer = request.text.format if request.text is not None else None
+    if not isinstance(answer, (JsonSchemaFormat, JsonObjectFormat)):
         return None
     choice = chat.get("tool_choice")
     if "tools" in chat and choice != "none":
         if choice not in (None, "auto"):
             report.dropped("text.format")
             return None
-        if policy.format_with_tools == "describe":
+        if options.format_with_tools == "describe":
             report.mapped("text.format")
-            return _words(form)
-    chat["response_format"] = _response_format(form)
+            return _described(answer)
+    chat["response_format"] = _response_format(answer)
     report.mapped("text.format")
     return None
 
 
-def _response_format(form: JsonSchemaFormat | JsonObjectFormat) -> dict[str, Any]:
-    """Flat in Responses, nested under `json_schema` in chat."""
-    if isinstance(form, JsonObjectFormat):
+def _response_format(answer: JsonSchemaFormat | JsonObjectFormat) -> dict[str, Any]:
+    """The same fields as in the Responses API, but nested under `json_schema`."""
+    if isinstance(answer, JsonObjectFormat):
         return {"type": "json_object"}
-    fields = {name: getattr(form, name) for name in ("name", "description", "schema", "strict")}
+    fields = {name: getattr(answer, name) for name in ("name", "description", "schema", "strict")}
     return {"type": "json_schema", "json_schema": {name: value for name, value in fields.items() if value is not None}}
 
 
-def _words(form: JsonSchemaFormat | JsonObjectFormat) -> str:
-    said = "When you answer, rather than call a tool, answer with one JSON object alone: no code fence, no text."
-    if isinstance(form, JsonObjectFormat):
-        return said
-    described = f" It is {form.name!r}: {form.description}" if form.description else ""
-    return f"{said}{described}\nIt must be valid against this JSON schema:\n{msgspec.json.encode(form.schema).decode()}"
+def _described(answer: JsonSchemaFormat | JsonObjectFormat) -> str:
+    if isinstance(answer, JsonObjectFormat):
+        return _DESCRIPTION
+    name = f" It is {answer.name!r}: {answer.description}" if answer.description else ""
+    schema = msgspec.json.encode(answer.schema).decode()
+    return f"{_DESCRIPTION}{name}\nIt must be valid against this JSON schema:\n{schema}"

@@ -1,26 +1,39 @@
 """Input items as chat messages.
 
-The shape that every chat template accepts: one leading system message, then user, assistant and tool messages.
-So all system-level text (instructions, system and developer messages, wherever they stand) folds into the leading
-message, and what the model said in one turn (reasoning, text, calls, which Responses keeps as separate items) folds
-into one assistant message. Both are stable: the same items give the same messages, so that a host's prefix cache
-holds from turn to turn.
+The Responses API has an item for everything that is said or done; chat completions has messages. Chat templates agree
+on one order of them: a system message first, then user, assistant and tool messages. So
 
-Of the 33 forms of item each is in one of four lists: `_READERS` and `forms.CALLS` become messages, `SKIPPED` are
-passed over and reported, `REFUSED` are a 400 that says what to do instead.
+- all system text (`instructions`, system and developer messages, wherever they are) goes into the leading message
+- what the model said and did in one turn (reasoning, text, calls) goes into one assistant message
+
+    instructions: "Be brief."                             {"role": "system", "content": "Be brief.\\n\\nUse metres."}
+    {"role": "user", "content": "How high is it?"}        {"role": "user", "content": "How high is it?"}
+    {"type": "reasoning", "content": "Look it up."}       {"role": "assistant", "content": "One moment.",
+    {"role": "assistant", "content": "One moment."}        "reasoning": "Look it up.",
+    {"type": "function_call", "call_id": "a", …}           "tool_calls": [{"id": "a", …}]}
+    {"type": "function_call_output", "call_id": "a",      {"role": "tool", "tool_call_id": "a", "content": "8,849 m"}
+     "output": "8,849 m"}
+    {"role": "developer", "content": "Use metres."}
+
+The same items always give the same messages, and more items only add messages at the end; so from turn to turn the
+host finds the beginning of its prompt in its cache. (A developer message changes the leading one, unless
+`TranslationOptions.system` keeps it in place.)
+
+Each of the 33 types of item that the API has is in one of four places. A type in `READ_ITEMS` or of a call
+(`ToolKinds.by_call_type`) becomes part of a message; one in `SKIPPED_ITEMS` is passed over and reported; one in
+`REFUSED_ITEMS` is a 400 that says what to do instead.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-import msgspec
-
-from responses_shim.core.request.content import parts_of, text_of, texts_of, user_content
-from responses_shim.core.request.options import Policy
-from responses_shim.core.tools.base import Form
-from responses_shim.core.tools.kinds import CALLS, CUSTOM, FUNCTION, TOOL_SEARCH, result_text
+from responses_shim.core.request.content import Part, joined_text, parts_of, text_of, texts_of, user_content
+from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.tools import hosted
+from responses_shim.core.tools.base import Tool, ToolIdentity, ToolKind
+from responses_shim.core.tools.kinds import FUNCTION, KINDS
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.tokens import Tokens
@@ -30,7 +43,7 @@ from responses_shim.core.wire.validation import (
     convert,
     missing,
     quoted,
-    string,
+    required_string,
     unsupported,
     wrong_type,
 )
@@ -38,261 +51,281 @@ from responses_shim.errors import InvalidRequest
 
 Item = dict[str, Any]
 Message = dict[str, Any]
+Located = tuple[Item, str]
+"""An item and its path in the request."""
 
-# Items of tools that a server runs, and others that hold nothing which a model here could use.
-SKIPPED = frozenset(
-    {
-        "additional_tools",  # its tools are offered (`tools_in`); as an item it says nothing
-        "code_interpreter_call",
-        "compaction",
-        "computer_call",
-        "computer_call_output",
-        "file_search_call",
-        "image_generation_call",
-        "program",
-        "program_output",
-        "web_search_call",
-    }
-)
-# Items that ask for what does not exist here yet: to pass them over would change what is answered.
-REFUSED = {
+READ_ITEMS = frozenset({"message", "reasoning", *KINDS.by_output_type})
+SKIPPED_ITEMS = hosted.SKIPPED_ITEMS | {"additional_tools", "compaction"}
+REFUSED_ITEMS = {
+    **hosted.REFUSED_ITEMS,
     "compaction_trigger": "there is no compaction here; summarise in a message.",
     "configuration_update": "the configuration cannot change between items; use 'reasoning' and 'text'.",
     "item_reference": "items are not stored here; send the item itself.",
-    "mcp_approval_request": "MCP tools are not run here.",
-    "mcp_approval_response": "MCP tools are not run here.",
-    "mcp_call": "MCP tools are not run here.",
-    "mcp_list_tools": "MCP tools are not run here.",
 }
+"""Types that ask for what does not exist here: to pass them over would change the answer."""
+
+_DECLARE_TOOLS = ("additional_tools", "tool_search_output")
+_ROLES = ["user", "assistant", "system", "developer", "tool"]
 
 
-def tools_in(items: str | list[Item]) -> list[tuple[dict[str, Any], str]]:
-    """The tools that stand in the input, with their paths: Codex's `additional_tools`, and what a search found."""
+def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> list[Located]:
+    """The history and the input as one list of items with their paths: `history[0]` and so on, `input[0]` and so on.
+
+    An input that is a string is a user message.
+    """
+    if isinstance(items, str):
+        items = [{"role": "user", "content": items}]
+    before = [(item, f"history[{index}]") for index, item in enumerate(history)]
+    return before + [(item, f"input[{index}]") for index, item in enumerate(items)]
+
+
+def declared_tools(items: Iterable[Located]) -> list[tuple[Tool, str]]:
+    """The tools that items declare, with their paths: Codex's `additional_tools`, and what a tool search has found.
+
+    InvalidRequest if such an item has no array of objects.
+    """
     found = []
-    for place, item in enumerate(items if isinstance(items, list) else ()):
-        if item.get("type") in ("additional_tools", "tool_search_output"):
-            path = f"input[{place}].tools"
-            if not isinstance(item.get("tools"), list):
-                raise missing(path) if item.get("tools") is None else wrong_type(path, "an array of tools")
-            for number, tool in enumerate(item["tools"]):
+    for item, path in items:
+        if item.get("type") in _DECLARE_TOOLS:
+            tools = item.get("tools")
+            if not isinstance(tools, list):
+                raise missing(f"{path}.tools") if tools is None else wrong_type(f"{path}.tools", "an array of tools")
+            for index, tool in enumerate(tools):
                 if not isinstance(tool, dict):
-                    raise wrong_type(f"{path}[{number}]", "an object")
-                found.append((tool, f"{path}[{number}]"))
+                    raise wrong_type(f"{path}.tools[{index}]", "an object")
+                found.append((tool, f"{path}.tools[{index}]"))
     return found
+
+
+def current_turn(items: Sequence[Located]) -> int:
+    """The index of the last user message, with which the current turn begins; 0 if there is none."""
+    users = (index for index in reversed(range(len(items))) if items[index][0].get("role") == "user")
+    return next(users, 0)
 
 
 def to_messages(
     instructions: str | None,
-    items: str | list[Item],
+    items: Sequence[Located],
     tools: ToolMap,
     report: Report,
-    policy: Policy,
+    options: TranslationOptions,
     *,
-    told: str | None = None,
+    last_instruction: str | None = None,
     reasoning_from: int = 0,
 ) -> list[Message]:
-    """The messages for `instructions` and `items`. InvalidRequest names the item and field it cannot take.
+    """The chat messages for `instructions` and items. InvalidRequest names the item and its field that is wrong.
 
-    `told` stands at the end of the leading system message. Reasoning before item `reasoning_from` is left out.
+    `last_instruction` goes to the end of the leading message. Reasoning before the item of index `reasoning_from` is
+    left out.
     """
-    transcript = _Transcript(tools, report, policy)
+    conversation = _Conversation(tools, report, options)
     if instructions:
-        transcript.system.append(instructions)
-    if isinstance(items, str):
-        transcript.messages.append({"role": "user", "content": items})
-    else:
-        for place, item in enumerate(items):
-            if place < reasoning_from and item.get("type") == "reasoning":
-                continue
-            transcript.read(item, f"input[{place}]")
-    messages = transcript.finish(told)
-    if not messages:
+        conversation.system.append(instructions)
+    for index, (item, path) in enumerate(items):
+        if index >= reasoning_from or item.get("type") != "reasoning":
+            conversation.read(item, path)
+    messages = conversation.finish(last_instruction)
+    if not messages:  # hosts answer with an error, or with an answer to nothing
         raise missing("input")
     return messages
 
 
-def last_question(items: str | list[Item]) -> int:
-    """The place of the last user message: what stands behind it is the current turn."""
-    places = [place for place, item in enumerate(items) if isinstance(item, dict) and item.get("role") == "user"]
-    return places[-1] if places else 0
+class _Conversation:
+    """The messages so far, and the assistant message that is being put together."""
 
-
-class _Transcript:
-    """Collects messages; holds the assistant message that is being put together."""
-
-    def __init__(self, tools: ToolMap, report: Report, policy: Policy) -> None:
+    def __init__(self, tools: ToolMap, report: Report, options: TranslationOptions) -> None:
         self.system: list[str] = []
         self.messages: list[Message] = []
         self._tools = tools
         self._report = report
-        self._policy = policy
-        self._said: list[tuple[bool, str]] = []  # text of the assistant message, and whether it is reasoning
+        self._options = options
+        # The assistant message: its texts, each with whether it is reasoning; its calls; any other fields.
+        self._texts: list[tuple[bool, str]] = []
         self._calls: list[dict[str, Any]] = []
-        self._besides: Message = {}  # what else goes with it: its phase, its tokens
-        self._called: dict[str, str] = {}  # what a past call or its item is called, and the call's id
-        self._unanswered: dict[str, None] = {}  # the ids of calls whose output is still to come
-        self._images: list[dict[str, Any]] = []  # of tool outputs, on their way to a user message
+        self._fields: Message = {}
+        # Calls so far. Their ids are found by themselves, and by the ids of their items.
+        self._call_ids: dict[str, str] = {}
+        self._unanswered: dict[str, None] = {}
+        self._images: list[Part] = []  # of tool outputs, which go into a user message after them
 
     def read(self, item: Item, path: str) -> None:
+        """Add one item."""
         kind = item.get("type")
         if kind is None:
             if "role" not in item:
-                raise unsupported(path, REFUSED["item_reference"]) if "id" in item else missing(f"{path}.type")
+                raise unsupported(path, REFUSED_ITEMS["item_reference"]) if "id" in item else missing(f"{path}.type")
             kind = "message"
         if not isinstance(kind, str):
             raise wrong_type(f"{path}.type", "a string")
-        if kind in _READERS:
-            _READERS[kind](self, item, path)
-        elif kind in CALLS:
-            self._call(CALLS[kind], item, path)
-        elif kind in SKIPPED:
-            if kind != "additional_tools":
+        kinds = self._tools.kinds
+        if kind == "message":
+            self._message(item, path)
+        elif kind in kinds.by_call_type:
+            self._call(kinds.by_call_type[kind], item, path)
+        elif kind in kinds.by_output_type:
+            content = kinds.by_output_type[kind].read_output(item, path, self._tools)
+            self._output(item, path, content, f"{path}.output")
+        elif kind == "reasoning":
+            self._reasoning(item, path)
+        elif kind in SKIPPED_ITEMS:
+            if kind != "additional_tools":  # whose tools are offered: see `declared_tools`
                 self._report.dropped(path)
-        elif kind in REFUSED:
-            raise unsupported(f"{path}.type", f"items of type '{kind}': {REFUSED[kind]}")
+        elif kind in REFUSED_ITEMS:
+            raise unsupported(f"{path}.type", f"items of type '{kind}': {REFUSED_ITEMS[kind]}")
         else:
-            raise bad_value(f"{path}.type", kind, sorted([*_READERS, *CALLS]))
+            known = {"message", "reasoning", *kinds.by_call_type, *kinds.by_output_type}
+            raise bad_value(f"{path}.type", kind, sorted(known))
 
-    def finish(self, told: str | None) -> list[Message]:
-        self._flush()
+    def finish(self, last_instruction: str | None) -> list[Message]:
+        """All messages; none if no item and no instruction says anything."""
+        self._end_turn()
         if not (self.system or self.messages):
             return []
-        system = [*self.system, told] if told is not None else self.system
-        leading = [{"role": "system", "content": "\n\n".join(system)}] if system else []
+        if last_instruction is not None:
+            self.system.append(last_instruction)
+        leading = [{"role": "system", "content": "\n\n".join(self.system)}] if self.system else []
         return leading + self.messages
 
-    def _flush(self, *, answers: bool = False) -> None:
-        """End the assistant message that is being put together. `answers`: a tool message comes next."""
-        saying = bool(self._said or self._calls or self._besides)
-        if self._images and (saying or not answers):
+    def _end_turn(self, *, before_output: bool = False) -> None:
+        """Finish the assistant message, if there is one. `before_output`: a tool message comes next.
+
+        Images of tool outputs go before it, but never between two tool messages.
+        """
+        turn = bool(self._texts or self._calls or self._fields)
+        if self._images and (turn or not before_output):
             self.messages.append({"role": "user", "content": self._images})
             self._images = []
-        if not saying:
+        if not turn:
             return
-        think = self._policy.reasoning == "think"
-        opening = self._policy.opening
-        spoken = [f"{opening}{text}</think>" if inner else text for inner, text in self._said if think or not inner]
-        message: Message = {"role": "assistant", "content": "".join(spoken) or None}
-        if not think and (reasoning := "\n".join(text for inner, text in self._said if inner)):
-            message["reasoning"] = reasoning
+        message: Message = {"role": "assistant"}
+        if self._options.reasoning == "think":
+            opening = self._options.opening
+            texts = [f"{opening}{text}</think>" if inner else text for inner, text in self._texts]
+            message["content"] = "".join(texts) or None
+        else:
+            message["content"] = "".join([text for inner, text in self._texts if not inner]) or None
+            if reasoning := "\n".join([text for inner, text in self._texts if inner]):
+                message["reasoning"] = reasoning
         if self._calls:
             message["tool_calls"] = self._calls
-        self.messages.append(message | self._besides)
-        self._said, self._calls, self._besides = [], [], {}
+        message.update(self._fields)
+        self.messages.append(message)
+        self._texts, self._calls, self._fields = [], [], {}
 
-    # Readers: one method per kind of item ------------------------------------------------------------------------
+    # Messages and reasoning ------------------------------------------------------------------------------------------
 
-    def message(self, item: Item, path: str) -> None:
+    def _message(self, item: Item, path: str) -> None:
         role = item.get("role")
         content = item.get("content")
-        if role in ("system", "developer"):
+        if role == "user":
+            self._end_turn()
+            content = user_content(content, f"{path}.content", self._options)
+            self.messages.append({"role": "user", "content": content})
+        elif role == "assistant":
+            self._assistant(item, path)
+        elif role in ("system", "developer"):
             text = text_of(content, f"{path}.content", "\n")
-            if self._policy.system == "fold":
+            if self._options.system == "fold":
                 self.system.append(text)
             else:
-                self._flush()
+                self._end_turn()
                 self.messages.append({"role": role, "content": text})
-        elif role == "user":
-            self._flush()
-            self.messages.append({"role": "user", "content": user_content(content, f"{path}.content", self._policy)})
-        elif role == "assistant":
-            # A second message of the same turn goes on where the first ended: nothing was between them.
-            if content is not None and (text := text_of(content, f"{path}.content", "")):
-                self._said.append((False, text))
-                if isinstance(item.get("phase"), str):
-                    self._besides["phase"] = item["phase"]
-            self._chat_calls(item.get("tool_calls"), f"{path}.tool_calls")
-            self._keep_tokens(item, path)
-        elif role == "tool":
+        elif role == "tool":  # as in chat completions
             self._output(item, path, content, f"{path}.content", key="tool_call_id")
         elif role is None:
             raise missing(f"{path}.role")
         else:
-            raise bad_value(f"{path}.role", role, ["user", "assistant", "system", "developer", "tool"])
+            raise bad_value(f"{path}.role", role, _ROLES)
 
-    def reasoning(self, item: Item, path: str) -> None:
+    def _assistant(self, item: Item, path: str) -> None:
+        """Its text goes on where that of the message before ended, if it is of the same turn."""
+        content = item.get("content")
+        if content is not None and (text := text_of(content, f"{path}.content", "")):
+            self._texts.append((False, text))
+            if isinstance(item.get("phase"), str):
+                self._fields["phase"] = item["phase"]
+        if item.get("tool_calls") is not None:
+            self._chat_calls(item["tool_calls"], f"{path}.tool_calls")
+        self._keep_tokens(item, path)
+
+    def _reasoning(self, item: Item, path: str) -> None:
+        """Its text, or what this server has sealed, or its summary: the first that there is."""
         sealed = item.get("encrypted_content")
-        unsealed = self._policy.unseal(sealed) if isinstance(sealed, str) and sealed else None
+        unsealed = self._options.unseal(sealed) if isinstance(sealed, str) and sealed else None
         if sealed and unsealed is None:
             self._report.dropped(f"{path}.encrypted_content")
         texts = texts_of(item.get("content") or [], f"{path}.content")
         if not any(texts):
             texts = [unsealed] if unsealed else texts_of(item.get("summary") or [], f"{path}.summary")
-        self._said += [(True, text) for text in texts if text]
+        self._texts += [(True, text) for text in texts if text]
         self._keep_tokens(item, path)
 
-    def output(self, item: Item, path: str) -> None:
-        if item.get("output") is None:
-            raise missing(f"{path}.output")
-        self._output(item, path, item["output"], f"{path}.output")
+    # Calls and their outputs -----------------------------------------------------------------------------------------
 
-    def own_output(self, item: Item, path: str) -> None:
-        """What a tool of the API's own put out, as text."""
-        self._output(item, path, result_text(item, path), f"{path}.output")
-
-    def tool_search_output(self, item: Item, path: str) -> None:
-        """What was found is offered (`tools_in`); the model is told under which names."""
-        found = [named for tool in item["tools"] for named in self._tools.told(tool)]
-        self._output(item, path, msgspec.json.encode({"tools": found}).decode(), f"{path}.tools")
-
-    # Calls and their outputs ---------------------------------------------------------------------------------------
-
-    def _call(self, form: Form, item: Item, path: str) -> None:
-        name, namespace = form.kind, None
-        if form in (FUNCTION, CUSTOM):
-            name = string(item, "name", path)
-            namespace = string(item, "namespace", path) if item.get("namespace") is not None else None
-        alone = form is TOOL_SEARCH and item.get("call_id") is None  # then its own id does
-        call_id = string(item, "id" if alone else "call_id", path)
-        self._say_call(call_id, self._tools.name_of(form, name, namespace), form.arguments(item, path))
+    def _call(self, kind: ToolKind, item: Item, path: str) -> None:
+        name = self._tools.function_name(kind.identify(item, path))
+        call_id = kind.past_call_id(item, path)
+        self._add_call(call_id, name, kind.past_arguments(item, path))
         if isinstance(item.get("id"), str):
-            self._called.setdefault(item["id"], call_id)
+            self._call_ids.setdefault(item["id"], call_id)
         self._keep_tokens(item, path)
 
     def _chat_calls(self, calls: Any, path: str) -> None:
-        """Calls in chat's form on an assistant message, which agents built on chat leave there."""
-        if calls is not None and not isinstance(calls, list):
+        """Calls on an assistant message, as agents that were written for chat completions leave them there."""
+        if not isinstance(calls, list):
             raise wrong_type(path, "an array")
-        for place, call in enumerate(calls or ()):
+        for index, call in enumerate(calls):
+            at = f"{path}[{index}]"
             function = call.get("function") if isinstance(call, dict) else None
             if not isinstance(function, dict):
-                raise missing(f"{path}[{place}].function")
-            at = f"{path}[{place}]"
-            name, arguments = (string(function, key, f"{at}.function") for key in ("name", "arguments"))
-            self._say_call(string(call, "id", at), self._tools.name_of(FUNCTION, name), arguments)
+                raise missing(f"{at}.function")
+            name, arguments = (required_string(function, key, f"{at}.function") for key in ("name", "arguments"))
+            name = self._tools.function_name(ToolIdentity(FUNCTION, name))
+            self._add_call(required_string(call, "id", at), name, arguments)
 
-    def _say_call(self, call_id: str, name: str, arguments: str) -> None:
-        self._called[call_id] = call_id
+    def _add_call(self, call_id: str, name: str, arguments: str) -> None:
+        self._call_ids[call_id] = call_id
         self._unanswered[call_id] = None
         self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
 
     def _output(self, item: Item, path: str, content: Any, content_path: str, key: str = "call_id") -> None:
-        call_id = self._answered(item, path, key)
+        """Add a tool message. `content` is a text or content parts; `key` is the field that names the call."""
+        call_id = self._answered_call(item, path, key)
         self._unanswered.pop(call_id, None)
-        self._flush(answers=True)
-        parts = parts_of(content, content_path, self._policy)
-        message: Message = {"role": "tool", "tool_call_id": call_id}
-        if all(part["type"] == "text" for part in parts):
-            message["content"] = "\n".join(part["text"] for part in parts)
-        elif self._policy.tool_images == "tool":
-            message["content"] = parts
-        else:
-            texts = [part["text"] for part in parts if part["type"] == "text"]
-            message["content"] = "\n".join(texts) or "The output follows in the next message."
-            self._images.append({"type": "text", "text": f"Output of the tool call {call_id}:"})
-            self._images += [part for part in parts if part["type"] != "text"]
-            self._report.mapped(content_path)
+        self._end_turn(before_output=True)
+        message: Message = {"role": "tool", "tool_call_id": call_id, "content": content}
+        if not isinstance(content, str):
+            parts = parts_of(content, content_path, self._options)
+            text = joined_text(parts)
+            if text is not None:
+                message["content"] = text
+            elif self._options.tool_images == "tool":
+                message["content"] = parts
+            else:
+                message["content"] = self._set_images_aside(call_id, parts)
+                self._report.mapped(content_path)
         self.messages.append(message)
 
-    def _answered(self, item: Item, path: str, key: str) -> str:
-        """The call that an output belongs to; without a word about it, the only one that waits for one."""
+    def _set_images_aside(self, call_id: str, parts: list[Part]) -> str:
+        """Keep what is not text for the user message that follows the outputs; returns the text."""
+        self._images.append({"type": "text", "text": f"Output of the tool call {call_id}:"})
+        self._images += [part for part in parts if part["type"] != "text"]
+        texts = [part["text"] for part in parts if part["type"] == "text"]
+        return "\n".join(texts) or "The output follows in the next message."
+
+    def _answered_call(self, item: Item, path: str, key: str) -> str:
+        """The id of the call that an output belongs to. InvalidRequest if there was no such call before it.
+
+        An output that does not say so belongs to the call whose item has the same `id` (as a local shell's has), or
+        to the only one that still waits for an output.
+        """
         if item.get(key) is None:
-            if isinstance(item.get("id"), str) and item["id"] in self._called:
-                return self._called[item["id"]]  # a local shell's output has the id of its call's item
+            if isinstance(item.get("id"), str) and item["id"] in self._call_ids:
+                return self._call_ids[item["id"]]
             if len(self._unanswered) == 1:
                 return next(iter(self._unanswered))
-        call_id = string(item, key, path)
-        if self._called.get(call_id) != call_id:
+        call_id = required_string(item, key, path)
+        if self._call_ids.get(call_id) != call_id:
             raise InvalidRequest(
                 f"No tool call found for the output with call_id {quoted(call_id)}.",
                 param=f"{path}.{key}",
@@ -301,31 +334,18 @@ class _Transcript:
         return call_id
 
     def _keep_tokens(self, item: Item, path: str) -> None:
-        """The tokens of a turn stand on its last item; the host gets them back on the message (NeMo Gym)."""
-        if not self._policy.replay_tokens:
+        """Put the token ids of a turn, which are on its last item, on its message: NeMo Gym's host wants them back."""
+        if not self._options.replay_tokens:
             return
-        told = {name: item[name] for name in Tokens.__struct_fields__ if item.get(name) is not None}
-        if not told.keys() - {"routed_experts"}:
+        given = {name: item[name] for name in Tokens.__struct_fields__ if item.get(name) is not None}
+        if not given.keys() - {"routed_experts"}:
             return
-        tokens: Tokens = convert(told, Tokens, path)
-        check_depth(told.get("routed_experts"), f"{path}.routed_experts")
+        tokens: Tokens = convert(given, Tokens, path)
+        check_depth(given.get("routed_experts"), f"{path}.routed_experts")
         if len(tokens.generation_token_ids) != len(tokens.generation_log_probs):
             raise InvalidRequest(
                 "Each generated token needs its log-probability.",
                 param=f"{path}.generation_log_probs",
                 code="invalid_value",
             )
-        self._besides |= told
-
-
-_READERS: dict[str, Callable[[_Transcript, Item, str], None]] = {
-    "message": _Transcript.message,
-    "reasoning": _Transcript.reasoning,
-    "function_call_output": _Transcript.output,
-    "custom_tool_call_output": _Transcript.output,
-    "local_shell_call_output": _Transcript.own_output,
-    "shell_call_output": _Transcript.own_output,
-    "apply_patch_call_output": _Transcript.own_output,
-    "tool_search_output": _Transcript.tool_search_output,
-}
-READ = frozenset(_READERS)
+        self._fields |= given

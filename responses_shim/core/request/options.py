@@ -1,4 +1,4 @@
-"""What the operator allows and the host takes, as far as a translation depends on it."""
+"""What a translation depends on besides the request: what the host takes, and what the operator has set."""
 
 from __future__ import annotations
 
@@ -7,22 +7,26 @@ from typing import Literal
 
 from msgspec import Struct
 
+from responses_shim.core.tools.kinds import KINDS, ToolKinds
 
-def _nothing(sealed: str) -> str | None:
+
+def _unseal_nothing(sealed: str) -> str | None:
     return None
 
 
-class Policy(Struct, frozen=True, kw_only=True):
-    """
-    - `parts`: the content that a user message may have besides text, of `image`, `audio` and `video`
-    - `tool_images`: images in a tool's output stay in the `tool` message, or move to a `user` message behind it
-    - `system`: system-level text is `fold`ed into one leading message, or developer messages are `keep`t in place
-    - `reasoning`: past reasoning is a `field` of the assistant message, or stands in its content as a `think` span,
-      which begins with `opening`: the tag, and what a prompt that ends in one puts behind it
-    - `format_with_tools`: beside tools `text.format` is `describe`d to the model, or the host `constrain`s it
-    - `image_urls`: image URLs are passed on for the host to fetch, or only data URLs are
-    - `replay_tokens`: the token ids of a past turn are put back on its assistant message
-    - `unseal`: the text in an `encrypted_content` of ours; None for any other
+class TranslationOptions(Struct, frozen=True, kw_only=True):
+    """How a request is translated.
+
+    - `parts`: the kinds of content that a user message may have besides text, of `image`, `audio` and `video`
+    - `tool_images`: an image in a tool's output stays in the `tool` message, or goes into a `user` message after it
+    - `system`: `fold` all system and developer messages into one leading message, or `keep` them where they are
+    - `reasoning`: past reasoning is a `field` of the assistant message, or a `think` span in its content
+    - `opening`: what such a span begins with: the tag, and a line end if the host's prompts have one after it
+    - `format_with_tools`: beside tools `text.format` is `describe`d to the model, or the host has to `constrain` it
+    - `image_urls`: URLs of images and other media are passed on (`pass`), or refused unless they are `data:` URLs
+    - `replay_tokens`: the token ids of a past turn go back on its assistant message
+    - `unseal`: the reasoning in an `encrypted_content` that this server has made; None for any other
+    - `tool_kinds`: the kinds of tool that there are
     """
 
     parts: frozenset[str] = frozenset({"image", "audio", "video"})
@@ -33,7 +37,8 @@ class Policy(Struct, frozen=True, kw_only=True):
     format_with_tools: Literal["describe", "constrain"] = "describe"
     image_urls: Literal["pass", "data-only"] = "pass"
     replay_tokens: bool = False
-    unseal: Callable[[str], str | None] = _nothing
+    unseal: Callable[[str], str | None] = _unseal_nothing
+    tool_kinds: ToolKinds = KINDS
 
 
-PLAIN = Policy()
+DEFAULT_OPTIONS = TranslationOptions()

@@ -1,7 +1,7 @@
-"""The scalar request fields as chat parameters.
+"""The scalar fields of a request as chat parameters.
 
-Only what the client set is passed on: null and absent leave the host its own default. Spellings are OpenAI's chat
-spellings; a host that has others is served by its profile.
+Only fields that the client has set are passed on: null or absent leaves the host its own default. The names are
+OpenAI's for chat completions; a host that has other names is served by its profile.
 """
 
 from __future__ import annotations
@@ -13,21 +13,25 @@ import msgspec
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest, TextFormat
 
-# Same name, same meaning in both APIs.
-_SAME = ("temperature", "top_p", "presence_penalty", "frequency_penalty", "user")
-# Of chat only: hosts' own.
-_HOSTS = ("seed", "top_k", "min_p", "repetition_penalty")
+# The same name and the same meaning in both APIs; `seed` and what follows are chat hosts' own.
+_SAME = (
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty", "user"),
+    *("seed", "top_k", "min_p", "repetition_penalty"),
+)
 _CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+
+SEALED = "reasoning.encrypted_content"
+"""The entry of `include` by which a client asks for reasoning that it can send back: see `runtime.sealing`."""
 
 
 def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
-    """Everything of the chat request but messages, tools and the form of the answer."""
+    """All fields of the chat request but `messages`, those about tools, and `response_format`."""
     chat: dict[str, Any] = {
         "model": request.model,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    for name in (*_SAME, *_HOSTS):
+    for name in _SAME:
         value = getattr(request, name)
         if value is not None:
             chat[name] = value
@@ -47,16 +51,14 @@ def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
         chat["top_logprobs"] = request.top_logprobs or 0
     if request.return_token_ids:
         chat["return_token_ids"] = True
-        # The other way to tell them spoils the tokens' text, so not where the client wants to read it.
+        # This gives the ids in the place of the tokens' text: not where the client wants to read that.
         chat["return_tokens_as_token_ids"] = not wants_logprobs(request)
-    _without_effect(request, report)
+    _report_without_effect(request, report)
     return chat
 
 
-SEALED = "reasoning.encrypted_content"
-
-
 def wants_summary(request: CreateRequest) -> bool:
+    """Whether reasoning is to be shown as a summary."""
     config = request.reasoning
     return config is not None and (config.summary or config.generate_summary) is not None
 
@@ -66,8 +68,8 @@ def wants_logprobs(request: CreateRequest) -> bool:
     return bool(request.top_logprobs) or "message.output_text.logprobs" in (request.include or ())
 
 
-def _without_effect(request: CreateRequest, report: Report) -> None:
-    """Tell of what is accepted and changes nothing: no chat host has it."""
+def _report_without_effect(request: CreateRequest, report: Report) -> None:
+    """Report what is accepted and changes nothing, for no chat host has it."""
     if request.truncation == "auto":
         report.dropped("truncation")
     if request.reasoning is not None and request.reasoning.mode is not None:
@@ -81,16 +83,16 @@ def _without_effect(request: CreateRequest, report: Report) -> None:
         report.defaulted("service_tier")
     if request.store is True:
         report.defaulted("store")
-    for place, included in enumerate(request.include or ()):
+    for index, included in enumerate(request.include or ()):
         if included not in ("message.output_text.logprobs", SEALED):
-            report.dropped(f"include[{place}]")
+            report.dropped(f"include[{index}]")
 
 
 def text_echo(request: CreateRequest) -> dict[str, Any]:
-    """`text` as the response echoes it: a format always, verbosity when it was given."""
+    """The response object's `text`: always with a format, with the verbosity if the client gave it."""
     config = request.text
-    form = config.format if config is not None and config.format is not None else TextFormat()
-    echo: dict[str, Any] = {"format": msgspec.to_builtins(form)}
+    answer_format = config.format if config is not None and config.format is not None else TextFormat()
+    echo: dict[str, Any] = {"format": msgspec.to_builtins(answer_format)}
     if config is not None and config.verbosity is not None:
         echo["verbosity"] = config.verbosity
     return echo

@@ -7,7 +7,6 @@ from typing import Any
 from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.validation import check_depth, convert, missing, unsupported
 
-# Fields that need what does not exist here, with what to do instead. Refused, never silently ignored.
 UNSUPPORTED = {
     "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
     "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
@@ -16,17 +15,20 @@ UNSUPPORTED = {
     "context_management": "there is no server-side compaction here; leave it out.",
     "moderation": "there is no moderation here; leave it out.",
 }
-
+"""Fields that need what does not exist here, and what to do instead: refused, for the answer would be another."""
 
 WARM_UP = "there is no reading of a prompt without an answer here; leave it out."
+"""Why a request that only fills the prompt cache is refused: it would be answered, and paid for."""
 
-
-# What is read, and what says nothing to any host: programs that a server grants, image models, what Codex tells OpenAI.
+# What is read, and what could have no effect on a host: a server's grants and image models, Codex's notes to OpenAI.
 _KNOWN = {*CreateRequest.__struct_fields__, "access_programs", "image", "client_metadata"}
 
 
-def read_request(body: Any) -> CreateRequest:
-    """Plain JSON data as a checked request. InvalidRequest names the first field that is wrong."""
+def parse_request(body: Any) -> CreateRequest:
+    """A request body (JSON data) as a checked request. InvalidRequest names the first field that is wrong.
+
+    Input items and tools are checked later, when they are translated (`prepare`).
+    """
     request: CreateRequest = convert(body, CreateRequest)
     if not request.model:
         raise missing("model")
@@ -35,7 +37,6 @@ def read_request(body: Any) -> CreateRequest:
             raise unsupported(name, f"'{name}': {instead}")
     cache = request.prompt_cache_options
     if request.generate is False or (cache is not None and cache.prewarm):
-        # Who only wants the prompt read would be answered, and pay for it.
         name = "generate" if request.generate is False else "prompt_cache_options.prewarm"
         raise unsupported(name, f"'{name}': {WARM_UP}")
     if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
@@ -44,5 +45,5 @@ def read_request(body: Any) -> CreateRequest:
 
 
 def unknown_fields(body: dict[str, Any]) -> list[str]:
-    """The keys of a request that nobody here reads, in its order."""
+    """The keys of a request body that are read nowhere and could have had an effect, in its order."""
     return [name for name in body if name not in _KNOWN]

@@ -1,39 +1,69 @@
-"""A create request as one chat request: messages, parameters and tools together, and what the response will echo."""
+"""A checked request, prepared for a run: the chat request for the host, and the response object as it begins."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from msgspec import Struct
 
-from responses_shim.core.request.answer_format import form_answer
-from responses_shim.core.request.messages import Item, last_question, to_messages, tools_in
-from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.request.answer_format import apply_format
+from responses_shim.core.request.messages import Item, current_turn, declared_tools, located, to_messages
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.request.params import chat_params, text_echo
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import ReasoningEcho, Response
 
+# Fields of the response object that repeat the request's; null in the request means the default of the response.
+_ECHOED = (
+    *("temperature", "top_p", "presence_penalty", "frequency_penalty"),
+    *("top_logprobs", "truncation", "parallel_tool_calls"),
+)
 
-class Translation(Struct):
-    """`chat` is the chat request before any host's profile; `report` what became of the rest."""
+
+class PreparedRequest(Struct):
+    """What a run begins with.
+
+    - `chat`: the chat request, in OpenAI's spelling: what a host's profile adapts
+    - `tools`: the request's tools, by which calls of functions become calls of these
+    - `report`: which fields were mapped, dropped or defaulted
+    - `response`: the response object, `in_progress`, with nothing in its output yet
+    """
 
     chat: dict[str, Any]
     tools: ToolMap
     report: Report
+    response: Response
 
 
-def to_chat(request: CreateRequest, history: list[Item] | None = None, policy: Policy = PLAIN) -> Translation:
-    """The chat request for `request`, with `history` (the items of earlier turns) before its input."""
+def prepare(
+    request: CreateRequest,
+    *,
+    history: Sequence[Item] = (),
+    options: TranslationOptions = DEFAULT_OPTIONS,
+    response_id: str,
+    created_at: int,
+) -> PreparedRequest:
+    """Translate a request, with `history`, the items of earlier turns, before its input.
+
+    `created_at` is in Unix seconds. Raises InvalidRequest that names the tool, item or field that is wrong or that
+    this server does not support; an item of the history is named `history[3]`. Nothing that is given is changed.
+    """
     report = Report()
-    items = request.input
-    if history:
-        items = history + ([{"role": "user", "content": items}] if isinstance(items, str) else items)
-    tools = ToolMap(request.tools, request.tool_choice, request.parallel_tool_calls, report, tools_in(items))
+    items = located(request.input, history)
+    tools = ToolMap(
+        request.tools,
+        request.tool_choice,
+        request.parallel_tool_calls,
+        report,
+        declared_tools(items),
+        options.tool_kinds,
+    )
     report.tools = tools.paths()
-    chat = chat_params(request, report) | tools.params()
-    told = form_answer(request, chat, policy, report)
+    chat = chat_params(request, report) | tools.chat_params()
+    last_instruction = apply_format(request, chat, options, report)
     context = request.reasoning.context if request.reasoning is not None else None
     if context is not None:
         report.mapped("reasoning.context")
@@ -42,17 +72,17 @@ def to_chat(request: CreateRequest, history: list[Item] | None = None, policy: P
         items,
         tools,
         report,
-        policy,
-        told=told,
-        reasoning_from=last_question(items) if context == "current_turn" else 0,
+        options,
+        last_instruction=last_instruction,
+        reasoning_from=current_turn(items) if context == "current_turn" else 0,
     )
-    return Translation(chat, tools, report)
+    return PreparedRequest(chat, tools, report, _new_response(request, tools, response_id, created_at))
 
 
-def new_response(request: CreateRequest, tools: ToolMap, id: str, created_at: int) -> Response:
-    """The response object as it begins: nothing put out yet, the request's fields or their defaults echoed."""
+def _new_response(request: CreateRequest, tools: ToolMap, response_id: str, created_at: int) -> Response:
+    """The response object as it begins: the request's fields repeated, or their defaults."""
     response = Response(
-        id=id,
+        id=response_id,
         created_at=created_at,
         model=request.model,
         instructions=request.instructions,
@@ -62,28 +92,18 @@ def new_response(request: CreateRequest, tools: ToolMap, id: str, created_at: in
         prompt_cache_retention=request.prompt_cache_retention,
         safety_identifier=request.safety_identifier,
         text=text_echo(request),
-        tool_choice=tools.choice_echo,
+        tool_choice=tools.choice.echo,
         tools=tools.echo,
         user=request.user,
         metadata=request.metadata or {},
     )
-    for name in (
-        "temperature",
-        "top_p",
-        "presence_penalty",
-        "frequency_penalty",
-        "top_logprobs",
-        "truncation",
-        "parallel_tool_calls",
-    ):
+    for name in _ECHOED:
         value = getattr(request, name)
         if value is not None:
             setattr(response, name, value)
     if (cache := request.prompt_cache_options) is not None:
-        # OpenAI's type has both here, with these defaults.
+        # OpenAI's type requires both, and gives these defaults.
         response.prompt_cache_options = {"mode": cache.mode or "implicit", "ttl": cache.ttl or "30m"}
-    if request.reasoning is not None:
-        response.reasoning = ReasoningEcho(
-            request.reasoning.effort, request.reasoning.summary or request.reasoning.generate_summary
-        )
+    if (reasoning := request.reasoning) is not None:
+        response.reasoning = ReasoningEcho(reasoning.effort, reasoning.summary or reasoning.generate_summary)
     return response

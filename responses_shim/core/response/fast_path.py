@@ -11,25 +11,33 @@ becomes, by a template in which only number and text change,
     event: response.output_text.delta
     data: {"type":"response.output_text.delta","sequence_number":7,"item_id":"msg_1","output_index":0,"delta":" fox",…}
 
-Whether a frame carries that one thing is left to the JSON decoder, which looks at every key anyway: the types below fit
-such a frame and nothing else. Any other frame is refused, without a trace, and takes the slow path.
+Which frames carry one thing only, `plain_frames` says. Any other is refused, without a trace, and takes the slow path.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import NamedTuple, TypeAlias
 
 import msgspec
-from msgspec import Meta, Raw, Struct, field
 
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
 from responses_shim.core.response.encoder import EventEncoder, Frame
 from responses_shim.core.response.filters import FilterChain
+from responses_shim.core.response.plain_frames import (
+    REFUSED,
+    CarriedField,
+    Reader,
+    arguments_reader,
+    content_reader,
+    decode_logprobs,
+    decode_text,
+    read_logprobs,
+)
 from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.tools.base import CallBuilder
-from responses_shim.core.wire.chat import MIN_LOGPROB, Chunk
+from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.events import DeltaEvent, Event
 
 JOIN_EVERY = 64
@@ -39,135 +47,11 @@ TRIES = 16
 LESSONS = 8
 """How often the bytes around the text of a frame are learned: they change with a `created` that is the time."""
 
-_REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _json = msgspec.json.Encoder().encode
 
 _NOTHING = frozenset[str]()
 _TAG = frozenset("<")
 _IN_JSON = frozenset('"\\')
-
-# Frames that carry one thing. `text` is that thing; every other key that could mean something is null or absent. -----
-
-Text = Annotated[str, Meta(min_length=1)]
-Logprob = Annotated[float, Meta(ge=MIN_LOGPROB, le=0)]
-D = TypeVar("D")
-
-
-class _Delta(Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """What the deltas have in common: a role changes nothing, the rest must not be there."""
-
-    role: Any = None
-    name: None = None
-    refusal: None = None
-    tool_call_id: None = None
-    function_call: None = None
-    annotations: None = None
-
-
-class _Content(_Delta, gc=False, forbid_unknown_fields=True, kw_only=True):
-    text: Text = field(name="content")
-    reasoning: None = None
-    reasoning_content: None = None
-    tool_calls: None = None
-
-
-class _Reasoning(_Delta, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """Some hosts (mlx-vlm) give the same text in a second field."""
-
-    text: Text = field(name="reasoning")
-    reasoning_content: str | None = None
-    content: None = None
-    tool_calls: None = None
-
-
-class _ReasoningContent(_Delta, gc=False, forbid_unknown_fields=True, kw_only=True):
-    text: Text = field(name="reasoning_content")
-    reasoning: None = None
-    content: None = None
-    tool_calls: None = None
-
-
-class _Function(Struct, gc=False, forbid_unknown_fields=True):
-    arguments: Text
-    name: None = None
-
-
-class _Call(Struct, gc=False):
-    function: _Function
-    index: int | None = None
-    id: str | None = None
-
-
-class _Arguments(_Delta, gc=False, forbid_unknown_fields=True, kw_only=True):
-    tool_calls: tuple[_Call]
-    content: None = None
-    reasoning: None = None
-    reasoning_content: None = None
-
-
-class _Choice(Struct, Generic[D], gc=False):
-    delta: D
-    index: Literal[0] = 0
-    message: None = None
-    finish_reason: None = None
-
-
-class _Chunk(Struct, Generic[D], gc=False):
-    choices: tuple[_Choice[D]]
-    usage: None = None
-    error: None = None
-
-
-_CONTENT = msgspec.json.Decoder(_Chunk[_Content])
-_REASONING = msgspec.json.Decoder(_Chunk[_Reasoning])
-_REASONING_CONTENT = msgspec.json.Decoder(_Chunk[_ReasoningContent])
-_ARGUMENTS = msgspec.json.Decoder(_Chunk[_Arguments])
-
-
-class _TopLogprob(Struct, gc=False, forbid_unknown_fields=True):
-    token: str
-    logprob: Logprob
-    bytes: list[int]
-
-
-class _TokenLogprob(Struct, gc=False, forbid_unknown_fields=True):
-    """An entry that is in chat what it is in this API."""
-
-    token: str
-    logprob: Logprob
-    bytes: list[int]
-    top_logprobs: list[_TopLogprob]
-
-
-class _Logprobs(Struct, gc=False):
-    content: Raw
-
-
-class _ChoiceWithLogprobs(Struct, gc=False):
-    delta: _Content
-    logprobs: _Logprobs
-    index: Literal[0] = 0
-    message: None = None
-    finish_reason: None = None
-
-
-class _ChunkWithLogprobs(Struct, gc=False):
-    choices: tuple[_ChoiceWithLogprobs]
-    usage: None = None
-    error: None = None
-
-
-_CONTENT_WITH_LOGPROBS = msgspec.json.Decoder(_ChunkWithLogprobs)
-_decode_text = msgspec.json.Decoder(Text).decode
-_decode_logprobs = msgspec.json.Decoder(tuple[_TokenLogprob]).decode
-
-CarriedField = Literal["content", "reasoning", "reasoning_content", "arguments"]
-_DECODERS: dict[CarriedField, msgspec.json.Decoder[Any]] = {
-    "content": _CONTENT,
-    "reasoning": _REASONING,
-    "reasoning_content": _REASONING_CONTENT,
-}
-
 
 # The paths ----------------------------------------------------------------------------------------------------------
 
@@ -175,9 +59,7 @@ FastPath: TypeAlias = "Callable[[bytes], Frame | None]"
 """Our frame for one body message of the host; None, and nothing done, if the message carries anything else."""
 
 
-def plain_path(
-    builder: ItemBuilder, read: Callable[[bytes], str | None], template: bytes, stops: frozenset[str]
-) -> FastPath:
+def plain_path(builder: ItemBuilder, read: Reader, template: bytes, stops: frozenset[str]) -> FastPath:
     """The fast path of text, reasoning or arguments.
 
     `read` gives the text of a body message, or None; text with one of the characters of `stops` is refused.
@@ -193,8 +75,8 @@ def plain_path(
         text: str | None
         if data.startswith(before) and data.endswith(after):
             try:
-                text = _decode_text(data[start:end])
-            except _REFUSED:
+                text = decode_text(data[start:end])
+            except REFUSED:
                 return None
         else:
             text = read(data)
@@ -213,7 +95,7 @@ def plain_path(
     return path
 
 
-def _around(data: bytes, text: str, read: Callable[[bytes], str | None]) -> tuple[bytes, bytes]:
+def _around(data: bytes, text: str, read: Reader) -> tuple[bytes, bytes]:
     """The bytes of a frame before and after its text; what no frame begins with, if they cannot be told.
 
     Wherever the text stands in the frame: if another text in its place is read as the text of the frame, it is there.
@@ -222,40 +104,6 @@ def _around(data: bytes, text: str, read: Callable[[bytes], str | None]) -> tupl
     if found and read(before + b'"\\u0001"' + after) == "\x01":
         return before, after
     return b"\n", b""
-
-
-def content_reader(decoder: msgspec.json.Decoder[Any]) -> Callable[[bytes], str | None]:
-    """Reads the text of frames of text or of reasoning."""
-    decode = decoder.decode
-
-    def read(data: bytes) -> str | None:
-        if data[:7] != b"data: {" or data[-3:] != b"}\n\n":
-            return None
-        try:
-            text: str = decode(data[6:-2]).choices[0].delta.text
-        except _REFUSED:
-            return None
-        return text
-
-    return read
-
-
-def arguments_reader(index: int | None) -> Callable[[bytes], str | None]:
-    """Reads the arguments of frames with the call's index, or with neither index nor id."""
-    decode = _ARGUMENTS.decode
-
-    def read(data: bytes) -> str | None:
-        if data[:7] != b"data: {" or data[-3:] != b"}\n\n":
-            return None
-        try:
-            (call,) = decode(data[6:-2]).choices[0].delta.tool_calls
-        except _REFUSED:
-            return None
-        if call.index != index or (index is None and call.id is not None):
-            return None
-        return call.function.arguments
-
-    return read
 
 
 def logprobs_path(builder: MessageBuilder, template: bytes, stops: frozenset[str]) -> FastPath:
@@ -273,16 +121,16 @@ def logprobs_path(builder: MessageBuilder, template: bytes, stops: frozenset[str
         try:
             if data.startswith(before) and data.endswith(after):
                 middle = data.find(between, start)  # not inside the text: there a quote is escaped
-                text = _decode_text(data[start:middle])
+                text = decode_text(data[start:middle])
                 logprobs = data[middle + len(between) : end]
             else:
-                text, logprobs = _read_logprobs(data)
+                text, logprobs = read_logprobs(data)
                 if lessons:
                     lessons -= 1
                     before, between, after = _around_logprobs(data, text, logprobs)
                     start, end = len(before), -len(after)
-            (entry,) = _decode_logprobs(logprobs)
-        except _REFUSED:
+            (entry,) = decode_logprobs(logprobs)
+        except REFUSED:
             return None
         # A line end between the keys would end the `data` line of our frame.
         if entry.token != text or b"\n" in logprobs or b"\r" in logprobs or not stops.isdisjoint(text):
@@ -297,22 +145,14 @@ def logprobs_path(builder: MessageBuilder, template: bytes, stops: frozenset[str
     return path
 
 
-def _read_logprobs(data: bytes) -> tuple[str, bytes]:
-    """The text of a frame, and the JSON array of its log-probabilities. Raises one of `_REFUSED`."""
-    if data[:7] != b"data: {" or data[-3:] != b"}\n\n":
-        raise msgspec.DecodeError
-    choice = _CONTENT_WITH_LOGPROBS.decode(data[6:-2]).choices[0]
-    return choice.delta.text, bytes(choice.logprobs.content)
-
-
 def _around_logprobs(data: bytes, text: str, logprobs: bytes) -> tuple[bytes, bytes, bytes]:
     """The bytes of a frame before its text, between text and log-probabilities, and after them."""
     before, _, rest = data.partition(_json(text))
     between, _, after = rest.partition(logprobs)
     try:
-        if between and _read_logprobs(before + b'"\\u0001"' + between + b"[1]" + after) == ("\x01", b"[1]"):
+        if between and read_logprobs(before + b'"\\u0001"' + between + b"[1]" + after) == ("\x01", b"[1]"):
             return before, between, after
-    except _REFUSED:
+    except REFUSED:
         pass
     return b"\n", b"", b""
 
@@ -390,27 +230,17 @@ class FastPaths:
         stops = _TAG if part.filtered else _NOTHING
         if isinstance(builder, MessageBuilder) and self._stream.options.logprobs:
             return logprobs_path(builder, template, stops)
-        return plain_path(builder, content_reader(_DECODERS[part.carried]), template, stops)
+        return plain_path(builder, content_reader(part.carried), template, stops)
 
 
-class _Part:
+class _Part(NamedTuple):
     """What a path is good for: one open part, written to by frames of one kind.
 
-    `delta` is the event that such a frame makes; `filtered` that a filter has to see text with a `<`.
+    `delta` is the event that such a frame makes; `filtered` says that a filter has to see text with a `<`.
     """
 
-    def __init__(
-        self, carried: CarriedField, builder: ItemBuilder, delta: DeltaEvent, call_index: int | None, filtered: bool
-    ) -> None:
-        self.carried = carried
-        self.builder = builder
-        self.delta = delta
-        self.call_index = call_index
-        self.filtered = filtered
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Part)
-            and (self.builder is other.builder and self.delta == other.delta)
-            and (self.carried, self.call_index, self.filtered) == (other.carried, other.call_index, other.filtered)
-        )
+    carried: CarriedField
+    builder: ItemBuilder
+    delta: DeltaEvent
+    call_index: int | None
+    filtered: bool

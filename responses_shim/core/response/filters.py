@@ -1,4 +1,4 @@
-"""Filters: what puts a host's chunks right before the state machine sees them.
+"""Filters: what corrects a host's chunks before the state machine sees them.
 
 A filter undoes one quirk of a host: reasoning left in the text between `<think>` tags, log-probabilities that belong to
 another chunk. It takes chunks and gives chunks, may hold text back while it cannot tell what that is, and is made anew
@@ -17,7 +17,7 @@ Field = Literal["content", "reasoning", "arguments"]
 
 
 class Filter(Protocol):
-    """Puts the chunks of one round right."""
+    """Corrects the chunks of one round."""
 
     done: bool
     """True once every further chunk would pass unchanged."""
@@ -55,7 +55,7 @@ class FilterChain:
         chunks: Sequence[Chunk] = [chunk]
         if self._filters:
             for chunk_filter in self._filters:
-                chunks = [right for wrong in chunks for right in chunk_filter.feed(wrong)]
+                chunks = [passed for taken in chunks for passed in chunk_filter.feed(taken)]
             self._filters = [chunk_filter for chunk_filter in self._filters if not chunk_filter.done]
         return chunks
 
@@ -63,7 +63,7 @@ class FilterChain:
         """What the filters still hold back; what one gives up passes through those behind it."""
         chunks: Sequence[Chunk] = []
         for chunk_filter in self._filters:
-            chunks = [right for wrong in chunks for right in chunk_filter.feed(wrong)] + [*chunk_filter.close()]
+            chunks = [passed for chunk in chunks for passed in chunk_filter.feed(chunk)] + [*chunk_filter.close()]
         self._filters = []
         return chunks
 

@@ -75,7 +75,9 @@ class Translator:
         self.state = RoundState.OPEN
         self._filters = FilterChain([*self._make_filters()])
         self._reader = ChunkReader()
-        self._fast_paths = FastPaths(self._stream, self._encoder) if self._encoder is not None else None
+        self._fast_paths: FastPaths | None = None
+        if self._encoder is not None and self._stream.plain_deltas:
+            self._fast_paths = FastPaths(self._stream, self._encoder)
         self.fast_path: FastPath | None = None
 
     # What the response has come to ---------------------------------------------------------------------------------
@@ -176,13 +178,15 @@ class Translator:
             if chunk is END_OF_STREAM:
                 self.state = RoundState.COMPLETE if self.finished else RoundState.CUT
             else:
-                frames += self.start()
+                if not self.started:
+                    frames += self.start()
                 frames += self._feed_chunk(chunk)
         return frames
 
     def _feed_chunk(self, chunk: Chunk) -> list[Frame]:
         stream, filters = self._stream, self._filters
-        carried = carried_field(chunk)  # before a filter changes the chunk
+        fast_paths = self._fast_paths
+        carried = carried_field(chunk) if fast_paths is not None else None  # before a filter changes the chunk
         stream.collect_tokens(chunk)
         events: list[Event] = []
         for filtered in filters.feed(chunk):
@@ -190,8 +194,8 @@ class Translator:
         if stream.error is not None:
             self.state = RoundState.FAILED
         frames = self._encode(events)
-        if self._fast_paths is not None:
-            self._fast_paths.choose(carried, filters, events)
+        if fast_paths is not None:
+            fast_paths.choose(carried, filters, events)
         return frames
 
     def _encode(self, events: Sequence[Event]) -> list[Frame]:

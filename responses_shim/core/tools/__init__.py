@@ -1,1 +1,1 @@
-"""One file for each kind of tool, and the map of the tools of a request."""
+"""One file for each kind of tool, and the map between a request's tools and the functions that a host is offered."""

@@ -1,19 +1,16 @@
-"""The apply_patch tool."""
+"""The tool apply_patch: one file created, updated or deleted."""
 
 from __future__ import annotations
 
 from typing import ClassVar
 
-from responses_shim.core.tools.base import (
-    Function,
-    Item,
-    OwnForm,
-    ReadCallBuilder,
-    object_field,
+from responses_shim.core.tools.arguments import (
     object_or_empty,
-    text_or_none,
-    without_nulls,
+    required_object,
+    string_or_none,
+    write_given_arguments,
 )
+from responses_shim.core.tools.base import BuiltInToolKind, DeclaredTools, Function, Item, ParsedCallBuilder
 from responses_shim.core.wire.responses import (
     ApplyPatchCallItem,
     CreateFile,
@@ -22,27 +19,33 @@ from responses_shim.core.wire.responses import (
     PatchOperation,
     UpdateFile,
 )
-from responses_shim.core.wire.validation import bad_value, string
+from responses_shim.core.wire.validation import bad_value, required_string
 
 
-class ApplyPatchCallBuilder(ReadCallBuilder):
+class ApplyPatchCallBuilder(ParsedCallBuilder):
+    """A call of apply_patch."""
+
     prefix = "apc"
 
     def item(self, status: ItemStatus) -> ApplyPatchCallItem:
         return ApplyPatchCallItem(id=self.id, call_id=self.call_id, operation=self._operation(), status=status)
 
     def _operation(self) -> PatchOperation:
-        read = object_or_empty(self._read.get("operation")) or self._read
-        path, diff = text_or_none(read.get("path")) or "", text_or_none(read.get("diff")) or ""
-        if read.get("type") == "delete_file":
+        """Some models write the operation into a field of that name, as they see it in the items of past calls."""
+        parsed = object_or_empty(self._parsed.get("operation")) or self._parsed
+        path, diff = string_or_none(parsed.get("path")) or "", string_or_none(parsed.get("diff")) or ""
+        if parsed.get("type") == "delete_file":
             return DeleteFile(path=path)
-        return (CreateFile if read.get("type") == "create_file" else UpdateFile)(path=path, diff=diff)
+        return (CreateFile if parsed.get("type") == "create_file" else UpdateFile)(path=path, diff=diff)
 
 
-class ApplyPatchForm(OwnForm):
-    kind = "apply_patch"
-    call = "apply_patch_call"
-    output = ApplyPatchCallBuilder
+class ApplyPatchKind(BuiltInToolKind):
+    """The tool apply_patch."""
+
+    tool_type = "apply_patch"
+    call_type = "apply_patch_call"
+    output_type = "apply_patch_call_output"
+    builder = ApplyPatchCallBuilder
     function: ClassVar[Function] = {
         "name": "apply_patch",
         "description": "Creates, updates or deletes one file. The diff is in V4A form: a line begins with a space "
@@ -59,15 +62,13 @@ class ApplyPatchForm(OwnForm):
         },
     }
 
-    def arguments(self, item: Item, path: str) -> str:
-        operation = object_field(item, "operation", path)
-        return without_nulls({name: operation.get(name) for name in ("type", "path", "diff")})
+    def past_arguments(self, item: Item, path: str) -> str:
+        operation = required_object(item, "operation", path)
+        return write_given_arguments({name: operation.get(name) for name in ("type", "path", "diff")})
 
-
-def _apply_patch(item: Item, path: str) -> str:
-    """`completed` or `failed`, and why."""
-    status = item.get("status")
-    if status not in ("completed", "failed"):
-        raise bad_value(f"{path}.status", status, ["completed", "failed"])
-    output = item.get("output")
-    return f"{status}: {string(item, 'output', path)}" if output else status
+    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> str:
+        """`completed` or `failed`, and the client's words about it if there are any."""
+        status = item.get("status")
+        if status not in ("completed", "failed"):
+            raise bad_value(f"{path}.status", status, ["completed", "failed"])
+        return f"{status}: {required_string(item, 'output', path)}" if item.get("output") else status

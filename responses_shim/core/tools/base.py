@@ -1,32 +1,44 @@
-"""What every kind of tool has: a declaration, past calls, and a call while it grows."""
+r"""What a kind of tool is: one class that translates its declaration, its calls and their outputs.
+
+The Responses API has many kinds of tool, chat completions has one, the function. So a tool of any kind is offered to
+the host as a function, and its kind translates between the two. For `shell`, what each method takes and gives:
+
+    read_declaration   {"type": "shell"}                               →  {"name": "shell", "parameters": {…}}
+    new_call           the host's '{"comma', 'nds": ["ls"]}'           →  {"type": "shell_call", "action": {…}}
+    past_arguments     {"type": "shell_call", "action": {…}}           →  '{"commands": ["ls"]}'
+    read_output        {"type": "shell_call_output", "output": [{…}]}  →  "a.txt\n[exit code 0]"
+
+A new kind is a new file with such a class, and its entry in `kinds.KINDS`.
+"""
 
 from __future__ import annotations
 
-import json
-import re
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from msgspec import UNSET, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 
 from responses_shim.core.items.base import ItemBuilder, Number
-from responses_shim.core.wire.events import (
-    Event,
-)
-from responses_shim.core.wire.lenient_json import writable_json
-from responses_shim.core.wire.responses import (
-    ItemStatus,
-)
-from responses_shim.core.wire.validation import check_depth, missing, too_deep, wrong_type
+from responses_shim.core.tools.arguments import parse_arguments
+from responses_shim.core.wire.events import Event
+from responses_shim.core.wire.responses import ItemStatus
+from responses_shim.core.wire.validation import missing, required_string
 
-# How what was meant as JSON begins, and a shell command hardly ever: a shell has a blank behind its brackets.
-_LOOKS_LIKE_JSON = re.compile(r"\s*(?:\{(?:\S|\s*[\"}])|\[+(?:[^\s\[]|\s*\n))")
+Tool = dict[str, Any]
+"""The declaration of a tool, as it is in a request."""
+Item = dict[str, Any]
+"""An input item: here a past call, or the output of one."""
+Function = dict[str, Any]
+"""A function as chat completions declares it: `name`, `description`, `parameters`, `strict`."""
+
+
+# Calls while the model writes them -----------------------------------------------------------------------------------
 
 
 class CallBuilder(ItemBuilder):
-    """One call. `call_id` is the host's, or was made for it; `arguments` takes what the host sends of its JSON.
+    """The item of one call, built from its arguments as the host sends them.
 
-    `prefix` is that of the item's id.
+    `call_id` is the host's, or was made in its place. `prefix` is that of the item's own id.
     """
 
     prefix = "fc"
@@ -38,11 +50,13 @@ class CallBuilder(ItemBuilder):
         self.call_id = call_id
 
     @abstractmethod
-    def arguments(self, delta: str, events: list[Event]) -> None: ...
+    def arguments(self, delta: str, events: list[Event]) -> None:
+        """Take the next piece of the arguments, which are the text of a JSON object, and append its events."""
+        ...
 
 
 class NamedCallBuilder(CallBuilder):
-    """A call of a tool that the client has named, perhaps in a namespace."""
+    """A call of a tool that the client has named, perhaps within a namespace."""
 
     def __init__(
         self, id: str, index: int, number: Number, call_id: str, name: str, namespace: str | UnsetType = UNSET
@@ -52,107 +66,149 @@ class NamedCallBuilder(CallBuilder):
         self._namespace = namespace
 
 
-class ReadCallBuilder(CallBuilder):
-    """A call whose item is read from the whole of its JSON; of a call that was cut there is nothing to read."""
+class ParsedCallBuilder(CallBuilder):
+    """A call whose item is made of its parsed arguments, once they are complete.
+
+    A call that was cut off has no arguments: half a command is not to be carried out.
+    """
 
     def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
         super().__init__(id, index, number, call_id)
-        self._read: dict[str, Any] = {}
+        self._parsed: dict[str, Any] = {}
 
     def arguments(self, delta: str, events: list[Event]) -> None:
         self.pieces.append(delta)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        read = read_arguments("".join(self.pieces))
-        if isinstance(read, dict):
-            self._read = read
-        elif isinstance(read, (str, list)) and status == "completed":
-            self._read = self.bare(read)
+        parsed = parse_arguments("".join(self.pieces))
+        if isinstance(parsed, dict):
+            self._parsed = parsed
+        elif isinstance(parsed, (str, list)) and status == "completed":
+            self._parsed = self.from_bare(parsed)
 
-    def bare(self, said: str | list[Any]) -> dict[str, Any]:
-        """What text or a list says that stands there without the object around it."""
+    def from_bare(self, value: str | list[Any]) -> dict[str, Any]:
+        """The arguments that are meant where a model wrote a string or an array in place of an object."""
         return {}
 
 
-def read_arguments(raw: str) -> Any:
-    """What stands there, read as models write it: with raw line ends in strings, or no JSON at all; None if nothing."""
-    try:
-        read = json.loads(raw, strict=False)
-        if isinstance(read, str) and read.lstrip().startswith("{"):
-            return read_arguments(read)  # written as JSON twice, as some chat templates do to the calls that they show
-        return None if too_deep(read) else writable_json(read)
-    except (ValueError, RecursionError):
-        return None if _LOOKS_LIKE_JSON.match(raw) or not raw.strip() else raw
+# Kinds ---------------------------------------------------------------------------------------------------------------
 
 
-def strings(value: Any) -> list[str]:
-    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
+class ToolIdentity(Struct, frozen=True):
+    """What the client knows a tool by: its kind, its name, and its namespace if it is in one."""
+
+    kind: ToolKind
+    name: str
+    namespace: str | None = None
 
 
-def object_or_empty(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
+class Declaration(Struct):
+    """A declaration that has been read and checked.
+
+    - `function`: the chat function that the tool is offered as; it has the tool's own name
+    - `offered`: False for a tool that is there, and that the model cannot call here: others run it
+    - `deferred`: the tool is to be found by a tool search before it is offered
+    - `searches`: this is the search that finds deferred tools
+    """
+
+    function: Function
+    offered: bool = True
+    deferred: bool = False
+    searches: bool = False
 
 
-def integer(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+class DeclaredTools(Protocol):
+    """What an output may have to know of the request's tools: the names that the host knows them by."""
+
+    def summaries(self, tool: Tool) -> list[dict[str, Any]]: ...
 
 
-def text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
+class ToolKind(ABC):
+    """One kind of tool. Each is known by three types: those of its declarations, of its calls, and of their outputs."""
 
-
-Item = dict[str, Any]
-
-Function = dict[str, Any]
-
-
-class Form(ABC):
-    """One form of tool. `kind` is the tool's `type`, `call` that of its calls; `output` makes a call of it."""
-
-    kind: ClassVar[str]
-    call: ClassVar[str]
-    output: ClassVar[type[CallBuilder]]
+    tool_type: ClassVar[str]
+    call_type: ClassVar[str]
+    output_type: ClassVar[str]
+    builder: ClassVar[type[CallBuilder]]
 
     @abstractmethod
-    def arguments(self, item: Item, path: str) -> str:
-        """The JSON that the function was called with, from the item of the call."""
+    def read_declaration(self, tool: Tool, path: str) -> Declaration:
+        """The chat function for a declaration. InvalidRequest names the field below `path` that is wrong."""
         ...
 
+    @abstractmethod
+    def past_arguments(self, item: Item, path: str) -> str:
+        """The arguments, as JSON text, that the function was called with. InvalidRequest names a wrong field."""
+        ...
 
-class OwnForm(Form):
-    """A tool that the API itself defines: the client gives its type and nothing else."""
+    @abstractmethod
+    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> Any:
+        """What the model is shown of an output: a text, or content parts, not checked yet.
+
+        InvalidRequest names a wrong field.
+        """
+        ...
+
+    def new_call(self, identity: ToolIdentity, id: str, index: int, number: Number, call_id: str) -> CallBuilder:
+        """The builder for a call that the model has begun."""
+        return self.builder(id, index, number, call_id)
+
+    def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
+        """Which tool of this kind a past call, or a `tool_choice`, is about. InvalidRequest names a wrong field."""
+        return ToolIdentity(self, self.tool_type)
+
+    def past_call_id(self, item: Item, path: str) -> str:
+        """The id by which a past call and its output belong together. InvalidRequest if it is missing."""
+        return required_string(item, "call_id", path)
+
+    def echo(self, tool: Tool) -> Tool:
+        """The declaration as the response object repeats it."""
+        return tool
+
+
+class NamedToolKind(ToolKind):
+    """A kind of which a request may declare many tools, each with a name, and with a namespace if it is in one."""
+
+    builder: ClassVar[type[NamedCallBuilder]]
+
+    def new_call(self, identity: ToolIdentity, id: str, index: int, number: Number, call_id: str) -> CallBuilder:
+        return self.builder(id, index, number, call_id, identity.name, identity.namespace or UNSET)
+
+    def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
+        name = required_string(fields, "name", path)
+        if fields.get("namespace") is None:
+            return ToolIdentity(self, name)
+        return ToolIdentity(self, name, required_string(fields, "namespace", path) or None)
+
+    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> Any:
+        if item.get("output") is None:
+            raise missing(f"{path}.output")
+        return item["output"]
+
+
+class BuiltInToolKind(ToolKind):
+    """A tool that the API itself defines and the client runs: its declaration is its type, the rest is in `function`.
+
+    It is strict, for vLLM lets a model write anything into the arguments of a function that is not.
+    """
 
     function: ClassVar[Function]
 
-    def offer(self) -> Function:
-        return self.function | {"strict": True}
+    def read_declaration(self, tool: Tool, path: str) -> Declaration:
+        return Declaration({**self.function, "strict": True}, offered=not for_programs_only(tool))
 
 
-def flat(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool, or the choice of one, in this API's form: out of habit clients nest it under its type, as chat does."""
+def for_programs_only(tool: Tool) -> bool:
+    """Whether only programs that the model writes may call a tool (`allowed_callers`): nobody here runs those."""
+    callers = tool.get("allowed_callers")
+    return isinstance(callers, list) and bool(callers) and "direct" not in callers
+
+
+def flattened(tool: Tool) -> Tool:
+    """A declaration, or the choice of a tool, in the form of this API.
+
+    Clients nest it under its type out of habit, as chat completions does: `{"type": "function", "function": {…}}`.
+    """
     kind = tool.get("type")
     inner = tool.get(kind) if kind in ("function", "custom", "allowed_tools") else None
     return {**inner, "type": kind} if isinstance(inner, dict) else tool
-
-
-def object_field(item: Item, key: str, path: str) -> dict[str, Any]:
-    value = item.get(key)
-    if value is None:
-        raise missing(f"{path}.{key}")
-    if not isinstance(value, dict):
-        raise wrong_type(f"{path}.{key}", "an object")
-    check_depth(value, f"{path}.{key}")
-    return value
-
-
-def without_nulls(fields: dict[str, Any]) -> str:
-    """The fields that say something; `{}` and null are what a model leaves out."""
-    return spaced_json({name: value for name, value in fields.items() if value not in (None, {})})
-
-
-def spaced_json(value: Any) -> str:
-    """As Python writes JSON, and so chat templates, and so the models that were shown it: with a space behind each
-    colon and comma. Where a template shows past calls as they stand, they are then what the model wrote and the host
-    has cached.
-    """
-    return json.dumps(value, ensure_ascii=False)

@@ -1,7 +1,8 @@
-"""`tool_choice`: nine forms in Responses, two in chat.
+"""`tool_choice`: which tools the model may or must call. Nine forms in the Responses API, two in chat completions.
 
-A mode goes on as it is, a named tool becomes the named function that it is offered as, and `allowed_tools` narrows
-what is offered at all: it is a hard constraint, also against a host that calls what it was not offered.
+A mode (`none`, `auto`, `required`) goes to the host as it is, and a tool as the function that it is offered as:
+`{"type": "shell"}` becomes `{"type": "function", "function": {"name": "shell"}}`. `allowed_tools` limits what is
+offered at all, and holds against a host that calls what it was not offered.
 """
 
 from __future__ import annotations
@@ -11,68 +12,71 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
-from responses_shim.core.tools.base import Form, flat
-from responses_shim.core.tools.kinds import CUSTOM, FORMS, FUNCTION
+from responses_shim.core.tools.base import NamedToolKind, Tool, ToolIdentity, flattened
+from responses_shim.core.tools.kinds import CUSTOM, FUNCTION, ToolKinds
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.validation import bad_value, missing, quoted, string, unsupported, wrong_type
+from responses_shim.core.wire.validation import bad_value, missing, quoted, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
 
 _MODES = ("none", "auto", "required")
-_FORMS: dict[str, Form] = {form.kind: form for form in FORMS}
 
 
-class Choice(Struct):
-    """`chat` is the chat request's `tool_choice` (None: leave it out), `echo` the response's.
+class ToolChoice(Struct):
+    """A choice that has been read.
 
-    `allowed` are the chat names that may be called; None means all.
+    - `chat`: the chat request's `tool_choice`; None leaves it out
+    - `echo`: the response object's `tool_choice`
+    - `allowed`: the names of the functions that may be called; None means all
     """
 
     chat: str | dict[str, Any] | None
     echo: str | dict[str, Any]
     allowed: frozenset[str] | None = None
 
-    def allows(self, name: str) -> bool:
-        return self.allowed is None or name in self.allowed
+    def allows(self, function: str) -> bool:
+        """Whether the function of that name may be called."""
+        return self.allowed is None or function in self.allowed
 
 
-class Offered(Protocol):
-    @property
-    def name(self) -> str: ...
+class OfferedTools(Protocol):
+    """What has to be known of a request's tools to read a choice of them."""
 
+    kinds: ToolKinds
 
-class Offers(Protocol):
-    """What a choice has to know of the request's tools."""
-
-    def find(self, form: Form, name: str, namespace: str | None = None) -> Offered | None: ...
-    def meant(self, name: str) -> Offered | None: ...
-    def left_out(self, form: Form, name: str, namespace: str | None = None) -> bool: ...
     def names(self) -> list[str]: ...
+    def find(self, identity: ToolIdentity) -> str | None: ...
+    def resolve(self, spelling: str) -> str | None: ...
+    def is_left_out(self, identity: ToolIdentity) -> bool: ...
 
 
-def read_choice(choice: str | dict[str, Any] | None, offers: Offers, report: Report) -> Choice:
-    """InvalidRequest for a choice that is none, or that cannot be met with the tools there are."""
+def read_choice(choice: str | dict[str, Any] | None, tools: OfferedTools, report: Report) -> ToolChoice:
+    """The request's `tool_choice`. InvalidRequest if it is not valid, or cannot be met with the tools that there are.
+
+    It cannot, if it forces the model to call a tool that is not offered.
+    """
     if choice is None:
-        return Choice(None, "auto")
+        return ToolChoice(None, "auto")
     kind = choice.get("type") if isinstance(choice, dict) else choice
-    if isinstance(choice, str) or kind in _MODES:  # {"type": "auto"}: other APIs' spelling, met in the wild
-        return Choice(_mode(kind, "tool_choice", _MODES, offers.names()), str(kind))
+    if isinstance(choice, str) or kind in _MODES:  # {"type": "auto"}: the spelling of other APIs, which clients send
+        mode = _mode(kind, "tool_choice", _MODES, tools.names())
+        return ToolChoice(mode, mode)
     if not isinstance(kind, str):
         raise missing("tool_choice.type")
     if kind == "allowed_tools":
-        return _allowed(flat(choice), offers, report)
-    name = _named(choice, kind, offers, "tool_choice")
+        return _allowed_tools(flattened(choice), tools, report)
+    name = _function_of(choice, kind, tools, "tool_choice")
     if name is None:
         raise unsupported("tool_choice", f"no such tool of type {quoted(kind)} can be called here.")
-    echo = flat(choice)
+    echo = flattened(choice)
     if kind != "function" or echo["name"] != name:
         report.mapped("tool_choice")
-    return Choice({"type": "function", "function": {"name": name}}, echo)
+    return ToolChoice({"type": "function", "function": {"name": name}}, echo)
 
 
-def _mode(mode: Any, path: str, modes: tuple[str, ...], names: Collection[str]) -> str:
+def _mode(mode: Any, path: str, modes: tuple[str, ...], callable_functions: Collection[str]) -> str:
     if mode not in modes:
         raise bad_value(path, mode, list(modes))
-    if mode == "required" and not names:
+    if mode == "required" and not callable_functions:
         raise InvalidRequest(
             "Tool choice 'required' needs at least one tool that can be called here.",
             param="tool_choice",
@@ -81,47 +85,52 @@ def _mode(mode: Any, path: str, modes: tuple[str, ...], names: Collection[str]) 
     return str(mode)
 
 
-def _allowed(choice: dict[str, Any], offers: Offers, report: Report) -> Choice:
+def _allowed_tools(choice: dict[str, Any], tools: OfferedTools, report: Report) -> ToolChoice:
     allowed = choice.get("tools")
     if allowed is None:
         raise missing("tool_choice.tools")
     if not isinstance(allowed, list):
         raise wrong_type("tool_choice.tools", "an array of objects")
     names = set()
-    for place, tool in enumerate(allowed):
-        path = f"tool_choice.tools[{place}]"
+    for index, tool in enumerate(allowed):
+        path = f"tool_choice.tools[{index}]"
         if not isinstance(tool, dict):
             raise wrong_type(path, "an object")
         tool = {"type": "function", **tool}
-        name = _named(tool, str(tool["type"]), offers, path)
+        name = _function_of(tool, str(tool["type"]), tools, path)
         if name is None:
             report.dropped(path)
         else:
             names.add(name)
     mode = _mode(choice.get("mode", "auto"), "tool_choice.mode", ("auto", "required"), names)
     report.mapped("tool_choice")
-    return Choice(mode, {"type": "allowed_tools", "mode": mode, "tools": allowed}, frozenset(names))
+    return ToolChoice(mode, {"type": "allowed_tools", "mode": mode, "tools": allowed}, frozenset(names))
 
 
-def _named(choice: dict[str, Any], kind: str, offers: Offers, path: str) -> str | None:
-    """The chat name of the tool that is meant; None for one that is not run here, or not to be called yet."""
-    form = _FORMS.get(kind)
-    if form is None:
+def _function_of(choice: Tool, kind_type: str, tools: OfferedTools, path: str) -> str | None:
+    """The function that a chosen tool is offered as; None if nobody runs it here, or it may not be called yet.
+
+    InvalidRequest if the request has no such tool.
+    """
+    kind = tools.kinds.by_tool_type.get(kind_type)
+    if kind is None:
         return None
-    name, namespace, either = kind, None, False
-    if form in (FUNCTION, CUSTOM):
-        told = flat(choice)
-        name = string(told, "name", path)
-        namespace = string(told, "namespace", path) if told.get("namespace") is not None else None
-        path, either = f"{path}.name", namespace is None
-    offer = offers.find(form, name, namespace)
-    if offer is None and offers.left_out(form, name, namespace):
+    identity = kind.identify(flattened(choice), path)
+    function = tools.find(identity)
+    if function is not None:
+        return function
+    if tools.is_left_out(identity):
         return None
-    if offer is None and either:
-        # There is no place for a namespace in OpenAI's form, and clients exist that know one word for both forms.
-        offer = offers.find(CUSTOM, name) or offers.meant(name)
-    if offer is None:
+    if isinstance(kind, NamedToolKind):
+        path = f"{path}.name"
+        if identity.namespace is None:
+            # Clients of chat completions know the word "function" only, and OpenAI's form has no field for a namespace.
+            as_custom = tools.find(ToolIdentity(CUSTOM, identity.name)) if kind is FUNCTION else None
+            function = as_custom or tools.resolve(identity.name)
+    if function is None:
         raise InvalidRequest(
-            f"Tool choice {quoted(name)} is not among the tools of the request.", param=path, code="invalid_value"
+            f"Tool choice {quoted(identity.name)} is not among the tools of the request.",
+            param=path,
+            code="invalid_value",
         )
-    return offer.name
+    return function

@@ -1,4 +1,4 @@
-"""Custom tools: free text in, as the one string of a function."""
+"""Custom tools: called with free text, which a chat host is offered as a function of one string."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from responses_shim.core.items.base import Number
-from responses_shim.core.tools.base import Form, Function, Item, NamedCallBuilder, spaced_json
+from responses_shim.core.tools.arguments import write_arguments
+from responses_shim.core.tools.base import (
+    Declaration,
+    Function,
+    Item,
+    NamedCallBuilder,
+    NamedToolKind,
+    Tool,
+    for_programs_only,
+)
 from responses_shim.core.tools.free_text import FreeText
-from responses_shim.core.wire.events import (
-    CustomToolCallInputDelta,
-    CustomToolCallInputDone,
-    Event,
-)
+from responses_shim.core.wire.events import CustomToolCallInputDelta, CustomToolCallInputDone, Event
 from responses_shim.core.wire.requests import CustomTool, GrammarInput
-from responses_shim.core.wire.responses import (
-    CustomToolCallItem,
-    ItemStatus,
-)
-from responses_shim.core.wire.validation import string
+from responses_shim.core.wire.responses import CustomToolCallItem, ItemStatus
+from responses_shim.core.wire.validation import convert, missing, required_string
 
 
 class CustomCallBuilder(NamedCallBuilder):
-    """A call of a custom tool: its text without the JSON around it."""
+    """A call of a custom tool: its text, without the JSON that the host wraps it in."""
 
     prefix = "ctc"
     unwraps = True
@@ -45,52 +47,65 @@ class CustomCallBuilder(NamedCallBuilder):
         )
 
     def arguments(self, delta: str, events: list[Event]) -> None:
-        self._say(self._text.feed(delta), events)
+        self._add(self._text.feed(delta), events)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        self._say(self._text.close(cut=status == "incomplete"), events)
+        self._add(self._text.close(cut=status == "incomplete"), events)
         events.append(CustomToolCallInputDone(self.number(), self.id, self.index, "".join(self.pieces)))
 
     def next_delta(self) -> CustomToolCallInputDelta | None:
         return CustomToolCallInputDelta(0, self.id, self.index, "") if self._text.in_string else None
 
-    def _say(self, text: str, events: list[Event]) -> None:
+    def _add(self, text: str, events: list[Event]) -> None:
         if text:
             self.pieces.append(text)
             events.append(CustomToolCallInputDelta(self.number(), self.id, self.index, text))
 
 
-class CustomForm(Form):
-    """Free text, as the one string of a function. A grammar is told in words; a regular one also as a `pattern`.
+class CustomKind(NamedToolKind):
+    """A tool that takes free text, which a grammar may limit. Chat completions has no grammars.
 
-    `strict` has hosts hold the model to the object around the text (vLLM does so only then). Not beside a pattern:
-    a host that cannot read that one refuses the request.
+    So a grammar is described to the model in words, and one that is a regular expression is also the `pattern` of the
+    string. Without a pattern the function is `strict`, so that vLLM holds the model to the object around the text;
+    with one it is not, for a host that cannot read the pattern of a strict function refuses the request.
     """
 
-    kind = "custom"
-    call = "custom_tool_call"
-    output = CustomCallBuilder
+    tool_type = "custom"
+    call_type = "custom_tool_call"
+    output_type = "custom_tool_call_output"
+    builder = CustomCallBuilder
 
-    def offer(self, tool: CustomTool) -> Function:
-        text: dict[str, Any] = {"type": "string", "description": "The input of the tool, as plain text."}
-        said = [tool.description] if tool.description else []
-        if isinstance(tool.format, GrammarInput):
-            grammar = tool.format
-            named = "Lark grammar" if grammar.syntax == "lark" else "regular expression"
-            said.append(f"The input must match this {named}:\n{grammar.definition}")
-            if grammar.syntax == "regex":
-                bare = grammar.definition.removeprefix("^")
-                bare = bare if bare.endswith("\\$") else bare.removesuffix("$")
-                text["pattern"] = f"^({bare})$"  # a plain group: not every host knows another
-        parameters = {
-            "type": "object",
-            "properties": {"input": text},
-            "required": ["input"],
-            "additionalProperties": False,
-        }
-        described: Function = {"description": "\n\n".join(said)} if said else {}
-        strict = {} if "pattern" in text else {"strict": True}
-        return {"name": tool.name, **described, "parameters": parameters, **strict}
+    def read_declaration(self, tool: Tool, path: str) -> Declaration:
+        declared: CustomTool = convert(tool, CustomTool, path)
+        if not declared.name:
+            raise missing(f"{path}.name")
+        return Declaration(_function(declared), not for_programs_only(tool), deferred=bool(declared.defer_loading))
 
-    def arguments(self, item: Item, path: str) -> str:
-        return spaced_json({"input": string(item, "input", path)})
+    def past_arguments(self, item: Item, path: str) -> str:
+        return write_arguments({"input": required_string(item, "input", path)})
+
+
+def _function(tool: CustomTool) -> Function:
+    text: dict[str, Any] = {"type": "string", "description": "The input of the tool, as plain text."}
+    description = [tool.description] if tool.description else []
+    if isinstance(tool.format, GrammarInput):
+        grammar = tool.format
+        language = "Lark grammar" if grammar.syntax == "lark" else "regular expression"
+        description.append(f"The input must match this {language}:\n{grammar.definition}")
+        if grammar.syntax == "regex":
+            text["pattern"] = _anchored(grammar.definition)
+    parameters = {"type": "object", "properties": {"input": text}, "required": ["input"], "additionalProperties": False}
+    function: Function = {"name": tool.name}
+    if description:
+        function["description"] = "\n\n".join(description)
+    function["parameters"] = parameters
+    if "pattern" not in text:
+        function["strict"] = True
+    return function
+
+
+def _anchored(expression: str) -> str:
+    """An expression that matches the entire string: JSON Schema's `pattern` is content with a part of it."""
+    bare = expression.removeprefix("^")
+    bare = bare if bare.endswith("\\$") else bare.removesuffix("$")
+    return f"^({bare})$"  # a plain group: not every host knows another

@@ -1,23 +1,26 @@
-"""Function tools."""
+"""Functions: the kind of tool that chat completions has too."""
 
 from __future__ import annotations
 
-from responses_shim.core.tools.base import Form, Function, Item, NamedCallBuilder
-from responses_shim.core.wire.events import (
-    Event,
-    FunctionCallArgumentsDelta,
-    FunctionCallArgumentsDone,
+from responses_shim.core.tools.base import (
+    Declaration,
+    Function,
+    Item,
+    NamedCallBuilder,
+    NamedToolKind,
+    Tool,
+    for_programs_only,
 )
+from responses_shim.core.wire.events import Event, FunctionCallArgumentsDelta, FunctionCallArgumentsDone
 from responses_shim.core.wire.requests import FunctionTool
-from responses_shim.core.wire.responses import (
-    FunctionCallItem,
-    ItemStatus,
-)
-from responses_shim.core.wire.validation import string
+from responses_shim.core.wire.responses import FunctionCallItem, ItemStatus
+from responses_shim.core.wire.validation import convert, missing, required_string
+
+_ECHOED = ("type", "name", "description", "parameters", "strict")
 
 
 class FunctionCallBuilder(NamedCallBuilder):
-    """A call of a function tool. The arguments are passed on as they come; nobody here parses them."""
+    """A call of a function. The arguments are passed on as they come; nobody here parses them."""
 
     def item(self, status: ItemStatus) -> FunctionCallItem:
         return FunctionCallItem(
@@ -41,15 +44,31 @@ class FunctionCallBuilder(NamedCallBuilder):
         events.append(FunctionCallArgumentsDone(self.number(), self.id, self.index, value, self._name))
 
 
-class FunctionForm(Form):
-    kind = "function"
-    call = "function_call"
-    output = FunctionCallBuilder
+class FunctionKind(NamedToolKind):
+    """A function. What it declares goes to the host as it is."""
 
-    def offer(self, tool: FunctionTool) -> Function:
-        fields = {name: getattr(tool, name) for name in ("name", "description", "parameters", "strict")}
-        return {name: value for name, value in fields.items() if value is not None}
+    tool_type = "function"
+    call_type = "function_call"
+    output_type = "function_call_output"
+    builder = FunctionCallBuilder
 
-    def arguments(self, item: Item, path: str) -> str:
-        """As they stand: what a model wrote is shown to it again, whole JSON or not."""
-        return string(item, "arguments", path)
+    def read_declaration(self, tool: Tool, path: str) -> Declaration:
+        declared: FunctionTool = convert(tool, FunctionTool, path)
+        if not declared.name:
+            raise missing(f"{path}.name")
+        function: Function = {"name": declared.name}
+        if declared.description is not None:
+            function["description"] = declared.description
+        if declared.parameters is not None:
+            function["parameters"] = declared.parameters
+        if declared.strict is not None:
+            function["strict"] = declared.strict
+        return Declaration(function, not for_programs_only(tool), deferred=bool(declared.defer_loading))
+
+    def past_arguments(self, item: Item, path: str) -> str:
+        """To the last character: put right, they would teach the model that it wrote something else."""
+        return required_string(item, "arguments", path)
+
+    def echo(self, tool: Tool) -> Tool:
+        """With all four fields of a function: Open Responses requires them, null or not."""
+        return tool if all(name in tool for name in _ECHOED) else tool | {name: tool.get(name) for name in _ECHOED}

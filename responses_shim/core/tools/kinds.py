@@ -2,34 +2,32 @@
 
 from __future__ import annotations
 
-from responses_shim.core.tools.apply_patch import ApplyPatchForm, _apply_patch
-from responses_shim.core.tools.base import Form, Item, OwnForm
-from responses_shim.core.tools.custom import CustomForm
-from responses_shim.core.tools.function import FunctionForm
-from responses_shim.core.tools.local_shell import LocalShellForm, _local_shell
-from responses_shim.core.tools.shell import ShellForm, _shell
-from responses_shim.core.tools.tool_search import ToolSearchForm
+from collections.abc import Iterator
 
-FUNCTION = FunctionForm()
-
-CUSTOM = CustomForm()
-
-TOOL_SEARCH = ToolSearchForm()
-
-OWN: dict[str, OwnForm] = {form.kind: form for form in (LocalShellForm(), ShellForm(), ApplyPatchForm())}
-
-FORMS: tuple[Form, ...] = (FUNCTION, CUSTOM, TOOL_SEARCH, *OWN.values())
-
-CALLS: dict[str, Form] = {form.call: form for form in FORMS}
+from responses_shim.core.tools.apply_patch import ApplyPatchKind
+from responses_shim.core.tools.base import ToolKind
+from responses_shim.core.tools.custom import CustomKind
+from responses_shim.core.tools.function import FunctionKind
+from responses_shim.core.tools.local_shell import LocalShellKind
+from responses_shim.core.tools.shell import ShellKind
+from responses_shim.core.tools.tool_search import ToolSearchKind
 
 
-def result_text(item: Item, path: str) -> str:
-    """The output of a local shell, a shell or apply_patch. InvalidRequest names the field that is wrong."""
-    return _RESULTS[item["type"]](item, path)
+class ToolKinds:
+    """Some kinds of tool, each found by the type of a declaration, of a call, or of an output."""
+
+    def __init__(self, *kinds: ToolKind) -> None:
+        self.by_tool_type = {kind.tool_type: kind for kind in kinds}
+        self.by_call_type = {kind.call_type: kind for kind in kinds}
+        self.by_output_type = {kind.output_type: kind for kind in kinds}
+
+    def __iter__(self) -> Iterator[ToolKind]:
+        return iter(self.by_tool_type.values())
 
 
-_RESULTS = {
-    "local_shell_call_output": _local_shell,
-    "shell_call_output": _shell,
-    "apply_patch_call_output": _apply_patch,
-}
+FUNCTION = FunctionKind()
+"""Also the kind of a call that is a call of no tool in the request."""
+
+CUSTOM = CustomKind()
+
+KINDS = ToolKinds(FUNCTION, CUSTOM, LocalShellKind(), ShellKind(), ApplyPatchKind(), ToolSearchKind())

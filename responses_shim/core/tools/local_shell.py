@@ -1,58 +1,55 @@
-"""The local shell tool."""
+"""The local shell: one command, as a program and its arguments."""
 
 from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from responses_shim.core.tools.base import (
-    Function,
-    Item,
-    OwnForm,
-    ReadCallBuilder,
-    integer,
-    object_field,
+from responses_shim.core.tools.arguments import (
+    integer_or_none,
     object_or_empty,
+    required_object,
+    string_or_none,
     strings,
-    text_or_none,
-    without_nulls,
+    write_given_arguments,
 )
-from responses_shim.core.wire.responses import (
-    ExecAction,
-    ItemStatus,
-    LocalShellCallItem,
-)
-from responses_shim.core.wire.validation import string
+from responses_shim.core.tools.base import BuiltInToolKind, DeclaredTools, Function, Item, ParsedCallBuilder
+from responses_shim.core.wire.responses import ExecAction, ItemStatus, LocalShellCallItem
+from responses_shim.core.wire.validation import required_string
 
 
-class LocalShellCallBuilder(ReadCallBuilder):
+class LocalShellCallBuilder(ParsedCallBuilder):
+    """A call of the local shell."""
+
     prefix = "lsh"
 
     def item(self, status: ItemStatus) -> LocalShellCallItem:
-        read = self._read
+        parsed = self._parsed
+        env = object_or_empty(parsed.get("env"))
         action = ExecAction(
             command=self._command(),
-            env={
-                str(name): value for name, value in object_or_empty(read.get("env")).items() if isinstance(value, str)
-            },
-            timeout_ms=integer(read.get("timeout_ms")),
-            user=text_or_none(read.get("user")),
-            working_directory=text_or_none(read.get("working_directory")),
+            env={str(name): value for name, value in env.items() if isinstance(value, str)},
+            timeout_ms=integer_or_none(parsed.get("timeout_ms")),
+            user=string_or_none(parsed.get("user")),
+            working_directory=string_or_none(parsed.get("working_directory")),
         )
         return LocalShellCallItem(id=self.id, call_id=self.call_id, action=action, status=status)
 
-    def bare(self, said: str | list[Any]) -> dict[str, Any]:
-        return {"command": said}
+    def from_bare(self, value: str | list[Any]) -> dict[str, Any]:
+        return {"command": value}
 
     def _command(self) -> list[str]:
-        """A command as one string is for a shell to read."""
-        command = self._read.get("command")
+        """A command that is one string is written for a shell."""
+        command = self._parsed.get("command")
         return ["bash", "-lc", command] if isinstance(command, str) else strings(command)
 
 
-class LocalShellForm(OwnForm):
-    kind = "local_shell"
-    call = "local_shell_call"
-    output = LocalShellCallBuilder
+class LocalShellKind(BuiltInToolKind):
+    """The local shell."""
+
+    tool_type = "local_shell"
+    call_type = "local_shell_call"
+    output_type = "local_shell_call_output"
+    builder = LocalShellCallBuilder
     function: ClassVar[Function] = {
         "name": "local_shell",
         "description": "Runs one command on the user's machine and returns what it prints.",
@@ -71,11 +68,10 @@ class LocalShellForm(OwnForm):
         },
     }
 
-    def arguments(self, item: Item, path: str) -> str:
-        action = object_field(item, "action", path)
+    def past_arguments(self, item: Item, path: str) -> str:
+        action = required_object(item, "action", path)
         names = ("command", "env", "timeout_ms", "user", "working_directory")
-        return without_nulls({name: action.get(name) for name in names})
+        return write_given_arguments({name: action.get(name) for name in names})
 
-
-def _local_shell(item: Item, path: str) -> str:
-    return string(item, "output", path)
+    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> str:
+        return required_string(item, "output", path)

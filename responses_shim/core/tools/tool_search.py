@@ -1,37 +1,82 @@
-"""The tool search tool."""
+"""The tool search: tools that are declared as deferred are offered once the model has searched for them.
+
+The client searches (`execution: "client"`). Until it has, the model sees of the deferred tools their names and
+descriptions, in the description of the search; what the client found comes back as tools in the search's output.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
-from responses_shim.core.tools.base import Form, Function, Item, ReadCallBuilder, spaced_json
-from responses_shim.core.wire.responses import (
-    ItemStatus,
-    ToolSearchCallItem,
+import msgspec
+
+from responses_shim.core.tools.arguments import write_arguments
+from responses_shim.core.tools.base import (
+    Declaration,
+    DeclaredTools,
+    Function,
+    Item,
+    ParsedCallBuilder,
+    Tool,
+    ToolKind,
 )
-from responses_shim.core.wire.validation import check_depth
+from responses_shim.core.wire.requests import ToolSearchTool
+from responses_shim.core.wire.responses import ItemStatus, ToolSearchCallItem
+from responses_shim.core.wire.validation import check_depth, convert, required_string
+
+_PARAMETERS = {
+    "type": "object",
+    "properties": {"query": {"type": "string", "description": "What the tool should be able to do."}},
+    "required": ["query"],
+}
 
 
-class ToolSearchCallBuilder(ReadCallBuilder):
+class ToolSearchCallBuilder(ParsedCallBuilder):
+    """A call of the tool search. Its arguments are JSON data in the item, not text."""
+
     prefix = "tsc"
 
     def item(self, status: ItemStatus) -> ToolSearchCallItem:
-        return ToolSearchCallItem(id=self.id, call_id=self.call_id, arguments=self._read, status=status)
+        return ToolSearchCallItem(id=self.id, call_id=self.call_id, arguments=self._parsed, status=status)
 
 
-class ToolSearchForm(Form):
-    kind = "tool_search"
-    call = "tool_search_call"
-    output = ToolSearchCallBuilder
+class ToolSearchKind(ToolKind):
+    """The tool search. One that the server is to run is not offered; what it would find is, then."""
 
-    def offer(self, description: str, parameters: dict[str, Any] | None) -> Function:
-        query = {"type": "string", "description": "What the tool should be able to do."}
-        anything = {"type": "object", "properties": {"query": query}, "required": ["query"]}
-        return {"name": "tool_search", "description": description, "parameters": parameters or anything}
+    tool_type = "tool_search"
+    call_type = "tool_search_call"
+    output_type = "tool_search_output"
+    builder = ToolSearchCallBuilder
 
-    def arguments(self, item: Item, path: str) -> str:
+    def read_declaration(self, tool: Tool, path: str) -> Declaration:
+        declared: ToolSearchTool = convert(tool, ToolSearchTool, path)
+        function: Function = {
+            "name": "tool_search",
+            "description": declared.description or "Searches for tools that are not loaded yet.",
+            "parameters": declared.parameters or _PARAMETERS,
+        }
+        return Declaration(function, offered=declared.execution == "client", searches=True)
+
+    def past_call_id(self, item: Item, path: str) -> str:
+        """OpenAI's own searches have no `call_id`: then it is the item's id."""
+        return required_string(item, "id" if item.get("call_id") is None else "call_id", path)
+
+    def past_arguments(self, item: Item, path: str) -> str:
         arguments = item.get("arguments")
         if isinstance(arguments, str):
             return arguments
         check_depth(arguments, f"{path}.arguments")
-        return spaced_json({} if arguments is None else arguments)
+        return write_arguments({} if arguments is None else arguments)
+
+    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> str:
+        """The names that the found tools can be called by; they are offered to the host with the request's own."""
+        found = [summary for tool in item["tools"] for summary in tools.summaries(tool)]
+        return msgspec.json.encode({"tools": found}).decode()
+
+
+def list_deferred(function: Function, deferred: Mapping[str, str | None]) -> Function:
+    """The function of a search, with the names and descriptions of deferred tools added to its own description."""
+    if not deferred:
+        return function
+    lines = [f"- {name}: {description}" if description else f"- {name}" for name, description in deferred.items()]
+    return {**function, "description": f"{function['description']}\n\nTools that can be found:\n" + "\n".join(lines)}

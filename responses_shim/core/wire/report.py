@@ -1,66 +1,71 @@
 """What became of a request's fields: the value of the `Responses-Shim-Report` header.
 
-Only what differs from plain pass-through is told. The header is a structured field dictionary (RFC 9651) of inner
-lists of strings, each string the path of a request field as in error messages:
+Only fields that were not simply passed on to the host are in it. The header is a structured field dictionary
+(RFC 9651) of inner lists of strings; each string is the path of a request field, as in error messages:
 
     mapped=("max_output_tokens"), dropped=("tools[2]" "truncation"), defaulted=("store")
 
-- mapped: honoured by the host under another name or in another form
+- mapped: passed to the host under another name or in another form
 - dropped: accepted, but without effect on this host
 - defaulted: replaced by the default
 """
 
 from __future__ import annotations
 
+import re
 from urllib.parse import quote
 
 MAX_BYTES = 2048
 
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\%')
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]]*")  # as all paths are that no client's key is in
 
 
 class Report:
-    """Collects paths in the order they are met. A path is told once: the last word on it counts.
+    """Collects what became of each field. Of a field that is reported several times, the last report counts.
 
-    `tools` are the paths of the chat request's tools, in their order: a host's profile tells of a tool by it.
+    `tools` are the paths of the chat request's tools, in their order: with these a host's profile reports a tool.
     """
 
     def __init__(self) -> None:
         self.tools: list[str] = []
-        self._told: dict[str, str] = {}
+        self._outcomes: dict[str, str] = {}
 
     def mapped(self, path: str) -> None:
-        self._tell("mapped", path)
+        """The field at `path` goes to the host under another name or in another form."""
+        self._record("mapped", path)
 
     def dropped(self, path: str) -> None:
-        self._tell("dropped", path)
+        """The field at `path` has no effect on this host."""
+        self._record("dropped", path)
 
     def defaulted(self, path: str) -> None:
-        self._tell("defaulted", path)
+        """The field at `path` is replaced by its default."""
+        self._record("defaulted", path)
 
-    def _tell(self, what: str, path: str) -> None:
-        if self._told.get(path) != what:
-            self._told.pop(path, None)
-            self._told[path] = what
+    def _record(self, outcome: str, path: str) -> None:
+        if self._outcomes.get(path) != outcome:
+            self._outcomes.pop(path, None)  # so that it goes to the end
+            self._outcomes[path] = outcome
 
     def header(self) -> str:
         """The header's value: visible ASCII and spaces, at most `MAX_BYTES`; `truncated=?1` when not all fit."""
-        lists: dict[str, list[str]] = {}
-        for path, what in self._told.items():
-            lists.setdefault(what, []).append(path)
+        paths_by_outcome: dict[str, list[str]] = {}
+        for path, outcome in self._outcomes.items():
+            paths_by_outcome.setdefault(outcome, []).append(path)
         members = []
         room = MAX_BYTES - len(", truncated=?1")
-        for what, paths in lists.items():
-            told = []
-            room -= len(what) + len("=(), ")
+        for outcome, paths in paths_by_outcome.items():
+            strings = []
+            room -= len(outcome) + len("=(), ")
             for path in paths:
-                entry = f'"{quote(path, safe=_VISIBLE)}"'
-                room -= len(entry) + 1
+                string = f'"{path if _PLAIN_PATH.fullmatch(path) else quote(path, safe=_VISIBLE)}"'
+                room -= len(string) + 1
                 if room < 0:
                     break
-                told.append(entry)
-            if told:
-                members.append(f"{what}=({' '.join(told)})")
+                strings.append(string)
+            if strings:
+                members.append(f"{outcome}=({' '.join(strings)})")
             if room < 0:
                 members.append("truncated=?1")
                 break

@@ -1,6 +1,7 @@
-"""The body of `POST /v1/responses`: the create request, its tools and its parameters.
+"""The body of `POST /v1/responses`: the create request, its parameters, and the declarations of its tools.
 
-Requests are read tolerantly: unknown keys are skipped, null means the default.
+Requests are read tolerantly: unknown keys are skipped, null means the default. Names and limits are those of OpenAI's
+API document.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ class PromptCacheOptions(Struct, kw_only=True):
 
 
 class CreateRequest(Struct, kw_only=True):
-    """The body of `POST /v1/responses`. Items and tools stay plain dicts here: `inputs` and `offers` read them.
+    """The body of `POST /v1/responses`. Input items and tools stay dicts here: there are many kinds, read elsewhere.
 
-    `seed` and what follows are not OpenAI's. They have the names that chat hosts know them by, vLLM's where those
-    differ; `return_token_ids` asks for the tokens themselves, for training.
+    The fields from `seed` on are not OpenAI's: chat hosts have them, under these names (vLLM's where hosts differ).
+    `return_token_ids` asks for the token ids of prompt and answer, for training.
     """
 
     model: str

@@ -1,10 +1,15 @@
-"""A client's mistake said as OpenAI says it: one sentence for a person, and the path of the field in `param`."""
+"""A client's mistakes as errors in OpenAI's words: one sentence for a person, and the path of the field in `param`.
+
+`convert` checks JSON data against a msgspec type; `missing`, `wrong_type`, `bad_value` and `unsupported` make the
+errors that code of our own raises. A path reads as in OpenAI's errors: `input[2].content[0].text`.
+"""
 
 from __future__ import annotations
 
 import json
 import re
 import reprlib
+from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -12,12 +17,12 @@ import msgspec
 from responses_shim.errors import InvalidRequest
 
 MAX_DEPTH = 100
-"""No schema nests deeper, and no call's arguments do; what does, hosts and JSON writers fail on."""
+"""How deep arrays and objects may be nested: no real schema or call comes near, and hosts fail on what is deeper."""
 
-_SHORT = reprlib.Repr()  # of whatever stands there, however deep
+_SHORT = reprlib.Repr()  # cuts long values and deep ones
 _SHORT.maxstring = 100
 
-_NAMES = {
+_TYPE_NAMES = {
     "str": "a string",
     "int": "an integer",
     "float": "a number",
@@ -27,31 +32,39 @@ _NAMES = {
     "null": "null",
 }
 
+_json_lines = msgspec.json.Encoder().encode_lines
+
 
 def convert(value: Any, kind: Any, path: str = "") -> Any:
-    """`value` (plain JSON data) as the msgspec type `kind`; InvalidRequest names the field below `path`."""
+    """Check `value` (JSON data) against the msgspec type `kind`, and return it as that type.
+
+    Raises InvalidRequest that names the first wrong field, as a path that begins with `path`.
+    """
     try:
-        return _converted(value, kind)
+        return _convert(value, kind)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), kind, path) from None
 
 
-def _converted(value: Any, kind: Any) -> Any:
+def _convert(value: Any, kind: Any) -> Any:
     try:
         return msgspec.convert(value, kind)
-    except SystemError:  # of msgspec before 0.22, for an integer beyond any float; its JSON reader says which it is
+    except SystemError:  # msgspec before 0.22, at an integer beyond any float; its JSON reader names the field
         return msgspec.json.decode(json.dumps(value), type=kind)
 
 
 def missing(param: str) -> InvalidRequest:
+    """The error for a field that is required and is absent or null."""
     return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")
 
 
-def unsupported(param: str, what: str) -> InvalidRequest:
-    return InvalidRequest(f"Unsupported parameter: {what}", param=param, code="unsupported_parameter")
+def unsupported(param: str, explanation: str) -> InvalidRequest:
+    """The error for what the API has and this server does not; the explanation says what to do instead."""
+    return InvalidRequest(f"Unsupported parameter: {explanation}", param=param, code="unsupported_parameter")
 
 
 def bad_value(param: str, got: object, supported: list[str]) -> InvalidRequest:
+    """The error for a value that is not one of those supported."""
     return InvalidRequest(
         f"Invalid value: {quoted(got)}. Supported values are: {_listed(supported)}.",
         param=param,
@@ -59,38 +72,62 @@ def bad_value(param: str, got: object, supported: list[str]) -> InvalidRequest:
     )
 
 
-def quoted(got: object) -> str:
-    """What a client sent, in at most 80 characters: an error is no place to send it all back."""
-    said = _SHORT.repr(got)
-    return said if len(said) <= 80 else said[:77] + "…"
-
-
 def wrong_type(param: str, expected: str) -> InvalidRequest:
+    """The error for a value of another JSON type than the expected one (`a string`, `an array of objects`)."""
     return InvalidRequest(f"Invalid type for '{param}': expected {expected}.", param=param, code="invalid_type")
 
 
-def string(fields: dict[str, Any], key: str, path: str) -> str:
-    """The string at `key`, which must be there."""
+def quoted(got: object) -> str:
+    """A client's value as an error message quotes it: in at most 80 characters, however long it is."""
+    text = _SHORT.repr(got)
+    return text if len(text) <= 80 else text[:77] + "…"
+
+
+def required_string(fields: dict[str, Any], key: str, path: str) -> str:
+    """The string at `key`. InvalidRequest names `path.key` if it is missing or of another type."""
     value = fields.get(key)
-    if value is None:
-        raise missing(f"{path}.{key}")
-    if not isinstance(value, str):
-        raise wrong_type(f"{path}.{key}", "a string")
-    return value
+    if isinstance(value, str):
+        return value
+    raise missing(f"{path}.{key}") if value is None else wrong_type(f"{path}.{key}", "a string")
 
 
 def check_depth(value: Any, path: str) -> None:
-    """Refuse JSON nested deeper than any real schema: hosts answer it with a 500, or not at all."""
+    """Raise InvalidRequest if more than `MAX_DEPTH` arrays and objects are nested in one another in `value`."""
     if too_deep(value):
-        raise InvalidRequest(
-            f"Invalid '{path}': nested more than {MAX_DEPTH} levels deep.",
-            param=path,
-            code="invalid_value",
-        )
+        raise nested_too_deep(path)
+
+
+def nested_too_deep(path: str) -> InvalidRequest:
+    """The error for JSON that is nested deeper than `MAX_DEPTH`: hosts answer it with a 500, or not at all."""
+    return InvalidRequest(
+        f"Invalid '{path}': nested more than {MAX_DEPTH} levels deep.", param=path, code="invalid_value"
+    )
 
 
 def too_deep(value: Any) -> bool:
-    """More than `MAX_DEPTH` arrays and objects stand in one another."""
+    """Whether more than `MAX_DEPTH` arrays and objects are nested in one another in `value`."""
+    return first_too_deep([value]) is not None
+
+
+def first_too_deep(values: Sequence[Any]) -> int | None:
+    """The index of the first value that is nested deeper than `MAX_DEPTH`; None if all are well.
+
+    To walk JSON data in Python takes long: five times as long as msgspec takes to write it down. So the values are
+    written down first, all in one call, one to a line; a line with no more than `MAX_DEPTH` opening brackets cannot
+    be nested deeper than that. Only the others are walked.
+    """
+    try:
+        lines = _json_lines(values).split(b"\n")
+    except (RecursionError, ValueError, TypeError, OverflowError):  # too deep for msgspec too; or not JSON after all
+        lines = [b"[" * (MAX_DEPTH + 1)] * len(values)
+    for index, line in enumerate(lines):
+        if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _walk_finds_too_deep(values[index]):
+            return index
+    return None
+
+
+def _walk_finds_too_deep(value: Any) -> bool:
+    """Peel one layer of arrays and objects off after the other, without recursion, until nothing is left."""
     layer = [value]
     for _ in range(MAX_DEPTH + 1):
         layer = [
@@ -104,33 +141,33 @@ def too_deep(value: Any) -> bool:
     return True
 
 
-def _invalid(said: str, kind: Any, base: str) -> InvalidRequest:
-    """msgspec's `Expected `int`, got `str` - at `$.a[0].b`` in our words."""
-    found = re.fullmatch(r"(?P<what>.*)(?: - at (?P<key>`key` in )?`\$(?P<at>.*?)`)", said, re.DOTALL)
-    at = (found["at"] or "").replace("[...]", "") if found else ""
+def _invalid(message: str, kind: Any, base: str) -> InvalidRequest:
+    """Reword a message of msgspec's, such as "Expected `int`, got `str` - at `$.a[0].b`"."""
+    parsed = re.fullmatch(r"(?P<problem>.*)(?: - at (?P<key>`key` in )?`\$(?P<at>.*?)`)", message, re.DOTALL)
+    at = (parsed["at"] or "").replace("[...]", "") if parsed else ""
     path = base + (at if base else at.removeprefix("."))
-    what = found["what"] if found else said
-    if field := re.fullmatch(r"Object missing required field `(.*)`", what):
+    problem = parsed["problem"] if parsed else message
+    if field := re.fullmatch(r"Object missing required field `(.*)`", problem):
         return missing(f"{path}.{field[1]}" if path else field[1])
-    if value := re.fullmatch(r"Invalid (?:enum )?value (.*)", what):
+    if value := re.fullmatch(r"Invalid (?:enum )?value (.*)", problem):
         supported = _supported(kind, at)
         got = value[1].strip("'")
         if supported:
             return bad_value(path, got, supported)
         return InvalidRequest(f"Invalid value: '{got}'.", param=path or None, code="invalid_value")
-    if types := re.fullmatch(r"Expected `([^`<>]*)`, got `([^`]*)`", what):
-        expected = [_NAMES.get(name, name) for name in types[1].split(" | ") if name != "null"]
+    if types := re.fullmatch(r"Expected `([^`<>]*)`, got `([^`]*)`", problem):
+        expected = [_TYPE_NAMES.get(name, name) for name in types[1].split(" | ") if name != "null"]
         return InvalidRequest(
             f"Invalid type for '{path or 'body'}': expected {' or '.join(expected)}, "
-            f"but got {_NAMES.get(types[2], types[2])} instead.",
+            f"but got {_TYPE_NAMES.get(types[2], types[2])} instead.",
             param=path or None,
             code="invalid_type",
         )
-    what = re.sub(r"`(\w+)`", lambda name: _NAMES.get(name[1], name[1]), what)
-    if found and found["key"]:
-        what = f"of a key, {what[:1].lower()}{what[1:]}"
+    problem = re.sub(r"`(\w+)`", lambda name: _TYPE_NAMES.get(name[1], name[1]), problem)
+    if parsed and parsed["key"]:
+        problem = f"of a key, {problem[:1].lower()}{problem[1:]}"
     return InvalidRequest(
-        f"Invalid '{path or 'body'}': {what[:1].lower()}{what[1:]}.",
+        f"Invalid '{path or 'body'}': {problem[:1].lower()}{problem[1:]}.",
         param=path or None,
         code="invalid_value",
     )
@@ -156,5 +193,6 @@ def _supported(kind: Any, at: str) -> list[str]:
 
 
 def _listed(values: list[str]) -> str:
-    quoted = [f"'{value}'" for value in values]
-    return quoted[0] if len(quoted) == 1 else ", ".join(quoted[:-1]) + f" and {quoted[-1]}"
+    """`'a', 'b' and 'c'`."""
+    marked = [f"'{value}'" for value in values]
+    return marked[0] if len(marked) == 1 else ", ".join(marked[:-1]) + f" and {marked[-1]}"

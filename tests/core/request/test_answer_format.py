@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.request.options import Policy
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import Translation, to_chat
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
+from responses_shim.core.request.prepare import PreparedRequest
+from tests.core.prepared import prepared
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 JSON_SCHEMA = {"type": "json_schema", "name": "place", "schema": SCHEMA, "strict": True}
@@ -17,9 +17,11 @@ TOOL = {"type": "function", "name": "f", "parameters": {}}
 NESTED = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA, "strict": True}}
 
 
-def translate(form: dict[str, Any] | None, policy: Policy | None = None, **fields: Any) -> Translation:
+def translate(
+    form: dict[str, Any] | None, options: TranslationOptions = DEFAULT_OPTIONS, **fields: Any
+) -> PreparedRequest:
     text = {"text": {"format": form}} if form is not None else {}
-    return to_chat(read_request({"model": "m", "input": "Hi", **text, **fields}), policy=policy or Policy())
+    return prepared(options=options, **text, **fields)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +72,6 @@ def test_tools_that_cannot_be_offered_change_nothing() -> None:
 
 
 def test_an_operator_or_a_host_may_want_the_constraint_all_the_same() -> None:
-    made = translate(JSON_SCHEMA, Policy(format_with_tools="constrain"), tools=[TOOL])
+    made = translate(JSON_SCHEMA, TranslationOptions(format_with_tools="constrain"), tools=[TOOL])
     assert made.chat["response_format"] == NESTED
     assert [message["role"] for message in made.chat["messages"]] == ["user"]

@@ -10,25 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.request.content import parts_of, text_of, user_content
-from responses_shim.core.request.options import PLAIN, Policy
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.errors import InvalidRequest
 from tests.core.driver import Json
 from tests.oracle import check_error
 
-DATA_ONLY = Policy(image_urls="data-only")
+DATA_ONLY = TranslationOptions(image_urls="data-only")
 PNG = "data:image/png;base64,AA=="
 
 
-def refusal(content: Any, policy: Policy = PLAIN) -> InvalidRequest:
+def refusal(content: Any, options: TranslationOptions = DEFAULT_OPTIONS) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        user_content(content, "content", policy)
+        user_content(content, "content", options)
     check_error(caught.value.body())
     assert caught.value.status == 400
     return caught.value
 
 
-def part(content: Json, policy: Policy = PLAIN) -> Json:
-    (made,) = user_content([content], "content", policy)
+def part(content: Json, options: TranslationOptions = DEFAULT_OPTIONS) -> Json:
+    (made,) = user_content([content], "content", options)
     assert isinstance(made, dict)
     return made
 
@@ -47,26 +47,26 @@ TEXTS: list[Json] = [
 
 def test_text_is_one_string_whatever_its_parts_are_called() -> None:
     """Chat templates exist that cannot take a list at all."""
-    assert user_content(TEXTS, "content", PLAIN) == "a\nb\nc\nd\ne\nf"
+    assert user_content(TEXTS, "content", DEFAULT_OPTIONS) == "a\nb\nc\nd\ne\nf"
     assert text_of(TEXTS, "content", "") == "abcdef"
 
 
 @pytest.mark.parametrize("content", ["", []])
 def test_nothing_is_the_empty_string(content: Any) -> None:
-    assert user_content(content, "content", PLAIN) == ""
+    assert user_content(content, "content", DEFAULT_OPTIONS) == ""
     assert text_of(content, "content", "\n") == ""
 
 
 def test_a_string_is_a_part_where_parts_are_asked_for() -> None:
-    assert parts_of("a", "content", PLAIN) == [{"type": "text", "text": "a"}]
-    assert parts_of([], "content", PLAIN) == []
+    assert parts_of("a", "content", DEFAULT_OPTIONS) == [{"type": "text", "text": "a"}]
+    assert parts_of([], "content", DEFAULT_OPTIONS) == []
 
 
 @given(st.lists(st.text()))
 def test_no_character_is_lost(texts: list[str]) -> None:
     parts = [{"type": "input_text", "text": text} for text in texts]
     assert text_of(parts, "content", "") == "".join(texts)
-    assert user_content(parts, "content", PLAIN) == "\n".join(texts)
+    assert user_content(parts, "content", DEFAULT_OPTIONS) == "\n".join(texts)
 
 
 # Media ---------------------------------------------------------------------------------------------------------------
@@ -102,7 +102,7 @@ def test_audio_is_the_same_in_both_apis() -> None:
 
 def test_media_keep_their_place_among_the_text() -> None:
     content = [{"type": "input_text", "text": "Look:"}, {"type": "input_image", "image_url": PNG}, TEXTS[2]]
-    assert user_content(content, "content", PLAIN) == [
+    assert user_content(content, "content", DEFAULT_OPTIONS) == [
         {"type": "text", "text": "Look:"},
         {"type": "image_url", "image_url": {"url": PNG}},
         {"type": "text", "text": "c"},
@@ -122,8 +122,8 @@ MEDIA: dict[str, list[Json]] = {
 @pytest.mark.parametrize("media", MEDIA)
 def test_what_the_host_does_not_take_is_refused_by_name(media: str) -> None:
     """Some hosts drop an image in silence, and the model answers as if there were none."""
-    others = Policy(parts=frozenset(MEDIA) - {media})
-    only = Policy(parts=frozenset({media}))
+    others = TranslationOptions(parts=frozenset(MEDIA) - {media})
+    only = TranslationOptions(parts=frozenset({media}))
     for content in MEDIA[media]:
         assert part(content, only)
         error = refusal([TEXTS[0], content], others)
@@ -230,7 +230,7 @@ def test_an_image_that_was_stored_elsewhere_is_refused_with_what_to_send_instead
 def test_the_content_is_left_as_it_was() -> None:
     content = [*TEXTS, *(part for parts in MEDIA.values() for part in parts)]
     before = copy.deepcopy(content)
-    made = user_content(content, "content", PLAIN)
+    made = user_content(content, "content", DEFAULT_OPTIONS)
     assert isinstance(made, list)
     for part in made:
         part[part["type"]] = part["changed"] = None

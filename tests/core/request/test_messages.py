@@ -12,9 +12,17 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.responses import ResponseInputItemParam
 
-from responses_shim.core.request.messages import READ, REFUSED, SKIPPED, last_question, to_messages, tools_in
-from responses_shim.core.request.options import PLAIN, Policy
-from responses_shim.core.tools.kinds import CALLS
+from responses_shim.core.request.messages import (
+    READ_ITEMS,
+    REFUSED_ITEMS,
+    SKIPPED_ITEMS,
+    current_turn,
+    declared_tools,
+    located,
+    to_messages,
+)
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
+from responses_shim.core.tools.kinds import KINDS
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import MAX_DEPTH
@@ -23,22 +31,27 @@ from tests.core.driver import Json
 from tests.oracle import check_error
 
 SEALS = {"ours": "Sealed.", "empty": ""}
-OPENS = Policy(unseal=SEALS.get)
-THINK = Policy(reasoning="think", unseal=SEALS.get)
-KEEP = Policy(system="keep")
-IN_TOOL = Policy(tool_images="tool")
-GYM = Policy(replay_tokens=True)
+OPENS = TranslationOptions(unseal=SEALS.get)
+THINK = TranslationOptions(reasoning="think", unseal=SEALS.get)
+KEEP = TranslationOptions(system="keep")
+IN_TOOL = TranslationOptions(tool_images="tool")
+GYM = TranslationOptions(replay_tokens=True)
 
 
-def translated(items: Any, instructions: str | None = None, policy: Policy = PLAIN, **more: Any) -> tuple[Any, str]:
+def translated(
+    items: Any, instructions: str | None = None, options: TranslationOptions = DEFAULT_OPTIONS, **more: Any
+) -> tuple[Any, str]:
     """The messages, and the report."""
     report = Report()
-    tools = ToolMap(more.pop("tools", None), None, None, report, tools_in(items))
-    return to_messages(instructions, items, tools, report, policy, **more), report.header()
+    located_items = located(items)
+    tools = ToolMap(more.pop("tools", None), None, None, report, declared_tools(located_items))
+    return to_messages(instructions, located_items, tools, report, options, **more), report.header()
 
 
-def messages(items: Any, instructions: str | None = None, policy: Policy = PLAIN, **more: Any) -> list[Json]:
-    made: list[Json] = translated(items, instructions, policy, **more)[0]
+def messages(
+    items: Any, instructions: str | None = None, options: TranslationOptions = DEFAULT_OPTIONS, **more: Any
+) -> list[Json]:
+    made: list[Json] = translated(items, instructions, options, **more)[0]
     return made
 
 
@@ -134,13 +147,13 @@ def test_a_developer_who_stays_ends_the_turn_and_one_who_is_folded_does_not() ->
     items = [assistant("One"), developer("Be brief."), assistant(", two")]
     leading = {"role": "system", "content": "Be brief."}
     assert messages(items) == [leading, {"role": "assistant", "content": "One, two"}]
-    assert [message["content"] for message in messages(items, policy=KEEP)] == ["One", "Be brief.", ", two"]
+    assert [message["content"] for message in messages(items, options=KEEP)] == ["One", "Be brief.", ", two"]
 
 
-@pytest.mark.parametrize("policy", [PLAIN, KEEP])
-def test_what_the_shim_tells_the_model_stands_last_in_the_leading_message(policy: Policy) -> None:
-    assert messages("Hi", "Be brief.", policy, told="In JSON.")[0]["content"] == "Be brief.\n\nIn JSON."
-    assert messages("Hi", None, policy, told="In JSON.")[0] == {"role": "system", "content": "In JSON."}
+@pytest.mark.parametrize("options", [DEFAULT_OPTIONS, KEEP])
+def test_what_the_shim_tells_the_model_stands_last_in_the_leading_message(options: TranslationOptions) -> None:
+    assert messages("Hi", "Be brief.", options, last_instruction="In JSON.")[0]["content"] == "Be brief.\n\nIn JSON."
+    assert messages("Hi", None, options, last_instruction="In JSON.")[0] == {"role": "system", "content": "In JSON."}
 
 
 @pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "message"}])
@@ -154,7 +167,7 @@ def test_an_input_that_says_nothing_is_missing(items: list[Json]) -> None:
     error = refusal(*items)
     assert (error.message, error.param) == ("Missing required parameter: 'input'.", "input")
     with pytest.raises(InvalidRequest):
-        messages(items, told="In JSON.")
+        messages(items, last_instruction="In JSON.")
 
 
 def test_instructions_alone_are_something_to_say() -> None:
@@ -192,7 +205,7 @@ def test_what_the_model_said_in_one_turn_is_one_message() -> None:
 
 
 def test_for_a_host_without_a_parser_thoughts_stand_where_the_model_wrote_them() -> None:
-    (said,) = messages(TURN, policy=THINK)
+    (said,) = messages(TURN, options=THINK)
     assert said == {
         "role": "assistant",
         "content": "<think>Hm.</think>Let me see.<think>Ah.</think> There.",
@@ -202,16 +215,16 @@ def test_for_a_host_without_a_parser_thoughts_stand_where_the_model_wrote_them()
 
 def test_thoughts_that_were_told_apart_stay_apart() -> None:
     item = reasoning(summary=summary("One", "", "Two"))
-    assert messages([item], policy=THINK)[0]["content"] == "<think>One</think><think>Two</think>"
+    assert messages([item], options=THINK)[0]["content"] == "<think>One</think><think>Two</think>"
     assert messages([item])[0]["reasoning"] == "One\nTwo"
 
 
-@pytest.mark.parametrize("policy", [PLAIN, THINK])
-def test_a_tool_output_ends_the_turn(policy: Policy) -> None:
+@pytest.mark.parametrize("options", [DEFAULT_OPTIONS, THINK])
+def test_a_tool_output_ends_the_turn(options: TranslationOptions) -> None:
     items = [reasoning("Hm."), called("a"), result("a"), reasoning("Ah."), assistant("4.")]
-    first, output, second = messages(items, policy=policy)
-    thought = ("Hm.", "Ah.") if policy is PLAIN else ("<think>Hm.</think>", "<think>Ah.</think>4.")
-    key = "reasoning" if policy is PLAIN else "content"
+    first, output, second = messages(items, options=options)
+    thought = ("Hm.", "Ah.") if options is DEFAULT_OPTIONS else ("<think>Hm.</think>", "<think>Ah.</think>4.")
+    key = "reasoning" if options is DEFAULT_OPTIONS else "content"
     assert (first[key], second[key]) == thought
     assert output == answered("a")
 
@@ -223,14 +236,14 @@ def test_calls_without_text_have_no_content() -> None:
 
 def test_thoughts_alone_are_a_message() -> None:
     assert messages([reasoning("Hm."), user("?")])[0] == {"role": "assistant", "content": None, "reasoning": "Hm."}
-    assert messages([reasoning("Hm.")], policy=THINK) == [{"role": "assistant", "content": "<think>Hm.</think>"}]
+    assert messages([reasoning("Hm.")], options=THINK) == [{"role": "assistant", "content": "<think>Hm.</think>"}]
 
 
 def test_a_span_begins_as_the_prompt_began_it() -> None:
     """A prompt that ends in the tag ends in a line of its own: so stands what the model wrote behind it."""
-    policy = Policy(reasoning="think", opening="<think>\n")
+    options = TranslationOptions(reasoning="think", opening="<think>\n")
     said = [reasoning("Hm."), assistant("Hello.")]
-    assert messages(said, policy=policy)[0]["content"] == "<think>\nHm.</think>Hello."
+    assert messages(said, options=options)[0]["content"] == "<think>\nHm.</think>Hello."
 
 
 def test_two_messages_of_one_turn_go_on_where_the_first_ended() -> None:
@@ -280,9 +293,9 @@ def test_a_refusal_is_text_to_the_next_turn() -> None:
 # Reasoning -----------------------------------------------------------------------------------------------------------
 
 
-def thought(item: Json, policy: Policy = OPENS) -> tuple[str | None, str]:
+def thought(item: Json, options: TranslationOptions = OPENS) -> tuple[str | None, str]:
     """What of it the model is shown again, and the report."""
-    made, report = translated([user("Hi"), item, assistant("!")], policy=policy)
+    made, report = translated([user("Hi"), item, assistant("!")], options=options)
     return made[1].get("reasoning"), report
 
 
@@ -316,13 +329,13 @@ def test_what_others_sealed_is_left_out_and_reported(foreign: Any, fields: Json,
 
 def test_without_a_key_nothing_is_ours() -> None:
     item = reasoning(encrypted_content="ours")
-    assert thought(item, PLAIN) == (None, 'dropped=("input[1].encrypted_content")')
+    assert thought(item, DEFAULT_OPTIONS) == (None, 'dropped=("input[1].encrypted_content")')
 
 
 @pytest.mark.parametrize("nothing", [{}, {"content": None}, {"content": []}, {"summary": None}, {"content": ""}])
-@pytest.mark.parametrize("policy", [PLAIN, THINK])
-def test_reasoning_that_says_nothing_leaves_no_trace(nothing: Json, policy: Policy) -> None:
-    assert messages([user("Hi"), reasoning(**nothing), user("?")], policy=policy) == [user("Hi"), user("?")]
+@pytest.mark.parametrize("options", [DEFAULT_OPTIONS, THINK])
+def test_reasoning_that_says_nothing_leaves_no_trace(nothing: Json, options: TranslationOptions) -> None:
+    assert messages([user("Hi"), reasoning(**nothing), user("?")], options=options) == [user("Hi"), user("?")]
 
 
 CONTEXT = [
@@ -337,14 +350,14 @@ CONTEXT = [
 
 
 def test_reasoning_of_earlier_turns_can_be_left_out() -> None:
-    made = messages(CONTEXT, reasoning_from=last_question(CONTEXT))
+    made = messages(CONTEXT, reasoning_from=current_turn(located(CONTEXT)))
     assert [message.get("reasoning") for message in made] == [None, None, None, "New.", None]
 
 
 @pytest.mark.parametrize("items", ["Hi", [], [reasoning("Hm.")]])
 def test_where_nobody_asked_every_turn_is_the_current_one(items: Any) -> None:
-    assert last_question(items) == 0
-    assert last_question(CONTEXT) == 3
+    assert current_turn(located(items)) == 0
+    assert current_turn(located(CONTEXT)) == 3
 
 
 # Calls ---------------------------------------------------------------------------------------------------------------
@@ -436,7 +449,7 @@ def test_images_of_several_outputs_move_together() -> None:
 
 
 def test_images_stay_before_a_developer_who_stays() -> None:
-    made = messages([called("a"), result("a", PARTS), developer("Be brief.")], policy=KEEP)
+    made = messages([called("a"), result("a", PARTS), developer("Be brief.")], options=KEEP)
     assert [message["role"] for message in made] == ["assistant", "tool", "user", "developer"]
 
 
@@ -445,7 +458,7 @@ def test_an_output_of_an_image_alone_is_not_empty() -> None:
 
 
 def test_where_the_host_takes_images_in_a_tool_message_they_stay_there() -> None:
-    made, report = translated([called("a"), result("a", PARTS), user("?")], policy=IN_TOOL)
+    made, report = translated([called("a"), result("a", PARTS), user("?")], options=IN_TOOL)
     one, two = ({"type": "text", "text": text} for text in ("One.", "Two."))
     assert made[1:] == [answered("a", [one, IMAGE_IN_CHAT, two]), user("?")]
     assert report == ""
@@ -549,7 +562,7 @@ KEPT = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_pr
 def test_the_tokens_of_a_turn_go_back_on_its_message_where_that_is_wanted(last: Json) -> None:
     """A turn that said nothing has tokens too, and they are no other turn's."""
     items = [user("Hi"), {**last, **TOKENS}, user("?"), assistant("Two.")]
-    _, said, _, other = messages(items, policy=GYM)
+    _, said, _, other = messages(items, options=GYM)
     assert {key: said[key] for key in KEPT} == KEPT
     assert not {*TOKENS} & {*other}
     assert "routed_experts" not in said
@@ -574,14 +587,14 @@ def test_the_tokens_of_a_turn_go_back_on_its_message_where_that_is_wanted(last: 
 def test_half_of_the_tokens_of_a_turn_or_wrong_ones_are_refused_where_they_are_wanted(wrong: Json, param: str) -> None:
     items = [user("Hi"), assistant("Hi", **TOKENS | wrong)]
     with pytest.raises(InvalidRequest) as caught:
-        messages(items, policy=GYM)
+        messages(items, options=GYM)
     assert caught.value.param == param
     assert messages(items)[1] == {"role": "assistant", "content": "Hi"}
 
 
 def test_routed_experts_without_tokens_go_nowhere() -> None:
     items = [user("Hi"), assistant("Hi", routed_experts=[[1]])]
-    assert messages(items, policy=GYM)[1] == {"role": "assistant", "content": "Hi"}
+    assert messages(items, options=GYM)[1] == {"role": "assistant", "content": "Hi"}
 
 
 # The 33 forms of the SDK ---------------------------------------------------------------------------------------------
@@ -601,13 +614,13 @@ TYPES = sorted({kind for form in FORMS.values() for kind in form})
 def test_every_form_of_item_that_the_sdk_knows_is_mapped_or_skipped_or_refused() -> None:
     assert len(FORMS) == 33
     assert all(len(form) == 1 for form in FORMS.values())
-    lists: list[set[str]] = [set(READ), set(CALLS), set(SKIPPED), set(REFUSED)]
+    lists: list[set[str]] = [set(READ_ITEMS), set(KINDS.by_call_type), set(SKIPPED_ITEMS), set(REFUSED_ITEMS)]
     for kind in TYPES:
         assert [kind in known for known in lists].count(True) == 1, kind
     assert sorted({kind for known in lists for kind in known}) == TYPES
 
 
-@pytest.mark.parametrize("kind", sorted(SKIPPED - {"additional_tools"}))
+@pytest.mark.parametrize("kind", sorted(SKIPPED_ITEMS - {"additional_tools"}))
 def test_a_skipped_item_is_reported_and_says_nothing(kind: str) -> None:
     made, report = translated([user("Hi"), assistant("One"), {"type": kind, "id": "x"}, assistant(", two")])
     assert made == [user("Hi"), {"role": "assistant", "content": "One, two"}]
@@ -617,15 +630,15 @@ def test_a_skipped_item_is_reported_and_says_nothing(kind: str) -> None:
 def test_additional_tools_are_tools_and_no_message() -> None:
     item = {"type": "additional_tools", "role": "developer", "tools": [{"type": "function", "name": "f"}]}
     assert translated([item, user("Hi")]) == ([user("Hi")], "")
-    assert tools_in([user("Hi"), item]) == [(item["tools"][0], "input[1].tools[0]")]
-    assert tools_in("Hi") == []
+    assert declared_tools(located([user("Hi"), item])) == [(item["tools"][0], "input[1].tools[0]")]
+    assert declared_tools(located("Hi")) == []
 
 
-@pytest.mark.parametrize("kind", sorted(REFUSED))
+@pytest.mark.parametrize("kind", sorted(REFUSED_ITEMS))
 def test_a_refused_item_is_named_with_what_to_do_instead(kind: str) -> None:
     error = refusal(user("Hi"), {"type": kind, "id": "x"})
     assert (error.param, error.code) == ("input[1].type", "unsupported_parameter")
-    assert error.message == f"Unsupported parameter: items of type '{kind}': {REFUSED[kind]}"
+    assert error.message == f"Unsupported parameter: items of type '{kind}': {REFUSED_ITEMS[kind]}"
 
 
 def test_a_reference_needs_no_type() -> None:
@@ -660,7 +673,7 @@ def test_a_wrong_item_is_named_by_its_path(item: Json, message: str, param: str)
 def test_an_unknown_type_is_told_the_known_ones() -> None:
     error = refusal({"type": "nonsense"})
     assert (error.param, error.code) == ("input[0].type", "invalid_value")
-    assert all(f"'{kind}'" in error.message for kind in {*READ, *CALLS})
+    assert all(f"'{kind}'" in error.message for kind in {*READ_ITEMS, *KINDS.by_call_type})
 
 
 def chat_calls(calls: Any) -> Json:
@@ -737,18 +750,18 @@ ODD = st.builds(
 )
 
 
-def attempt(items: list[Json], policy: Policy) -> list[Json] | InvalidRequest:
+def attempt(items: list[Json], options: TranslationOptions) -> list[Json] | InvalidRequest:
     try:
-        return messages(items, policy=policy)
+        return messages(items, options=options)
     except InvalidRequest as error:
         return error
 
 
-@given(st.lists(ODD, max_size=4), st.sampled_from([PLAIN, THINK, KEEP, IN_TOOL, GYM]))
-def test_whatever_an_item_holds_it_is_read_or_refused_by_its_path(odd: list[Json], policy: Policy) -> None:
+@given(st.lists(ODD, max_size=4), st.sampled_from([DEFAULT_OPTIONS, THINK, KEEP, IN_TOOL, GYM]))
+def test_whatever_an_item_holds_it_is_read_or_refused_by_its_path(odd: list[Json], options: TranslationOptions) -> None:
     items = [user("Hi"), called("a"), *odd]
     before = copy.deepcopy(items)
-    read = attempt(items, policy)
+    read = attempt(items, options)
     if isinstance(read, InvalidRequest):
         assert read.status == 400
         assert (read.param or "").startswith("input[")
@@ -777,16 +790,18 @@ TURNS = st.lists(
 )
 
 
-@given(TURNS, TURNS, st.sampled_from([PLAIN, THINK, IN_TOOL]))
-def test_what_is_added_leaves_what_was_there_as_it_was(before: list[Json], after: list[Json], policy: Policy) -> None:
+@given(TURNS, TURNS, st.sampled_from([DEFAULT_OPTIONS, THINK, IN_TOOL]))
+def test_what_is_added_leaves_what_was_there_as_it_was(
+    before: list[Json], after: list[Json], options: TranslationOptions
+) -> None:
     """A host's prefix cache holds from turn to turn: a finished turn makes the same messages ever after.
 
     Unless a developer joins later, whose words are folded into the first message.
     """
     before = [called("a"), *before, user("?")]
     after = [item for item in after if item.get("role") != "developer"]
-    first = messages(before, policy=policy)
-    assert messages([*before, *after], policy=policy)[: len(first)] == first
+    first = messages(before, options=options)
+    assert messages([*before, *after], options=options)[: len(first)] == first
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -794,7 +809,7 @@ def test_many_calls_are_read_in_one_go(backwards: bool) -> None:
     """A request holds up every other one on the host while it is translated. In squares this took 4 s and more."""
     calls = [called(str(number)) for number in range(20_000)]
     outputs = [result(call["call_id"], PARTS) for call in calls]
-    began = time.perf_counter()
+    began = time.process_time()
     made = messages([*calls, *(reversed(outputs) if backwards else outputs)])
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
     assert len(made) == 20_002

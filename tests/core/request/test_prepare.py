@@ -1,4 +1,4 @@
-"""A create request: what is refused and how, what is accepted, and what the response object echoes."""
+"""A request prepared for a run: the chat request, with history before its input, and the response object."""
 
 from __future__ import annotations
 
@@ -9,236 +9,21 @@ from typing import Any
 import msgspec
 import pytest
 
-from responses_shim.core.request.options import Policy
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import Translation, new_response, to_chat
+from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import PROFILES
 from tests.core.driver import Json
+from tests.core.prepared import body, prepare_body, prepared
 from tests.oracle import check_error, check_response
 from tests.shapes import NEVER_NULL, NULLABLE
 
 
-def request(**fields: Any) -> Json:
-    return {"model": "m", "input": "Hi", **fields}
-
-
-def translate(**fields: Any) -> Translation:
-    return to_chat(read_request(request(**fields)))
-
-
-def refusal(body: Any) -> InvalidRequest:
+def refusal(**fields: Any) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        to_chat(read_request(body))
+        prepared(**fields)
     check_error(caught.value.body())
     assert caught.value.status == 400
     return caught.value
-
-
-# What is refused -----------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("field", ["model", "input"])
-def test_model_and_input_are_required(field: str) -> None:
-    body = request()
-    del body[field]
-    error = refusal(body)
-    assert error.message == f"Missing required parameter: '{field}'."
-    assert (error.param, error.code) == (field, "missing_required_parameter")
-
-
-def test_an_empty_model_is_none() -> None:
-    assert refusal(request(model="")).message == "Missing required parameter: 'model'."
-
-
-@pytest.mark.parametrize("body", [None, [], "x", 7, True])
-def test_a_body_is_an_object(body: Any) -> None:
-    error = refusal(body)
-    assert error.message.startswith("Invalid type for 'body': expected an object, but got ")
-    assert (error.param, error.code) == (None, "invalid_type")
-
-
-WRONG_TYPES: dict[str, Any] = {
-    "model": 7,
-    "input": 7,
-    "input[0]": "x",
-    "instructions": ["x"],
-    "previous_response_id": 7,
-    "conversation": 7,
-    "store": "yes",
-    "background": 1,
-    "stream": "true",
-    "stream_options": True,
-    "stream_options.include_obfuscation": "no",
-    "temperature": "1",
-    "top_p": True,
-    "presence_penalty": "x",
-    "frequency_penalty": [],
-    "max_output_tokens": 1.5,
-    "max_tool_calls": "3",
-    "parallel_tool_calls": 0,
-    "tools": {},
-    "tools[0]": "web_search",
-    "tool_choice": 7,
-    "text": "json",
-    "text.format": "json",
-    "text.format.type": 7,
-    "text.verbosity": 1,
-    "reasoning": "high",
-    "reasoning.effort": 1,
-    "include": "x",
-    "include[0]": 7,
-    "top_logprobs": "5",
-    "truncation": False,
-    "context_management": {},
-    "metadata": [],
-    "prompt": "x",
-    "prompt_cache_key": 7,
-    "prompt_cache_options": "explicit",
-    "prompt_cache_options.mode": 7,
-    "return_token_ids": 1,
-    "reasoning.context": 7,
-    "safety_identifier": 7,
-    "user": 7,
-    "service_tier": 7,
-    "moderation": True,
-}
-
-
-def put(path: str, value: Any) -> Json:
-    """A request with `value` at `path`, which has at most two steps below the top and ends of lists only."""
-    name, _, rest = path.replace("[0]", ".0").partition(".")
-    for step in reversed(rest.split(".") if rest else []):
-        value = [value] if step == "0" else {step: value}
-    return request(**{name: value})
-
-
-@pytest.mark.parametrize("path", WRONG_TYPES)
-def test_a_wrong_type_is_named_by_its_path(path: str) -> None:
-    error = refusal(put(path, WRONG_TYPES[path]))
-    assert (error.param, error.code) == (path, "invalid_type")
-    assert error.message.startswith(f"Invalid type for '{path}': expected ")
-
-
-@pytest.mark.parametrize(
-    ("path", "supported"),
-    [
-        ("reasoning.effort", "'none', 'minimal', 'low', 'medium', 'high', 'xhigh' and 'max'"),
-        ("reasoning.summary", "'auto', 'concise' and 'detailed'"),
-        ("reasoning.generate_summary", "'auto', 'concise' and 'detailed'"),
-        ("reasoning.context", "'auto', 'current_turn' and 'all_turns'"),
-        ("reasoning.mode", "'standard' and 'pro'"),
-        ("text.format.type", "'text', 'json_object' and 'json_schema'"),
-        ("text.verbosity", "'low', 'medium' and 'high'"),
-        ("truncation", "'auto' and 'disabled'"),
-        ("prompt_cache_options.mode", "'implicit' and 'explicit'"),
-        ("prompt_cache_options.ttl", "'30m' and '12h'"),
-        ("prompt_cache_retention", "'in_memory', 'in-memory' and '24h'"),
-        ("service_tier", "'auto', 'default', 'flex', 'scale', 'priority', 'fast' and 'ultrafast'"),
-        ("tool_choice", "'none', 'auto' and 'required'"),
-    ],
-)
-def test_an_unknown_value_is_told_the_known_ones(path: str, supported: str) -> None:
-    error = refusal(put(path, "blue"))
-    assert error.message == f"Invalid value: 'blue'. Supported values are: {supported}."
-    assert (error.param, error.code) == (path, "invalid_value")
-
-
-def test_an_unknown_include_is_told_the_known_ones() -> None:
-    error = refusal(request(include=["reasoning.encrypted_content", "everything"]))
-    assert error.param == "include[1]"
-    assert "'message.output_text.logprobs'" in error.message
-
-
-BOUNDS: dict[str, tuple[Any, Any]] = {
-    "temperature": (0, 2),
-    "top_p": (0, 1),
-    "presence_penalty": (-2, 2),
-    "frequency_penalty": (-2, 2),
-    "max_output_tokens": (1, 2**31 - 1),
-    "max_tool_calls": (1, 2**31 - 1),
-    "top_logprobs": (0, 20),
-}
-
-
-@pytest.mark.parametrize("field", BOUNDS)
-def test_bounds_are_held(field: str) -> None:
-    low, high = BOUNDS[field]
-    for inside in (low, high):
-        assert getattr(read_request(request(**{field: inside})), field) == inside
-    for outside in (low - 1, high + 1, 10**400):
-        error = refusal(request(**{field: outside}))
-        assert error.message.startswith(f"Invalid '{field}': ")
-        assert (error.param, error.code) == (field, "invalid_value")
-
-
-@pytest.mark.parametrize(
-    ("metadata", "allowed"),
-    [
-        ({"k" * 64: "v" * 512}, True),
-        ({str(number): "v" for number in range(16)}, True),
-        ({"k" * 65: "v"}, False),
-        ({"k": "v" * 513}, False),
-        ({str(number): "v" for number in range(17)}, False),
-    ],
-)
-def test_metadata_has_limits(metadata: dict[str, str], allowed: bool) -> None:
-    if allowed:
-        assert read_request(request(metadata=metadata)).metadata == metadata
-    else:
-        assert refusal(request(metadata=metadata)).param == "metadata"
-
-
-@pytest.mark.parametrize(("value", "named"), [(7, "an integer"), (None, "null"), ({}, "an object")])
-def test_a_metadata_value_is_a_string(value: Any, named: str) -> None:
-    error = refusal(request(metadata={"k": value}))
-    assert error.message == f"Invalid type for 'metadata': expected a string, but got {named} instead."
-
-
-def test_an_id_of_an_end_user_has_a_limit() -> None:
-    assert read_request(request(safety_identifier="s" * 128)).safety_identifier == "s" * 128
-    error = refusal(request(safety_identifier="s" * 129))
-    assert (error.param, error.code) == ("safety_identifier", "invalid_value")
-
-
-@pytest.mark.parametrize(
-    ("fields", "param"),
-    [
-        ({"type": "json_schema"}, "text.format.name"),
-        ({"type": "json_schema", "name": "a"}, "text.format.schema"),
-        ({"type": "json_schema", "name": "", "schema": {}}, "text.format.name"),
-        ({"type": "json_schema", "name": "a" * 65, "schema": {}}, "text.format.name"),
-        ({"type": "json_schema", "name": "a", "schema": []}, "text.format.schema"),
-        ({}, "text.format.type"),
-    ],
-)
-def test_a_text_format_is_whole(fields: Json, param: str) -> None:
-    assert refusal(request(text={"format": fields})).param == param
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        ("previous_response_id", "resp_1"),
-        ("conversation", "conv_1"),
-        ("conversation", {"id": "conv_1"}),
-        ("background", True),
-        ("prompt", {"id": "pmpt_1"}),
-        ("context_management", [{"type": "compaction"}]),
-        ("moderation", {"model": "m"}),
-    ],
-)
-def test_what_does_not_exist_here_is_refused_by_name(field: str, value: Any) -> None:
-    error = refusal(request(**{field: value}))
-    assert (error.param, error.code) == (field, "unsupported_parameter")
-    assert error.message.startswith(f"Unsupported parameter: '{field}': ")
-    assert ";" in error.message, "the message does not say what to do instead"
-
-
-@pytest.mark.parametrize("field", ["background", "context_management", "previous_response_id", "prompt", "moderation"])
-def test_what_does_not_exist_here_may_be_left_empty(field: str) -> None:
-    empty = {"background": False, "context_management": []}.get(field)
-    assert translate(**{field: empty}).chat["messages"] == [{"role": "user", "content": "Hi"}]
 
 
 F: Json = {"type": "function", "name": "f"}
@@ -249,16 +34,6 @@ def nested(depth: int) -> Json:
     for _ in range(depth):
         value = {"a": value}
     return value
-
-
-def test_a_schema_nested_absurdly_deep_is_refused() -> None:
-    def text(depth: int) -> Json:
-        return {"format": {"type": "json_schema", "name": "a", "schema": nested(depth)}}
-
-    assert translate(text=text(100)).chat["response_format"]["type"] == "json_schema"
-    error = refusal(request(text=text(101)))
-    assert error.message == "Invalid 'text.format.schema': nested more than 100 levels deep."
-    assert (error.param, error.code) == ("text.format.schema", "invalid_value")
 
 
 @pytest.mark.parametrize(
@@ -277,44 +52,20 @@ def test_a_schema_nested_absurdly_deep_is_refused() -> None:
         ),
     ],
 )
-def test_what_is_written_down_again_is_not_nested_deeper_than_can_be_written(fields: Any, param: str) -> None:
-    """What the body's reader just took, no writer takes further down the stack: it was a 500."""
-    error = refusal(request(**fields(nested(950))))
+def test_what_is_written_again_may_not_be_nested_deeper_than_can_be_written(fields: Any, param: str) -> None:
+    """What a JSON reader takes at the limit of the stack, no writer takes further down it: that was a 500."""
+    error = refusal(**fields(nested(950)))
     assert error.param == param
     assert len(error.message) < 400
 
 
-# What is accepted ----------------------------------------------------------------------------------------------------
-
-
-def test_unknown_fields_are_accepted_anywhere() -> None:
-    read_request(
-        request(
-            client_metadata={"a": [1]},
-            prompt_cache_options={"mode": "implicit"},
-            reasoning={"effort": "low", "later": True},
-            text={"format": {"type": "text", "later": True}, "later": 1},
-            stream_options={"later": True},
-        )
-    )
-
-
-def test_null_is_the_default_of_every_optional_field() -> None:
-    fields = [name for name in msgspec.structs.asdict(read_request(request())) if name not in ("model", "input")]
-    assert len(fields) > 25
-    assert read_request(request(**dict.fromkeys(fields))) == read_request(request())
-
-
-def test_null_is_the_default_inside_objects_too() -> None:
-    assert translate(text={"format": None, "verbosity": None}, reasoning={"effort": None, "summary": None}).chat == (
-        translate().chat
-    )
+# The chat request ----------------------------------------------------------------------------------------------------
 
 
 def test_all_parts_of_the_request_make_one_chat_request() -> None:
     tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
-    translation = translate(instructions="Be brief.", temperature=0.5, tools=[tool], tool_choice="auto")
-    assert translation.chat == {
+    made = prepared(instructions="Be brief.", temperature=0.5, tools=[tool], tool_choice="auto")
+    assert made.chat == {
         "model": "m",
         "stream": True,
         "stream_options": {"include_usage": True},
@@ -323,17 +74,17 @@ def test_all_parts_of_the_request_make_one_chat_request() -> None:
         "tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}}],
         "tool_choice": "auto",
     }
-    assert translation.report.header() == ""
+    assert made.report.header() == ""
 
 
 @pytest.mark.parametrize("name", [[], {}, 7, None, ""])
-def test_a_tools_name_that_is_none_is_a_400(name: Any) -> None:
-    """A list once came as far as a set, and that is a 500."""
-    assert refusal(request(tools=[{"type": "function", "name": name}])).param == "tools[0].name"
+def test_a_tool_without_a_name_is_a_400(name: Any) -> None:
+    """A list in its place once got as far as a set, which was a 500."""
+    assert refusal(tools=[{"type": "function", "name": name}]).param == "tools[0].name"
 
 
 @pytest.mark.parametrize("context", [None, "auto", "all_turns", "current_turn"])
-def test_which_reasoning_is_shown_again_is_the_clients_to_say(context: str | None) -> None:
+def test_the_client_says_which_past_reasoning_is_shown(context: str | None) -> None:
     items = [
         {"role": "user", "content": "One?"},
         {"type": "reasoning", "content": "Old."},
@@ -342,23 +93,31 @@ def test_which_reasoning_is_shown_again_is_the_clients_to_say(context: str | Non
         {"type": "reasoning", "content": "New."},
         {"type": "function_call", "call_id": "a", "name": "f", "arguments": "{}"},
     ]
-    made = translate(input=items, reasoning={"context": context})
-    told = [message["reasoning"] for message in made.chat["messages"] if "reasoning" in message]
-    assert told == (["New."] if context == "current_turn" else ["Old.", "New."])
+    made = prepared(input=items, reasoning={"context": context})
+    shown = [message["reasoning"] for message in made.chat["messages"] if "reasoning" in message]
+    assert shown == (["New."] if context == "current_turn" else ["Old.", "New."])
     assert made.report.header() == ("" if context is None else 'mapped=("reasoning.context")')
 
 
 @pytest.mark.parametrize("input", ["And now?", [{"role": "user", "content": "And now?"}]])
 def test_history_comes_before_the_input(input: Any) -> None:
     history = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
-    messages = to_chat(read_request(request(input=input, instructions="Be brief.")), history).chat["messages"]
+    messages = prepared(history=history, input=input, instructions="Be brief.").chat["messages"]
     assert [message["role"] for message in messages] == ["system", "user", "assistant", "user"]
     assert messages[-1]["content"] == "And now?"
     assert len(history) == 2
 
 
+def test_an_item_is_named_by_whether_it_is_of_the_history_or_of_the_input() -> None:
+    said, odd = {"role": "user", "content": "Hi"}, {"role": "user", "content": 7}
+    assert refusal(history=[said, odd], input="Hi").param == "history[1].content"
+    assert refusal(history=[said, said], input=[said, odd]).param == "input[1].content"
+    search = {"type": "additional_tools", "tools": [{"type": "function"}]}
+    assert refusal(history=[said], input=[search]).param == "input[0].tools[0].name"
+
+
 TOKENS = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_probs": [-0.5]}
-WHOLE = request(
+EVERYTHING = body(
     instructions="Be brief.",
     input=[
         {"role": "developer", "content": [{"type": "input_text", "text": "Be kind."}]},
@@ -393,15 +152,20 @@ WHOLE = request(
 )
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy(tool_images="tool", system="keep", replay_tokens=True)])
-def test_the_request_is_left_as_it_was(policy: Policy) -> None:
+@pytest.mark.parametrize(
+    "options", [DEFAULT_OPTIONS, TranslationOptions(tool_images="tool", system="keep", replay_tokens=True)]
+)
+def test_the_request_and_the_history_are_not_changed(options: TranslationOptions) -> None:
     """Interceptors read it afterwards, the echo is made of it, and it will be stored."""
-    body, history = copy.deepcopy(WHOLE), [{"role": "user", "content": [{"type": "input_text", "text": "Before."}]}]
+    request, history = (
+        copy.deepcopy(EVERYTHING),
+        [{"role": "user", "content": [{"type": "input_text", "text": "Before."}]}],
+    )
     before = copy.deepcopy(history)
-    translation = to_chat(read_request(body), history, policy)
+    made = prepare_body(request, history=history, options=options)
     for profile in PROFILES.values():
-        profile.adapt(translation.chat, translation.report)
-    assert (body, history) == (WHOLE, before)
+        profile.adapt(made.chat, made.report)
+    assert (request, history) == (EVERYTHING, before)
 
 
 # The response object -------------------------------------------------------------------------------------------------
@@ -409,17 +173,15 @@ def test_the_request_is_left_as_it_was(policy: Policy) -> None:
 
 def echo(**fields: Any) -> Json:
     """The response object of a request as it begins."""
-    read = read_request(request(**fields))
-    response = new_response(read, to_chat(read).tools, "resp_1", 1_700_000_000)
-    told: Json = json.loads(msgspec.json.encode(response))
-    check_response(told)
-    return told
+    response: Json = json.loads(msgspec.json.encode(prepared(**fields).response))
+    check_response(response)
+    return response
 
 
 def test_a_new_response_has_every_key_with_its_default() -> None:
-    told = echo()
-    assert told.keys() >= NEVER_NULL | NULLABLE
-    assert told == {
+    response = echo()
+    assert response.keys() >= NEVER_NULL | NULLABLE
+    assert response == {
         "id": "resp_1",
         "object": "response",
         "created_at": 1_700_000_000,
@@ -482,11 +244,11 @@ ECHOED: Json = {
 
 
 @pytest.mark.parametrize("field", ECHOED)
-def test_what_was_asked_for_is_echoed(field: str) -> None:
+def test_what_the_client_asked_for_is_echoed(field: str) -> None:
     assert echo(**{field: ECHOED[field]}) == {**echo(), field: ECHOED[field]}
 
 
-def test_the_echo_of_a_schema_is_whole() -> None:
+def test_a_schema_is_echoed_with_all_its_fields() -> None:
     form = {
         "type": "json_schema",
         "name": "city",
@@ -498,7 +260,7 @@ def test_the_echo_of_a_schema_is_whole() -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"mode": None, "ttl": None}, {"prewarm": False, "later": {"a": [1]}}])
-def test_the_echo_of_cache_options_is_whole(options: Json) -> None:
+def test_cache_options_are_echoed_with_all_their_fields(options: Json) -> None:
     assert echo(prompt_cache_options=options)["prompt_cache_options"] == {"mode": "implicit", "ttl": "30m"}
 
 
@@ -507,6 +269,6 @@ def test_the_old_name_of_summary_is_echoed_under_the_new_one() -> None:
 
 
 @pytest.mark.parametrize(("field", "asked"), [("store", True), ("service_tier", "flex")])
-def test_what_cannot_be_had_is_echoed_as_it_is(field: str, asked: Any) -> None:
+def test_what_this_server_does_not_have_is_echoed_as_its_default(field: str, asked: Any) -> None:
     assert echo(**{field: asked}) == echo()
-    assert f'defaulted=("{field}")' in translate(**{field: asked}).report.header()
+    assert f'defaulted=("{field}")' in prepared(**{field: asked}).report.header()

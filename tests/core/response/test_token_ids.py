@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 import pytest
 
-from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.core.response.token_ids import TokenCollector
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.tokens import Tokens
@@ -117,36 +116,3 @@ def test_more_or_fewer_log_probabilities_than_ids_are_an_error() -> None:
 
 def test_ids_without_a_prompt_are_an_error() -> None:
     assert contradiction(chunk(ids=[3], tokens=[3])) == "no prompt tokens"
-
-
-# What the tokenize route is asked -----------------------------------------------------------------------------------
-
-
-def test_the_tokenize_route_is_asked_for_what_the_template_sees() -> None:
-    seen: dict[str, Any] = {
-        "model": "m",
-        "messages": [{"role": "user", "content": "Hi"}],
-        "tools": [{"type": "function", "function": {"name": "f"}}],
-        "chat_template_kwargs": {"enable_thinking": False},
-        "add_generation_prompt": False,
-        "continue_final_message": True,
-        "mm_processor_kwargs": {"x": 1},
-        "required_prefix_token_ids": [1],
-    }
-    assert tokenize_request(seen | {"stream": True, "temperature": 0, "logprobs": True, "max_tokens": 3}) == seen
-
-
-@pytest.mark.parametrize(("effort", "thinking"), [("none", False), ("low", True)])
-def test_what_the_chat_route_hands_to_the_template_goes_there_too(effort: str, thinking: bool) -> None:
-    """vLLM's chat route does so: the effort, whether there is one, and the documents."""
-    chat: dict[str, Any] = {"model": "m", "messages": [], "reasoning_effort": effort, "documents": [{"text": "d"}]}
-    expected = {"enable_thinking": thinking, "reasoning_effort": effort, "documents": [{"text": "d"}]}
-    assert tokenize_request(chat)["chat_template_kwargs"] == expected
-    chosen = chat | {"chat_template_kwargs": {"enable_thinking": "so", "reasoning_effort": "other", "more": 1}}
-    assert tokenize_request(chosen)["chat_template_kwargs"] == expected | {"enable_thinking": "so", "more": 1}
-
-
-def test_without_an_effort_nothing_is_said_of_thinking() -> None:
-    chat = {"model": "m", "messages": [], "documents": [{"text": "d"}], "reasoning_effort": None}
-    assert tokenize_request(chat)["chat_template_kwargs"] == {"documents": [{"text": "d"}]}
-    assert "chat_template_kwargs" not in tokenize_request({"model": "m", "messages": []})

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.tools import tool_map as offers
+from responses_shim.core.tools import tool_map
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
@@ -39,12 +39,12 @@ def refusal(tools: Any, choice: Any) -> InvalidRequest:
 
 
 def names(tools: ToolMap) -> list[str]:
-    return [tool["function"]["name"] for tool in tools.params().get("tools", [])]
+    return [tool["function"]["name"] for tool in tools.chat_params().get("tools", [])]
 
 
 def chosen(tools: ToolMap) -> str:
     """The one function that the host is told to call."""
-    choice = tools.params()["tool_choice"]
+    choice = tools.chat_params()["tool_choice"]
     assert choice == {"type": "function", "function": {"name": choice["function"]["name"]}}
     assert choice["function"]["name"] in names(tools)
     return str(choice["function"]["name"])
@@ -57,20 +57,20 @@ def chosen(tools: ToolMap) -> str:
 def test_a_mode_is_passed_on_and_echoed_however_it_is_spelled(mode: str) -> None:
     for spelling in (mode, {"type": mode}, {"type": mode, "disable_parallel_tool_use": True}):
         tools, report = choose([F], spelling)
-        assert (tools.params()["tool_choice"], tools.choice_echo) == (mode, mode)
+        assert (tools.chat_params()["tool_choice"], tools.choice.echo) == (mode, mode)
         assert report == ""
 
 
 def test_no_choice_is_auto_for_the_client_and_unsaid_to_the_host() -> None:
     tools, _ = choose([F], None)
-    assert "tool_choice" not in tools.params()
-    assert tools.choice_echo == "auto"
+    assert "tool_choice" not in tools.chat_params()
+    assert tools.choice.echo == "auto"
 
 
 @pytest.mark.parametrize("mode", ["none", "auto"])
 def test_without_tools_a_mode_is_echoed_and_goes_nowhere(mode: str) -> None:
     tools, _ = choose([WEB], mode)
-    assert (tools.params(), tools.choice_echo) == ({}, mode)
+    assert (tools.chat_params(), tools.choice.echo) == ({}, mode)
 
 
 # One tool ------------------------------------------------------------------------------------------------------------
@@ -87,7 +87,7 @@ def test_without_tools_a_mode_is_echoed_and_goes_nowhere(mode: str) -> None:
 def test_a_named_function_is_nested_for_chat_and_flat_in_the_echo(choice: Json) -> None:
     tools, report = choose([F, G], choice)
     assert chosen(tools) == "f"
-    assert tools.choice_echo == {"type": "function", "name": "f"}
+    assert tools.choice.echo == {"type": "function", "name": "f"}
     assert names(tools) == ["f", "g"]
     assert report == ""
 
@@ -96,7 +96,7 @@ def test_a_named_function_is_nested_for_chat_and_flat_in_the_echo(choice: Json) 
 def test_a_custom_tool_is_the_function_that_it_is_offered_as(choice: Json) -> None:
     tools, report = choose([F, C], choice)
     assert chosen(tools) == "c"
-    assert tools.choice_echo == {"type": "custom", "name": "c"}
+    assert tools.choice.echo == {"type": "custom", "name": "c"}
     assert report == 'mapped=("tools[1]" "tool_choice")'
 
 
@@ -115,7 +115,7 @@ def test_where_there_are_both_the_type_tells_which_is_meant() -> None:
 def test_a_tool_of_the_api_is_chosen_by_its_type(kind: str) -> None:
     tools, report = choose([F, {"type": kind}], {"type": kind})
     assert chosen(tools) == kind
-    assert tools.choice_echo == {"type": kind}
+    assert tools.choice.echo == {"type": kind}
     assert report == 'mapped=("tools[1]" "tool_choice")'
 
 
@@ -138,15 +138,15 @@ def test_a_search_in_the_client_is_chosen_by_its_type() -> None:
 def test_a_tool_of_a_namespace_is_chosen_with_it_or_where_only_one_can_be_meant(choice: Json, name: str) -> None:
     tools, report = choose([CRM, ERP], choice)
     assert chosen(tools) == name
-    assert tools.choice_echo == choice.get("function", {}) | {k: v for k, v in choice.items() if k != "function"}
+    assert tools.choice.echo == choice.get("function", {}) | {k: v for k, v in choice.items() if k != "function"}
     assert ('"tool_choice"' in report) == (choice.get("name") != name)
 
 
 def test_each_name_is_read_once_however_many_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looked for one by one, the tools of a request of 200 kB once held the host's event loop for 14 seconds."""
     read: list[str] = []
-    loose = offers._loose
-    monkeypatch.setattr(offers, "_loose", lambda name: read.append(name) or loose(name))
+    loosely_spelled = tool_map.loosely_spelled
+    monkeypatch.setattr(tool_map, "loosely_spelled", lambda name: read.append(name) or loosely_spelled(name))
     many = [{**F, "name": f"f{number}"} for number in range(100)]
     tools, _ = choose([{**CRM, "tools": many}], {"type": "allowed_tools", "mode": "auto", "tools": many})
     assert len(names(tools)) == 100
@@ -231,8 +231,8 @@ def test_of_allowed_tools_only_those_are_offered(mode: Json, told: str) -> None:
     tools, report = choose([F, G, WEB], {"type": "allowed_tools", "tools": allowed, **mode})
     assert names(tools) == ["g"]
     assert tools.paths() == ["tools[1]"]
-    assert tools.params()["tool_choice"] == told
-    assert tools.choice_echo == {"type": "allowed_tools", "mode": told, "tools": allowed}
+    assert tools.chat_params()["tool_choice"] == told
+    assert tools.choice.echo == {"type": "allowed_tools", "mode": told, "tools": allowed}
     assert [tool["type"] for tool in tools.echo] == ["function", "function", "web_search"]
     assert report == 'dropped=("tools[2]"), mapped=("tool_choice")'
 
@@ -240,8 +240,8 @@ def test_of_allowed_tools_only_those_are_offered(mode: Json, told: str) -> None:
 def test_allowed_tools_are_also_taken_in_chats_form() -> None:
     allowed = {"mode": "required", "tools": [{"type": "function", "function": {"name": "g"}}]}
     tools, _ = choose([F, G], {"type": "allowed_tools", "allowed_tools": allowed})
-    assert (names(tools), tools.params()["tool_choice"]) == (["g"], "required")
-    assert tools.choice_echo == {"type": "allowed_tools", **allowed}
+    assert (names(tools), tools.chat_params()["tool_choice"]) == (["g"], "required")
+    assert tools.choice.echo == {"type": "allowed_tools", **allowed}
 
 
 def test_every_form_of_tool_can_be_allowed() -> None:
@@ -274,8 +274,8 @@ def test_what_is_allowed_and_not_offered_is_reported() -> None:
 
 
 def test_allowed_tools_that_nobody_runs_leave_nothing_to_offer() -> None:
-    assert choose([F, WEB], {"type": "allowed_tools", "tools": [WEB]})[0].params() == {}
-    assert choose([F], {"type": "allowed_tools", "tools": []})[0].params() == {}
+    assert choose([F, WEB], {"type": "allowed_tools", "tools": [WEB]})[0].chat_params() == {}
+    assert choose([F], {"type": "allowed_tools", "tools": []})[0].chat_params() == {}
 
 
 @pytest.mark.parametrize("name", ["g", "crm__find", "crm.find", "note"])

@@ -12,10 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.request.parse import read_request
-from responses_shim.core.request.prepare import to_chat
 from responses_shim.core.wire.report import MAX_BYTES, Report
 from responses_shim.hosts import PROFILES
+from tests.core.prepared import prepare_body, prepared
 
 Dictionary: TypeAlias = dict[str, list[str] | bool]
 
@@ -184,7 +183,7 @@ REQUESTS: dict[str, tuple[Any, Dictionary]] = {
 @pytest.mark.parametrize("name", REQUESTS)
 def test_the_report_of_a_request(name: str) -> None:
     fields, expected = REQUESTS[name]
-    made = to_chat(read_request({"model": "m", "input": "Hi", **fields}))
+    made = prepared(**fields)
     told = parse(made.report.header())
     assert told == expected
     assert list(told) == list(expected)
@@ -225,7 +224,7 @@ def at(body: Any, path: str) -> Any:
 def test_every_path_leads_to_something_that_the_client_sent(fields: Any, host: str) -> None:
     body = {"model": "m", "input": "Hi", **fields}
     profile = PROFILES[host]
-    made = to_chat(read_request(json.loads(json.dumps(body))), policy=profile.policy)
+    made = prepare_body(json.loads(json.dumps(body)), options=profile.policy)
     profile.adapt(made.chat, made.report)
     told = parse(made.report.header())
     paths = [path for paths in told.values() if isinstance(paths, list) for path in paths]

@@ -1,4 +1,4 @@
-"""What msgspec says of bad input, in words for the person who wrote it."""
+"""Errors about bad input: msgspec's messages reworded for the client, and the limit on nesting."""
 
 from __future__ import annotations
 
@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, Struct
 
-from responses_shim.core.wire.validation import bad_value, convert, missing, unsupported
+from responses_shim.core.wire.validation import (
+    MAX_DEPTH,
+    bad_value,
+    check_depth,
+    convert,
+    first_too_deep,
+    missing,
+    too_deep,
+    unsupported,
+)
 from responses_shim.errors import InvalidRequest
 from tests.oracle import check_error
 
@@ -38,7 +47,7 @@ class Drawing(Struct):
     names: Annotated[list[str], Meta(max_length=2)] | None = None
 
 
-def complaint(body: Any, kind: Any = Drawing, path: str = "") -> InvalidRequest:
+def refusal(body: Any, kind: Any = Drawing, path: str = "") -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
         convert(body, kind, path)
     error = caught.value
@@ -47,7 +56,7 @@ def complaint(body: Any, kind: Any = Drawing, path: str = "") -> InvalidRequest:
     return error
 
 
-def test_what_is_right_is_converted() -> None:
+def test_valid_input_is_converted() -> None:
     assert convert({"shapes": [{"type": "circle", "radius": 1}], "unknown": 1}, Drawing) == Drawing([Circle(1)])
 
 
@@ -133,64 +142,98 @@ WRONG: list[tuple[Any, str, str | None, str]] = [
 
 
 @pytest.mark.parametrize(("body", "message", "param", "code"), WRONG, ids=[message for _, message, _, _ in WRONG])
-def test_a_mistake_is_named_with_its_place(body: Any, message: str, param: str | None, code: str) -> None:
-    error = complaint(body)
+def test_the_error_names_the_field_by_its_path(body: Any, message: str, param: str | None, code: str) -> None:
+    error = refusal(body)
     assert (error.message, error.param, error.code) == (message, param, code)
 
 
-def test_a_key_that_is_too_long_is_said_to_be_a_key() -> None:
-    error = complaint({"shapes": [], "tags": {"long": "a"}})
+def test_the_error_for_a_key_that_is_too_long_says_that_it_is_a_key() -> None:
+    error = refusal({"shapes": [], "tags": {"long": "a"}})
     assert error.param == "tags"
     assert "key" in error.message
 
 
-def test_what_is_below_a_path_is_named_below_it() -> None:
-    assert complaint({}, Circle, "tools[2]").param == "tools[2].radius"
-    assert complaint({"type": "circle", "radius": "x"}, Circle, "tools[2]").param == "tools[2].radius"
-    assert complaint("x", Circle, "tools[2]").param == "tools[2]"
+def test_paths_in_errors_begin_with_the_path_that_is_given() -> None:
+    assert refusal({}, Circle, "tools[2]").param == "tools[2].radius"
+    assert refusal({"type": "circle", "radius": "x"}, Circle, "tools[2]").param == "tools[2].radius"
+    assert refusal("x", Circle, "tools[2]").param == "tools[2]"
 
 
 @pytest.mark.parametrize(
     "fill", ["x - at `$.size`", "'", "`", " - at `$`", "a\nb", "red ", "Expected `int`, got `str`"]
 )
-def test_no_value_can_pass_for_a_place(fill: str) -> None:
-    error = complaint({"shapes": [], "fill": fill})
+def test_no_value_is_taken_for_a_part_of_the_message(fill: str) -> None:
+    error = refusal({"shapes": [], "fill": fill})
     assert (error.param, error.code) == ("fill", "invalid_value")
     assert "Supported values are: 'red' and 'blue'." in error.message
 
 
 @given(st.text(max_size=200))
-def test_a_message_about_a_value_stays_short(fill: str) -> None:
+def test_a_message_that_quotes_a_value_stays_short(fill: str) -> None:
     if fill not in ("red", "blue"):
-        error = complaint({"shapes": [], "fill": fill})
+        error = refusal({"shapes": [], "fill": fill})
         assert error.param == "fill"
         assert len(error.message) < 160
 
 
-def test_a_long_value_is_cut() -> None:
+def test_a_long_value_is_quoted_in_part() -> None:
     assert "…" in bad_value("fill", "x" * 100, ["red"]).message
     assert len(bad_value("fill", "x" * 100_000, ["red"]).message) < 160
 
 
-def test_one_supported_value_is_no_list() -> None:
+def test_one_supported_value_stands_alone() -> None:
     assert bad_value("fill", 7, ["red"]).message == "Invalid value: 7. Supported values are: 'red'."
 
 
-def test_three_supported_values_are_a_list() -> None:
+def test_several_supported_values_are_listed() -> None:
     assert bad_value("a", "b", ["c", "d", "e"]).message.endswith("'c', 'd' and 'e'.")
 
 
-def test_each_kind_of_mistake_has_its_code() -> None:
+def test_each_kind_of_error_has_its_code() -> None:
     assert missing("input").code == "missing_required_parameter"
     assert unsupported("prompt", "no prompts.").code == "unsupported_parameter"
     assert bad_value("fill", "green", ["red"]).code == "invalid_value"
 
 
-def test_an_integer_that_trips_an_old_msgspec_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_integer_on_which_an_old_msgspec_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     """Those before 0.22 raise this for an integer beyond any float."""
 
     def trip(*_: Any) -> None:
         raise SystemError("<built-in function convert> returned a result with an exception set")
 
     monkeypatch.setattr(msgspec, "convert", trip)
-    assert complaint({"shapes": [{"type": "square", "side": 10**400}]}).param == "shapes[0].side"
+    assert refusal({"shapes": [{"type": "square", "side": 10**400}]}).param == "shapes[0].side"
+
+
+# Nesting -------------------------------------------------------------------------------------------------------------
+
+
+def nested(depth: int, core: Any = 1) -> Any:
+    """`core` in so many lists and objects."""
+    value = core
+    for level in range(depth):
+        value = [value] if level % 2 else {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("core", [1, None, "[" * 200, {}, [], "\ud83d", float("nan"), 10**400], ids=str)
+def test_the_limit_on_nesting_is_exact(core: Any) -> None:
+    """Also where a value cannot be written as JSON: half a surrogate pair, which a model's arguments may have."""
+    assert not too_deep(nested(MAX_DEPTH, core))
+    assert too_deep(nested(MAX_DEPTH + 1, core or 1))
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH + 1, 950, 100_000])
+def test_what_is_nested_too_deep_is_refused_by_its_path(depth: int) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        check_depth(nested(depth), "tools[3]")
+    assert caught.value.message == "Invalid 'tools[3]': nested more than 100 levels deep."
+    assert (caught.value.param, caught.value.code) == ("tools[3]", "invalid_value")
+
+
+def test_the_first_value_that_is_too_deep_is_found() -> None:
+    wide = [{"a": [1, {"b": "\n"}]}] * MAX_DEPTH
+    assert first_too_deep([]) is None
+    assert first_too_deep([wide, "{" * 999, None]) is None
+    assert first_too_deep([wide, nested(MAX_DEPTH), nested(MAX_DEPTH + 1), nested(999)]) == 2
+    assert first_too_deep([wide, object(), nested(MAX_DEPTH + 1)]) == 2
