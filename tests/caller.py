@@ -1,16 +1,16 @@
-"""Call an ASGI app in this process and watch it answer, message by message.
+"""Calls an ASGI app in this process and watches its answer, message by message.
 
-`httpx.ASGITransport` runs an app to its end before it hands over a byte, so it cannot show when a message was
-sent, nor what happens when the client leaves. This caller plays the server's part: it takes each message as
-it is sent, can stop taking them, and can hang up.
+`httpx.ASGITransport` runs an app to its end before it gives a byte, so it cannot show when a message was sent, nor what
+happens when the client leaves. This caller stands in for the server: it takes each message as it is sent, can stop
+taking them, and can hang up.
 
     async with call(app, "POST", "/v1/responses", json={...}) as exchange:
         await exchange.start()
         first = await exchange.next_event()
         await exchange.disconnect()
 
-Every wait has a deadline. On leaving the block the client hangs up and the app must come to its end; what it
-raised is raised there.
+Every wait has a deadline. At the end of the block the client hangs up and the app must end; what it raised is raised
+there.
 """
 
 from __future__ import annotations
@@ -46,13 +46,14 @@ class Event:
 
 
 class EventReader:
-    """Bytes to events, strictly: at most one `event:` and one `data:` line, ended by a blank line."""
+    """Reads an event stream strictly: each event has at most one `event:` and one `data:` line, and a blank line."""
 
     def __init__(self) -> None:
         self.comments: list[str] = []
         self.rest = b""
 
     def feed(self, body: bytes) -> list[Event]:
+        """The events that these bytes complete."""
         *blocks, self.rest = (self.rest + body).split(b"\n\n")
         return [event for block in blocks if (event := self._read(block.decode())) is not None]
 
@@ -76,7 +77,7 @@ class EventReader:
 
 
 def parse_events(body: bytes) -> list[Event]:
-    """A whole event stream; nothing may be left over after its last blank line."""
+    """The events of a complete stream; nothing may follow its last blank line."""
     reader = EventReader()
     events = reader.feed(body)
     assert not reader.rest, f"the stream ends inside an event: {reader.rest!r}"
@@ -84,7 +85,7 @@ def parse_events(body: bytes) -> list[Event]:
 
 
 def payloads(events: Sequence[Event]) -> list[dict[str, Any]]:
-    """The data of a stream that ends as it should: `[DONE]` last, and only there."""
+    """The data of the events without `[DONE]`, which must be the last and only there."""
     assert events, "the stream is empty"
     assert events[-1].is_done, f"the stream does not end with [DONE] but with {events[-1]}"
     assert not any(event.is_done for event in events[:-1]), "[DONE] before the end"
@@ -93,7 +94,7 @@ def payloads(events: Sequence[Event]) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Reply:
-    """A whole answer."""
+    """A complete answer."""
 
     status: int
     headers: Headers
@@ -109,7 +110,7 @@ class Reply:
 
 
 class Exchange:
-    """One request and its answer, seen from where the server stands."""
+    """One request and its answer, as the server sees them."""
 
     def __init__(self, app: ASGIApp, scope: Scope, body: Sequence[bytes]) -> None:
         self.app = app
@@ -129,14 +130,14 @@ class Exchange:
         self._reader = EventReader()
         self._events: list[Event] = []
         self._taken = 0
-        self._news = anyio.Event()
-        self._flow = anyio.Event()
-        self._flow.set()
+        self._changed = anyio.Event()
+        self._may_send = anyio.Event()
+        self._may_send.set()
         self._blocked = anyio.Event()
         self._disconnected = False
         self._broken = False
 
-    # What the test sees.
+    # What the test sees ----------------------------------------------------------------------------------------------
 
     @property
     def status(self) -> int:
@@ -166,7 +167,7 @@ class Exchange:
         """Wait until the answer has started, and return its status."""
         with anyio.fail_after(DEADLINE):
             while not self.sent and not self.ended.is_set():
-                await self._news.wait()
+                await self._changed.wait()
         if not self.sent:
             raise self.error or AssertionError("the app returned without an answer")
         return self.status
@@ -177,11 +178,12 @@ class Exchange:
             while self._taken == len(self.sent):
                 if self.ended.is_set() or self.complete:
                     return None
-                await self._news.wait()
+                await self._changed.wait()
         self._taken += 1
         return self.sent[self._taken - 1]
 
     async def messages(self) -> AsyncIterator[Message]:
+        """The rest of the messages, each as soon as it has been sent."""
         while (message := await self.next_message()) is not None:
             yield message
 
@@ -196,7 +198,7 @@ class Exchange:
         return self._events.pop(0)
 
     async def events(self) -> list[Event]:
-        """The rest of the events. The deadline is for all of them: pings alone could go on for ever."""
+        """The rest of the events, all within one deadline: pings alone could go on for ever."""
         rest = []
         with anyio.fail_after(DEADLINE):
             while (event := await self.next_event()) is not None:
@@ -204,46 +206,48 @@ class Exchange:
         return rest
 
     async def read(self) -> bytes:
-        """The whole body, from its beginning, within the deadline."""
+        """The complete body, from its beginning, within the deadline."""
         with anyio.fail_after(DEADLINE):
             async for _ in self.messages():
                 pass
         return self.body
 
     async def reply(self) -> Reply:
+        """The complete answer."""
         await self.start()
         body = await self.read()
         return Reply(self.status, self.headers, body)
 
-    # What the test does.
+    # What the test does ----------------------------------------------------------------------------------------------
 
     async def disconnect(self, *, broken_pipe: bool = False) -> None:
-        """Hang up. What is sent after that is dropped or, with `broken_pipe`, raises OSError."""
+        """Hang up. A message that is sent after that is dropped or, with `broken_pipe`, raises OSError."""
         self._disconnected = True
         self._broken = broken_pipe
-        self._flow.set()
-        self._tell()
+        self._may_send.set()
+        self._notify()
         await anyio.lowlevel.checkpoint()
 
     def stall(self) -> None:
         """Take no more messages: the next `send` blocks."""
-        self._flow = anyio.Event()
+        self._may_send = anyio.Event()
         self._blocked = anyio.Event()
 
     async def blocked(self) -> None:
-        """Wait until the app is held up in a `send`."""
+        """Wait until the app is blocked in a `send`."""
         with anyio.fail_after(DEADLINE):
             await self._blocked.wait()
 
     def resume(self) -> None:
-        self._flow.set()
+        """Take messages again."""
+        self._may_send.set()
 
     async def finish(self) -> None:
         """Wait until the app has returned or raised."""
         with anyio.fail_after(DEADLINE):
             await self.ended.wait()
 
-    # What the app sees.
+    # What the app sees -----------------------------------------------------------------------------------------------
 
     async def run(self) -> None:
         try:
@@ -252,20 +256,20 @@ class Exchange:
             self.error = error
         finally:
             self.ended.set()
-            self._tell()
+            self._notify()
 
     async def _receive(self) -> Message:
         await anyio.lowlevel.checkpoint()
         if self._pending:
             return self._pending.pop(0)
         while not (self._disconnected or self.complete):
-            await self._news.wait()
+            await self._changed.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:
-        if not self._flow.is_set():
+        if not self._may_send.is_set():
             self._blocked.set()
-            await self._flow.wait()
+            await self._may_send.wait()
         await anyio.lowlevel.checkpoint()
         if self._broken:
             raise OSError("the client is gone")
@@ -276,11 +280,11 @@ class Exchange:
             self.violation = AssertionError(f"out of order, after {len(self.sent)} messages: {message}")
             raise self.violation
         self.sent.append(dict(message))
-        self._tell()
+        self._notify()
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
 
     @property
     def _start(self) -> Message:
@@ -301,10 +305,10 @@ async def call(
     root_path: str = "",
     scope: Mapping[str, Any] | None = None,
 ) -> AsyncIterator[Exchange]:
-    """Call the app. A body given as several pieces arrives in as many messages, without a content-length.
+    """Call the app. A body in several pieces arrives in as many messages, without a content-length.
 
-    `path` is as on the wire, percent-encoded, below `root_path`, where the app is mounted. `scope` overrides
-    any key of the scope.
+    - `path`: percent-encoded, as on the wire, below `root_path`, where the app is mounted
+    - `scope`: overrides any key of the scope
     """
     exchange = Exchange(app, *_request(method, path, json, body, headers, query, root_path, scope or {}))
     failure: Exception | None = None
@@ -328,12 +332,13 @@ async def call(
 
 
 async def request(app: ASGIApp, method: str, path: str, **options: Any) -> Reply:
-    """Call the app and wait for its whole answer."""
+    """Call the app and wait for its complete answer."""
     async with call(app, method, path, **options) as exchange:
         return await exchange.reply()
 
 
 async def post(app: ASGIApp, path: str, json: Any, **options: Any) -> Reply:
+    """POST this JSON to the app and wait for its complete answer."""
     return await request(app, "POST", path, json=json, **options)
 
 

@@ -1,4 +1,4 @@
-"""Watch which work is done in a worker thread instead of in the event loop."""
+"""Watches which functions are run in a worker thread instead of in the event loop."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 
 def watch_offloaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A list to which every function is added that is run in a worker thread from now on."""
+    """A list that grows by every function that is run in a worker thread from now on."""
     offloaded: list[Any] = []
     run = anyio.to_thread.run_sync
 

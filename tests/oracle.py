@@ -1,7 +1,9 @@
-"""What is valid: events, responses and errors by their shape, a stream by the story its events tell.
+"""The oracle of the tests: it decides whether an event, a response, an error or a whole stream is valid.
 
-A schema sees one event. That the events of a stream hang together (numbers rise, what is opened is closed,
-the deltas are the text, the snapshot is what was streamed) is checked here, for every stream of every test.
+`check_stream`, `check_response`, `check_event`, `check_item` and `check_error` raise AssertionError and say what is
+wrong. Single objects are checked against types in `shapes.py`. What no type can see is checked here: that the events of
+a stream belong together. Their numbers ascend, what is opened is closed, the deltas of a text joined are that text, and
+the output of the last event is what was streamed.
 """
 
 from __future__ import annotations
@@ -22,39 +24,39 @@ TERMINAL = {
 
 
 def check_stream(events: Sequence[Json]) -> None:
-    """A whole stream, `[DONE]` left out: each event is valid, and together they tell one story."""
+    """Check a complete stream, without its `[DONE]`: each event by itself, and whether they belong together."""
     stream = Stream()
-    for place, event in enumerate(events):
+    for index, event in enumerate(events):
         try:
             stream.take(event)
         except AssertionError as error:
-            raise AssertionError(f"event {place} ({event.get('type')}): {error}") from None
+            raise AssertionError(f"event {index} ({event.get('type')}): {error}") from None
     assert stream.terminal is not None, f"the stream of {len(events)} events has no terminal event"
 
 
 @dataclass(frozen=True)
-class Channel:
-    """Where a family of `*.delta` and `*.done` events writes: a key of the item, or of one of its parts."""
+class Target:
+    """What a pair of `*.delta` and `*.done` events fills: a key of the item, or of one of its parts."""
 
     key: str
     parts: str | None = None
     part_type: str | None = None
 
 
-KEPT = ("id", "type", "role", "name", "namespace", "call_id", "execution", "environment")
-"""What an item is from its beginning to its end."""
-FILLED = ("content", "summary", "arguments", "input", "commands", "command", "env", "path", "diff")
-"""What is empty when an item is added, inside its action or operation too."""
-LATE = {"encrypted_content", *TOKENS}
-"""What an item has at its end only."""
+UNCHANGING = ("id", "type", "role", "name", "namespace", "call_id", "execution", "environment")
+"""Keys of an item that are the same when it is added and when it is done."""
+EMPTY_AT_FIRST = ("content", "summary", "arguments", "input", "commands", "command", "env", "path", "diff")
+"""Keys that are empty when an item is added, in its action or operation too."""
+ONLY_WHEN_DONE = {"encrypted_content", *TOKENS}
+"""Keys that an item may have when it is done and not before."""
 
-CHANNELS = {
-    "response.output_text": Channel("text", "content", "output_text"),
-    "response.refusal": Channel("refusal", "content", "refusal"),
-    "response.reasoning_text": Channel("text", "content", "reasoning_text"),
-    "response.reasoning_summary_text": Channel("text", "summary", "summary_text"),
-    "response.function_call_arguments": Channel("arguments"),
-    "response.custom_tool_call_input": Channel("input"),
+TARGETS = {
+    "response.output_text": Target("text", "content", "output_text"),
+    "response.refusal": Target("refusal", "content", "refusal"),
+    "response.reasoning_text": Target("text", "content", "reasoning_text"),
+    "response.reasoning_summary_text": Target("text", "summary", "summary_text"),
+    "response.function_call_arguments": Target("arguments"),
+    "response.custom_tool_call_input": Target("input"),
 }
 PARTS = {"response.content_part": "content", "response.reasoning_summary_part": "summary"}
 INDEX_KEYS = {"content": "content_index", "summary": "summary_index"}
@@ -62,7 +64,7 @@ INDEX_KEYS = {"content": "content_index", "summary": "summary_index"}
 
 @dataclass
 class Text:
-    """A string on its way: what an item without parts or one part is made of."""
+    """A text while it grows: that of one part, or of an item without parts."""
 
     key: str | None = None
     deltas: list[str] = field(default_factory=list)
@@ -70,34 +72,36 @@ class Text:
     done: bool = False
     value: str = ""
 
-    def add(self, channel: Channel, event: Json) -> None:
+    def add(self, target: Target, event: Json) -> None:
         assert not self.done, "a delta after the text was done"
-        assert self.key in (None, channel.key), f"{channel.key} follows {self.key}"
-        self.key = channel.key
+        assert self.key in (None, target.key), f"{target.key} follows {self.key}"
+        self.key = target.key
         self.deltas.append(event["delta"])
         self.logprobs += _tokens(event.get("logprobs"))
 
-    def close(self, channel: Channel, event: Json) -> None:
+    def close(self, target: Target, event: Json) -> None:
         assert not self.done, "done twice"
-        assert self.key in (None, channel.key), f"{channel.key} follows {self.key}"
-        self.key, self.done, self.value = channel.key, True, event[channel.key]
+        assert self.key in (None, target.key), f"{target.key} follows {self.key}"
+        self.key, self.done, self.value = target.key, True, event[target.key]
         joined = "".join(self.deltas)
         assert joined == self.value, f"deltas join to {joined!r}, done says {self.value!r}"
-        told = _tokens(event.get("logprobs"))
-        assert self.logprobs == told, f"deltas bring logprobs {self.logprobs}, done has {told}"
+        logprobs = _tokens(event.get("logprobs"))
+        assert self.logprobs == logprobs, f"deltas bring logprobs {self.logprobs}, done has {logprobs}"
 
     def compare(self, holder: Json, what: str) -> None:
-        """The finished part, or item, says the same as its deltas."""
+        """The finished part or item, `holder`, has the text and the log-probabilities of its deltas."""
         assert self.done, f"{what} is done before its text"
         assert self.key is not None
         assert holder.get(self.key) == self.value, f"{what} has {holder.get(self.key)!r}, its deltas {self.value!r}"
         if self.logprobs or holder.get("logprobs"):
-            told = _tokens(holder.get("logprobs"))
-            assert told == self.logprobs, f"{what} has logprobs {told}, its deltas {self.logprobs}"
+            logprobs = _tokens(holder.get("logprobs"))
+            assert logprobs == self.logprobs, f"{what} has logprobs {logprobs}, its deltas {self.logprobs}"
 
 
 @dataclass
 class Part:
+    """A part of an item; `final` is it as its `done` event has it."""
+
     type: str
     text: Text = field(default_factory=Text)
     final: Json | None = None
@@ -105,6 +109,8 @@ class Part:
 
 @dataclass
 class Item:
+    """An output item: as it was added, what grows in it, and as it was when it was done."""
+
     added: Json
     parts: dict[str, list[Part]] = field(default_factory=lambda: {"content": [], "summary": []})
     text: Text = field(default_factory=Text)
@@ -113,7 +119,7 @@ class Item:
 
 
 class Stream:
-    """Follows one stream, event by event, and holds it to its promises."""
+    """Follows one stream, event by event."""
 
     def __init__(self) -> None:
         self.items: list[Item] = []
@@ -124,13 +130,14 @@ class Stream:
         self.terminal: Json | None = None
 
     def take(self, event: Json) -> None:
+        """Check the next event, by itself and against those before it."""
         check_event(event)
         name, number = event["type"], event["sequence_number"]
         assert self.terminal is None, "an event after the terminal one"
         assert number > self.last_number, f"number {number} follows {self.last_number}"
         assert self.seen or number == 0, f"the first number is {number}"
-        due = {0: "response.created", 1: "response.in_progress"}.get(self.seen)
-        assert due in (None, name), f"should be {due}"
+        expected = {0: "response.created", 1: "response.in_progress"}.get(self.seen)
+        assert expected in (None, name), f"should be {expected}"
         self.last_number = number
         self.seen += 1
         stem, _, verb = name.rpartition(".")
@@ -145,10 +152,10 @@ class Stream:
             self._open_part(parts, event) if verb == "added" else self._close_part(parts, event)
         elif stem == "response.shell_call_command":
             self._command(event, verb)
-        elif stem in CHANNELS:
-            channel = CHANNELS[stem]
-            text = self._text(event, channel)
-            text.add(channel, event) if verb == "delta" else text.close(channel, event)
+        elif stem in TARGETS:
+            target = TARGETS[stem]
+            text = self._text(event, target)
+            text.add(target, event) if verb == "delta" else text.close(target, event)
         elif "output_index" in event:
             self._item(event)
 
@@ -168,7 +175,7 @@ class Stream:
         self.terminal = event
         assert response["status"] == TERMINAL[name], f"status {response['status']!r}"
         assert name == "response.failed" or not self.failing, "an error was sent before it"
-        still_open = [place for place, item in enumerate(self.items) if item.final is None]
+        still_open = [index for index, item in enumerate(self.items) if item.final is None]
         assert not still_open, f"items {still_open} are not done"
         changed = difference(response["output"], [item.final for item in self.items], "output")
         assert changed is None, f"the snapshot is not what was streamed: {changed}"
@@ -182,7 +189,7 @@ class Stream:
         assert item["id"] not in [other.added["id"] for other in self.items], f"id {item['id']} is taken"
         assert item["status"] == "in_progress", f"added as {item['status']}"
         inner = {**item, **item.get("action", {}), **item.get("operation", {})}
-        filled = [key for key in FILLED if inner.get(key)]
+        filled = [key for key in EMPTY_AT_FIRST if inner.get(key)]
         assert not filled, f"{filled} are not empty yet"
         self.items.append(Item(item))
 
@@ -199,22 +206,22 @@ class Stream:
         item, final = self._item(event), event["item"]
         check_item(final)
         assert final["status"] != "in_progress", "done, but in progress"
-        for key in KEPT:
+        for key in UNCHANGING:
             assert final.get(key) == item.added.get(key), f"{key} changes to {final.get(key)!r}"
-        changing = (final.keys() ^ item.added.keys()) - LATE
+        changing = (final.keys() ^ item.added.keys()) - ONLY_WHEN_DONE
         assert not changing, f"{sorted(changing)} come or go"
         for key, parts in item.parts.items():
-            still_open = [place for place, part in enumerate(parts) if part.final is None]
+            still_open = [index for index, part in enumerate(parts) if part.final is None]
             assert not still_open, f"{key} parts {still_open} are not done"
-            told = [part.final for part in parts]
-            changed = difference(final.get(key) or [], told, key)
+            streamed = [part.final for part in parts]
+            changed = difference(final.get(key) or [], streamed, key)
             assert changed is None, f"the item is not what was streamed: {changed}"
         if isinstance(final.get("arguments"), str) or "input" in final:  # those of a tool search are an object
             item.text.compare(final, "the item")
         if final["type"] == "shell_call":
             assert all(command.done for command in item.commands), "the item is done before its commands"
-            streamed, commands = [command.value for command in item.commands], final["action"]["commands"]
-            assert streamed == commands, f"the item has the commands {commands}, its events {streamed}"
+            values, commands = [command.value for command in item.commands], final["action"]["commands"]
+            assert values == commands, f"the item has the commands {commands}, its events {values}"
         item.final = final
 
     # Parts.
@@ -237,7 +244,7 @@ class Stream:
         part.final = final
 
     def _command(self, event: Json, verb: str) -> None:
-        """The commands of a shell, which are told by their place in the item and not by its id."""
+        """A command of a shell call. Its events have no `item_id`."""
         item, index = self._item(event), event["command_index"]
         assert item.added["type"] == "shell_call", f"a {item.added['type']} has no commands"
         if verb == "added":
@@ -246,18 +253,18 @@ class Stream:
             item.commands.append(Text())
             return
         assert 0 <= index < len(item.commands), f"no command at {index}"
-        channel = Channel("command")
-        item.commands[index].add(channel, event) if verb == "delta" else item.commands[index].close(channel, event)
+        target = Target("command")
+        item.commands[index].add(target, event) if verb == "delta" else item.commands[index].close(target, event)
 
-    def _text(self, event: Json, channel: Channel) -> Text:
+    def _text(self, event: Json, target: Target) -> Text:
         item = self._item(event)
-        if channel.parts is None:
+        if target.parts is None:
             if "name" in event:
                 assert event["name"] == item.added["name"], f"name is {event['name']!r}"
-            assert channel.key in item.added, f"a {item.added['type']} has no {channel.key}"
+            assert target.key in item.added, f"a {item.added['type']} has no {target.key}"
             return item.text
-        part = _open(item.parts[channel.parts], _part_index(event))
-        assert part.type == channel.part_type, f"the part is {part.type}"
+        part = _open(item.parts[target.parts], _part_index(event))
+        assert part.type == target.part_type, f"the part is {part.type}"
         return part.text
 
 
@@ -272,5 +279,5 @@ def _open(parts: list[Part], index: int) -> Part:
 
 
 def _tokens(logprobs: Sequence[Json] | None) -> list[tuple[Any, Any]]:
-    """What deltas, done and part have in common: the SDK gives only the part's entries their bytes."""
+    """Tokens and log-probabilities, without the bytes, which in the SDK's types only those of a part have."""
     return [(entry["token"], entry["logprob"]) for entry in logprobs or ()]

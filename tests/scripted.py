@@ -1,8 +1,8 @@
-"""A chat-completions host that plays from a script: what the shim is tested against when no engine is needed.
+"""A chat-completions host that plays a script: what the shim is tested against when no engine is needed.
 
-It is raw ASGI and does what a script tells it, byte for byte and pause for pause: the test decides where a
-frame is cut, when the host goes quiet and how it dies. What the shim asked of it stays in `requests`,
-`headers` and `scopes`. A path that is not chat completions is echoed, which is how pass-through is tested.
+It is raw ASGI and does what its script says, byte for byte and pause for pause: the test decides where a frame is cut,
+when the host goes quiet and how it dies. The requests that the shim sent are in `requests`, `headers` and `scopes`. Any
+other path than chat completions is echoed, which is how pass-through is tested.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Json:
-    """A whole JSON answer in one body message: an error, as a rule."""
+    """A JSON answer in one body message: an error, as a rule."""
 
     status: int
     body: Any
@@ -47,7 +47,7 @@ class Wait:
 
 @dataclass(frozen=True)
 class Hold:
-    """Go quiet until the caller goes away, noticing it the way a Starlette host does: by `receive`."""
+    """Go quiet until the caller has left, which `receive` says, as in a Starlette host."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Raise:
 
 @dataclass(frozen=True)
 class End:
-    """Send the final, empty body message and go on: what follows in the script happens after a clean end."""
+    """Send the final, empty body message and go on: the steps that follow come after a clean end."""
 
 
 @dataclass(frozen=True)
@@ -72,12 +72,12 @@ Script: TypeAlias = Sequence[Step] | Callable[[dict[str, Any]], Sequence[Step]]
 
 
 class ScriptedHost:
-    """Plays one script per chat call; the last script goes on for the calls after it.
+    """Plays one script for each chat call, the last one for every call after it too.
 
-    A script is a list of steps, or a function from the request to one. When its steps are used up the answer
-    is ended, unless the last step ended it otherwise. With `listens=False` the host never looks at `receive`
-    again once it has the body, as many hand-written servers do: it learns of a disconnect only by being
-    cancelled or by a `send` that raises.
+    A script is a list of steps, or a function that makes one from the request. When its steps are used up the answer
+    ends, unless the last step has ended it. With `listens=False` the host never looks at `receive` again once it has
+    the body, as many hand-written servers do: that the caller has left it learns only by being cancelled, or by a
+    `send` that raises.
     """
 
     def __init__(self, *scripts: Script, listens: bool = True) -> None:
@@ -90,7 +90,7 @@ class ScriptedHost:
         self.called = anyio.Event()
         """A chat call has come, and its body has been read."""
         self.disconnected = anyio.Event()
-        """A call was told before its end, in whichever of the three ways, that its caller is gone."""
+        """A call has learned before its end that its caller is gone: by `receive`, by `send` or by being cancelled."""
         self.finished = anyio.Event()
         """A call has left the app, for whatever reason: the engine is free."""
 
@@ -119,18 +119,18 @@ class ScriptedHost:
         self.headers.append(Headers(scope=scope))
         self.scopes.append(scope)
         self.called.set()
-        performance = Performance(self, script(request) if callable(script) else script, receive, send)
+        answer = ScriptedAnswer(self, script(request) if callable(script) else script, receive, send)
         try:
-            await performance.run()
+            await answer.run()
         except anyio.get_cancelled_exc_class():
-            performance.interrupt()
+            answer.interrupt()
             raise
         finally:
             self.finished.set()
 
 
-class Performance:
-    """One chat call being played."""
+class ScriptedAnswer:
+    """Plays the script of one chat call."""
 
     def __init__(self, host: ScriptedHost, steps: Sequence[Step], receive: Receive, send: Send) -> None:
         self.host = host
@@ -201,15 +201,15 @@ class Performance:
 
     async def start(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self.started = True
-        await self.put({"type": "http.response.start", "status": status, "headers": list(headers)})
+        await self.send_message({"type": "http.response.start", "status": status, "headers": list(headers)})
 
     async def write(self, body: bytes, *, more: bool) -> None:
         if not self.started:
             await self.start(200, EVENT_STREAM)
         self.ended = not more
-        await self.put({"type": "http.response.body", "body": body, "more_body": more})
+        await self.send_message({"type": "http.response.body", "body": body, "more_body": more})
 
-    async def put(self, message: Message) -> None:
+    async def send_message(self, message: Message) -> None:
         try:
             await self.send(message)
         except OSError as error:
@@ -217,11 +217,11 @@ class Performance:
             raise BrokenPipeError from error
 
 
-# The rest of the host: everything that is none of the shim's business.
+# The other paths of the host, which the shim leaves alone ------------------------------------------------------------
 
 
 async def echo(scope: Scope, receive: Receive, send: Send) -> None:
-    """Tell the caller what arrived: the request as JSON, its body as Latin-1 so that every byte survives."""
+    """Answer with the request that arrived, as JSON. Its body is read as Latin-1, so that every byte survives."""
     arrived = {
         "method": scope["method"],
         "path": scope["path"],
@@ -266,7 +266,7 @@ def route_path(scope: Scope) -> str:
     return path.removeprefix(scope.get("root_path", ""))
 
 
-# What a host says, as the bytes it says it in.
+# Frames and answers as hosts send them -------------------------------------------------------------------------------
 
 
 def frame(data: Mapping[str, Any]) -> bytes:
@@ -287,7 +287,7 @@ def chunk(
     logprobs: Mapping[str, Any] | None = None,
 ) -> bytes:
     """One `chat.completion.chunk`, with the keys that are given. With usage alone, `choices` is empty."""
-    said = {
+    fields = {
         "role": role,
         "content": content,
         "reasoning": reasoning,
@@ -295,12 +295,12 @@ def chunk(
         "refusal": refusal,
         "tool_calls": list(tool_calls) if tool_calls is not None else None,
     }
-    delta = {key: value for key, value in said.items() if value is not None}
+    delta = {key: value for key, value in fields.items() if value is not None}
     choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish_reason}
     if logprobs is not None:
         choice["logprobs"] = logprobs
     usage_alone = usage is not None and not delta and finish_reason is None
-    whole: dict[str, Any] = {
+    data: dict[str, Any] = {
         "id": "chatcmpl-1",
         "object": "chat.completion.chunk",
         "created": 1,
@@ -308,8 +308,8 @@ def chunk(
         "choices": [] if usage_alone else [choice],
     }
     if usage is not None:
-        whole["usage"] = usage
-    return frame(whole)
+        data["usage"] = usage
+    return frame(data)
 
 
 def call(
@@ -338,7 +338,7 @@ def usage(prompt: int, completion: int, *, cached: int | None = None, reasoning:
 
 
 def text_answer(*pieces: str, finish_reason: str = "stop") -> list[Step]:
-    """A whole, ordinary answer: the role, the text, the finish, the usage, `[DONE]`."""
+    """An ordinary answer: the role, the text in these pieces, the finish, the usage, `[DONE]`."""
     return [
         chunk("", role="assistant"),
         *[chunk(piece) for piece in pieces],
@@ -349,7 +349,7 @@ def text_answer(*pieces: str, finish_reason: str = "stop") -> list[Step]:
 
 
 def call_answer(*calls: tuple[str, str, str]) -> list[Step]:
-    """A whole answer that calls functions, each an (id, name, arguments), the last in two pieces."""
+    """An answer that calls functions. Each is given by id, name and arguments, which come in two pieces."""
     steps: list[Step] = [chunk("", role="assistant")]
     for index, (id, name, arguments) in enumerate(calls):
         half = len(arguments) // 2
@@ -358,8 +358,8 @@ def call_answer(*calls: tuple[str, str, str]) -> list[Step]:
     return [*steps, chunk(finish_reason="tool_calls"), chunk(usage=usage(20, 9)), DONE]
 
 
-def obliging(request: dict[str, Any]) -> list[Step]:
-    """A script for any request: calls the first function offered, and says something once it has the result."""
+def call_then_text(request: dict[str, Any]) -> list[Step]:
+    """A script for any request: a call of the first function that is offered, or text once there is a result."""
     awaits_result = request["messages"][-1]["role"] != "tool"
     if request.get("tools") and request.get("tool_choice") != "none" and awaits_result:
         name = request["tools"][0]["function"]["name"]

@@ -1,4 +1,4 @@
-"""A real server on a free port, for clients that want a URL: SDKs, curl, compliance suites."""
+"""A real server on a free port, for clients that need a URL: SDKs, curl, compliance suites."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from contextlib import contextmanager
 import uvicorn
 from starlette.types import ASGIApp
 
-PATIENCE = 10.0
+DEADLINE = 10.0
+"""How many seconds a server may take to start, and to stop."""
 
 
-class AnnouncedServer(uvicorn.Server):
-    """Says when it serves, so that nobody has to ask again and again."""
+class ReadyServer(uvicorn.Server):
+    """A server that sets an event once it accepts connections, so that nobody has to poll it."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -27,16 +28,16 @@ class AnnouncedServer(uvicorn.Server):
 
 @contextmanager
 def serving(app: ASGIApp) -> Iterator[str]:
-    """Serve the app in a thread of this process; gives the URL of its root, without a slash at the end."""
+    """Serve the app from a thread of this process. Yields the URL of its root, without a slash at the end."""
     config = uvicorn.Config(app, lifespan="on", ws="none", log_level="warning", timeout_graceful_shutdown=1)
-    server = AnnouncedServer(config)
+    server = ReadyServer(config)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()
         try:
-            assert server.ready.wait(PATIENCE), "the server did not start"
+            assert server.ready.wait(DEADLINE), "the server did not start"
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
-            thread.join(PATIENCE)
+            thread.join(DEADLINE)
     assert not thread.is_alive(), "the server did not stop"

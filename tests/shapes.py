@@ -1,8 +1,9 @@
-"""What a valid event, response, item and error looks like, according to somebody else.
+"""The shapes of events, responses, items and errors: which keys each must have, and of which types.
 
-The shapes come from the types of OpenAI's own Python SDK, used strictly: nothing is coerced, nothing required
-is missing, and what the type reads it writes again unchanged, so the right member of every union was found.
-On top of that stand the keys that Open Responses requires. Every check raises AssertionError.
+They are the types of OpenAI's Python SDK, used strictly: no value is coerced, no required key is missing, and what a
+type reads it writes again unchanged, which shows that it was the right member of every union. In addition come the
+keys that Open Responses requires, and the keys of our own. Every check raises AssertionError. Tests import the checks
+from `oracle.py`, which adds that of a stream.
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ FAILURE_CODES = frozenset(
         "usage_not_included",
     }
 )
-"""Codes of `response.error` that the SDK's closed list lacks although clients, Codex above all, know them."""
+"""Codes of `response.error` that clients know, Codex above all, and that the SDK's type does not list."""
 
 TOKENS = {"prompt_token_ids", "generation_token_ids", "generation_log_probs", "routed_experts"}
-"""What an item carries when its client trains on it. A delta carries the two of them that are of what is generated."""
+"""The keys of an item that carries token ids. A delta may have the two of them that begin with `generation`."""
 
 EXTRA_KEYS = {
     "Response": {"frequency_penalty", "presence_penalty", "store"},
@@ -46,7 +47,7 @@ EXTRA_KEYS = {
     "Logprob": {"bytes"},
     "LogprobTopLogprob": {"bytes"},
 }
-"""Keys the SDK does not know but a specification asks for. Any other unknown key is taken for a slip."""
+"""Keys that the SDK's types lack and a specification asks for. Any other key that they lack is an error."""
 
 ITEM_SHAPES = {
     "ResponseOutputMessage",
@@ -58,8 +59,9 @@ ITEM_SHAPES = {
     "ResponseApplyPatchToolCall",
     "LocalShellCall",
 }
-"""The types of the items that are put out here."""
+"""The SDK's types of the items that the shim puts out."""
 
+# The keys of a response that Open Responses requires: those that may not be null, and those that may.
 NEVER_NULL = frozenset(
     {
         "id",
@@ -99,7 +101,6 @@ NULLABLE = frozenset(
         "prompt_cache_key",
     }
 )
-"""The other keys that Open Responses requires."""
 
 ID_PREFIXES = {
     "message": "msg_",
@@ -115,7 +116,7 @@ ITEM_STATUSES = {"in_progress", "completed", "incomplete"}
 
 
 def check_event(event: Json) -> None:
-    """One event of the default dialect, by itself."""
+    """Check one event by itself."""
     name = event.get("type")
     assert "error" not in event, f"{name}: a top-level error makes the SDK raise and hide what follows"
     _check_tokens(event, str(name))
@@ -126,15 +127,15 @@ def check_event(event: Json) -> None:
     snapshot = event.get("response")
     if isinstance(snapshot, dict):
         check_response(snapshot)
-        event = {**event, "response": _as_listed(snapshot)}
+        event = {**event, "response": _response_for_sdk(snapshot)}
     if isinstance(event.get("item"), dict):
-        event = {**event, "item": _as_listed_item(event["item"])}
+        event = {**event, "item": _item_for_sdk(event["item"])}
     _check_shape(event, EVENT_TYPES[name], name)
 
 
 def check_response(response: Json) -> None:
-    """A response object, alone or in an event, at any moment of its life."""
-    _check_shape(_as_listed(response), Response, "response")
+    """Check a response object, by itself or from an event, in any status."""
+    _check_shape(_response_for_sdk(response), Response, "response")
     missing = (NEVER_NULL | NULLABLE) - response.keys()
     assert not missing, f"response: Open Responses requires {sorted(missing)}"
     null = {key for key in NEVER_NULL if response[key] is None}
@@ -152,25 +153,25 @@ def check_response(response: Json) -> None:
 def _check_status(response: Json) -> None:
     """The status agrees with the keys that explain it."""
     status = response["status"]
-    explained_by = {
+    only_with = {
         "completed_at": "completed",
         "error": "failed",
         "incomplete_details": "incomplete",
     }
-    for key, due in explained_by.items():
-        there = response[key] is not None
-        assert there == (status == due), f"response: {status}, but {key} is {response[key]!r}"
+    for key, needed in only_with.items():
+        given = response[key] is not None
+        assert given == (status == needed), f"response: {status}, but {key} is {response[key]!r}"
     if status == "completed":
         assert type(response["completed_at"]) is int
         assert response["completed_at"] >= response["created_at"]
-    unfinished = [place for place, item in enumerate(response["output"]) if item["status"] == "incomplete"]
+    unfinished = [index for index, item in enumerate(response["output"]) if item["status"] == "incomplete"]
     if unfinished:
         assert status != "completed", "response: completed, with an incomplete item"
         assert unfinished == [len(response["output"]) - 1], f"response: incomplete items at {unfinished}"
 
 
 def check_item(item: Json) -> None:
-    """What every item of the output has, whatever its kind."""
+    """Check what output items of all types have in common."""
     kind = item.get("type")
     assert isinstance(kind, str), f"an item without a type: {item}"
     assert kind in ID_PREFIXES, f"no item that is put out here: {kind}"
@@ -186,14 +187,14 @@ def check_item(item: Json) -> None:
 
 
 def _check_tokens(holder: Json, what: str) -> None:
-    """Of each token that was generated its id and its log-probability, or neither of any."""
+    """There are token ids and log-probabilities, as many of one as of the other, or neither."""
     ids, logprobs = holder.get("generation_token_ids"), holder.get("generation_log_probs")
     assert (ids is None) == (logprobs is None), f"{what}: token ids without log-probabilities, or the other way round"
     assert ids is None or len(ids) == len(logprobs or ()), f"{what}: {len(ids)} token ids, {len(logprobs or ())} others"
 
 
 def check_error(body: Json) -> None:
-    """The body of an HTTP error: four keys, all there, with something to read."""
+    """Check the body of an HTTP error: `error` with its four keys, and a message."""
     assert body.keys() == {"error"}, f"error: the body's keys are {sorted(body)}"
     error = body["error"]
     assert error.keys() == {"message", "type", "param", "code"}, f"error: its keys are {sorted(error)}"
@@ -222,13 +223,13 @@ def _check_shape(data: Json, shape: type[BaseModel], name: str) -> None:
 
 
 def difference(ours: Any, theirs: Any, path: str) -> str | None:
-    """The first place where two JSON values differ."""
+    """Where two JSON values first differ, in words; None if they are equal."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
         if ours.keys() != theirs.keys():
             return f"{path}: keys {sorted(ours.keys() ^ theirs.keys())} are lost or added"
         pairs = [(ours[key], theirs[key], f"{path}.{key}") for key in ours]
     elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
-        pairs = [(a, b, f"{path}[{place}]") for place, (a, b) in enumerate(zip(ours, theirs, strict=True))]
+        pairs = [(a, b, f"{path}[{index}]") for index, (a, b) in enumerate(zip(ours, theirs, strict=True))]
     else:
         same = ours == theirs and isinstance(ours, bool) == isinstance(theirs, bool)
         return None if same else f"{path}: {ours!r} becomes {theirs!r}"
@@ -236,7 +237,7 @@ def difference(ours: Any, theirs: Any, path: str) -> str | None:
 
 
 def _unknown_keys(value: Any, path: str) -> Iterator[str]:
-    """The keys that only `extra="allow"` let in; tools are an echo of the request and may hold anything."""
+    """The keys that no type has: `extra="allow"` let them in. Tools repeat the request's and may hold anything."""
     if isinstance(value, BaseModel):
         shape = type(value).__name__
         allowed = EXTRA_KEYS.get(shape, set()) | (TOKENS if shape in ITEM_SHAPES else set())
@@ -246,22 +247,22 @@ def _unknown_keys(value: Any, path: str) -> Iterator[str]:
         for key in type(value).model_fields.keys() - {"tools"}:
             yield from _unknown_keys(getattr(value, key), f"{path}.{key}")
     elif isinstance(value, list):
-        for place, entry in enumerate(value):
-            yield from _unknown_keys(entry, f"{path}[{place}]")
+        for index, entry in enumerate(value):
+            yield from _unknown_keys(entry, f"{path}[{index}]")
 
 
-def _as_listed(response: Json) -> Json:
-    """The same response in words that the SDK has: it lacks some that we know to be missing there."""
+def _response_for_sdk(response: Json) -> Json:
+    """The same response with words that the SDK's types have, in place of those that they are known to lack."""
     error = response.get("error")
     if isinstance(error, dict) and error.get("code") in FAILURE_CODES:
         response = {**response, "error": {**error, "code": "server_error"}}
     if isinstance(response.get("output"), list):
-        response = {**response, "output": [_as_listed_item(item) for item in response["output"]]}
+        response = {**response, "output": [_item_for_sdk(item) for item in response["output"]]}
     return response
 
 
-def _as_listed_item(item: Json) -> Json:
-    """A patch that was cut is `incomplete` here: it must not pass for a whole one, which is all that the SDK knows."""
+def _item_for_sdk(item: Json) -> Json:
+    """The item with a status that the SDK's type has: it lacks `incomplete` for a patch that was cut."""
     if item.get("type") == "apply_patch_call" and item.get("status") == "incomplete":
         return {**item, "status": "completed"}
     return item

@@ -33,7 +33,7 @@ from responses_shim.cli import launch, main
 from responses_shim.cli.surface import markdown
 from tests import caller
 from tests.oracle import check_response, check_stream
-from tests.scripted import ScriptedHost, obliging
+from tests.scripted import ScriptedHost, call_then_text
 from tests.serving import serving
 
 if sys.version_info >= (3, 11):
@@ -104,7 +104,7 @@ OUTPUT = "text"
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
     """The root of a real server: the shim over a host that answers anything."""
-    with serving(ResponsesShim(ScriptedHost(obliging))) as root:
+    with serving(ResponsesShim(ScriptedHost(call_then_text))) as root:
         yield root
 
 
@@ -202,7 +202,7 @@ async def answers(app: Any) -> None:
     inner = app
     while not hasattr(inner, "mount"):
         inner = inner.app
-    inner.mount("/", ScriptedHost(obliging))
+    inner.mount("/", ScriptedHost(call_then_text))
     reply = await caller.post(app, "/v1/responses", {"model": "m", "input": "Hi"})
     check_response(reply.json)
 

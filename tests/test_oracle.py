@@ -1,4 +1,4 @@
-"""The oracle can fail: a good stream passes, and each way of spoiling it is found."""
+"""The oracle itself: valid streams pass, and each way of corrupting one is found."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LOGPROB = {
 
 
 def unshared(events: list[Json]) -> list[Json]:
-    """As if read from the wire: no two events hold the same object."""
+    """The events as if read from the wire: no two of them share an object."""
     copy: list[Json] = json.loads(json.dumps(events))
     return copy
 
@@ -111,10 +111,10 @@ def patch_call(status: str, path: str, diff: str) -> Json:
 
 
 def stream_of_tools() -> list[Json]:
-    """A call of every other form, the last one cut, and the tokens of it all."""
+    """A call of every other kind, the last one cut, and the token ids of the answer."""
     patch = patch_call("incomplete", "a", "-x")
     tokens = {"prompt_token_ids": [1], "generation_token_ids": [2, 3], "generation_log_probs": [-0.5, -0.25]}
-    story: list[tuple[str, Json]] = [
+    pairs: list[tuple[str, Json]] = [
         ("response.created", {"response": snapshot("in_progress", [])}),
         ("response.in_progress", {"response": snapshot("in_progress", [])}),
         ("response.output_item.added", {"output_index": 0, "item": custom_call("in_progress", "")}),
@@ -143,10 +143,10 @@ def stream_of_tools() -> list[Json]:
         ("response.output_item.added", {"output_index": 4, "item": patch_call("in_progress", "", "")}),
         ("response.output_item.done", {"output_index": 4, "item": {**patch, **tokens}}),
     ]
-    output = [data["item"] for name, data in story if name == "response.output_item.done"]
+    output = [data["item"] for name, data in pairs if name == "response.output_item.done"]
     reason = {"reason": "max_output_tokens"}
-    story.append(("response.incomplete", {"response": snapshot("incomplete", output, incomplete_details=reason)}))
-    return unshared([{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(story)])
+    pairs.append(("response.incomplete", {"response": snapshot("incomplete", output, incomplete_details=reason)}))
+    return unshared([{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(pairs)])
 
 
 def good_stream() -> list[Json]:
@@ -170,7 +170,7 @@ def good_stream() -> list[Json]:
     def lifecycle(status: str, output: list[Json]) -> Json:
         return {"response": snapshot(status, output)}
 
-    story: list[tuple[str, Json]] = [
+    pairs: list[tuple[str, Json]] = [
         ("response.created", lifecycle("in_progress", [])),
         ("response.in_progress", lifecycle("in_progress", [])),
         ("response.output_item.added", {"output_index": 0, "item": reasoning("in_progress")}),
@@ -199,17 +199,17 @@ def good_stream() -> list[Json]:
         ("response.output_item.done", {"output_index": 3, "item": finished[3]}),
         ("response.completed", lifecycle("completed", finished)),
     ]
-    events = [{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(story)]
+    events = [{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(pairs)]
     return unshared(events)
 
 
 def failed_stream() -> list[Json]:
-    """The host dies after half a sentence."""
+    """A stream of a host that died in the middle of its answer."""
     part = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
     failure = {"code": "context_length_exceeded", "message": "too long"}
     events = [event for event in good_stream() if event["sequence_number"] < 2]
     at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
-    story: list[tuple[str, Json]] = [
+    pairs: list[tuple[str, Json]] = [
         ("response.output_item.added", {"output_index": 0, "item": message("in_progress")}),
         ("response.content_part.added", {**at, "part": {**part, "text": ""}}),
         ("response.output_text.delta", {**at, "delta": "Hello", "logprobs": []}),
@@ -219,11 +219,11 @@ def failed_stream() -> list[Json]:
         ("error", {"code": "context_length_exceeded", "message": "too long", "param": None}),
         ("response.failed", {"response": snapshot("failed", [message("incomplete", part)], error=failure)}),
     ]
-    events += [{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(story, 2)]
+    events += [{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(pairs, 2)]
     return unshared(events)
 
 
-def test_a_good_stream_passes() -> None:
+def test_valid_streams_pass() -> None:
     check_stream(good_stream())
     check_stream(failed_stream())
     check_stream(stream_of_tools())
@@ -254,8 +254,8 @@ def swap(events: list[Json], one: int, other: int) -> None:
     renumber(events)
 
 
-# Each way to spoil the good stream, and a word of what the oracle must then say.
-SPOILS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
+# Ways to corrupt the stream of `good_stream`, and a part of the oracle's message for each.
+CORRUPTIONS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
     # One event, against the SDK's types.
     "a required key is missing": (
         lambda e: first(e, "response.output_text.done").pop("logprobs"),
@@ -430,7 +430,7 @@ SPOILS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
 
 
 # The same for the stream of tools. Its events by their numbers: 2 custom, 6 shell, 11 local shell, 13 search, 15 patch.
-SPOILS_OF_TOOLS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
+CORRUPTIONS_OF_TOOLS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
     "an item that nobody puts out": (
         lambda e: e[2].update(item={"id": "cmp_1", "type": "compaction", "encrypted_content": "x"}),
         "no item that is put out here",
@@ -478,17 +478,17 @@ SPOILS_OF_TOOLS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("way", [*SPOILS, *SPOILS_OF_TOOLS])
-def test_a_spoiled_stream_is_found(way: str) -> None:
-    events = good_stream() if way in SPOILS else stream_of_tools()
-    spoil, complaint = (SPOILS | SPOILS_OF_TOOLS)[way]
-    spoil(events)
+@pytest.mark.parametrize("way", [*CORRUPTIONS, *CORRUPTIONS_OF_TOOLS])
+def test_a_corrupted_stream_is_found(way: str) -> None:
+    events = good_stream() if way in CORRUPTIONS else stream_of_tools()
+    corrupt, expected = (CORRUPTIONS | CORRUPTIONS_OF_TOOLS)[way]
+    corrupt(events)
     with pytest.raises(AssertionError) as caught:
         check_stream(events)
-    assert complaint in str(caught.value)
+    assert expected in str(caught.value)
 
 
-def test_an_error_must_end_in_failure() -> None:
+def test_a_stream_with_an_error_must_end_with_failed() -> None:
     events = failed_stream()
     events[-1] = {
         "type": "response.incomplete",
@@ -504,7 +504,7 @@ def test_an_error_must_end_in_failure() -> None:
         check_stream(events)
 
 
-def test_an_incomplete_item_must_be_last() -> None:
+def test_only_the_last_item_may_be_incomplete() -> None:
     part = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
     output = [message("incomplete", part), function_call(1, "completed", "{}")]
     response = snapshot("incomplete", output, incomplete_details={"reason": "max_output_tokens"})
@@ -512,7 +512,7 @@ def test_an_incomplete_item_must_be_last() -> None:
         check_response(response)
 
 
-def test_only_the_listed_failure_codes_pass() -> None:
+def test_an_unknown_code_of_a_failed_response_is_found() -> None:
     event = failed_stream()[-1]
     check_event(event)
     event["response"]["error"]["code"] = "my_own_code"
@@ -520,15 +520,15 @@ def test_only_the_listed_failure_codes_pass() -> None:
         check_event(event)
 
 
-def test_an_error_body_has_four_keys() -> None:
-    whole = {"message": "no", "type": "invalid_request_error", "param": None, "code": None}
-    check_error({"error": whole})
-    for key in whole:
+def test_the_body_of_an_error_must_have_its_four_keys_and_a_message() -> None:
+    error = {"message": "no", "type": "invalid_request_error", "param": None, "code": None}
+    check_error({"error": error})
+    for key in error:
         with pytest.raises(AssertionError):
-            check_error({"error": {name: value for name, value in whole.items() if name != key}})
+            check_error({"error": {name: value for name, value in error.items() if name != key}})
     with pytest.raises(AssertionError):
-        check_error({"error": {**whole, "message": " "}})
+        check_error({"error": {**error, "message": " "}})
     with pytest.raises(AssertionError):
-        check_error({"error": {**whole, "code": 400}})
+        check_error({"error": {**error, "code": 400}})
     with pytest.raises(AssertionError):
-        check_error({"error": whole, "detail": "x"})
+        check_error({"error": error, "detail": "x"})

@@ -9,7 +9,7 @@ import msgspec
 from starlette.types import Receive, Scope
 
 from responses_shim.asgi.decompress import Coding, DecompressedBody, read_codings, too_large
-from responses_shim.core.wire.lenient_json import whole
+from responses_shim.core.wire.lenient_json import join_surrogates
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.offload import offload_if_large
 
@@ -97,7 +97,7 @@ def _parse_surrogates(body: bytes | bytearray, reason: str) -> Any:
         raise _not_json(reason) from None
     # Python's parser leaves halves of pairs in its strings. Written without escapes, and brought into UTF-16 and
     # back, two halves that belong together are one character, and a half that is alone is U+FFFD.
-    return msgspec.json.decode(whole(json.dumps(data, ensure_ascii=False)).encode())
+    return msgspec.json.decode(join_surrogates(json.dumps(data, ensure_ascii=False)).encode())
 
 
 def _not_json(why: str) -> InvalidRequest:

@@ -49,8 +49,8 @@ from tests.scripted import (
     Step,
     Wait,
     call_answer,
+    call_then_text,
     chunk,
-    obliging,
     text_answer,
     usage,
 )
@@ -465,7 +465,7 @@ async def test_13_a_call_that_is_cut_off_leaks_no_json() -> None:
 async def test_14_tools_may_stand_in_the_input(stream: bool) -> None:
     """An agent that saves tokens puts its tools into the input, as an item. They were dropped without a word: the
     agent ran, and nothing was ever executed."""
-    host = ScriptedHost(obliging)
+    host = ScriptedHost(call_then_text)
     shim = ResponsesShim(host)
     history = [{"type": "additional_tools", "role": "developer", "tools": [WEATHER]}, QUESTION]
     first = await response_of(shim, input=history, tools=None, stream=stream)

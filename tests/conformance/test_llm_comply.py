@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from responses_shim import ResponsesShim
-from tests.scripted import ScriptedHost, obliging
+from tests.scripted import ScriptedHost, call_then_text
 from tests.serving import serving
 
 LLM_COMPLY = Path(sysconfig.get_path("scripts")) / "llm-comply"
@@ -38,7 +38,7 @@ SKIPPED = {"reasoning-summary"}
 
 @pytest.fixture(scope="module")
 def results() -> dict[str, dict[str, Any]]:
-    with serving(ResponsesShim(ScriptedHost(obliging))) as url:
+    with serving(ResponsesShim(ScriptedHost(call_then_text))) as url:
         command = [str(LLM_COMPLY), "-u", f"{url}/v1", "-k", "key", "-m", "scripted", "--timeout", "20", "--json"]
         run = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert run.stdout.startswith("{"), run.stdout + run.stderr

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from responses_shim import ResponsesShim
 from tests.oracle import check_error, check_response, check_stream
 from tests.runtime.pdfs import pdf_of
-from tests.scripted import DONE, Json, Script, ScriptedHost, Step, call_answer, chunk, obliging, text_answer
+from tests.scripted import DONE, Json, Script, ScriptedHost, Step, call_answer, call_then_text, chunk, text_answer
 from tests.serving import serving
 
 WEATHER: Any = {
@@ -239,7 +239,7 @@ def test_a_custom_tool_is_called_with_text_and_answered() -> None:
 def test_a_tool_of_a_namespace_keeps_its_namespace() -> None:
     tools: Any = [{"type": "namespace", "name": "sky", "description": "Of the sky.", "tools": [WEATHER]}]
     question: Any = {"role": "user", "content": "Weather in Paris?"}
-    with client_of(obliging) as (client, host):
+    with client_of(call_then_text) as (client, host):
         (called,) = client.responses.create(model="scripted", input=[question], tools=tools).output
         assert called.type == "function_call"
         assert (called.namespace, called.name) == ("sky", "get_weather")
@@ -367,7 +367,7 @@ def test_an_answer_cut_short_says_so() -> None:
 
 
 def test_requests_at_the_same_time_do_not_mix() -> None:
-    with client_of(obliging) as (client, _):
+    with client_of(call_then_text) as (client, _):
         streams = [client.responses.create(model="scripted", input="Hi", stream=True) for _ in range(4)]
         stories = [[as_json(event) for event in stream] for stream in streams]
     for story in stories:

@@ -1,4 +1,4 @@
-"""How long the property tests look."""
+"""How many examples the property tests try, and for how long."""
 
 from hypothesis import settings
 

@@ -1,4 +1,4 @@
-"""Drives the production translator with what a test makes up: messages of a host in, what a client reads out."""
+"""Runs messages that a test makes up through the production translator, and reads the frames as a client does."""
 
 from __future__ import annotations
 
@@ -19,23 +19,30 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire import events
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.responses import Response
+from tests.oracle import check_stream
 
 Json: TypeAlias = dict[str, Any]
-Between: TypeAlias = Callable[[Translator], "list[Frame]"]
+AfterEach: TypeAlias = Callable[[Translator], "list[Frame]"]
 
 _events = msgspec.json.Decoder(Union[events.ALL])
 
 
+def no_frames(translator: Translator) -> list[Frame]:
+    """The default of `after_each`."""
+    return []
+
+
 @dataclass
 class Played:
-    """What came out: every frame, with the number that the sink got, and how the rounds ended."""
+    """A response, from the frames that the translator made."""
 
     stream: ResponseStream
     frames: list[bytes] = field(default_factory=list)
     numbers: list[int] = field(default_factory=list)
+    """The number that the sink got with each frame."""
     rounds: list[RoundResult] = field(default_factory=list)
     fast: int = 0
-    """How many messages took the fast path."""
+    """How many of the host's messages took the fast path."""
 
     def write(self, frames: Sequence[Frame]) -> None:
         self.numbers += [number for number, _ in frames]
@@ -54,13 +61,33 @@ class Played:
         return [_events.decode(frame.partition(b"\ndata: ")[2]) for frame in self.frames]
 
     @property
+    def types(self) -> list[str]:
+        """The types of the events between the two opening ones and the terminal one, without `response.`."""
+        return [event["type"].removeprefix("response.") for event in self.payloads[2:-1]]
+
+    def of_type(self, kind: str) -> list[Json]:
+        """The events of a type, which is given without `response.`."""
+        return [event for event in self.payloads if event["type"] == f"response.{kind}"]
+
+    @property
+    def deltas(self) -> list[Json]:
+        """The events that carry a delta."""
+        return [event for event in self.payloads if event["type"].endswith(".delta")]
+
+    @property
     def response(self) -> Json:
-        """The terminal event's."""
+        """The response of the terminal event."""
         response: Json = self.payloads[-1]["response"]
         return response
 
+    @property
+    def output(self) -> list[Json]:
+        """The output items of that response."""
+        return list(self.response["output"])
+
 
 def new_stream(*, tools: ToolMap | None = None, options: ResponseOptions = DEFAULT_OPTIONS) -> ResponseStream:
+    """A state machine whose ids count from 1, at a fixed time."""
     number = count(1)
     response = Response(id="resp_1", created_at=1_700_000_000, model="m")
     return ResponseStream(
@@ -78,6 +105,7 @@ def new_translator(
     options: ResponseOptions = DEFAULT_OPTIONS,
     filters: Callable[[], Iterable[Filter]] = lambda: (),
 ) -> Translator:
+    """A translator over such a state machine."""
     return Translator(new_stream(tools=tools, options=options), filters=filters)
 
 
@@ -87,12 +115,12 @@ def play(
     options: ResponseOptions | None = None,
     tools: ToolMap | None = None,
     filters: Callable[[], Iterable[Filter]] = lambda: (),
-    between: Between = lambda translator: [],
+    after_each: AfterEach = no_frames,
     slow: bool = False,
 ) -> Played:
-    """Each round is the body messages of one chat call, which has its end behind them.
+    """The response to one or several chat calls, each given by the body messages of its answer.
 
-    `between` may make frames after each message: a ping. With `slow` nothing takes the fast path.
+    `after_each` may make frames after each message, like a ping. With `slow` no message takes the fast path.
     """
     stream = new_stream(tools=tools, options=options or ResponseOptions(logprobs=logprobs))
     translator = Translator(stream, filters=filters)
@@ -107,10 +135,10 @@ def play(
             played.write([frame] if frame is not None else translator.feed(data))
             if translator.state is not RoundState.OPEN:
                 break
-            played.write(between(translator))
+            played.write(after_each(translator))
         else:
             played.write(translator.end_stream())
-            played.write(between(translator))
+            played.write(after_each(translator))
         played.write(translator.flush())
         result, frames = translator.end_round()
         played.rounds.append(result)
@@ -119,8 +147,15 @@ def play(
     return played
 
 
+def answer(*messages: bytes, **options: Any) -> Played:
+    """The response to one chat call, whose answer is these messages. Its event stream has been checked."""
+    played = play(messages, **options)
+    check_stream(played.payloads)
+    return played
+
+
 def read_frame(frame: bytes) -> Json:
-    """One of our own frames, strictly: `event:` and `data:` and a blank line, the type twice the same."""
+    """One of our own frames, read strictly: `event:`, `data:` and a blank line, and the same type in both."""
     head, data, *rest = frame.decode().split("\n")
     assert rest == ["", ""], f"not one event, one data and one blank line: {frame!r}"
     assert head.startswith("event: ")
@@ -130,7 +165,7 @@ def read_frame(frame: bytes) -> Json:
     return payload
 
 
-def plainly(event: Event) -> Json:
-    """The event as msgspec encodes it, without any template."""
+def event_json(event: Event) -> Json:
+    """The JSON of an event as msgspec alone encodes it, without any template."""
     payload: Json = json.loads(msgspec.json.encode(event))
     return payload

@@ -1,1 +1,1 @@
-"""Output items while they grow: what opens each, what a delta does, how it closes."""
+"""Builders of output items: which events open an item, add to it and close it."""

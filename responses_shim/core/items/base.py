@@ -1,8 +1,8 @@
-"""An output item while it grows: `output_item.added`, its deltas, `output_item.done`.
+"""The base of all builders: an output item from `output_item.added` through its deltas to `output_item.done`.
 
 A builder keeps the pieces of its text in a list and joins them when a part or the item closes. The value in the `done`
-event, in the item and in the final snapshot is that one string. `number` gives the next sequence number; events are
-appended to the list that is handed in, so that one chunk of the host makes one list.
+event, in the item and in the final snapshot is that one string. Every method that makes events appends them to the list
+that it is given, so that one chunk of the host makes one list.
 """
 
 from __future__ import annotations
@@ -15,19 +15,22 @@ from responses_shim.core.wire.responses import ItemStatus, OutputItem
 from responses_shim.core.wire.tokens import Tokens
 
 Number = Callable[[], int]
-"""Gives the next sequence number of the response."""
+"""Gives the next `sequence_number` of the response, each time it is called."""
 
 
 class ItemBuilder(ABC):
-    """One output item from `added` to `done`. `id` and `index`, its position in `output`, never change."""
+    """Builds one output item and makes its events.
+
+    `id` is the item's, `index` its position in `output`; neither ever changes.
+    """
 
     def __init__(self, id: str, index: int, number: Number) -> None:
         self.id = id
         self.index = index
         self.number = number
         self.pieces: list[str] = []
-        """The text of the part or value that is open, in pieces; another list for another part."""
-        self._joined = 0  # how many of the pieces are already joins of several
+        """The text of the part or value that is open, in pieces. Each part has a list of its own."""
+        self._joined = 0  # how many of the pieces have been joined from several
 
     @abstractmethod
     def item(self, status: ItemStatus) -> OutputItem:
@@ -59,14 +62,15 @@ class ItemBuilder(ABC):
     def next_delta(self) -> DeltaEvent | None:
         """The event that one more piece of text would make, with number 0 and an empty delta.
 
-        None where a piece does not become one delta with the same text. The fast path makes its template of it.
+        The fast path makes its template from it. None if a piece of text does not become one delta with that text.
         """
         return None
 
     def join_pieces(self) -> None:
-        """Join the pieces that came since the last time.
+        """Join the pieces that came since the last call, to save memory.
 
-        A string takes some fifty bytes beside its text, so a token that is kept by itself takes ten times its text.
+        A Python string takes some fifty bytes besides its text: tokens that are kept one by one take ten times their
+        text.
         """
         self.pieces[self._joined :] = ["".join(self.pieces[self._joined :])]
         self._joined += 1

@@ -1,4 +1,4 @@
-"""An assistant message while it grows: text parts and refusal parts, each closed by the other and by the end."""
+"""Builds an assistant message: text parts and refusal parts, each closed by the other and by the end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from responses_shim.core.wire.responses import NO_LOGPROBS, ItemStatus, MessageI
 
 
 class MessageBuilder(ItemBuilder):
-    """The builder of a `message` item. Log-probabilities are kept as the JSON that was sent."""
+    """Builds a `message` item. Log-probabilities are kept as JSON, so that they are encoded once."""
 
     def __init__(self, id: str, index: int, number: Number) -> None:
         super().__init__(id, index, number)
@@ -34,7 +34,7 @@ class MessageBuilder(ItemBuilder):
         return MessageItem(id=self.id, status=status, content=list(self._parts))
 
     def text(self, delta: str, logprobs: Raw, events: list[Event]) -> None:
-        """Append a piece of text. `logprobs` is a JSON array of its tokens' log-probabilities, perhaps empty."""
+        """Append a piece of text. `logprobs` is a JSON array of its tokens' log-probabilities, or `NO_LOGPROBS`."""
         if self._open_part is not OutputText:
             self._begin_part(OutputText(""), events)
         self.pieces.append(delta)
@@ -47,11 +47,11 @@ class MessageBuilder(ItemBuilder):
         self._logprobs.append(array[1:-1])
 
     def empty_text(self, events: list[Event]) -> None:
-        """Open a text part that nothing will be written to."""
+        """Open a text part, for a message that is to have an empty text."""
         self._begin_part(OutputText(""), events)
 
     def annotate(self, annotation: dict[str, Any], events: list[Event]) -> None:
-        """Add a citation to the text part that is open."""
+        """Add a citation to the text part that is open; open one if none is."""
         if self._open_part is not OutputText:
             self._begin_part(OutputText(""), events)
         number = len(self._annotations)

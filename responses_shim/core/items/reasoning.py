@@ -1,4 +1,4 @@
-"""A reasoning item while it grows: one part, raw text or a summary."""
+"""Builds a reasoning item: one part, which is raw text or a summary."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from responses_shim.core.wire.events import (
 from responses_shim.core.wire.responses import ItemStatus, ReasoningItem, ReasoningText, SummaryText
 
 Seal = Callable[[str], str]
-"""Makes `encrypted_content` of a reasoning text."""
+"""Makes the `encrypted_content` of a reasoning text, which only this server can read again."""
 
 
 class ReasoningBuilder(ItemBuilder):
-    """The builder of a `reasoning` item with one `reasoning_text` part.
+    """Builds a `reasoning` item with one `reasoning_text` part.
 
-    `seal`, where there is one, makes the item's `encrypted_content` when it closes.
+    With `seal` the item gets `encrypted_content` when it closes.
     """
 
     def __init__(self, id: str, index: int, number: Number, seal: Seal | None = None) -> None:
@@ -72,7 +72,7 @@ class ReasoningBuilder(ItemBuilder):
 
 
 class SummaryBuilder(ReasoningBuilder):
-    """The builder of a `reasoning` item for a client that asked for a summary.
+    """Builds a `reasoning` item with one `summary_text` part, for a client that asked for a summary.
 
     Nothing is summarised: the summary is the reasoning itself, all of it.
     """

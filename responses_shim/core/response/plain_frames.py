@@ -12,7 +12,7 @@ from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 import msgspec
 from msgspec import Meta, Raw, Struct, field
 
-from responses_shim.core.wire.chat import UNLIKELY
+from responses_shim.core.wire.chat import MIN_LOGPROB
 
 REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What a decoder raises for a frame that carries anything else."""
@@ -20,7 +20,7 @@ Reader: TypeAlias = "Callable[[bytes], str | None]"
 """The text that a body message of the host carries; None if it carries anything else."""
 
 Text = Annotated[str, Meta(min_length=1)]
-Logprob = Annotated[float, Meta(ge=UNLIKELY, le=0)]
+Logprob = Annotated[float, Meta(ge=MIN_LOGPROB, le=0)]
 D = TypeVar("D")
 
 

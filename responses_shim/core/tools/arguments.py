@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any
 
-from responses_shim.core.wire.lenient_json import clean
+from responses_shim.core.wire.lenient_json import writable_json
 from responses_shim.core.wire.validation import check_depth, missing, too_deep, wrong_type
 
 # The beginning of what was meant as JSON. A shell command may begin with `{` or `[` too, with a blank behind it.
@@ -23,7 +23,7 @@ def parse_arguments(text: str) -> Any:
         value = json.loads(text, strict=False)
         if isinstance(value, str) and value.lstrip().startswith("{"):
             return parse_arguments(value)  # encoded twice, as some chat templates do with the calls that they show
-        return None if too_deep(value) else clean(value)
+        return None if too_deep(value) else writable_json(value)
     except (ValueError, RecursionError):
         return None if _BEGINS_LIKE_JSON.match(text) or not text.strip() else text
 

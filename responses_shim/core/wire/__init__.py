@@ -1,1 +1,1 @@
-"""What stands on the wire: requests, responses, events, the chat dialect, SSE."""
+"""The data that goes over the wire, as types: requests, responses, events, chat chunks, errors, SSE."""

@@ -1,8 +1,9 @@
-"""The chat-completions dialect, as hosts speak it: chunks, deltas, log-probabilities, usage.
+"""What chat-completions hosts send: chunks, deltas, log-probabilities, usage; and what of it becomes ours.
 
-A chunk is decoded straight into the few keys that are needed; what it has besides is skipped unread. A frame that
-the strict decoder refuses (NaN, a lone half of a surrogate pair, `content` as a list of parts, arguments as an
-object) is read once more by the standard library and put right; only what is not JSON at all is an error.
+The types are those of OpenAI's API reference ("The chat completion chunk object") with the fields that other hosts add;
+a comment names the host. A chunk is decoded straight into the few keys that are needed, and what it has besides is
+skipped unread. `chunks.py` decodes them; it also reads frames that this strict decoder refuses (NaN, half a surrogate
+pair, `content` as a list of parts, arguments as an object).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
-from responses_shim.core.wire.lenient_json import whole
+from responses_shim.core.wire.lenient_json import join_surrogates
 from responses_shim.core.wire.responses import (
     NO_LOGPROBS,
     InputTokensDetails,
@@ -25,18 +26,34 @@ from responses_shim.core.wire.responses import (
 
 
 class FunctionDelta(Struct, gc=False):
+    """`choices[].delta.tool_calls[].function`: the name in the first delta of a call, as a rule, then its arguments.
+
+    `arguments` is a piece of the text of a JSON object.
+    """
+
     name: str | None = None
     arguments: str | None = None
 
 
 class ToolCallDelta(Struct, gc=False):
+    """`choices[].delta.tool_calls[]`: more of one call.
+
+    `index` counts the calls of an answer from 0. Hosts leave out the index, the id or both: `call_index` in
+    `core.response` finds out which call a delta belongs to.
+    """
+
     index: int | None = None
     id: str | None = None
     function: FunctionDelta | None = None
 
 
 class Delta(Struct, gc=False):
-    """The last four are what a trainer's server puts on a message: its tokens (NeMo Gym's names)."""
+    """`choices[].delta`: more of an answer, by the kind of what was written.
+
+    - `content`, `refusal`, `tool_calls`, `annotations`: OpenAI's
+    - `reasoning`: vLLM's and OpenRouter's. `reasoning_content`: DeepSeek's, older vLLM's, llama.cpp's.
+    - the others: all token ids of an answer, on the message of a server for training (NeMo Gym's; see `Tokens`)
+    """
 
     content: str | None = None
     reasoning: str | None = None
@@ -51,21 +68,35 @@ class Delta(Struct, gc=False):
 
 
 class ChatTopLogprob(Struct, gc=False):
+    """`choices[].logprobs.content[].top_logprobs[]`: a token that could have come here.
+
+    `logprob` is a natural logarithm; `bytes` the token's UTF-8, where the host gives it.
+    """
+
     token: str
     logprob: float
     bytes: list[int] | None = None
 
 
 class ChatLogprob(ChatTopLogprob, gc=False):
+    """`choices[].logprobs.content[]`: the token that came, and those that could have come in its place."""
+
     top_logprobs: list[ChatTopLogprob] | None = None
 
 
 class Logprobs(Struct, gc=False):
+    """`choices[].logprobs`: an entry for each token of the chunk, control tokens included with some hosts."""
+
     content: list[ChatLogprob] | None = None
 
 
 class Choice(Struct, gc=False):
-    """`message` stands in for `delta` in the answer of a host that was asked to stream and did not."""
+    """`choices[]`: a delta of one of the answers. Only the answer with `index` 0 is read anywhere.
+
+    - `message`: in place of `delta`, in the JSON answer of a host that was asked to stream and did not
+    - `finish_reason`: why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, or a host's own word
+    - `token_ids`: those of the chunk's tokens (vLLM, with `return_token_ids`)
+    """
 
     index: int = 0
     delta: Delta | None = None
@@ -76,6 +107,14 @@ class Choice(Struct, gc=False):
 
 
 class Chunk(Struct, gc=False):
+    """A chat completion chunk: the JSON of one `data:` line.
+
+    - `choices`: empty in the chunk that has the usage; None in one that has an error
+    - `usage`: the counts as the host wrote them; `usage_of` reads them
+    - `error`: why the host gave up, in any of the shapes that `chat_errors.error_from` reads
+    - `prompt_token_ids`: those of the prompt, in the first chunk (vLLM, with `return_token_ids`)
+    """
+
     choices: list[Choice] | None = None
     usage: dict[str, Any] | None = None
     error: Any = None
@@ -83,27 +122,29 @@ class Chunk(Struct, gc=False):
 
 
 def object_or_none(value: Any) -> dict[str, Any] | None:
+    """`value` if it is a JSON object, else None."""
     return value if isinstance(value, dict) else None
 
 
-# What OpenAI sends for "so unlikely that it has no number"; JSON has no infinity.
-UNLIKELY = -9999.0
+MIN_LOGPROB = -9999.0
+"""The lowest log-probability: what OpenAI sends for a token that is next to impossible. JSON has no infinity."""
 
 
 def logprobs_of(choice: Choice) -> Raw:
-    """The log-probabilities of one choice as the JSON of `output_text.logprobs`.
+    """The log-probabilities of one choice as the JSON array in `logprobs` of an `output_text` part and its deltas.
 
-    `bytes` is made from the token where the host gives null, and numbers are brought into the range that JSON has.
+    OpenAI's type allows no null there, so `bytes` is made from the token where the host gives none. Numbers are brought
+    into the range from `MIN_LOGPROB` to 0, since JSON has neither infinity nor NaN.
     """
     if choice.logprobs is None or not choice.logprobs.content:
         return NO_LOGPROBS
     entries = [
         Logprob(
-            token=whole(entry.token),
+            token=join_surrogates(entry.token),
             logprob=_finite(entry.logprob),
             bytes=_bytes(entry),
             top_logprobs=[
-                TopLogprob(token=whole(top.token), logprob=_finite(top.logprob), bytes=_bytes(top))
+                TopLogprob(token=join_surrogates(top.token), logprob=_finite(top.logprob), bytes=_bytes(top))
                 for top in entry.top_logprobs or ()
             ],
         )
@@ -113,22 +154,27 @@ def logprobs_of(choice: Choice) -> Raw:
 
 
 def _finite(logprob: float) -> float:
-    return logprob if UNLIKELY <= logprob <= 0 else (0.0 if logprob > 0 else UNLIKELY)
+    return logprob if MIN_LOGPROB <= logprob <= 0 else (0.0 if logprob > 0 else MIN_LOGPROB)
 
 
 def _bytes(entry: ChatTopLogprob) -> list[int]:
-    return entry.bytes if entry.bytes is not None else list(whole(entry.token).encode())
+    return entry.bytes if entry.bytes is not None else list(join_surrogates(entry.token).encode())
 
 
 def annotations_of(delta: Delta) -> list[dict[str, Any]]:
-    """A host's citations in this API's form: chat nests a citation of a URL, and leaves out where it stands."""
+    """The annotations of a delta in the form that `output_text.annotations` has.
+
+    Chat nests a citation in a key of its own, `{"type": "url_citation", "url_citation": {…}}`; here its keys stand
+    beside `type`, and a `url_citation` has all that the API requires of it. An annotation without a `type` is left
+    out: no client could read it.
+    """
     annotations = []
-    for told in delta.annotations or ():
-        kind = told.get("type")
+    for chat_annotation in delta.annotations or ():
+        kind = chat_annotation.get("type")
         if not isinstance(kind, str):
-            continue  # nothing that a client could read
-        nested = told.get(kind)
-        annotation = {**nested, "type": kind} if isinstance(nested, dict) else told
+            continue
+        nested = chat_annotation.get(kind)
+        annotation = {**nested, "type": kind} if isinstance(nested, dict) else chat_annotation
         if kind == "url_citation":
             given = {name: value for name, value in annotation.items() if value is not None}
             annotation = {"start_index": 0, "end_index": 0, "title": "", "url": ""} | given
@@ -137,10 +183,10 @@ def annotations_of(delta: Delta) -> list[dict[str, Any]]:
 
 
 def usage_of(usage: dict[str, Any] | None) -> Usage | None:
-    """Chat usage as Responses usage, or None when the host told no counts: unknown is not 0.
+    """A chunk's usage as the usage of a response, in tokens; None if the host gave no counts: unknown is not 0.
 
-    Details that the host leaves out are 0 because the API's type requires a number there. A total that the host
-    gives is kept even where it is not the sum.
+    Details that the host leaves out are 0, because the API's type requires a number there. A total that the host
+    gives is kept even if it is not the sum.
     """
     counts = usage or {}
     prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
@@ -162,7 +208,7 @@ def usage_of(usage: dict[str, Any] | None) -> Usage | None:
 
 
 def add_usage(left: Usage | None, right: Usage | None) -> Usage | None:
-    """The usage of two chat calls; None if either is unknown: a part must not pass for the total."""
+    """The usage of two chat calls together; None if either is unknown: a part must not pass for the total."""
     if left is None or right is None:
         return None
     of_input, of_output = left.input_tokens_details, left.output_tokens_details
@@ -183,12 +229,12 @@ def add_usage(left: Usage | None, right: Usage | None) -> Usage | None:
 
 
 def _cached(counts: dict[str, Any], of_prompt: dict[str, Any]) -> int | None:
-    """OpenAI's place first, then the names that other gateways put beside the counts."""
-    told = (_count(of_prompt, "cached_tokens"), *(_count(counts, name) for name in _CACHED))
-    return next((count for count in told if count is not None), None)
+    """The cached tokens of the prompt: where OpenAI has them, else under another gateway's name beside the counts."""
+    found = (_count(of_prompt, "cached_tokens"), *(_count(counts, name) for name in _CACHED_TOKENS_ELSEWHERE))
+    return next((count for count in found if count is not None), None)
 
 
-_CACHED = ("cached_input_tokens", "cache_read_input_tokens")
+_CACHED_TOKENS_ELSEWHERE = ("cached_input_tokens", "cache_read_input_tokens")
 
 
 def _count(counts: dict[str, Any], key: str) -> int | None:

@@ -1,4 +1,7 @@
-"""A host's bytes as chat chunks: the SSE decoder, the strict JSON decoder, and a lenient one for what that refuses."""
+"""A host's bytes as chat chunks: the SSE decoder, the strict JSON decoder, and a lenient one for what that refuses.
+
+`ChunkReader` takes the bytes of the host's answer, `ChunkDecoder` the JSON of one frame.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from responses_shim.core.wire.chat import Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta, object_or_none
-from responses_shim.core.wire.lenient_json import clean, whole
+from responses_shim.core.wire.lenient_json import join_surrogates, writable_json
 from responses_shim.core.wire.sse import SSEDecoder
 from responses_shim.errors import UpstreamError
 
@@ -16,13 +19,18 @@ T = TypeVar("T")
 
 
 class ChunkDecoder:
-    """Data payloads into chunks, in order. `halves` holds half a surrogate pair until the other half comes."""
+    """Decodes the data payloads of one stream into chunks, in their order.
+
+    What the strict decoder refuses is read by the standard library: NaN, half a surrogate pair, a field of another
+    type. A field that cannot be read is left out; only a payload that is no JSON object is an error.
+    """
 
     def __init__(self) -> None:
         self.halves: dict[str, str] = {}
+        """Halves of surrogate pairs that are held back until the other half comes, by the field they end."""
 
     def decode(self, payload: bytes) -> Chunk:
-        """One payload. Raises UpstreamError if it is not a JSON object."""
+        """The chunk of one payload. Raises UpstreamError if the payload is no JSON object."""
         if self.halves:
             return self._lenient(payload)
         try:
@@ -34,6 +42,7 @@ class ChunkDecoder:
         return chunk
 
     def _lenient(self, payload: bytes) -> Chunk:
+        """As `decode`, for a payload that the strict decoder refuses."""
         try:
             frame = json.loads(payload.decode("utf-8", "replace"))
         except (ValueError, RecursionError):
@@ -41,25 +50,32 @@ class ChunkDecoder:
         if not isinstance(frame, dict):
             raise UpstreamError("The host sent a stream frame that is not a JSON object.")
         choices = frame.get("choices")
+        usage = object_or_none(frame.get("usage"))
+        prompt_token_ids = _convert_or_none(list[int], frame.get("prompt_token_ids"))
         if not isinstance(choices, list):
             error = frame.get("error")
             if error is None and ("message" in frame or "detail" in frame):
                 error = frame
-            return Chunk(None, object_or_none(frame.get("usage")), error, _list_of(int, frame.get("prompt_token_ids")))
+            return Chunk(
+                None,
+                object_or_none(frame.get("usage")),
+                error,
+                _convert_or_none(list[int], frame.get("prompt_token_ids")),
+            )
         return Chunk(
             choices=[
                 self._choice(choice) for choice in choices if isinstance(choice, dict) and not choice.get("index")
             ],
-            usage=object_or_none(frame.get("usage")),
+            usage=usage,
             error=frame.get("error"),
-            prompt_token_ids=_list_of(int, frame.get("prompt_token_ids")),
+            prompt_token_ids=prompt_token_ids,
         )
 
     def _choice(self, choice: dict[str, Any]) -> Choice:
         delta = object_or_none(choice.get("delta")) or object_or_none(choice.get("message")) or {}
         calls = delta.get("tool_calls")
         finish = choice.get("finish_reason")
-        last = isinstance(finish, str) and finish != ""  # nothing more will come that a half could be joined with
+        last = isinstance(finish, str) and finish != ""  # no other half will come
         return Choice(
             delta=Delta(
                 content=self._text("content", delta.get("content"), last),
@@ -69,15 +85,15 @@ class ChunkDecoder:
                 tool_calls=[self._call(call) for call in calls if isinstance(call, dict)]
                 if isinstance(calls, list)
                 else None,
-                annotations=_list_of(dict, clean(delta.get("annotations"))),
-                prompt_token_ids=_list_of(int, delta.get("prompt_token_ids")),
-                generation_token_ids=_list_of(int, delta.get("generation_token_ids")),
-                generation_log_probs=_list_of(float, delta.get("generation_log_probs")),
-                routed_experts=clean(delta.get("routed_experts")),
+                annotations=_convert_or_none(list[dict[str, Any]], writable_json(delta.get("annotations"))),
+                prompt_token_ids=_convert_or_none(list[int], delta.get("prompt_token_ids")),
+                generation_token_ids=_convert_or_none(list[int], delta.get("generation_token_ids")),
+                generation_log_probs=_convert_or_none(list[float], delta.get("generation_log_probs")),
+                routed_experts=writable_json(delta.get("routed_experts")),
             ),
             finish_reason=finish if isinstance(finish, str) else None,
-            logprobs=_logprobs(choice.get("logprobs")),
-            token_ids=_list_of(int, choice.get("token_ids")),
+            logprobs=_convert_or_none(Logprobs, choice.get("logprobs")),
+            token_ids=_convert_or_none(list[int], choice.get("token_ids")),
         )
 
     def _call(self, call: dict[str, Any]) -> ToolCallDelta:
@@ -98,7 +114,10 @@ class ChunkDecoder:
         )
 
     def _text(self, field: str, value: Any, last: bool = False) -> str | None:
-        """The text of a field, with a half held from the chunk before in front and a new half held back."""
+        """The text of a field, which begins with the half that was held back, and of which a half is held back.
+
+        With `last` nothing is held back.
+        """
         if isinstance(value, list):
             texts = (part.get("text") for part in value if isinstance(part, dict))
             value = "".join(text for text in texts if isinstance(text, str))
@@ -111,23 +130,15 @@ class ChunkDecoder:
             if "\ud800" <= value[-1] <= "\udbff":
                 self.halves[field] = value[-1]
                 value = value[:-1]
-        return whole(value)
+        return join_surrogates(value)
 
 
 def _str(value: Any) -> str | None:
-    return whole(value) if isinstance(value, str) else None
+    return join_surrogates(value) if isinstance(value, str) else None
 
 
-def _logprobs(value: Any) -> Logprobs | None:
-    return _as(Logprobs, value)
-
-
-def _list_of(kind: type[T], value: Any) -> list[T] | None:
-    return _as(list[kind], value)  # type: ignore[valid-type]
-
-
-def _as(kind: type[T], value: Any) -> T | None:
-    """`value` as `kind`, or nothing: what is not as it should be here is not needed for the answer."""
+def _convert_or_none(kind: type[T], value: Any) -> T | None:
+    """`value` as the type `kind`, or None if it is of another: an answer can do without any of these fields."""
     try:
         return msgspec.convert(value, kind)
     except (msgspec.ValidationError, SystemError):  # the latter before msgspec 0.22, for an integer beyond any float
@@ -135,14 +146,16 @@ def _as(kind: type[T], value: Any) -> T | None:
 
 
 END_OF_STREAM = Chunk()
-"""What `[DONE]` is read as. Compare by identity."""
+"""The chunk that stands for `data: [DONE]`. Compare by identity: a frame `{}` makes an equal one."""
 
 _NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
 class ChunkReader:
-    """Bytes of an event stream in, chunks out, however the bytes are cut. A frame that is no chunk is an error in one.
+    """Reads the chunks of a host's answer, wherever its bytes are cut.
+
+    Nothing is raised: a frame that is no JSON object becomes a chunk with an `error`.
 
     Most body messages are one frame, `data: {…}` and a blank line. Such a message need not be searched for line ends:
     the JSON decoder itself says whether there is one object and nothing but white space behind it. Anything else
@@ -151,12 +164,12 @@ class ChunkReader:
 
     def __init__(self) -> None:
         self.pending = False
-        """A frame has begun and not ended, or half a surrogate pair is held back."""
+        """Whether a frame has begun and not ended, or half a surrogate pair is held back."""
         self._frames = SSEDecoder()
         self._chunks = ChunkDecoder()
 
     def read(self, data: bytes) -> list[Chunk]:
-        """The chunks that `data` completes."""
+        """The chunks that `data`, the next bytes of an event stream, completes."""
         if not self.pending and data[:6] == b"data: ":
             try:
                 chunk = _decode(data[6:])
@@ -169,11 +182,11 @@ class ChunkReader:
         return chunks
 
     def close(self) -> list[Chunk]:
-        """What is left when the bytes end: a frame without its blank line."""
+        """The chunk that is left when the bytes have ended: a frame without its blank line, if there is one."""
         return self._read_payloads(self._frames.close())
 
     def read_json(self, body: bytes) -> list[Chunk]:
-        """The JSON answer of a host that was asked to stream and did not, and its end."""
+        """The chunks of a body that is JSON, from a host that was asked to stream and did not: one, and the end."""
         return [*self._read_payloads([body]), END_OF_STREAM]
 
     def _read_payloads(self, payloads: list[bytes]) -> list[Chunk]:

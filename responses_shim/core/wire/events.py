@@ -1,7 +1,16 @@
-"""The stream events, and the order they may come in.
+"""The events of a streamed response, and the order they may come in.
 
-Every event has `type` and `sequence_number`; an SSE frame carries it as `event: <type>` and `data: <json>`. Fields
-that the OpenAI document and the SDK disagree on are sent (`name` in `function_call_arguments.done`).
+They are those of OpenAI's API reference ("Streaming events"). A field that the reference has and the SDK lacks, or the
+other way round, is sent (`name` in `function_call_arguments.done`). Every event has `type` and `sequence_number`; an
+SSE frame carries it as `event: <type>` and `data: <json>`.
+
+What their fields mean is the same in all of them:
+
+- `sequence_number`: counts the events of a response from 0
+- `output_index`: the position of the item in `output`, from 0
+- `content_index`, `summary_index`: the position of the part in the item's `content` or `summary`, from 0
+- `item_id`: the `id` of the item, which never changes
+- `delta`: a piece of a text. All of them joined are the value in the `done` event that follows them.
 """
 
 from __future__ import annotations
@@ -14,42 +23,59 @@ from responses_shim.core.wire.responses import ContentPart, OutputItem, Response
 
 
 class Event(Struct, tag_field="type"):
-    """What every event has besides its `type`, which is the name of its class on the wire."""
+    """What every event has; its `type` is the tag of its class."""
 
     sequence_number: int
 
     @property
     def wire_type(self) -> str:
-        tag: str = self.__struct_config__.tag  # type: ignore[assignment]  # a string in every event
-        return tag
+        """The `type` of the event."""
+        return str(self.__struct_config__.tag)
 
 
 class Created(Event, tag="response.created"):
+    """The first event: the response as it begins, with an empty `output`."""
+
     response: Response
 
 
 class InProgress(Event, tag="response.in_progress"):
+    """The second event, with the response of the first. It may come again as a ping, with the items done so far."""
+
     response: Response
 
 
 class Completed(Event, tag="response.completed"):
+    """The last event of a response that is complete."""
+
     response: Response
 
 
 class Incomplete(Event, tag="response.incomplete"):
+    """The last event of a response that was cut: `response.incomplete_details` says by what."""
+
     response: Response
 
 
 class Failed(Event, tag="response.failed"):
+    """The last event of a response that failed, right after `error`: `response.error` says why."""
+
     response: Response
 
 
 class Ping(Event, tag="response.ping"):
-    """Not of the API. Keeps clients alive whose idle timer counts events only (Codex; comments do not reset it)."""
+    """Keeps a client waiting whose idle timer counts events only: Codex, on which comments have no effect.
+
+    It is no event of OpenAI's API. Clients skip types that they do not know.
+    """
 
 
 class Error(Event, tag="error"):
-    """Flat, as OpenAI's: with a top-level `error` key the OpenAI SDK would raise and never see `response.failed`."""
+    """Why a response fails: `response.failed` comes next.
+
+    Flat, as in OpenAI's reference: at an event with a top-level `error` key the OpenAI SDK raises, and never sees
+    `response.failed`.
+    """
 
     code: str | None
     message: str
@@ -57,16 +83,22 @@ class Error(Event, tag="error"):
 
 
 class OutputItemAdded(Event, tag="response.output_item.added"):
+    """An item has begun: it is `in_progress`, and its content, arguments or commands are still empty."""
+
     output_index: int
     item: OutputItem
 
 
 class OutputItemDone(Event, tag="response.output_item.done"):
+    """An item is finished, and is in `item` as it will be in `output`."""
+
     output_index: int
     item: OutputItem
 
 
 class ContentPartAdded(Event, tag="response.content_part.added"):
+    """A part of a message or of reasoning has begun: its text is still empty."""
+
     item_id: str
     output_index: int
     content_index: int
@@ -74,6 +106,8 @@ class ContentPartAdded(Event, tag="response.content_part.added"):
 
 
 class ContentPartDone(Event, tag="response.content_part.done"):
+    """A part is finished, with all its text."""
+
     item_id: str
     output_index: int
     content_index: int
@@ -81,11 +115,12 @@ class ContentPartDone(Event, tag="response.content_part.done"):
 
 
 class DeltaExtras(Event, kw_only=True, gc=False):
-    """What a delta carries besides its text, where the client asked for that.
+    """What a delta carries besides its text, if the client asked for it.
 
-    `obfuscation` is random text that hides the length of the delta from an observer of an encrypted connection
-    (`stream_options.include_obfuscation`). The token ids are those of the chat chunk that the delta was made of, and of
-    chunks before it that made none.
+    - `obfuscation`: random text that hides the length of the delta from whoever watches the encrypted connection
+      (`stream_options.include_obfuscation`)
+    - `generation_token_ids`, `generation_log_probs`: the tokens of the chat chunk that the delta was made of, and of
+      chunks before it that became no delta (`return_token_ids`; no part of OpenAI's API)
     """
 
     obfuscation: str | UnsetType = UNSET
@@ -94,7 +129,7 @@ class DeltaExtras(Event, kw_only=True, gc=False):
 
 
 class DeltaEvent(DeltaExtras, gc=False):
-    """A piece of a value that grows: the events that come once per token."""
+    """A piece of a text that grows: the events that come once per token."""
 
     item_id: str
     output_index: int
@@ -102,11 +137,15 @@ class DeltaEvent(DeltaExtras, gc=False):
 
 
 class OutputTextDelta(DeltaEvent, tag="response.output_text.delta", gc=False):
+    """More text of a message. `logprobs` is a JSON array with an entry for each token, empty unless asked for."""
+
     content_index: int
     logprobs: Raw
 
 
 class OutputTextAnnotationAdded(Event, tag="response.output_text.annotation.added"):
+    """A citation in the text so far. `annotation_index` is its position in the part's `annotations`."""
+
     item_id: str
     output_index: int
     content_index: int
@@ -115,6 +154,8 @@ class OutputTextAnnotationAdded(Event, tag="response.output_text.annotation.adde
 
 
 class OutputTextDone(Event, tag="response.output_text.done"):
+    """All the text of a part of a message, with all its log-probabilities."""
+
     item_id: str
     output_index: int
     content_index: int
@@ -123,10 +164,14 @@ class OutputTextDone(Event, tag="response.output_text.done"):
 
 
 class RefusalDelta(DeltaEvent, tag="response.refusal.delta", gc=False):
+    """More text of a refusal."""
+
     content_index: int
 
 
 class RefusalDone(Event, tag="response.refusal.done"):
+    """All the text of a refusal."""
+
     item_id: str
     output_index: int
     content_index: int
@@ -134,10 +179,14 @@ class RefusalDone(Event, tag="response.refusal.done"):
 
 
 class ReasoningTextDelta(DeltaEvent, tag="response.reasoning_text.delta", gc=False):
+    """More of the reasoning itself."""
+
     content_index: int
 
 
 class ReasoningTextDone(Event, tag="response.reasoning_text.done"):
+    """All of the reasoning."""
+
     item_id: str
     output_index: int
     content_index: int
@@ -145,6 +194,8 @@ class ReasoningTextDone(Event, tag="response.reasoning_text.done"):
 
 
 class ReasoningSummaryPartAdded(Event, tag="response.reasoning_summary_part.added"):
+    """A summary of reasoning has begun: its text is still empty."""
+
     item_id: str
     output_index: int
     summary_index: int
@@ -152,6 +203,8 @@ class ReasoningSummaryPartAdded(Event, tag="response.reasoning_summary_part.adde
 
 
 class ReasoningSummaryPartDone(Event, tag="response.reasoning_summary_part.done"):
+    """A summary of reasoning is finished, with all its text."""
+
     item_id: str
     output_index: int
     summary_index: int
@@ -159,10 +212,14 @@ class ReasoningSummaryPartDone(Event, tag="response.reasoning_summary_part.done"
 
 
 class ReasoningSummaryTextDelta(DeltaEvent, tag="response.reasoning_summary_text.delta", gc=False):
+    """More text of a summary of reasoning."""
+
     summary_index: int
 
 
 class ReasoningSummaryTextDone(Event, tag="response.reasoning_summary_text.done"):
+    """All the text of a summary of reasoning."""
+
     item_id: str
     output_index: int
     summary_index: int
@@ -170,10 +227,12 @@ class ReasoningSummaryTextDone(Event, tag="response.reasoning_summary_text.done"
 
 
 class FunctionCallArgumentsDelta(DeltaEvent, tag="response.function_call_arguments.delta", gc=False):
-    pass
+    """More of the arguments of a function call, which are the text of a JSON object."""
 
 
 class FunctionCallArgumentsDone(Event, tag="response.function_call_arguments.done"):
+    """All the arguments of a function call, and the name of the function."""
+
     item_id: str
     output_index: int
     arguments: str
@@ -181,17 +240,22 @@ class FunctionCallArgumentsDone(Event, tag="response.function_call_arguments.don
 
 
 class CustomToolCallInputDelta(DeltaEvent, tag="response.custom_tool_call_input.delta", gc=False):
-    pass
+    """More of the input of a custom tool: free text."""
 
 
 class CustomToolCallInputDone(Event, tag="response.custom_tool_call_input.done"):
+    """All the input of a custom tool."""
+
     item_id: str
     output_index: int
     input: str
 
 
 class ShellCallCommandAdded(Event, tag="response.shell_call_command.added"):
-    """The events of a shell command have no `item_id`: OpenAI's have none."""
+    """A command of a shell call has begun: `command` is empty. `command_index` counts those of the call from 0.
+
+    The events of a shell command have no `item_id`: OpenAI's have none.
+    """
 
     output_index: int
     command_index: int
@@ -199,12 +263,16 @@ class ShellCallCommandAdded(Event, tag="response.shell_call_command.added"):
 
 
 class ShellCallCommandDelta(DeltaExtras, tag="response.shell_call_command.delta", gc=False):
+    """More of a command."""
+
     output_index: int
     command_index: int
     delta: str
 
 
 class ShellCallCommandDone(Event, tag="response.shell_call_command.done"):
+    """All of a command."""
+
     output_index: int
     command_index: int
     command: str
@@ -241,13 +309,15 @@ ALL: tuple[type[Event], ...] = (
     ShellCallCommandDelta,
     ShellCallCommandDone,
 )
+"""Every event."""
 TERMINAL = (Completed, Incomplete, Failed)
+"""The events that end a stream."""
 DELTAS = (DeltaEvent, ShellCallCommandDelta)
+"""The classes of all deltas."""
 
-# What may directly follow what among the events of one item (those with its output_index). Items may overlap: calls
-# stay open side by side. Around all items: created, in_progress, …, then `error` (only before failed), one terminal;
-# ping and a repeated in_progress may stand anywhere between created and the terminal event.
-WITHIN_ITEM: dict[type[Event], tuple[type[Event], ...]] = {
+# Items may overlap: calls stay open side by side. Around all items: created, in_progress, …, then `error` (only before
+# failed), one terminal event; ping and a repeated in_progress may come anywhere between created and the terminal event.
+ALLOWED_AFTER: dict[type[Event], tuple[type[Event], ...]] = {
     OutputItemAdded: (
         ContentPartAdded,
         ReasoningSummaryPartAdded,
@@ -288,3 +358,4 @@ WITHIN_ITEM: dict[type[Event], tuple[type[Event], ...]] = {
     ShellCallCommandDone: (ShellCallCommandAdded, OutputItemDone),
     OutputItemDone: (),
 }
+"""For each event of an item, the events of the same item (with its `output_index`) that may directly follow it."""

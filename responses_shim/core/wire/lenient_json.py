@@ -1,4 +1,8 @@
-"""JSON text that is not quite JSON: lone surrogates, NaN."""
+"""JSON that hosts and clients send although it is none: halves of surrogate pairs, NaN, Infinity.
+
+Python's `json.loads` reads them, `msgspec` and every strict reader refuse them. The two functions here make of what
+`json.loads` gave something that can be written again.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +12,23 @@ from typing import Any
 
 import msgspec
 
-_NOT_JSON = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
+_STRING_OR_NOT_A_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 
 
-def whole(text: str) -> str:
-    """`text` with the halves of surrogate pairs joined, and U+FFFD for a half that is alone: UTF-8 can hold it."""
+def join_surrogates(text: str) -> str:
+    r"""Join the halves of surrogate pairs in `text`, and replace a half without its partner by U+FFFD.
+
+    The result can be encoded as UTF-8. A character beyond U+FFFF may come in two escapes: `"\ud83d\ude00"` is one 😀.
+    A host that sends each escape in a chunk of its own gives two strings that neither UTF-8 nor a client can hold.
+    """
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def clean(value: Any) -> Any:
-    """JSON data that can be written again: strings that UTF-8 can hold, and no NaN."""
+def writable_json(value: Any) -> Any:
+    """A copy of JSON data that any JSON writer takes: strings go through `join_surrogates`, NaN and Infinity are null.
+
+    `value` is what `json.loads` gives. RecursionError if it is nested about as deep as Python's recursion limit.
+    """
     text = json.dumps(value, ensure_ascii=False)
-    numbers = _NOT_JSON.sub(lambda found: found[0] if found[0][0] == '"' else "null", text)
-    return msgspec.json.decode(whole(numbers).encode())
+    numbers = _STRING_OR_NOT_A_NUMBER.sub(lambda found: found[0] if found[0][0] == '"' else "null", text)
+    return msgspec.json.decode(join_surrogates(numbers).encode())

@@ -1,7 +1,7 @@
 """The response object: output items, content parts, usage.
 
-Responses are written completely: every key that the OpenAI document or the Open Responses specification calls
-required is there, with the null or the default they name.
+The types are those of OpenAI's API reference ("The response object"). Every key that the reference or the Open
+Responses specification requires is written, with the null or the default that they name.
 """
 
 from __future__ import annotations
@@ -11,16 +11,22 @@ from typing import Any, Literal, Union
 from msgspec import UNSET, Raw, Struct, UnsetType, field
 
 ItemStatus = Literal["in_progress", "completed", "incomplete"]
+"""`in_progress` while the item grows, `incomplete` if the answer was cut in it."""
 
 
 class TopLogprob(Struct, frozen=True):
+    """A token that could have come: its text, the natural logarithm of its probability, its UTF-8 bytes."""
+
     token: str
     logprob: float
     bytes: list[int]
 
 
 class Logprob(Struct, frozen=True):
-    """`bytes` is never null: OpenAI's type has no null there, so a host that leaves it out gets the token's own."""
+    """An entry of `output_text.logprobs`: the token that came, and the likeliest that could have come in its place.
+
+    `bytes` is never null: OpenAI's type allows none there.
+    """
 
     token: str
     logprob: float
@@ -29,10 +35,15 @@ class Logprob(Struct, frozen=True):
 
 
 NO_LOGPROBS = Raw(b"[]")
+"""The `logprobs` of text without any. Compare by identity."""
 
 
 class OutputText(Struct, tag_field="type", tag="output_text"):
-    """`logprobs` is a JSON array of `Logprob`, encoded: it is made once and stands in three events."""
+    """A part of a message: text.
+
+    - `annotations`: citations in the text, each an object whose keys depend on its `type`
+    - `logprobs`: a JSON array of `Logprob`, already encoded because several events contain the same array
+    """
 
     text: str
     annotations: list[dict[str, Any]] = field(default_factory=list)
@@ -40,25 +51,32 @@ class OutputText(Struct, tag_field="type", tag="output_text"):
 
 
 class Refusal(Struct, tag_field="type", tag="refusal"):
+    """A part of a message: the model's words with which it declines to answer."""
+
     refusal: str
 
 
 class ReasoningText(Struct, tag_field="type", tag="reasoning_text"):
+    """A part of a reasoning item's `content`: the reasoning itself."""
+
     text: str
 
 
 class SummaryText(Struct, tag_field="type", tag="summary_text"):
+    """A part of a reasoning item's `summary`."""
+
     text: str
 
 
 ContentPart = Union[OutputText, Refusal, ReasoningText]
+"""A part of an item's `content`."""
 
 
 class Item(Struct, tag_field="type", kw_only=True):
     """What every output item has.
 
-    The last item of a chat call also carries the tokens of that call when the client asked for them
-    (`return_token_ids`): those of the prompt, those that were generated, and the log-probability of each of these.
+    `id` begins with a prefix of the item's type: `msg_…`, `rs_…`, `fc_…`. The other fields are there on the last item
+    of each chat call, if the client asked for token ids (`return_token_ids`): see `Tokens`.
     """
 
     id: str
@@ -70,12 +88,18 @@ class Item(Struct, tag_field="type", kw_only=True):
 
 
 class MessageItem(Item, tag="message", kw_only=True):
+    """What the model says to the user."""
+
     role: Literal["assistant"] = "assistant"
     content: list[OutputText | Refusal]
 
 
 class ReasoningItem(Item, tag="reasoning", kw_only=True):
-    """`encrypted_content` is a string or absent: null fails the Open Responses schema."""
+    """What the model thought: as raw text in `content`, or as a summary; the other of the two is empty.
+
+    `encrypted_content` is the reasoning in a sealed form that the client can keep and send back, if it asked for that
+    (`include: ["reasoning.encrypted_content"]`). It is a string or absent: Open Responses allows no null.
+    """
 
     summary: list[SummaryText] = field(default_factory=list)
     content: list[ReasoningText] = field(default_factory=list)
@@ -83,7 +107,11 @@ class ReasoningItem(Item, tag="reasoning", kw_only=True):
 
 
 class FunctionCallItem(Item, tag="function_call", kw_only=True):
-    """`namespace` is there for a tool of a namespace only; Codex finds the tool by both."""
+    """A call of a function. `arguments` is the text of a JSON object, as the model wrote it.
+
+    `call_id` is what the output of the call refers to. `namespace` is there only for a tool of a namespace: Codex
+    finds a tool by namespace and name.
+    """
 
     call_id: str
     name: str
@@ -92,6 +120,8 @@ class FunctionCallItem(Item, tag="function_call", kw_only=True):
 
 
 class CustomToolCallItem(Item, tag="custom_tool_call", kw_only=True):
+    """A call of a custom tool. `input` is free text."""
+
     call_id: str
     name: str
     namespace: str | UnsetType = UNSET
@@ -99,13 +129,18 @@ class CustomToolCallItem(Item, tag="custom_tool_call", kw_only=True):
 
 
 class ToolSearchCallItem(Item, tag="tool_search_call", kw_only=True):
+    """A search for deferred tools, which the client carries out. `arguments` are the model's, an object here."""
+
     call_id: str
     execution: Literal["client"] = "client"
     arguments: dict[str, Any] = field(default_factory=dict)
 
 
 class ExecAction(Struct, tag_field="type", tag="exec", kw_only=True, omit_defaults=True):
-    """`env` is required by OpenAI's type, so it is there even when it is empty."""
+    """The action of a local shell call: one command as a list of words, like `["ls", "-l"]`.
+
+    `timeout_ms` is in milliseconds. `env` is there even if it is empty: OpenAI's type requires it.
+    """
 
     command: list[str]
     env: dict[str, str]
@@ -115,41 +150,60 @@ class ExecAction(Struct, tag_field="type", tag="exec", kw_only=True, omit_defaul
 
 
 class LocalShellCallItem(Item, tag="local_shell_call", kw_only=True):
+    """A call of the tool `local_shell`: one command, which the client runs."""
+
     call_id: str
     action: ExecAction
 
 
 class ShellAction(Struct, kw_only=True):
+    """The action of a shell call: command lines to be run one after the other, like `["cd src", "ls -l"]`.
+
+    `timeout_ms` is in milliseconds for each, `max_output_length` in characters; null where the model gave none.
+    """
+
     commands: list[str] = field(default_factory=list)
     timeout_ms: int | None = None
     max_output_length: int | None = None
 
 
 class ShellCallItem(Item, tag="shell_call", kw_only=True):
+    """A call of the tool `shell`. `environment` is null: the client runs the commands where it likes."""
+
     call_id: str
     action: ShellAction
     environment: dict[str, Any] | None = None
 
 
 class CreateFile(Struct, tag_field="type", tag="create_file", kw_only=True):
+    """A patch that makes a file. `diff` has its content, as lines that begin with `+`."""
+
     path: str
     diff: str
 
 
 class UpdateFile(Struct, tag_field="type", tag="update_file", kw_only=True):
+    """A patch that changes a file. `diff` is in OpenAI's V4A format."""
+
     path: str
     diff: str
 
 
 class DeleteFile(Struct, tag_field="type", tag="delete_file", kw_only=True):
+    """A patch that removes a file."""
+
     path: str
 
 
 PatchOperation = Union[CreateFile, UpdateFile, DeleteFile]
+"""What a patch does to one file."""
 
 
 class ApplyPatchCallItem(Item, tag="apply_patch_call", kw_only=True):
-    """OpenAI's type has no `incomplete` here. We say it all the same: half a patch must not pass for a whole one."""
+    """A call of the tool `apply_patch`: a change of one file, which the client makes.
+
+    It may be `incomplete`, a status that OpenAI's type does not have here: half a patch must not pass for all of it.
+    """
 
     call_id: str
     operation: PatchOperation
@@ -164,24 +218,32 @@ CallItem = Union[
     ApplyPatchCallItem,
 ]
 
+"""An output item that is a call of a tool: the client answers it with an output item of the same `call_id`."""
+
 OutputItem = Union[MessageItem, ReasoningItem, CallItem]
+"""An item of `output`."""
 
 
 ResponseStatus = Literal["queued", "in_progress", "completed", "failed", "cancelled", "incomplete"]
+"""The status of a response: all but the first two are final."""
 
 
 class InputTokensDetails(Struct):
-    """OpenAI's type allows no null here, so a detail that the host does not tell is 0."""
+    """Tokens of the prompt that were read from a cache, and that were written to one. 0 if the host does not say."""
 
     cached_tokens: int = 0
     cache_write_tokens: int = 0
 
 
 class OutputTokensDetails(Struct):
+    """Tokens of the answer that were reasoning. 0 if the host does not say."""
+
     reasoning_tokens: int = 0
 
 
 class Usage(Struct, kw_only=True):
+    """How many tokens a response took, over all its chat calls."""
+
     input_tokens: int
     input_tokens_details: InputTokensDetails
     output_tokens: int
@@ -190,24 +252,31 @@ class Usage(Struct, kw_only=True):
 
 
 class IncompleteDetails(Struct):
+    """Why a response is incomplete: a limit on its length, or the host's content filter."""
+
     reason: Literal["max_output_tokens", "content_filter"]
 
 
 class ResponseError(Struct):
+    """Why a response failed: a code for programs, a sentence for people."""
+
     code: str
     message: str
 
 
 class ReasoningEcho(Struct, omit_defaults=False):
+    """The `reasoning` that the request asked for, as the response repeats it."""
+
     effort: str | None = None
     summary: str | None = None
 
 
 class Response(Struct, kw_only=True):
-    """The response object: OpenAI's keys, the 31 of Open Responses, and what the request asked for echoed.
+    """The response object: its state, its output, and the parameters of the request repeated.
 
-    Times are Unix seconds. `temperature` to `top_logprobs` are never null (Open Responses), `usage` is null when the
-    host told none: it is never guessed.
+    It has the keys of OpenAI's reference and the 31 that Open Responses requires. Times are in Unix seconds. `usage` is
+    null if the host gave none: it is never guessed. Parameters that the request left out have OpenAI's defaults, where
+    Open Responses allows no null (`temperature`, `top_p`, `tool_choice` and the like).
     """
 
     id: str

@@ -1,48 +1,50 @@
-"""Server-sent events: the host's bytes into data payloads, and the framing of our own events."""
+"""Server-sent events: a decoder for the host's bytes, and the framing of our own events."""
 
 from __future__ import annotations
 
 from functools import cache
 
 DONE = b"data: [DONE]\n\n"
-"""The end of a stream, after its terminal event."""
+"""The last frame of a stream, after the terminal event, as OpenAI's service sends it."""
 COMMENT = b": ping\n\n"
-"""A comment, which keeps the connection alive and is no event."""
+"""A comment: it keeps the connection alive, and no client sees an event."""
 
 _BOM = b"\xef\xbb\xbf"
 
 
 class SSEDecoder:
-    """Bytes in, data payloads out, however the bytes are cut. Comments, `event:`, `id:` and `retry:` are passed over.
+    """Decodes an event stream into the data of its frames, wherever the bytes are cut.
 
-    Line ends are LF, CRLF or CR; several `data:` lines of one frame are joined by LF; a frame without data is none
-    (WHATWG HTML, "Server-sent events"). Unlike a browser, `close` hands out a last frame that lacks its blank line:
-    hosts end so.
+    As the standard demands (WHATWG HTML, "Server-sent events"): line ends are LF, CRLF or CR; several `data:` lines of
+    one frame are joined by LF; a frame without data is none; comments are passed over. `event:`, `id:` and `retry:`,
+    which mean nothing in a chat stream, are passed over too. Unlike a browser, `close` gives a last frame that lacks
+    its blank line, because some hosts end so.
     """
 
     def __init__(self) -> None:
         self.pending = False
-        """A line or a frame has begun, and has not ended."""
+        """Whether a line or a frame has begun and not ended."""
         self._tail = b""  # bytes of a line whose end has not come
         self._data: list[bytes] = []  # the data lines of a frame whose blank line has not come
-        self._fresh = True  # nothing has come: a byte order mark may
+        self._at_start = True  # of the stream, where a byte order mark may be
 
     def feed(self, data: bytes) -> list[bytes]:
+        """The data of the frames that these bytes complete."""
         buffer = self._tail + data
-        if self._fresh and buffer:
+        if self._at_start and buffer:
             if len(buffer) < 3 and _BOM.startswith(buffer):
                 self._tail = buffer
                 self.pending = True
                 return []
-            self._fresh = False
+            self._at_start = False
             buffer = buffer.removeprefix(_BOM)
         lines = buffer.splitlines(keepends=True)
-        # A line that ends in CR may be going to end in CRLF.
+        # The LF of a line that ends in CR may still come.
         self._tail = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
         return self._payloads(lines)
 
     def close(self) -> list[bytes]:
-        """The payload of a frame that the end of the stream has cut short of its blank line, if there is one."""
+        """The data of a last frame without a blank line, if there is one. The bytes have ended."""
         lines = [*self._tail.splitlines(), b""]
         self._tail = b""
         return self._payloads(lines)

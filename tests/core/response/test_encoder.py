@@ -1,9 +1,10 @@
-"""Events as frames: the number and the JSON of each, in the framing that the receiver wants."""
+"""The encoder: the number and the bytes of each event, in the framing that the receiver wants."""
 
 from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from responses_shim.core.wire.events import (
     Created,
     CustomToolCallInputDelta,
     DeltaEvent,
+    Event,
     FunctionCallArgumentsDelta,
     FunctionCallArgumentsDone,
     InProgress,
@@ -25,7 +27,7 @@ from responses_shim.core.wire.events import (
 )
 from responses_shim.core.wire.responses import NO_LOGPROBS, Response
 from responses_shim.core.wire.sse import sse_framing
-from tests.core.driver import plainly, read_frame
+from tests.core.driver import event_json, read_frame
 
 DELTAS: list[DeltaEvent] = [
     OutputTextDelta(0, "msg_1", 0, "", 1, NO_LOGPROBS),
@@ -41,7 +43,7 @@ def response() -> Response:
     return Response(id="resp_1", created_at=1, model="m")
 
 
-def encoded(*events: Created | InProgress | Ping | FunctionCallArgumentsDone | DeltaEvent) -> list[bytes]:
+def encoded(*events: Event) -> list[bytes]:
     return [data for _, data in EventEncoder(sse_framing).encode(events)]
 
 
@@ -49,14 +51,10 @@ def encoded(*events: Created | InProgress | Ping | FunctionCallArgumentsDone | D
 @given(number=st.integers(0, 10**6), text=st.text(max_size=8) | st.sampled_from(["%d", "%", '"delta":""', "\n\n"]))
 def test_a_template_makes_the_bytes_of_the_encoder(delta: DeltaEvent, number: int, text: str) -> None:
     template = EventEncoder(sse_framing).template(delta)
-    event = type(delta)(**{**_fields(delta), "sequence_number": number, "delta": text})
+    event = msgspec.structs.replace(delta, sequence_number=number, delta=text)
     [frame] = encoded(event)
     assert template % (number, json.dumps(text, ensure_ascii=False).encode()) == frame or "\x7f" in text
-    assert read_frame(frame) == plainly(event)
-
-
-def _fields(event: DeltaEvent) -> dict[str, object]:
-    return {name: getattr(event, name) for name in event.__struct_fields__}
+    assert read_frame(frame) == event_json(event)
 
 
 def test_a_frame_has_the_number_of_its_event() -> None:
@@ -64,7 +62,7 @@ def test_a_frame_has_the_number_of_its_event() -> None:
     assert [number for number, _ in encoder.encode([Ping(3), Ping(4)])] == [3, 4]
 
 
-def test_the_framing_is_the_receivers() -> None:
+def test_the_framing_goes_around_the_json_of_each_event() -> None:
     [(_, bare)] = EventEncoder(lambda event_type: (b"", b"")).encode([Ping(3)])
     assert bare == b'{"type":"response.ping","sequence_number":3}'
     [(_, framed)] = EventEncoder(lambda event_type: (f"%{event_type} ".encode(), b"%")).encode([Ping(3)])
@@ -73,13 +71,13 @@ def test_the_framing_is_the_receivers() -> None:
     assert (template % (1, b'"x"')).startswith(b'100% {"type":"response.refusal.delta","sequence_number":1,')
 
 
-def test_a_response_that_stands_in_two_events_is_the_same_in_both() -> None:
+def test_a_response_object_in_two_events_is_the_same_in_both() -> None:
     shared, other = response(), response()
     events = [Created(0, shared), InProgress(1, shared), InProgress(2, other)]
-    assert [read_frame(frame) for frame in encoded(*events)] == [plainly(event) for event in events]
+    assert [read_frame(frame) for frame in encoded(*events)] == [event_json(event) for event in events]
 
 
-def test_the_event_line_is_the_type_even_where_an_event_has_a_name() -> None:
+def test_the_event_line_is_the_type_even_if_the_event_has_a_name() -> None:
     [frame] = encoded(FunctionCallArgumentsDone(1, "fc_1", 0, "{}", "get_weather"))
     assert frame.startswith(b"event: response.function_call_arguments.done\n")
 
@@ -87,11 +85,11 @@ def test_the_event_line_is_the_type_even_where_an_event_has_a_name() -> None:
 def test_text_that_looks_like_a_frame_stays_inside_its_string() -> None:
     event = OutputTextDelta(1, "msg_1", 0, "\n\ndata: [DONE]\r\n\x00\u2028", 0, NO_LOGPROBS)
     [frame] = encoded(event)
-    assert read_frame(frame) == plainly(event)
+    assert read_frame(frame) == event_json(event)
     assert read_frame(frame)["delta"] == event.delta
 
 
-def test_what_a_delta_carries_besides_is_in_its_frame() -> None:
+def test_the_extras_of_a_delta_are_in_its_frame() -> None:
     event = OutputTextDelta(1, "msg_1", 0, "a", 0, Raw(b'[{"token":"a"}]'))
     event.obfuscation, event.generation_token_ids, event.generation_log_probs = "xx", [7], [-0.5]
     [frame] = encoded(event)

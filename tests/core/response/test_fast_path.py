@@ -1,4 +1,4 @@
-"""The fast path makes the very bytes of the slow one, and takes nothing but frames that carry one thing."""
+"""The fast path makes the same bytes as the slow one, and takes no frames but those that carry one field."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from hypothesis import strategies as st
 from responses_shim.core.response.fast_path import LESSONS, TRIES, FastPath
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
+from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
-from tests.core.driver import Json, Played, new_translator, play, read_frame
-from tests.core.speech import CALLING, DICE, Round, encode, tool_map
+from tests.core.driver import Json, Played, new_stream, new_translator, play, read_frame
+from tests.core.host_streams import encode
+from tests.core.rounds import RNGS, TOOL_ROUNDS, Round, tool_map
+from tests.cuts import POSITIONS, cut
 from tests.oracle import check_stream
 from tests.scripted import DONE, call, chunk, frame, usage
 
@@ -56,27 +59,27 @@ KINDS: dict[str, Make] = {
 }
 
 
-# Both paths make the same --------------------------------------------------------------------------------------------
+# Both paths make the same bytes --------------------------------------------------------------------------------------
 
 
-@given(CALLING, DICE, st.lists(st.integers(0, 10_000), max_size=10), st.booleans(), st.booleans())
-def test_both_paths_make_the_same_bytes(
-    rounds: Sequence[Round], dice: Random, edges: Sequence[int], logprobs: bool, filtered: bool
+@given(TOOL_ROUNDS, RNGS, POSITIONS, st.booleans(), st.booleans())
+def test_both_paths_make_the_same_bytes_of_any_stream(
+    rounds: Sequence[Round], rng: Random, positions: Sequence[int], logprobs: bool, filtered: bool
 ) -> None:
     def filters() -> list[Filter]:
         return [LogprobFilter(), ThinkTagFilter("anywhere")] if filtered else []
 
-    messages = [encode(round, dice) for round in rounds]
-    slow = same(play(*messages, tools=tool_map(), logprobs=logprobs, filters=filters, slow=True), logprobs)
-    assert same(play(*messages, tools=tool_map(), logprobs=logprobs, filters=filters), logprobs) == slow
-    data = b"".join(messages[0])
-    cuts = sorted(edge % (len(data) + 1) for edge in edges)
-    cut = [data[start:end] for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True)]
-    assert same(play(cut, *messages[1:], tools=tool_map(), logprobs=logprobs, filters=filters), logprobs) == slow
+    def comparable_frames(*messages: list[bytes], slow: bool = False) -> list[Any]:
+        return comparable(play(*messages, tools=tool_map(), logprobs=logprobs, filters=filters, slow=slow), logprobs)
+
+    messages = [encode(round, rng) for round in rounds]
+    slow = comparable_frames(*messages, slow=True)
+    assert comparable_frames(*messages) == slow
+    assert comparable_frames(cut(b"".join(messages[0]), positions), *messages[1:]) == slow
 
 
-def same(played: Played, logprobs: bool) -> list[Any]:
-    """The frames; with log-probabilities, which go on as the JSON that came, what they say."""
+def comparable(played: Played, logprobs: bool) -> list[Any]:
+    """The frames; with log-probabilities, whose JSON may differ in white space, the events in them."""
     return list(played.payloads if logprobs else played.frames)
 
 
@@ -85,7 +88,7 @@ TOKENS = st.lists(st.text(min_size=1, max_size=4) | st.sampled_from(['"', "\\", 
 
 @pytest.mark.parametrize("make", [*KINDS.values(), arguments, with_logprobs])
 @given(tokens=TOKENS, where=st.sampled_from([None, "leading", "anywhere", "prefilled"]))
-def test_the_same_bytes_of_any_text(make: Make, tokens: list[str], where: Any) -> None:
+def test_both_paths_make_the_same_bytes_of_any_text(make: Make, tokens: list[str], where: Any) -> None:
     opening = [chunk(tool_calls=[call(0, "a", "f")])] if make is arguments else []
     messages = [*opening, *map(make, tokens), STOP, DONE]
     options: Json = {
@@ -93,93 +96,91 @@ def test_the_same_bytes_of_any_text(make: Make, tokens: list[str], where: Any) -
         "filters": lambda: [ThinkTagFilter(where)] if where is not None else [],
     }
     logprobs = options["logprobs"]
-    assert same(play(messages, **options), logprobs) == same(play(messages, slow=True, **options), logprobs)
+    assert comparable(play(messages, **options), logprobs) == comparable(play(messages, slow=True, **options), logprobs)
 
 
-# What takes it -------------------------------------------------------------------------------------------------------
+# Which frames take the fast path -------------------------------------------------------------------------------------
 
 
 def answer(*messages: bytes, **options: Any) -> Played:
-    """A stream that says the same on both paths."""
+    """The response to these messages and a stop, once it has been compared with that of the slow path."""
     played = play([*messages, STOP, DONE], **options)
     check_stream(played.payloads)
     slow = play([*messages, STOP, DONE], **options, slow=True)
-    assert same(played, "logprobs" in options) == same(slow, "logprobs" in options)
+    assert comparable(played, "logprobs" in options) == comparable(slow, "logprobs" in options)
     return played
 
 
 @pytest.mark.parametrize("make", KINDS.values(), ids=KINDS)
-def test_text_and_reasoning_take_it_after_the_first_piece(make: Make) -> None:
+def test_text_and_reasoning_take_the_fast_path_after_their_first_chunk(make: Make) -> None:
     assert answer(chunk("", role="assistant"), *map(make, "Hello")).fast == 4
 
 
-def test_arguments_take_it() -> None:
+def test_arguments_take_the_fast_path() -> None:
     opening = chunk(tool_calls=[call(0, "a", "f", "{")])
     assert answer(opening, *map(arguments, ['"a"', ": ", "1}"])).fast == 3
     unnumbered = [chunk(tool_calls=[{"function": {"arguments": piece}}]) for piece in ('"a"', ": ", "1}")]
     assert answer(chunk(tool_calls=[{"id": "a", "function": {"name": "f", "arguments": "{"}}]), *unnumbered).fast == 3
 
 
-def test_arguments_take_it_where_the_host_repeats_the_id_of_the_call() -> None:
+def test_arguments_take_the_fast_path_if_the_host_repeats_the_id_of_the_call() -> None:
     pieces = [chunk(tool_calls=[call(0, "a", None, piece)]) for piece in ("1", "}")]
     assert answer(chunk(tool_calls=[call(0, "a", "f", "{")]), *pieces).fast == 2
 
 
-def test_arguments_of_another_call_do_not() -> None:
+def test_arguments_of_another_call_than_the_latest_take_the_slow_path() -> None:
     opened = [chunk(tool_calls=[call(index, f"c{index}", "f", "{")]) for index in (0, 1)]
     played = answer(*opened, *[chunk(tool_calls=[call(index, arguments="}")]) for index in (1, 0)])
     assert played.fast == 1
-    assert [item["arguments"] for item in played.response["output"]] == ["{}", "{}"]
+    assert [item["arguments"] for item in played.output] == ["{}", "{}"]
 
 
-def test_arguments_with_an_id_and_no_index_do_not() -> None:
+def test_arguments_with_an_id_and_no_index_take_the_slow_path() -> None:
     pieces = [chunk(tool_calls=[{"id": id, "function": {"arguments": "}"}}]) for id in ("b", "a")]
     opened = [chunk(tool_calls=[{"id": id, "function": {"name": "f", "arguments": "{"}}]) for id in ("a", "b")]
     played = answer(*opened, *pieces)
     assert played.fast == 0
-    assert [item["arguments"] for item in played.response["output"]] == ["{}", "{}"]
+    assert [item["arguments"] for item in played.output] == ["{}", "{}"]
 
 
-def test_the_text_of_a_custom_tool_takes_it_where_nothing_is_escaped() -> None:
+def test_the_input_of_a_custom_tool_takes_the_fast_path_where_nothing_is_escaped() -> None:
     tools = ToolMap([{"type": "custom", "name": "patch"}], None, None, Report())
     opening = chunk(tool_calls=[call(0, "a", "patch", '{"input": "*** ')])
     pieces = ["Begin", " Patch", "\\", "n+", "a\\n", " b", '"}']
     played = answer(opening, *map(arguments, pieces), tools=tools)
-    assert played.response["output"][0]["input"] == "*** Begin Patch\n+a\n b"
+    assert played.output[0]["input"] == "*** Begin Patch\n+a\n b"
     assert played.fast == 3
 
 
-def test_a_call_that_is_read_at_its_end_does_not() -> None:
+def test_a_call_whose_arguments_are_parsed_at_its_end_takes_the_slow_path() -> None:
     tools = ToolMap([{"type": "shell"}], None, None, Report())
     opening = chunk(tool_calls=[call(0, "a", "shell", '{"commands":')])
     assert answer(opening, *map(arguments, ['["ls"', "]}"]), tools=tools).fast == 0
 
 
-def test_a_summary_takes_it() -> None:
-    from responses_shim.core.response.options import ResponseOptions
-
+def test_a_summary_takes_the_fast_path() -> None:
     options = ResponseOptions(summary=True, seal=lambda text: f"sealed {text}")
     assert answer(*map(reasoning, "Hmm."), options=options).fast == 3
 
 
-def test_text_in_a_think_span_takes_it() -> None:
+def test_text_between_think_tags_takes_the_fast_path() -> None:
     pieces = ["<think>", "Hm", ",", " so", "</think>", "Hello", " ", "you"]
     played = answer(*map(chunk, pieces), filters=lambda: [ThinkTagFilter("leading")])
-    assert [item["type"] for item in played.response["output"]] == ["reasoning", "message"]
+    assert [item["type"] for item in played.output] == ["reasoning", "message"]
     assert played.fast == 4
 
 
-def test_text_behind_a_tag_that_is_looked_for_takes_it_until_there_may_be_one() -> None:
+def test_text_that_may_begin_a_think_tag_takes_the_slow_path() -> None:
     pieces = ["Hello", " you", " <", "b", "> ", "there", " again"]
     played = answer(*map(chunk, pieces), filters=lambda: [ThinkTagFilter("anywhere")])
-    assert played.response["output"][0]["content"][0]["text"] == "".join(pieces)
+    assert played.output[0]["content"][0]["text"] == "".join(pieces)
     assert played.fast == 4
 
 
-def test_log_probabilities_take_it() -> None:
+def test_log_probabilities_take_the_fast_path() -> None:
     played = answer(*map(with_logprobs, ["Hel", "lo", "!"]), logprobs=True, filters=lambda: [LogprobFilter()])
     assert played.fast == 2
-    entries = played.response["output"][0]["content"][0]["logprobs"]
+    entries = played.output[0]["content"][0]["logprobs"]
     assert [(entry["token"], len(entry["top_logprobs"])) for entry in entries] == [("Hel", 2), ("lo", 2), ("!", 2)]
 
 
@@ -211,19 +212,19 @@ ENTRY: Json = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
         [{**ENTRY, "top_logprobs": [{"token": "a", "logprob": -0.5, "bytes": None}]}],
     ],
 )
-def test_log_probabilities_that_need_work_do_not(entries: list[Json]) -> None:
+def test_log_probabilities_that_must_be_changed_take_the_slow_path(entries: list[Json]) -> None:
     odd = chunk("a", logprobs={"content": entries})
     assert answer(with_logprobs("a"), odd, odd, logprobs=True).fast == 0
     assert answer(*[with_logprobs("a")] * 2, odd, odd, with_logprobs("a"), logprobs=True).fast == 2
 
 
-def test_log_probabilities_with_a_line_end_between_the_keys_do_not() -> None:
+def test_log_probabilities_with_a_line_end_between_the_keys_take_the_slow_path() -> None:
     odd = b'data: {"choices":[{"delta":{"content":"a"},"logprobs":{"content":[%b]}}]}\n\n'
     entry = json.dumps(ENTRY).encode().replace(b", ", b",\r")
     assert answer(odd % entry, odd % entry, logprobs=True).fast == 0
 
 
-# What it survives ----------------------------------------------------------------------------------------------------
+# How long a fast path lasts ------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -240,7 +241,7 @@ def test_log_probabilities_with_a_line_end_between_the_keys_do_not() -> None:
     ids=["comment", "empty delta", "empty text", "no choice", "merged", "usage", "half"],
 )
 @pytest.mark.parametrize("make", [chunk, reasoning])
-def test_an_odd_frame_between_does_not_end_it(odd: bytes, make: Make) -> None:
+def test_an_odd_frame_in_between_does_not_end_the_fast_path(odd: bytes, make: Make) -> None:
     rest = chunk("x")[20:] if odd == chunk("x")[:20] else b""
     between = [odd, rest] if rest else [odd]
     if make is reasoning and b"x" in b"".join(between):
@@ -248,13 +249,13 @@ def test_an_odd_frame_between_does_not_end_it(odd: bytes, make: Make) -> None:
     assert answer(make("a"), make("b"), *between, make("c"), *between, make("d")).fast == 3
 
 
-def test_each_part_has_its_own() -> None:
+def test_each_part_has_a_fast_path_of_its_own() -> None:
     pieces = [chunk("a"), chunk("b"), chunk(refusal="No."), chunk("c"), chunk("d"), reasoning("Hm."), chunk("e")]
     assert answer(*pieces, chunk("f")).fast == 3
 
 
-def test_it_is_given_up_where_it_does_not_pay() -> None:
-    """A host whose frames are never plain pays for some tries, not for one a token."""
+def test_the_fast_path_is_given_up_if_most_frames_are_refused() -> None:
+    """A host whose frames all carry something more costs a few tries for each part, not one for each token."""
     translator = new_translator()
     for _ in range(TRIES + 5):
         translator.feed(chunk("a", usage=usage(1, 1)))
@@ -264,21 +265,21 @@ def test_it_is_given_up_where_it_does_not_pay() -> None:
     assert translator.fast_path is not None
 
 
-def test_a_host_whose_frames_change_around_the_text_is_learned_from_a_few_times() -> None:
+def test_the_bytes_around_the_text_are_learned_only_a_few_times() -> None:
     frames = [frame({"created": n, "choices": [{"index": 0, "delta": {"content": "a"}}]}) for n in range(LESSONS * 3)]
     assert answer(*frames).fast == len(frames) - 1
     assert answer(*[data for data in frames for _ in range(2)]).fast == 2 * len(frames) - 1
 
 
-def test_text_that_stands_elsewhere_in_the_frame_too_is_no_lesson() -> None:
+def test_nothing_is_learned_from_a_frame_that_has_its_text_twice() -> None:
     frames = [frame({"model": "a", "choices": [{"index": 0, "delta": {"content": text}}]}) for text in "aabab"]
     played = answer(*frames)
     assert played.fast == 4
-    assert played.response["output"][0]["content"][0]["text"] == "aabab"
+    assert played.output[0]["content"][0]["text"] == "aabab"
 
 
-def test_pings_between_are_numbered_with_the_rest() -> None:
-    pinged = play([*map(chunk, "abc"), STOP], between=lambda translator: translator.ping()).payloads
+def test_pings_are_numbered_with_the_frames_of_the_fast_path() -> None:
+    pinged = play([*map(chunk, "abc"), STOP], after_each=Translator.ping).payloads
     check_stream(pinged)
     assert [event["sequence_number"] for event in pinged] == list(range(len(pinged)))
 
@@ -294,18 +295,18 @@ def test_pings_between_are_numbered_with_the_rest() -> None:
         [chunk("a"), chunk("b", reasoning="Hm.")],
     ],
 )
-def test_where_no_text_is_being_written_text_has_none(messages: list[bytes]) -> None:
+def test_text_has_no_fast_path_while_no_text_is_open(messages: list[bytes]) -> None:
     assert answer(*messages, chunk("b")).fast == 0
 
 
-def test_behind_an_error_there_is_none() -> None:
+def test_there_is_no_fast_path_after_an_error() -> None:
     translator = new_translator()
     for data in (chunk("a"), frame({"error": "gone"})):
         translator.feed(data)
     assert translator.fast_path is None
 
 
-def test_while_a_frame_is_incomplete_there_is_none() -> None:
+def test_there_is_no_fast_path_while_a_frame_is_incomplete() -> None:
     translator = new_translator()
     for data in (chunk("a"), chunk("b")[:20]):
         translator.feed(data)
@@ -314,25 +315,23 @@ def test_while_a_frame_is_incomplete_there_is_none() -> None:
     assert translator.fast_path is not None
 
 
-def test_before_anything_was_written_there_is_none() -> None:
+def test_there_is_no_fast_path_before_the_first_delta() -> None:
     translator = new_translator()
     translator.start()
     assert translator.fast_path is None
 
 
-def test_where_nothing_is_streamed_there_is_none() -> None:
-    from tests.core.driver import new_stream
-
+def test_there_is_no_fast_path_for_a_response_that_is_not_streamed() -> None:
     translator = Translator(new_stream(), framing=None)
     assert translator.feed(chunk("a")) == []
     assert translator.fast_path is None
 
 
-# What is plain -------------------------------------------------------------------------------------------------------
+# Which bytes a fast path takes ---------------------------------------------------------------------------------------
 
 
 def paths() -> list[FastPath]:
-    """A path that has learned nothing, and one that has learned from a frame like those of the tests."""
+    """A fast path that has learned nothing yet, and one that has learned the bytes around the text of a frame."""
     found = []
     for lesson in (None, chunk("a")):
         translator = new_translator()
@@ -362,7 +361,7 @@ def of(delta: Any, choice: Json | None = None, **keys: Any) -> bytes:
         b'data: {"choices":[{"delta":{"content":"\\u00e9\\ud83d\\ude00\\n"}}]}\n\n',
     ],
 )
-def test_a_frame_of_text_and_nothing_else_is_plain(data: bytes) -> None:
+def test_a_frame_with_text_and_nothing_else_is_taken(data: bytes) -> None:
     for path in paths():
         made = path(data)
         assert made is not None
@@ -413,7 +412,7 @@ def test_a_frame_of_text_and_nothing_else_is_plain(data: bytes) -> None:
         frame({"choices": {"delta": {"content": "a"}}}),
     ],
 )
-def test_anything_else_is_not_and_leaves_no_trace(data: bytes) -> None:
+def test_any_other_bytes_are_refused_without_a_trace(data: bytes) -> None:
     for path in paths():
         before = path(chunk("b"))
         assert path(data) is None

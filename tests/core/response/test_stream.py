@@ -1,4 +1,4 @@
-"""The promises at the head of `core/stream.py`, held over random streams of hosts of every kind."""
+"""What `core/response/stream.py` promises in its docstring, tested over random streams of hosts of every kind."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from random import Random
 from typing import Any
 
 from hypothesis import given
-from hypothesis import strategies as st
 
 from responses_shim.core.response.encoder import Frame
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.events import (
+    ALLOWED_AFTER,
     TERMINAL,
-    WITHIN_ITEM,
     Created,
     Error,
     Event,
@@ -24,92 +23,80 @@ from responses_shim.core.wire.events import (
     OutputItemDone,
     Ping,
 )
-from tests.core.driver import Json, Played, plainly, play
-from tests.core.speech import (
-    CALLING,
-    DICE,
-    Argued,
-    Call,
-    Round,
-    as_item,
-    encode,
-    expected_items,
-    expected_output,
-    expected_terminal,
-    expected_usage,
-    tool_map,
-)
+from tests.core.driver import Json, Played, event_json, no_frames, play
+from tests.core.expected import comparable, expected_items, expected_output, expected_terminal, expected_usage
+from tests.core.host_streams import encode
+from tests.core.rounds import RNGS, TOOL_ROUNDS, ArgumentsPiece, Round, tool_map
+from tests.cuts import POSITIONS, cut
 from tests.oracle import check_stream
 
 
-def say(rounds: Sequence[Round], dice: Random, **options: Any) -> Played:
-    return play(*[encode(round, dice) for round in rounds], tools=tool_map(), **options)
+def play_rounds(rounds: Sequence[Round], rng: Random, **options: Any) -> Played:
+    """The response to these rounds, as some host might send them."""
+    return play(*[encode(round, rng) for round in rounds], tools=tool_map(), **options)
 
 
-def recut(messages: Sequence[bytes], places: Sequence[int]) -> list[bytes]:
-    """The same bytes in other messages."""
-    data = b"".join(messages)
-    edges = sorted(place % (len(data) + 1) for place in places)
-    return [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
-
-
-@given(CALLING, DICE)
-def test_what_the_host_said_is_what_the_response_says(rounds: Sequence[Round], dice: Random) -> None:
-    played = say(rounds, dice, logprobs=True)
+@given(TOOL_ROUNDS, RNGS)
+def test_the_response_has_the_output_usage_and_end_that_the_host_sent(rounds: Sequence[Round], rng: Random) -> None:
+    played = play_rounds(rounds, rng, logprobs=True)
     check_stream(played.payloads)
-    assert [as_item(item) for item in played.response["output"]] == expected_output(rounds)
+    assert [comparable(item) for item in played.output] == expected_output(rounds)
     assert played.response["usage"] == expected_usage(rounds)
     assert played.payloads[-1]["type"] == expected_terminal(rounds)
 
 
-@given(CALLING, DICE)
-def test_each_round_tells_its_calls_and_its_finish(rounds: Sequence[Round], dice: Random) -> None:
-    played = say(rounds, dice)
-    output = {item["id"]: as_item(item) for item in played.response["output"]}
+@given(TOOL_ROUNDS, RNGS)
+def test_the_result_of_each_round_has_its_calls_and_its_finish_reason(rounds: Sequence[Round], rng: Random) -> None:
+    played = play_rounds(rounds, rng)
+    output = {item["id"]: comparable(item) for item in played.output}
     for round, ended in zip(rounds, played.rounds, strict=True):
-        calls = [item for item in expected_items(round) if isinstance(item.call, Call)]
+        calls = [item for item in expected_items(round) if item.call is not None]
         assert [output[call.id] for call in ended.calls] == calls
         assert ended.finish == (round.finish if round.error is None else None)
 
 
-@given(CALLING, DICE, st.lists(st.integers(0, 10_000), max_size=30))
-def test_where_the_bytes_are_cut_changes_nothing(rounds: Sequence[Round], dice: Random, places: Sequence[int]) -> None:
-    messages = [encode(round, dice) for round in rounds]
-    cut = [recut(message, places) for message in messages]
-    assert play(*cut, tools=tool_map()).frames == play(*messages, tools=tool_map()).frames
+@given(TOOL_ROUNDS, RNGS, POSITIONS)
+def test_where_the_bytes_are_cut_changes_nothing(
+    rounds: Sequence[Round], rng: Random, positions: Sequence[int]
+) -> None:
+    messages = [encode(round, rng) for round in rounds]
+    pieces = [cut(b"".join(data), positions) for data in messages]
+    assert play(*pieces, tools=tool_map()).frames == play(*messages, tools=tool_map()).frames
 
 
-@given(CALLING, DICE, DICE)
+@given(TOOL_ROUNDS, RNGS, RNGS)
 def test_how_the_host_cuts_its_chunks_changes_no_value(rounds: Sequence[Round], one: Random, other: Random) -> None:
-    first, second = say(rounds, one).response, say(rounds, other).response
+    first, second = play_rounds(rounds, one).response, play_rounds(rounds, other).response
     assert first["usage"] == second["usage"]
     assert first["status"] == second["status"]
-    assert [as_item(item) for item in first["output"]] == [as_item(item) for item in second["output"]]
+    assert [comparable(item) for item in first["output"]] == [comparable(item) for item in second["output"]]
 
 
-@given(CALLING, DICE)
-def test_without_parallel_calls_only_the_first_of_each_round_is_there(rounds: Sequence[Round], dice: Random) -> None:
-    played = play(*[encode(round, dice) for round in rounds], tools=tool_map(parallel=False))
+@given(TOOL_ROUNDS, RNGS)
+def test_without_parallel_calls_only_the_first_call_of_each_round_is_an_item(
+    rounds: Sequence[Round], rng: Random
+) -> None:
+    played = play(*[encode(round, rng) for round in rounds], tools=tool_map(parallel=False))
     check_stream(played.payloads)
-    assert [as_item(item) for item in played.response["output"]] == expected_output([*map(one_call, rounds)])
+    assert [comparable(item) for item in played.output] == expected_output([one_call(round) for round in rounds])
 
 
 def one_call(round: Round) -> Round:
-    """The round as if it had said nothing of any call but its first."""
-    first = next((said.call for said in round.statements if isinstance(said, Argued)), None)
-    return replace(round, statements=[said for said in round.statements if getattr(said, "call", first) == first])
+    """The round without any call but its first."""
+    first = next((piece.call for piece in round.pieces if isinstance(piece, ArgumentsPiece)), None)
+    return replace(round, pieces=[piece for piece in round.pieces if getattr(piece, "call", first) == first])
 
 
-@given(CALLING, DICE, DICE)
-def test_pings_are_numbered_with_the_rest_and_change_nothing_else(
-    rounds: Sequence[Round], dice: Random, timer: Random
+@given(TOOL_ROUNDS, RNGS, RNGS)
+def test_pings_are_numbered_like_other_events_and_change_nothing_else(
+    rounds: Sequence[Round], rng: Random, timer: Random
 ) -> None:
-    def ping(translator: Translator) -> list[Frame]:
-        return timer.choice([translator.ping, translator.repeat_in_progress, list, list])()
+    def perhaps_ping(translator: Translator) -> list[Frame]:
+        return timer.choice([Translator.ping, Translator.repeat_in_progress, no_frames, no_frames])(translator)
 
-    messages = [encode(round, dice) for round in rounds]
+    messages = [encode(round, rng) for round in rounds]
     pinged, plain = (
-        play(*messages, tools=tool_map(), between=between).payloads for between in (ping, lambda translator: [])
+        play(*messages, tools=tool_map(), after_each=after_each).payloads for after_each in (perhaps_ping, no_frames)
     )
     check_stream(pinged)
     assert [event["sequence_number"] for event in pinged] == list(range(len(pinged)))
@@ -118,29 +105,29 @@ def test_pings_are_numbered_with_the_rest_and_change_nothing_else(
 
 def without_pings(events: Sequence[Json]) -> list[Json]:
     pings = ("response.ping", "response.in_progress")
-    return [event for place, event in enumerate(events) if place < 2 or event["type"] not in pings]
+    return [event for index, event in enumerate(events) if index < 2 or event["type"] not in pings]
 
 
 def unnumbered(events: Sequence[Json]) -> list[Json]:
     return [{key: value for key, value in event.items() if key != "sequence_number"} for event in events]
 
 
-@given(CALLING, DICE)
-def test_an_event_is_never_changed_once_it_is_made(rounds: Sequence[Round], dice: Random) -> None:
-    played = say(rounds, dice, logprobs=True)
-    assert [plainly(event) for event in played.events] == played.payloads
+@given(TOOL_ROUNDS, RNGS)
+def test_an_event_is_never_changed_once_it_is_made(rounds: Sequence[Round], rng: Random) -> None:
+    played = play_rounds(rounds, rng, logprobs=True)
+    assert [event_json(event) for event in played.events] == played.payloads
 
 
-@given(CALLING, DICE)
-def test_events_come_in_the_order_of_the_table(rounds: Sequence[Round], dice: Random) -> None:
-    events = say(rounds, dice).events
+@given(TOOL_ROUNDS, RNGS)
+def test_events_of_an_item_come_in_the_order_of_the_table(rounds: Sequence[Round], rng: Random) -> None:
+    events = play_rounds(rounds, rng).events
     latest: dict[int, Event] = {}
     for event in events:
         index = getattr(event, "output_index", None)
         if index is None:
             continue
         if index in latest:
-            assert type(event) in WITHIN_ITEM[type(latest[index])]
+            assert type(event) in ALLOWED_AFTER[type(latest[index])]
         else:
             assert type(event) is OutputItemAdded
             assert index == len(latest)
@@ -148,9 +135,9 @@ def test_events_come_in_the_order_of_the_table(rounds: Sequence[Round], dice: Ra
     assert {type(event) for event in latest.values()} <= {OutputItemDone}
 
 
-@given(CALLING, DICE)
-def test_the_response_is_opened_once_and_ended_once(rounds: Sequence[Round], dice: Random) -> None:
-    kinds = [type(event) for event in say(rounds, dice).events]
+@given(TOOL_ROUNDS, RNGS)
+def test_the_response_begins_once_and_ends_once(rounds: Sequence[Round], rng: Random) -> None:
+    kinds = [type(event) for event in play_rounds(rounds, rng).events]
     assert kinds[:2] == [Created, InProgress]
     assert kinds[-1] in TERMINAL
     around = [kind for kind in kinds if kind in (Created, InProgress, Ping, Error, *TERMINAL)]
@@ -158,9 +145,11 @@ def test_the_response_is_opened_once_and_ended_once(rounds: Sequence[Round], dic
     assert kinds[-2] is Error or kinds[-1] is not Failed
 
 
-@given(CALLING, DICE)
-def test_the_snapshot_is_the_response_that_is_not_streamed(rounds: Sequence[Round], dice: Random) -> None:
-    played = say(rounds, dice)
+@given(TOOL_ROUNDS, RNGS)
+def test_the_terminal_event_has_the_response_and_its_output_the_finished_items(
+    rounds: Sequence[Round], rng: Random
+) -> None:
+    played = play_rounds(rounds, rng)
     terminal = played.events[-1]
     assert isinstance(terminal, TERMINAL)
     assert terminal.response == played.stream.response

@@ -1,4 +1,4 @@
-"""Calls of every form of tool in a stream: how hosts tell them apart, what may not be called, and how they end."""
+"""Calls of every kind of tool in a stream: how hosts tell them apart, which are not allowed, and how they end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
+from tests.core import driver
 from tests.core.driver import Json, Played, play
 from tests.oracle import check_stream
 from tests.scripted import call, chunk
@@ -24,35 +25,27 @@ STOP = chunk(finish_reason="tool_calls")
 
 
 def answer(*chunks: bytes, tools: list[Json] | None = None, choice: Any = None, parallel: bool | None = None) -> Played:
-    """One round of these chunks, checked like every stream."""
-    played = play(chunks, tools=ToolMap(EVERY if tools is None else tools, choice, parallel, Report()))
-    check_stream(played.payloads)
-    return played
+    """The response to these chunks, from a request with these tools or with one of each kind."""
+    return driver.answer(*chunks, tools=ToolMap(EVERY if tools is None else tools, choice, parallel, Report()))
 
 
 def calls(*entries: Json) -> bytes:
     return chunk(tool_calls=list(entries))
 
 
-def items(played: Played) -> list[Json]:
-    return list(played.response["output"])
-
-
-def types(played: Played) -> list[str]:
-    """The events between the opening ones and the terminal one, without `response.`."""
-    return [event["type"].removeprefix("response.") for event in played.payloads[2:-1]]
-
-
-def said(item: Json) -> Any:
-    """What a call says, wherever its form has that."""
+def arguments_of(item: Json) -> Any:
+    """The arguments, input, commands or path of a call, wherever an item of its kind has them."""
     if item["type"] == "apply_patch_call":
         return item["operation"]["path"]
     action = item.get("action", {})
     return item.get("input", item.get("arguments", action.get("commands", action.get("command"))))
 
 
-# A call of each: the name that the host uses, its arguments, and the item: type, prefix, namespace, name, what it says.
-EACH: dict[str, tuple[str, str, tuple[str, str, str | None, str | None, Any]]] = {
+Summary = tuple[str, str, str | None, str | None, Any]
+"""An item in short: its type, the prefix of its id, namespace, name, and what `arguments_of` gives."""
+
+# A call of each kind: the host's name for the tool, the arguments, and the item that the call becomes.
+EACH: dict[str, tuple[str, str, Summary]] = {
     "function": ("f", '{"a": 1}', ("function_call", "fc", None, "f", '{"a": 1}')),
     "custom": ("c", '{"input": "a\\nb"}', ("custom_tool_call", "ctc", None, "c", "a\nb")),
     "function in a namespace": ("crm__find", "{}", ("function_call", "fc", "crm", "find", "{}")),
@@ -69,42 +62,42 @@ EACH: dict[str, tuple[str, str, tuple[str, str, str | None, str | None, Any]]] =
 }
 
 
-def told(item: Json) -> tuple[str, str, str | None, str | None, Any]:
+def summary_of(item: Json) -> Summary:
     prefix = item["id"].rpartition("_")[0]
-    return item["type"], prefix, item.get("namespace"), item.get("name"), said(item)
+    return item["type"], prefix, item.get("namespace"), item.get("name"), arguments_of(item)
 
 
-# Every form ----------------------------------------------------------------------------------------------------------
+# Every kind ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("form", EACH)
-def test_a_call_comes_back_as_what_it_is_a_call_of(form: str) -> None:
-    name, arguments, expected = EACH[form]
+@pytest.mark.parametrize("kind", EACH)
+def test_a_call_becomes_an_item_of_the_kind_of_its_tool(kind: str) -> None:
+    name, arguments, expected = EACH[kind]
     for size in (1, 5, len(arguments)):
         pieces = [arguments[start : start + size] for start in range(0, len(arguments), size)]
         played = answer(calls(call(0, "a", name)), *[calls(call(0, arguments=piece)) for piece in pieces], STOP)
-        (item,) = items(played)
-        assert told(item) == expected
+        (item,) = played.output
+        assert summary_of(item) == expected
         assert (item["call_id"], item["status"]) == ("a", "completed")
         assert [ended.call_id for ended in played.rounds[0].calls] == ["a"]
 
 
-def test_all_of_them_side_by_side_and_interleaved() -> None:
+def test_calls_of_every_kind_may_be_interleaved() -> None:
     halves = [(arguments[: len(arguments) // 2], arguments[len(arguments) // 2 :]) for _, arguments, _ in EACH.values()]
     names = [name for name, _, _ in EACH.values()]
-    begun = [call(place, f"id-{place}", names[place], half) for place, (half, _) in enumerate(halves)]
-    ended = [call(place, arguments=half) for place, (_, half) in enumerate(halves)]
+    first = [call(index, f"id-{index}", names[index], half) for index, (half, _) in enumerate(halves)]
+    second = [call(index, arguments=half) for index, (_, half) in enumerate(halves)]
     for chunks in (
-        [calls(*begun), calls(*reversed(ended))],
-        [calls(*begun, *ended)],
-        [*map(calls, begun), *map(calls, ended)],
+        [calls(*first), calls(*reversed(second))],
+        [calls(*first, *second)],
+        [*map(calls, first), *map(calls, second)],
     ):
         played = answer(*chunks, STOP)
-        assert [told(item) for item in items(played)] == [expected for _, _, expected in EACH.values()]
-        assert [item["call_id"] for item in items(played)] == [f"id-{place}" for place in range(len(EACH))]
+        assert [summary_of(item) for item in played.output] == [expected for _, _, expected in EACH.values()]
+        assert [item["call_id"] for item in played.output] == [f"id-{index}" for index in range(len(EACH))]
 
 
-def test_an_interleaved_call_of_a_custom_tool_streams_its_own_text() -> None:
+def test_interleaved_calls_of_custom_tools_each_stream_their_own_input() -> None:
     played = answer(
         calls(call(0, "a", "c", '{"input": "on'), call(1, "b", "crm__note", '{"input')),
         calls(call(1, arguments='": "tw'), call(0, arguments='e"}')),
@@ -115,24 +108,24 @@ def test_an_interleaved_call_of_a_custom_tool_streams_its_own_text() -> None:
     assert deltas == [(0, "on"), (1, "tw"), (0, "e"), (1, "o")]
 
 
-def test_a_call_whose_name_comes_late_is_opened_by_it() -> None:
+def test_a_call_whose_name_comes_late_opens_with_its_name() -> None:
     played = answer(
         calls(call(0, "a", None, '{"inp')),
         calls(call(0, None, None, 'ut": "te')),
         calls(call(0, None, "c", 'xt"}')),
         STOP,
     )
-    assert [told(item) for item in items(played)] == [("custom_tool_call", "ctc", None, "c", "text")]
+    assert [summary_of(item) for item in played.output] == [("custom_tool_call", "ctc", None, "c", "text")]
 
 
 def test_text_after_a_call_is_a_message_of_its_own() -> None:
     played = answer(chunk("One."), calls(call(0, "a", "shell", '{"commands": ["ls"]}')), chunk("Two."), STOP)
-    assert [item["type"] for item in items(played)] == ["message", "shell_call", "message"]
+    assert [item["type"] for item in played.output] == ["message", "shell_call", "message"]
 
 
 @pytest.mark.parametrize("spelling", ["crm__find", "crm.find", "crm/find", "crm:find", "find"])
 def test_a_tool_of_a_namespace_is_found_however_the_model_spells_it(spelling: str) -> None:
-    (item,) = items(answer(calls(call(0, "a", spelling, "{}")), STOP))
+    (item,) = answer(calls(call(0, "a", spelling, "{}")), STOP).output
     assert (item["namespace"], item["name"]) == ("crm", "find")
 
 
@@ -141,37 +134,41 @@ def test_a_second_round_has_calls_of_its_own() -> None:
     second = [calls(call(0, "b", "shell", '{"commands": ["ls"]}')), STOP]
     played = play(first, second, tools=ToolMap(EVERY, None, False, Report()))
     check_stream(played.payloads)
-    assert [said(item) for item in items(played)] == ["x", ["ls"]]
+    assert [arguments_of(item) for item in played.output] == ["x", ["ls"]]
     assert [[item.call_id for item in ended.calls] for ended in played.rounds] == [["a"], ["b"]]
 
 
 def test_calls_without_ids_get_one_each_and_keep_it() -> None:
     names = [name for name, _, _ in EACH.values()]
     for empty in (None, ""):
-        played = answer(calls(*[call(place, empty, name, "{}") for place, name in enumerate(names)]), STOP)
-        ids = [item["call_id"] for item in items(played)]
+        played = answer(calls(*[call(index, empty, name, "{}") for index, name in enumerate(names)]), STOP)
+        ids = [item["call_id"] for item in played.output]
         assert len(set(ids)) == len(names)
         assert all(id.startswith("call_") for id in ids)
 
 
 def test_a_host_that_gives_all_its_calls_one_index_tells_them_apart_by_name_and_id() -> None:
-    """Each call whole; each in pieces of which the first has name and id; name and id with every piece, in turns."""
-    whole = [call(0, "a", "f", "{}"), call(0, "b", "c", '{"input": "x"}'), call(0, "c", "f", "[]")]
+    """Each call at once; each in pieces of which the first has name and id; name and id with every piece, in turns."""
+    at_once = [call(0, "a", "f", "{}"), call(0, "b", "c", '{"input": "x"}'), call(0, "c", "f", "[]")]
     pieces = [call(0, "a", "f"), call(0, arguments="{}"), call(0, "b", "c", '{"input'), call(0, arguments='": "x"}')]
-    again = [call(0, "a", "f", "{"), call(0, "b", "c", '{"input'), call(0, "a", "f", "}"), call(0, "b", "c", '": "x"}')]
-    for entries in (whole, [*pieces, whole[2]], [*again, whole[2]]):
+    turns = [call(0, "a", "f", "{"), call(0, "b", "c", '{"input'), call(0, "a", "f", "}"), call(0, "b", "c", '": "x"}')]
+    for entries in (at_once, [*pieces, at_once[2]], [*turns, at_once[2]]):
         for chunks in ([calls(*entries)], [calls(entry) for entry in entries]):
             played = answer(*chunks, STOP)
-            assert [(item["call_id"], said(item)) for item in items(played)] == [("a", "{}"), ("b", "x"), ("c", "[]")]
+            assert [(item["call_id"], arguments_of(item)) for item in played.output] == [
+                ("a", "{}"),
+                ("b", "x"),
+                ("c", "[]"),
+            ]
 
 
-def test_an_id_that_changes_from_piece_to_piece_is_not_another_call() -> None:
+def test_another_id_without_a_name_begins_no_other_call() -> None:
     """Hosts exist that make an id for every delta; the name comes once."""
     played = answer(calls(call(0, "a", "f", "{")), calls(call(0, "b", None, "}")), calls(call(1, "c", "f", "[]")), STOP)
-    assert [(item["call_id"], said(item)) for item in items(played)] == [("a", "{}"), ("c", "[]")]
+    assert [(item["call_id"], arguments_of(item)) for item in played.output] == [("a", "{}"), ("c", "[]")]
 
 
-# One call only -------------------------------------------------------------------------------------------------------
+# `parallel_tool_calls: false` ----------------------------------------------------------------------------------------
 
 HOSTS: dict[str, list[bytes]] = {
     "by index": [
@@ -194,7 +191,7 @@ HOSTS: dict[str, list[bytes]] = {
         calls(call(None, "a", None, ": 1}")),
         calls(call(None, "b", None, "}")),
     ],
-    "by id, told with every piece": [
+    "by id, repeated with every piece": [
         calls(call(None, "a", "f", '{"x"'), call(None, "a", "f", ": 1}"), call(None, "b", "f", "{}"))
     ],
     "by name": [
@@ -203,7 +200,7 @@ HOSTS: dict[str, list[bytes]] = {
         calls(call(None, None, "f", "{}")),
         calls(call(None, None, None, " ")),
     ],
-    "by name, whole": [calls(call(None, None, "f", '{"x": 1}')), calls(call(None, None, "f", "{}"))],
+    "by name, each at once": [calls(call(None, None, "f", '{"x": 1}')), calls(call(None, None, "f", "{}"))],
     "with the name late": [
         calls(call(0, "a", None, '{"x"'), call(1, "b", None, "{")),
         calls(call(0, None, "f", ": 1}"), call(1, None, "g", "}")),
@@ -212,9 +209,9 @@ HOSTS: dict[str, list[bytes]] = {
 
 
 @pytest.mark.parametrize("host", HOSTS)
-def test_without_parallel_calls_only_the_first_is_there_however_the_host_tells_them_apart(host: str) -> None:
+def test_without_parallel_calls_only_the_first_call_is_an_item_however_hosts_tell_them_apart(host: str) -> None:
     played = answer(*HOSTS[host], STOP, parallel=False)
-    (item,) = items(played)
+    (item,) = played.output
     assert (item["name"], item["arguments"], item["status"]) == ("f", '{"x": 1}', "completed")
     assert played.response["status"] == "completed"
     assert played.stream.ignored_calls > 0
@@ -222,14 +219,14 @@ def test_without_parallel_calls_only_the_first_is_there_however_the_host_tells_t
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("parallel", [None, True])
-def test_with_parallel_calls_all_are_there(host: str, parallel: bool | None) -> None:
+def test_with_parallel_calls_every_call_is_an_item(host: str, parallel: bool | None) -> None:
     played = answer(*HOSTS[host], STOP, parallel=parallel)
-    assert len(items(played)) > 1
-    assert items(played)[0]["arguments"] == '{"x": 1}'
+    assert len(played.output) > 1
+    assert played.output[0]["arguments"] == '{"x": 1}'
     assert played.stream.ignored_calls == 0
 
 
-def test_a_call_that_is_not_let_through_cuts_nothing() -> None:
+def test_an_ignored_call_closes_no_item() -> None:
     """Neither the message that is being written, nor the end of the one call that counts."""
     played = answer(
         calls(call(0, "a", "c", '{"input": "x')),
@@ -240,44 +237,44 @@ def test_a_call_that_is_not_let_through_cuts_nothing() -> None:
         STOP,
         parallel=False,
     )
-    assert [item["type"] for item in items(played)] == ["custom_tool_call", "message"]
-    assert said(items(played)[0]) == "xy"
-    assert items(played)[1]["content"][0]["text"] == "Then this."
+    assert [item["type"] for item in played.output] == ["custom_tool_call", "message"]
+    assert arguments_of(played.output[0]) == "xy"
+    assert played.output[1]["content"][0]["text"] == "Then this."
 
 
-# What may not be called ----------------------------------------------------------------------------------------------
+# Calls that tool_choice does not allow -------------------------------------------------------------------------------
 
 ONLY_F = {"type": "allowed_tools", "tools": [F]}
 
 
 @pytest.mark.parametrize("name", ["g", "c", "crm__find", "crm.note", "find", "shell", "apply_patch", "tool_search"])
-def test_a_call_of_a_tool_that_is_not_allowed_fails_the_response_and_leaves_nothing_of_it(name: str) -> None:
+def test_a_call_of_a_tool_that_is_not_allowed_fails_the_response_and_is_no_item(name: str) -> None:
     played = answer(calls(call(0, "a", name, '{"input": "x"}')), STOP, choice=ONLY_F)
     assert played.response["status"] == "failed"
     assert played.response["error"]["message"] == f"The model called {name!r}, which tool_choice does not allow."
-    assert items(played) == []
+    assert played.output == []
     assert played.rounds[0].calls == []
 
 
 @pytest.mark.parametrize("name", ["f", "h"])
-def test_a_call_of_an_allowed_tool_or_of_none_of_the_request_passes(name: str) -> None:
-    assert [item["name"] for item in items(answer(calls(call(0, "a", name, "{}")), STOP, choice=ONLY_F))] == [name]
+def test_a_call_of_an_allowed_or_of_an_unknown_tool_is_an_item(name: str) -> None:
+    assert [item["name"] for item in answer(calls(call(0, "a", name, "{}")), STOP, choice=ONLY_F).output] == [name]
 
 
-def test_what_stands_before_and_behind_a_call_that_is_not_allowed_is_the_same_in_one_chunk_and_in_many() -> None:
+def test_what_comes_before_and_after_a_call_that_is_not_allowed_is_the_same_in_one_chunk_and_in_many() -> None:
     entries = [call(0, "a", "f", "{"), call(1, "b", "g", "{}"), call(2, "c", "f", "{}"), call(0, arguments="}")]
     together, apart = (
         answer(*chunks, chunk("Well."), STOP, choice=ONLY_F)
         for chunks in ([calls(*entries)], [calls(entry) for entry in entries])
     )
     assert together.payloads == apart.payloads
-    (item,) = items(apart)
+    (item,) = apart.output
     assert (item["arguments"], item["status"]) == ("{", "incomplete")
 
 
-def test_a_call_that_waited_for_its_name_may_turn_out_not_to_be_allowed() -> None:
+def test_a_call_whose_name_comes_late_may_turn_out_not_to_be_allowed() -> None:
     played = answer(calls(call(0, "a", None, "{}")), calls(call(0, None, "g")), STOP, choice=ONLY_F)
-    assert items(played) == []
+    assert played.output == []
     assert played.response["status"] == "failed"
 
 
@@ -287,39 +284,42 @@ CUT: dict[str, tuple[str, str, Any]] = {
     "function": ("f", '{"a": "b', '{"a": "b'),
     "custom": ("c", '{"input": "*** Begin\\nPa', "*** Begin\nPa"),
     "custom in the middle of an escape": ("c", '{"input": "a\\ud83d\\u', "a"),
-    "custom in its head": ("c", '{"inp', ""),
-    "custom of another form": ("c", '{"patch": "*** Begin', ""),
+    "custom before its input": ("c", '{"inp', ""),
+    "custom with another key": ("c", '{"patch": "*** Begin', ""),
     "custom in a namespace": ("crm.note", '{"input": "a', "a"),
     "shell": ("shell", '{"commands": ["rm -r /tmp', []),
-    "shell that is bare": ("shell", "rm -r /tmp", []),
+    "shell without JSON": ("shell", "rm -r /tmp", []),
     "local shell": ("local_shell", '{"command": ["rm", "-r", "/tmp', []),
     "patch": ("apply_patch", '{"type": "update_file", "path": "a", "diff": "-x', ""),
     "search": ("tool_search", '{"query": "ma', {}),
 }
 
 
-@pytest.mark.parametrize("form", CUT)
+@pytest.mark.parametrize("kind", CUT)
 @pytest.mark.parametrize("finish", ["length", "content_filter", "abort", None])
-def test_a_call_that_is_cut_is_incomplete_and_shows_no_json_of_ours(form: str, finish: str | None) -> None:
-    name, arguments, left = CUT[form]
+def test_a_call_that_is_cut_is_incomplete_and_shows_no_json_of_ours(kind: str, finish: str | None) -> None:
+    name, arguments, left = CUT[kind]
     end = [chunk(finish_reason=finish)] if finish else []
     played = answer(calls(call(0, "a", name, arguments)), *end)
-    (item,) = items(played)
-    assert (said(item), item["status"]) == (left, "incomplete")
+    (item,) = played.output
+    assert (arguments_of(item), item["status"]) == (left, "incomplete")
     assert played.response["status"] == ("incomplete" if finish in ("length", "content_filter") else "failed")
-    assert not any("shell_call_command" in event for event in types(played))
+    assert not any("shell_call_command" in event for event in played.types)
 
 
 def test_of_calls_that_are_cut_only_the_last_is_incomplete() -> None:
-    """Calls come one after the other, as a rule: those before the last had ended."""
+    """Models write calls one after the other, as a rule: those before the last had ended."""
     played = answer(
         calls(call(0, "a", "shell", '{"commands": ["ls"]}'), call(1, "b", "c", '{"input": "x')),
         chunk(finish_reason="length"),
     )
-    assert [(said(item), item["status"]) for item in items(played)] == [(["ls"], "completed"), ("x", "incomplete")]
+    assert [(arguments_of(item), item["status"]) for item in played.output] == [
+        (["ls"], "completed"),
+        ("x", "incomplete"),
+    ]
 
 
-# What models make of JSON --------------------------------------------------------------------------------------------
+# Arguments that are not what was asked for ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -339,26 +339,24 @@ def test_of_calls_that_are_cut_only_the_last_is_incomplete() -> None:
         ("f", "not json", "not json"),
     ],
 )
-def test_arguments_that_are_not_what_was_asked_for_are_a_call_all_the_same(
-    name: str, arguments: str, expected: Any
-) -> None:
-    (item,) = items(answer(calls(call(0, "a", name, arguments)), STOP))
-    assert (said(item), item["status"]) == (expected, "completed")
+def test_unexpected_arguments_still_make_a_call(name: str, arguments: str, expected: Any) -> None:
+    (item,) = answer(calls(call(0, "a", name, arguments)), STOP).output
+    assert (arguments_of(item), item["status"]) == (expected, "completed")
 
 
 @pytest.mark.parametrize("depth", [970, 980, 990, 100_000])
-def test_arguments_nested_without_end_do_not_end_the_stream_without_its_end(depth: int) -> None:
-    """What can be read by a hair's breadth cannot be written again."""
+def test_arguments_that_are_nested_too_deep_are_dropped_and_the_stream_goes_on(depth: int) -> None:
+    """A depth that Python just manages to read may be one that it cannot write."""
     nested = '{"query": ' + "[" * depth + "]" * depth + "}"
-    assert [said(item) for item in items(answer(calls(call(0, "a", "tool_search", nested)), STOP))] == [{}]
+    assert [arguments_of(item) for item in answer(calls(call(0, "a", "tool_search", nested)), STOP).output] == [{}]
 
 
-def test_a_host_that_sends_arguments_as_an_object_is_understood() -> None:
+def test_arguments_that_a_host_sends_as_an_object_are_read() -> None:
     entry = {"index": 0, "id": "a", "function": {"name": "c", "arguments": {"input": 'a "b"'}}}
-    assert [said(item) for item in items(answer(calls(entry), STOP))] == ['a "b"']
+    assert [arguments_of(item) for item in answer(calls(entry), STOP).output] == ['a "b"']
 
 
-def test_json_in_the_text_of_a_custom_tool_stays_as_it_is() -> None:
+def test_json_in_the_input_of_a_custom_tool_stays_as_it_is() -> None:
     text = json.dumps({"input": "x", "more": [1, 2]}, indent=1)
-    (item,) = items(answer(calls(call(0, "a", "c", json.dumps({"input": text}))), STOP))
-    assert said(item) == text
+    (item,) = answer(calls(call(0, "a", "c", json.dumps({"input": text}))), STOP).output
+    assert arguments_of(item) == text

@@ -1,4 +1,4 @@
-"""Each rule of the state machine on the smallest stream that shows it."""
+"""Each rule of the state machine, on the smallest stream that shows it."""
 
 from __future__ import annotations
 
@@ -9,41 +9,29 @@ import pytest
 from responses_shim.core.wire.chat import Choice, Chunk, Delta, FunctionDelta, ToolCallDelta
 from responses_shim.core.wire.events import OutputItemAdded
 from responses_shim.errors import InvalidRequest, UpstreamError
-from tests.core.driver import Json, Played, new_stream, plainly, play
+from tests.core.driver import Json, Played, answer, event_json, new_stream, play
 from tests.oracle import check_stream
 from tests.scripted import DONE, call, chunk, frame, usage
 
 STOP = chunk(finish_reason="stop")
 
 
-def answer(*chunks: bytes, **options: Any) -> Played:
-    """One round of these chunks, checked like every stream."""
-    played = play(chunks, **options)
-    check_stream(played.payloads)
-    return played
-
-
-def types(played: Played) -> list[str]:
-    """The events between the opening ones and the terminal one, without `response.`."""
-    return [event["type"].removeprefix("response.") for event in played.payloads[2:-1]]
-
-
 def texts(played: Played) -> list[Any]:
-    """Each item as what it says."""
+    """The texts of the parts of each item; of a call its arguments."""
     return [
         item["arguments"]
         if "arguments" in item
         else [part.get("text", part.get("refusal")) for part in item["content"]]
-        for item in played.response["output"]
+        for item in played.output
     ]
 
 
-# What opens and closes what ------------------------------------------------------------------------------------------
+# When items and parts open and close ---------------------------------------------------------------------------------
 
 
 def test_a_text_answer_is_one_message_with_one_part() -> None:
     played = answer(chunk("", role="assistant"), chunk("Hel"), chunk("lo"), STOP, DONE)
-    assert types(played) == [
+    assert played.types == [
         "output_item.added",
         "content_part.added",
         "output_text.delta",
@@ -57,42 +45,42 @@ def test_a_text_answer_is_one_message_with_one_part() -> None:
 
 def test_reasoning_closes_when_text_begins() -> None:
     played = answer(chunk(reasoning="Hm."), chunk("Hello"), STOP)
-    assert [item["type"] for item in played.response["output"]] == ["reasoning", "message"]
-    assert types(played).index("reasoning_text.done") < types(played).index("output_text.delta")
+    assert [item["type"] for item in played.output] == ["reasoning", "message"]
+    assert played.types.index("reasoning_text.done") < played.types.index("output_text.delta")
 
 
-def test_reasoning_that_comes_back_is_another_item() -> None:
+def test_reasoning_after_text_is_another_item() -> None:
     played = answer(chunk(reasoning="Hm."), chunk("One."), chunk(reasoning="Wait."), chunk("Two."), STOP)
     assert texts(played) == [["Hm."], ["One."], ["Wait."], ["Two."]]
 
 
 @pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
-def test_both_names_of_reasoning_are_read(key: str) -> None:
-    said: dict[str, Any] = {key: "Hm."}
-    assert texts(answer(chunk(**said), STOP)) == [["Hm."]]
+def test_reasoning_is_read_from_either_of_its_two_fields(key: str) -> None:
+    fields: dict[str, Any] = {key: "Hm."}
+    assert texts(answer(chunk(**fields), STOP)) == [["Hm."]]
 
 
-def test_reasoning_told_under_both_names_is_told_once() -> None:
+def test_reasoning_in_both_fields_is_read_once() -> None:
     assert texts(answer(chunk(reasoning="Hm.", reasoning_content="Hm."), STOP)) == [["Hm."]]
 
 
 def test_a_refusal_is_a_part_of_the_message() -> None:
     played = answer(chunk("Well."), chunk(refusal="No."), STOP)
-    (message,) = played.response["output"]
+    (message,) = played.output
     assert [part["type"] for part in message["content"]] == ["output_text", "refusal"]
     assert texts(played) == [["Well.", "No."]]
 
 
-def test_a_chunk_with_everything_is_read_in_the_order_of_thought() -> None:
-    everything = chunk("Well.", reasoning="Hm.", refusal="No.", tool_calls=[call(0, "call_1", "f", "{}")])
-    played = answer(everything, STOP)
-    assert [item["type"] for item in played.response["output"]] == ["reasoning", "message", "function_call"]
+def test_a_chunk_with_every_field_gives_reasoning_then_message_then_calls() -> None:
+    every_field = chunk("Well.", reasoning="Hm.", refusal="No.", tool_calls=[call(0, "call_1", "f", "{}")])
+    played = answer(every_field, STOP)
+    assert [item["type"] for item in played.output] == ["reasoning", "message", "function_call"]
 
 
 def test_empty_deltas_open_nothing() -> None:
     played = answer(chunk("", role="assistant", reasoning="", refusal="", tool_calls=[]), chunk(), STOP)
-    assert types(played) == []
-    assert played.response["output"] == []
+    assert played.types == []
+    assert played.output == []
     assert played.response["status"] == "completed"
 
 
@@ -111,16 +99,16 @@ def test_only_the_first_choice_is_read() -> None:
     assert played.response["status"] == "completed"
 
 
-def test_a_whole_answer_is_read_like_one_chunk() -> None:
+def test_a_chat_completion_is_read_like_one_chunk() -> None:
     """Hosts exist that answer with `chat.completion` although they were asked to stream."""
-    whole = frame(
+    completion = frame(
         {
             "object": "chat.completion",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hello"}, "finish_reason": "stop"}],
             "usage": usage(7, 1),
         }
     )
-    played = answer(whole)
+    played = answer(completion)
     assert texts(played) == [["Hello"]]
     assert played.response["usage"]["total_tokens"] == 8
 
@@ -129,7 +117,7 @@ def test_a_whole_answer_is_read_like_one_chunk() -> None:
 
 
 def calls(played: Played) -> list[tuple[str, str, str]]:
-    items = played.response["output"]
+    items = played.output
     return [(item["call_id"], item["name"], item["arguments"]) for item in items if item["type"] == "function_call"]
 
 
@@ -141,7 +129,7 @@ def test_calls_stay_open_side_by_side_until_the_round_ends() -> None:
         chunk(finish_reason="tool_calls"),
     )
     assert calls(played) == [("a", "f", '{"x":1}'), ("b", "g", '{"y":2}')]
-    assert "output_item.done" not in types(played)[: types(played).index("function_call_arguments.done")]
+    assert "output_item.done" not in played.types[: played.types.index("function_call_arguments.done")]
 
 
 def test_a_call_closes_the_message_and_text_after_it_opens_another() -> None:
@@ -205,36 +193,36 @@ def test_a_call_without_an_id_is_given_one() -> None:
     assert first != second
 
 
-def test_an_id_and_a_name_told_again_are_not_told_twice() -> None:
+def test_an_id_and_a_name_that_are_repeated_begin_no_other_call() -> None:
     again = [chunk(tool_calls=[call(0, "a", "f", piece)]) for piece in ("{", '"x":', "1}")]
     assert calls(answer(*again, STOP)) == [("a", "f", '{"x":1}')]
 
 
-def test_what_came_before_the_name_is_kept() -> None:
+def test_arguments_that_come_before_the_name_are_kept() -> None:
     played = answer(chunk(tool_calls=[call(0, "a", None, "{")]), chunk(tool_calls=[call(0, None, "f", "}")]), STOP)
     assert calls(played) == [("a", "f", "{}")]
-    (added,) = (plainly(event) for event in played.events if isinstance(event, OutputItemAdded))
+    (added,) = (event_json(event) for event in played.events if isinstance(event, OutputItemAdded))
     assert added["item"]["name"] == "f"
 
 
-def test_a_call_whose_name_never_comes_is_shown_without_one() -> None:
+def test_a_call_whose_name_never_comes_is_an_item_with_an_empty_name() -> None:
     assert calls(answer(chunk(tool_calls=[call(0, "a", None, "{}")]), STOP)) == [("a", "", "{}")]
 
 
-def test_a_call_of_which_nothing_comes_is_none() -> None:
+def test_a_call_of_which_nothing_but_an_index_comes_is_no_item() -> None:
     assert calls(answer(chunk(tool_calls=[call(0)]), STOP)) == []
 
 
-def test_calls_are_told_by_their_deltas_not_by_the_finish_reason() -> None:
-    called = answer(chunk(tool_calls=[call(0, "a", "f", "{}")]), STOP)
-    assert len(calls(called)) == 1
-    assert called.response["status"] == "completed"
-    not_called = answer(chunk("Hello"), chunk(finish_reason="tool_calls"))
-    assert calls(not_called) == []
-    assert not_called.response["status"] == "completed"
+def test_deltas_and_not_the_finish_reason_decide_whether_there_are_calls() -> None:
+    with_call = answer(chunk(tool_calls=[call(0, "a", "f", "{}")]), STOP)
+    assert len(calls(with_call)) == 1
+    assert with_call.response["status"] == "completed"
+    without_call = answer(chunk("Hello"), chunk(finish_reason="tool_calls"))
+    assert calls(without_call) == []
+    assert without_call.response["status"] == "completed"
 
 
-def test_arguments_are_passed_on_unread() -> None:
+def test_the_arguments_of_a_function_need_not_be_json() -> None:
     assert calls(answer(chunk(tool_calls=[call(0, "a", "f", "not json")]), STOP)) == [("a", "f", "not json")]
 
 
@@ -242,7 +230,7 @@ def test_arguments_are_passed_on_unread() -> None:
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
-def test_an_answer_cut_short_is_incomplete_with_the_reason(finish: str, reason: str) -> None:
+def test_an_answer_that_is_cut_is_incomplete_with_the_reason(finish: str, reason: str) -> None:
     played = answer(chunk(reasoning="Hm."), chunk("Hel", finish_reason=finish))
     response = played.response
     assert played.payloads[-1]["type"] == "response.incomplete"
@@ -254,7 +242,7 @@ def test_an_answer_cut_short_is_incomplete_with_the_reason(finish: str, reason: 
 def test_of_calls_that_are_cut_only_the_last_is_incomplete() -> None:
     both = chunk(tool_calls=[call(0, "a", "f", "{"), call(1, "b", "g", "{")])
     played = answer(both, chunk(finish_reason="length"))
-    assert [item["status"] for item in played.response["output"]] == ["completed", "incomplete"]
+    assert [item["status"] for item in played.output] == ["completed", "incomplete"]
 
 
 def test_an_end_without_a_finish_reason_is_a_failure() -> None:
@@ -262,10 +250,10 @@ def test_an_end_without_a_finish_reason_is_a_failure() -> None:
     assert [event["type"] for event in played.payloads[-2:]] == ["error", "response.failed"]
     assert played.response["status"] == "failed"
     assert played.response["error"]["code"] == "server_error"
-    assert played.response["output"][0]["status"] == "incomplete"
+    assert played.output[0]["status"] == "incomplete"
 
 
-def test_a_stream_of_nothing_is_a_failure() -> None:
+def test_an_empty_stream_is_a_failure() -> None:
     assert answer().response["status"] == "failed"
 
 
@@ -273,17 +261,17 @@ def test_a_stream_of_nothing_is_a_failure() -> None:
 def test_an_aborted_answer_is_a_failure(finish: str) -> None:
     played = answer(chunk("Hel"), chunk(finish_reason=finish))
     assert played.response["status"] == "failed"
-    assert played.response["output"][0]["status"] == "incomplete"
+    assert played.output[0]["status"] == "incomplete"
     assert finish in played.response["error"]["message"]
 
 
-def test_a_finish_reason_nobody_knows_completes() -> None:
+def test_an_unknown_finish_reason_completes_the_response() -> None:
     assert answer(chunk("Hello"), chunk(finish_reason="eos")).response["status"] == "completed"
 
 
-def test_the_error_event_is_flat_and_says_what_the_response_says() -> None:
-    told = frame({"error": {"message": "too long", "param": "messages", "code": "context_length_exceeded"}})
-    played = answer(chunk("Hel"), told)
+def test_the_error_event_is_flat_and_has_the_error_of_the_response() -> None:
+    failure = frame({"error": {"message": "too long", "param": "messages", "code": "context_length_exceeded"}})
+    played = answer(chunk("Hel"), failure)
     error, failed = played.payloads[-2:]
     assert (error["code"], error["message"], error["param"]) == ("context_length_exceeded", "too long", "input")
     assert failed["response"]["error"] == {"code": "context_length_exceeded", "message": "too long"}
@@ -323,20 +311,20 @@ def test_only_a_completed_response_has_an_end_time() -> None:
 
 
 def test_the_last_usage_counts() -> None:
-    """Some hosts tell it on the finish chunk and once more alone, some with every chunk."""
+    """Some hosts send it with the finish and once more by itself, some with every chunk."""
     played = answer(
         chunk("Hello", usage=usage(7, 1)), chunk(finish_reason="stop", usage=usage(7, 2)), chunk(usage=usage(7, 3))
     )
     assert played.response["usage"]["output_tokens"] == 3
 
 
-@pytest.mark.parametrize("nothing", [None, {}])
-def test_usage_before_nothing_counts(nothing: Any) -> None:
-    last = frame({"choices": [], "usage": nothing})
+@pytest.mark.parametrize("empty", [None, {}])
+def test_an_empty_usage_does_not_replace_an_earlier_one(empty: Any) -> None:
+    last = frame({"choices": [], "usage": empty})
     assert answer(STOP, chunk(usage=usage(7, 3)), last).response["usage"]["output_tokens"] == 3
 
 
-def test_without_usage_there_is_none() -> None:
+def test_the_usage_is_null_if_the_host_sends_none() -> None:
     assert answer(chunk("Hello"), STOP).response["usage"] is None
 
 
@@ -348,16 +336,17 @@ def test_a_failed_response_keeps_its_usage() -> None:
 
 
 def two_rounds(first: Json | None, second: Json | None) -> Played:
-    told = [[chunk(usage=counts)] if counts else [] for counts in (first, second)]
+    """A response of two chat calls with these usages."""
+    usages = [[chunk(usage=counts)] if counts else [] for counts in (first, second)]
     played = play(
-        [chunk("One."), chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk(finish_reason="tool_calls"), *told[0]],
-        [chunk("Two."), chunk(tool_calls=[call(0, "b", "f", "[]")]), STOP, *told[1]],
+        [chunk("One."), chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk(finish_reason="tool_calls"), *usages[0]],
+        [chunk("Two."), chunk(tool_calls=[call(0, "b", "f", "[]")]), STOP, *usages[1]],
     )
     check_stream(played.payloads)
     return played
 
 
-def test_a_second_round_goes_on_with_the_indices() -> None:
+def test_the_indices_of_a_second_round_continue_those_of_the_first() -> None:
     played = two_rounds(None, None)
     assert texts(played) == [["One."], "{}", ["Two."], "[]"]
     assert [call.call_id for ended in played.rounds for call in ended.calls] == ["a", "b"]
@@ -373,21 +362,21 @@ def test_the_usage_of_rounds_adds_up() -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(usage(7, 3), None), (None, usage(7, 3))])
-def test_the_usage_is_unknown_if_one_round_tells_none(first: Json | None, second: Json | None) -> None:
+def test_the_usage_is_null_if_one_of_the_rounds_has_none(first: Json | None, second: Json | None) -> None:
     assert two_rounds(first, second).response["usage"] is None
 
 
-def test_a_second_round_that_just_ends_is_a_failure() -> None:
+def test_a_second_round_without_a_finish_reason_is_a_failure() -> None:
     played = play([chunk("One."), STOP], [])
     check_stream(played.payloads)
     assert played.response["status"] == "failed"
-    assert [item["status"] for item in played.response["output"]] == ["completed"]
+    assert [item["status"] for item in played.output] == ["completed"]
 
 
 # Log-probabilities and pings ------------------------------------------------------------------------------------
 
 
-def test_logprobs_are_told_only_when_asked_for() -> None:
+def test_log_probabilities_are_shown_only_when_asked_for() -> None:
     entry = {"token": "Hi", "logprob": -0.5, "bytes": None, "top_logprobs": []}
     hello = chunk("Hi", logprobs={"content": [entry]})
     expected = {"token": "Hi", "logprob": -0.5, "bytes": [72, 105], "top_logprobs": []}
@@ -395,12 +384,12 @@ def test_logprobs_are_told_only_when_asked_for() -> None:
     assert answer(hello, STOP).response["output"][0]["content"][0]["logprobs"] == []
 
 
-def test_the_parts_of_a_message_keep_their_logprobs_apart() -> None:
+def test_each_part_of_a_message_has_its_own_log_probabilities() -> None:
     def hi(token: str) -> bytes:
         return chunk(token, logprobs={"content": [{"token": token, "logprob": -0.5}]})
 
     played = answer(chunk(refusal="No."), hi("a"), hi("b"), chunk(refusal="No!"), hi("c"), STOP, logprobs=True)
-    parts = played.response["output"][0]["content"]
+    parts = played.output[0]["content"]
     assert [[entry["token"] for entry in part.get("logprobs", [])] for part in parts] == [[], ["a", "b"], [], ["c"]]
 
 
@@ -412,27 +401,27 @@ def test_a_ping_takes_a_number_of_its_own() -> None:
     assert [event.sequence_number for event in [*opening, ping, *delta]] == [0, 1, 2, 3, 4, 5]
 
 
-def test_in_progress_again_shows_no_item_behind_one_that_is_open() -> None:
-    """Its place in `output` would not be its output_index."""
+def test_a_repeated_in_progress_has_no_item_that_comes_after_an_open_one() -> None:
+    """Its position in `output` would not be its output_index."""
     stream = new_stream()
     stream.start()
     opened = ToolCallDelta(index=0, id="a", function=FunctionDelta(name="f"))
     stream.feed(Chunk(choices=[Choice(delta=Delta(tool_calls=[opened]))]))
     stream.feed(Chunk(choices=[Choice(delta=Delta(content="Hello"))]))
     stream.feed(Chunk(choices=[Choice(delta=Delta(reasoning="Hm."))]))
-    assert plainly(stream.repeat_in_progress())["response"]["output"] == []
+    assert event_json(stream.repeat_in_progress())["response"]["output"] == []
 
 
-def test_in_progress_again_shows_what_is_finished_so_far() -> None:
+def test_a_repeated_in_progress_has_the_items_that_are_done_so_far() -> None:
     stream = new_stream()
     stream.start()
     stream.feed(Chunk(choices=[Choice(delta=Delta(reasoning="Hm."))]))
     stream.feed(Chunk(choices=[Choice(delta=Delta(content="Hello"))]))
     again = stream.repeat_in_progress()
-    shown = plainly(again)["response"]
+    shown = event_json(again)["response"]
     assert [item["type"] for item in shown["output"]] == ["reasoning"]
     assert shown["status"] == "in_progress"
     stream.feed(Chunk(choices=[Choice(finish_reason="stop")]))
     stream.end_round()
     stream.close()
-    assert plainly(again)["response"] == shown
+    assert event_json(again)["response"] == shown

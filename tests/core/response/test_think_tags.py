@@ -1,4 +1,4 @@
-"""`<think>` spans off the content, however the text is cut."""
+"""`<think>` tags in a host's text: what is between them becomes reasoning, however the text is cut."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.think_tags import ThinkTagFilter, Where
 from responses_shim.core.wire.chat import ChatLogprob, Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta
 from responses_shim.core.wire.chunks import ChunkReader
-from tests.core.driver import play
+from tests.core.driver import answer, play
+from tests.core.response.extras import seal
+from tests.cuts import POSITIONS, cut
 from tests.scripted import call, chunk, frame, usage
 
 STOP = chunk(finish_reason="stop")
 WHERE: list[Where] = ["leading", "anywhere", "prefilled"]
 
 
+def content_chunk(text: str) -> Chunk:
+    return Chunk(choices=[Choice(delta=Delta(content=text))])
+
+
 def split(where: Where, *texts: str) -> tuple[str, str]:
-    """What was thought, and what was said."""
-    splitter = ThinkTagFilter(where)
-    chunks = [c for text in texts for c in splitter.feed(Chunk(choices=[Choice(delta=Delta(content=text))]))]
-    deltas = [choice.delta for c in [*chunks, *splitter.close()] for choice in c.choices or ()]
-    thought = "".join(delta.reasoning or "" for delta in deltas if delta)
-    return thought, "".join(delta.content or "" for delta in deltas if delta)
+    """The reasoning in the texts, and the rest of them."""
+    tag_filter = ThinkTagFilter(where)
+    chunks = [chunk for text in texts for chunk in tag_filter.feed(content_chunk(text))]
+    deltas = [choice.delta for chunk in [*chunks, *tag_filter.close()] for choice in chunk.choices or ()]
+    reasoning = "".join(delta.reasoning or "" for delta in deltas if delta)
+    return reasoning, "".join(delta.content or "" for delta in deltas if delta)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +54,9 @@ def split(where: Where, *texts: str) -> tuple[str, str]:
         ("</think>Hello", ("", "</think>Hello"), ("", "</think>Hello")),
     ],
 )
-def test_what_is_thought_and_what_is_said(text: str, leading: tuple[str, str], anywhere: tuple[str, str]) -> None:
+def test_text_between_leading_or_any_tags_is_reasoning(
+    text: str, leading: tuple[str, str], anywhere: tuple[str, str]
+) -> None:
     for texts in ([text], list(text)):
         assert split("leading", *texts) == leading
         assert split("anywhere", *texts) == anywhere
@@ -62,7 +71,7 @@ def test_what_is_thought_and_what_is_said(text: str, leading: tuple[str, str], a
         ("a</think><think>b</think>c</think>", ("ab", "c</think>")),
     ],
 )
-def test_an_answer_may_begin_inside_a_span(text: str, expected: tuple[str, str]) -> None:
+def test_with_a_prefilled_tag_the_answer_begins_with_reasoning(text: str, expected: tuple[str, str]) -> None:
     assert split("prefilled", text) == split("prefilled", *text) == expected
 
 
@@ -71,39 +80,37 @@ def test_an_answer_may_begin_inside_a_span(text: str, expected: tuple[str, str])
     words=st.lists(
         st.sampled_from(["<think>", "</think>", " ", "\n", "a", "<", "<thi", "nk>", "</", "é"]), max_size=12
     ),
-    places=st.lists(st.integers(0, 60), max_size=8),
+    positions=POSITIONS,
 )
-def test_how_the_text_is_cut_changes_nothing(where: Where, words: list[str], places: list[int]) -> None:
+def test_where_the_text_is_cut_changes_nothing(where: Where, words: list[str], positions: list[int]) -> None:
     text = "".join(words)
-    ends = sorted({min(place, len(text)) for place in places} | {len(text)})
-    cut = [text[a:b] for a, b in zip([0, *ends], ends, strict=False)]
-    assert split(where, *cut) == split(where, text)
+    assert split(where, *cut(text, positions)) == split(where, text)
 
 
 @given(where=st.sampled_from(WHERE), text=st.text(max_size=30))
-def test_nothing_but_markup_and_blanks_is_lost(where: Where, text: str) -> None:
-    thought, said = split(where, text)
-    kept = "".join((thought + said).split())
+def test_nothing_but_tags_and_white_space_is_dropped(where: Where, text: str) -> None:
+    kept = "".join("".join(split(where, text)).split())
     assert "".join(text.replace("<think>", "").replace("</think>", "").split()) in (kept, kept.replace("</think>", ""))
 
 
 # In a stream ------------------------------------------------------------------------------------------------------
 
 
-def items(*frames: bytes, where: Where = "leading", logprobs: bool = False) -> list[tuple[str, str]]:
-    played = play(frames, filters=lambda: [ThinkTagFilter(where)], logprobs=logprobs)
+def items(*frames: bytes) -> list[tuple[str, str]]:
+    """The type of each item, and its text or arguments."""
+    played = play(frames, filters=lambda: [ThinkTagFilter("leading")])
     return [
         (item["type"], item.get("arguments") or "".join(part.get("text", "") for part in item.get("content", [])))
-        for item in played.response["output"]
+        for item in played.output
     ]
 
 
-def test_a_span_becomes_a_reasoning_item() -> None:
+def test_text_between_tags_becomes_a_reasoning_item() -> None:
     frames = [chunk(piece) for piece in ("<th", "ink>", "Hm", ".</think>", "\n\n", "Hel", "lo")]
     assert items(*frames, STOP) == [("reasoning", "Hm."), ("message", "\n\nHello")]
 
 
-def test_blanks_between_a_span_and_a_call_open_no_message() -> None:
+def test_white_space_between_a_closing_tag_and_a_call_opens_no_message() -> None:
     called = chunk("\n", tool_calls=[call(0, "a", "f", "{}")])
     assert items(chunk("<think>Hm.</think>\n"), called, STOP) == [("reasoning", "Hm."), ("function_call", "{}")]
     assert items(chunk("<think>Hm."), chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk("Hi"), STOP) == [
@@ -113,99 +120,147 @@ def test_blanks_between_a_span_and_a_call_open_no_message() -> None:
     ]
 
 
-def test_a_host_that_shows_reasoning_is_left_alone() -> None:
+def test_once_the_host_sends_reasoning_of_its_own_tags_are_text() -> None:
     frames = [chunk(reasoning="Hm."), chunk("<think>"), chunk("x")]
     assert items(*frames, STOP) == [("reasoning", "Hm."), ("message", "<think>x")]
     assert items(chunk("<th"), chunk(reasoning="Hm."), STOP) == [("message", "<th"), ("reasoning", "Hm.")]
 
 
-def test_the_rest_of_a_chunk_stays() -> None:
+def test_the_finish_and_the_usage_of_a_chunk_with_tags_are_kept() -> None:
     last = chunk("<think>Hm.</think>Hi", finish_reason="length", usage=usage(7, 3))
     played = play([chunk(usage=usage(1, 1)), last], filters=lambda: [ThinkTagFilter("leading")])
-    assert [item["type"] for item in played.response["output"]] == ["reasoning", "message"]
+    assert [item["type"] for item in played.output] == ["reasoning", "message"]
     assert played.response["status"] == "incomplete"
     assert played.response["usage"]["output_tokens"] == 3
 
 
-def test_a_refusal_ends_what_is_held_back() -> None:
+def test_text_that_was_held_back_comes_before_a_refusal() -> None:
     assert items(chunk("<thi"), chunk(refusal="No."), STOP)[0] == ("message", "<thi")
 
 
 def test_a_chunk_without_a_delta_is_passed_on() -> None:
-    splitter = ThinkTagFilter("leading")
-    nothing = Chunk(choices=[Choice()])
-    assert splitter.feed(nothing) == [nothing]
+    without_delta = Chunk(choices=[Choice()])
+    assert ThinkTagFilter("leading").feed(without_delta) == [without_delta]
 
 
-def test_the_logprobs_of_the_answer_stay_with_it() -> None:
-    splitter = ThinkTagFilter("leading")
-
-    def said(*tokens: str) -> list[list[str]]:
+def test_the_text_of_the_answer_keeps_its_log_probabilities() -> None:
+    def logprobs_after(tag_filter: ThinkTagFilter, *tokens: str) -> list[list[str]]:
+        """The tokens of the log-probabilities on each chunk that the filter makes of one with these tokens."""
         entries = [ChatLogprob(token=token, logprob=-1.0) for token in tokens]
-        chunks = splitter.feed(
-            Chunk(choices=[Choice(delta=Delta(content="".join(tokens)), logprobs=Logprobs(entries))])
-        )
-        told = [choice.logprobs.content or [] for c in chunks for choice in c.choices or () if choice.logprobs]
-        return [[entry.token for entry in entries] for entries in told]
+        choice = Choice(delta=Delta(content="".join(tokens)), logprobs=Logprobs(entries))
+        choices = [choice for chunk in tag_filter.feed(Chunk(choices=[choice])) for choice in chunk.choices or ()]
+        kept = [choice.logprobs.content or [] for choice in choices if choice.logprobs]
+        return [[entry.token for entry in entries] for entries in kept]
 
-    assert said("<think>", "Hm", ".") == []
-    assert said("</think>", "\n") == []
-    assert said("Hel", "lo") == [["\n", "Hel", "lo"]]
-    splitter = ThinkTagFilter("anywhere")
-    assert said("a", "<think>", "b", "</think>", "c") == [["a"], ["c"]]
+    leading = ThinkTagFilter("leading")
+    assert logprobs_after(leading, "<think>", "Hm", ".") == []
+    assert logprobs_after(leading, "</think>", "\n") == []
+    assert logprobs_after(leading, "Hel", "lo") == [["\n", "Hel", "lo"]]
+    assert logprobs_after(ThinkTagFilter("anywhere"), "a", "<think>", "b", "</think>", "c") == [["a"], ["c"]]
 
 
-def test_a_call_without_text_changes_nothing() -> None:
-    splitter = ThinkTagFilter("leading")
+def test_a_call_without_text_is_passed_on() -> None:
     delta = Delta(tool_calls=[ToolCallDelta(0, "a", FunctionDelta("f", "{}"))])
     called = Chunk(choices=[Choice(delta=delta)])
-    assert splitter.feed(called) == [called]
+    assert ThinkTagFilter("leading").feed(called) == [called]
 
 
-def test_the_text_of_another_choice_is_left_alone() -> None:
+def test_tags_in_other_choices_are_left_alone() -> None:
     other = Chunk(choices=[Choice(index=1, delta=Delta(content="<think>x"))])
-    splitter = ThinkTagFilter("leading")
-    assert splitter.feed(other) == [other]
+    tag_filter = ThinkTagFilter("leading")
+    assert tag_filter.feed(other) == [other]
     both = Chunk(choices=[Choice(index=1, delta=Delta(content="x")), Choice(delta=Delta(content="<think>Hm."))])
-    thought, rest = splitter.feed(both)
-    assert thought.choices == [Choice(delta=Delta(reasoning="Hm."))]
+    reasoning, rest = tag_filter.feed(both)
+    assert reasoning.choices == [Choice(delta=Delta(reasoning="Hm."))]
     assert rest.choices == [Choice(index=1, delta=Delta(content="x")), Choice(delta=Delta())]
 
 
-def test_what_was_held_back_before_an_error_was_said() -> None:
+def test_text_that_was_held_back_before_an_error_is_kept() -> None:
     assert items(chunk("<thi"), frame({"error": "gone"})) == [("message", "<thi")]
 
 
-def test_tokens_that_are_not_spelt_as_their_text_keep_their_logprobs() -> None:
-    """A host that tells the bytes of half a character as `bytes:\\xc3` counts more of them than the text has."""
+def test_tokens_that_do_not_read_like_the_text_keep_their_log_probabilities() -> None:
+    """Some hosts write the bytes of half a character as `bytes:\\xc3`: more characters than the text has."""
     entries = [ChatLogprob(token=token, logprob=-1.0) for token in ("\n", "bytes:\\xc3", "bytes:\\xa9")]
-    splitter = ThinkTagFilter("leading")
-    for text, told in (("\n", entries[:1]), ("é", entries[1:])):
-        chunks = splitter.feed(Chunk(choices=[Choice(delta=Delta(content=text), logprobs=Logprobs(told))]))
+    tag_filter = ThinkTagFilter("leading")
+    for text, own in (("\n", entries[:1]), ("é", entries[1:])):
+        chunks = tag_filter.feed(Chunk(choices=[Choice(delta=Delta(content=text), logprobs=Logprobs(own))]))
     assert chunks[0].choices == [Choice(delta=Delta(content="\né"), logprobs=Logprobs(entries))]
 
 
-def test_a_chunk_that_is_an_answer_as_it_stands_is_passed_on_as_it_is() -> None:
-    for where in ("leading", "anywhere"):
+def test_a_chunk_of_plain_text_is_passed_on_as_the_same_object() -> None:
+    wheres: list[Where] = ["leading", "anywhere"]
+    for where in wheres:
         entries = Logprobs([ChatLogprob(token="Hello", logprob=-1.0)])
-        said = Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
-        (passed,) = ThinkTagFilter(where).feed(said)
-        assert passed is said
-        assert said == Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
+        plain = Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
+        (passed,) = ThinkTagFilter(where).feed(plain)
+        assert passed is plain
+        assert plain == Chunk(choices=[Choice(delta=Delta(content="Hello"), logprobs=entries)])
 
 
 @pytest.mark.parametrize("begins", [chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk(refusal="No.")])
-def test_a_call_or_a_refusal_begins_the_answer(begins: bytes) -> None:
-    """So its many chunks are not looked at one by one."""
-    splitters = {where: ThinkTagFilter(where) for where in WHERE}
-    for splitter in splitters.values():
-        (said,) = ChunkReader().read(begins)
-        assert splitter.feed(said) == [said]
-    assert {where: splitter.done for where, splitter in splitters.items()} == {
+def test_after_a_call_or_a_refusal_leading_tags_are_not_looked_for(begins: bytes) -> None:
+    """So the many chunks of its arguments are not looked at one by one."""
+    tag_filters = {where: ThinkTagFilter(where) for where in WHERE}
+    for tag_filter in tag_filters.values():
+        (first,) = ChunkReader().read(begins)
+        assert tag_filter.feed(first) == [first]
+    assert {where: tag_filter.done for where, tag_filter in tag_filters.items()} == {
         "leading": True,
         "anywhere": False,
         "prefilled": True,
     }
     played = play([begins, chunk("<think>"), chunk("x"), STOP], filters=lambda: [ThinkTagFilter("leading")])
-    assert played.response["output"][-1]["content"][-1]["text"] == "<think>x"
+    assert played.output[-1]["content"][-1]["text"] == "<think>x"
     assert played.fast == 1
+
+
+# With the other options of a response --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "text", "expected"),
+    [
+        ("leading", "<think>a</think>b", [("reasoning", "a"), ("message", "b")]),
+        ("leading", "b <think>a</think>", [("message", "b <think>a</think>")]),
+        ("anywhere", "b <think>a</think>c", [("message", "b "), ("reasoning", "a"), ("message", "c")]),
+        ("prefilled", "a</think>b", [("reasoning", "a"), ("message", "b")]),
+        (None, "<think>a</think>b", [("message", "<think>a</think>b")]),
+    ],
+)
+@pytest.mark.parametrize("summary", [False, True])
+def test_reasoning_from_tags_is_summarised_and_sealed_like_any_other(
+    where: Where | None, text: str, expected: list[tuple[str, str]], summary: bool
+) -> None:
+    for pieces in ([text], list(text)):
+        played = answer(
+            *map(chunk, pieces),
+            STOP,
+            filters=lambda: [ThinkTagFilter(where)] if where is not None else [],
+            options=ResponseOptions(summary=summary, seal=seal),
+        )
+        texts = [
+            (item["type"], "".join(part["text"] for part in item.get("content", []) + item.get("summary", [])))
+            for item in played.output
+        ]
+        assert texts == expected
+        reasoning = [item for item in played.output if item["type"] == "reasoning"]
+        assert [item["encrypted_content"] for item in reasoning] == ["sealed a"] * len(reasoning)
+        assert all(bool(item["summary"]) == summary for item in reasoning)
+
+
+@pytest.mark.parametrize(
+    ("where", "texts", "fast"),
+    [
+        ("leading", ["Hello", " ", "world", "!"], 3),
+        ("leading", ["<think>", "Hm.", "</think>", "\n\n", "Hello", " ", "world"], 2),
+        ("leading", ["\n", "<thi", "s", "> ", "is"], 2),
+        ("prefilled", ["Hm.", "</think>", "Hello", "!"], 1),
+        ("anywhere", ["Hello", " ", "world", "!"], 3),
+    ],
+)
+def test_text_takes_the_fast_path_as_soon_as_no_tag_can_begin(where: Where, texts: list[str], fast: int) -> None:
+    frames = [*map(chunk, texts), STOP]
+    played = answer(*frames, filters=lambda: [ThinkTagFilter(where)])
+    assert played.fast == fast
+    assert played.frames == answer(*frames, filters=lambda: [ThinkTagFilter(where)], slow=True).frames

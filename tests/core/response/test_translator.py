@@ -1,4 +1,4 @@
-"""The one entrance: bytes in, frames out; how a round ends, and what follows it."""
+"""The translator: bytes of a host in, frames of ours out; how a round ends, and what may follow its end."""
 
 from __future__ import annotations
 
@@ -30,12 +30,18 @@ def test_the_first_chunk_starts_the_response() -> None:
     translator = new_translator()
     assert translator.feed(b": a comment\n\n") == []
     assert not translator.started
-    assert types(translator.feed(chunk("", role="assistant"))) == ["created", "in_progress"]
-    assert translator.started
+    frames = translator.feed(chunk("", role="assistant"))
+    assert types(frames) == ["created", "in_progress"]
     assert translator.start() == []
 
 
-def test_it_may_be_started_before() -> None:
+def test_a_response_knows_that_it_has_started() -> None:
+    translator = new_translator()
+    translator.feed(chunk("", role="assistant"))
+    assert translator.started
+
+
+def test_a_response_may_be_started_before_the_first_chunk() -> None:
     translator = new_translator()
     assert types(translator.start()) == ["created", "in_progress"]
     assert types(translator.feed(chunk("a"))) == ["output_item.added", "content_part.added", "output_text.delta"]
@@ -54,7 +60,7 @@ def test_it_may_be_started_before() -> None:
         ([DONE], RoundState.CUT),
     ],
 )
-def test_how_far_the_stream_has_come(messages: list[bytes], state: RoundState) -> None:
+def test_the_state_of_a_round_after_its_messages(messages: list[bytes], state: RoundState) -> None:
     translator = new_translator()
     for data in messages:
         translator.feed(data)
@@ -62,7 +68,7 @@ def test_how_far_the_stream_has_come(messages: list[bytes], state: RoundState) -
 
 
 @pytest.mark.parametrize("end", [[STOP, DONE], [frame({"error": "gone"})]])
-def test_what_comes_behind_the_end_does_not_count(end: list[bytes]) -> None:
+def test_what_comes_after_the_end_of_the_stream_is_ignored(end: list[bytes]) -> None:
     translator = new_translator()
     for data in [chunk("a"), *end]:
         translator.feed(data)
@@ -71,7 +77,7 @@ def test_what_comes_behind_the_end_does_not_count(end: list[bytes]) -> None:
     assert payloads(translator.close())[-1]["response"]["output"][0]["content"][0]["text"] == "a"
 
 
-def test_what_comes_behind_a_done_that_came_too_early_does() -> None:
+def test_an_error_after_a_done_without_a_finish_reason_counts() -> None:
     """Hosts say why they broke off after a clean end (llama-cpp-python raises, others send an error)."""
     translator = new_translator()
     for data in (chunk("a"), DONE, frame({"error": {"message": "why"}})):
@@ -80,21 +86,21 @@ def test_what_comes_behind_a_done_that_came_too_early_does() -> None:
     assert payloads(translator.close())[-1]["response"]["error"]["message"] == "why"
 
 
-def test_the_end_of_the_bytes_hands_out_a_frame_without_its_blank_line() -> None:
+def test_a_last_frame_without_a_blank_line_is_read_at_the_end_of_the_bytes() -> None:
     translator = new_translator()
     assert translator.feed(b"event: message\n" + chunk("a")[:-2]) == []
     assert types(translator.end_stream())[-1] == "output_text.delta"
     assert translator.state is RoundState.CUT
 
 
-def test_a_json_answer_is_a_round() -> None:
+def test_a_json_answer_is_a_complete_round() -> None:
     translator = new_translator()
     body = b'{"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}'
     assert types(translator.feed_json(body))[-1] == "output_text.delta"
     assert translator.state is RoundState.COMPLETE
 
 
-def test_a_response_that_is_not_streamed_makes_no_frames_and_the_same_response() -> None:
+def test_without_framing_there_are_no_frames_and_the_response_is_the_same() -> None:
     messages = [chunk("Hel"), chunk("lo"), chunk(tool_calls=[call(0, "a", "f", "{}")]), STOP, DONE]
     translator = Translator(new_stream(), framing=None)
     assert [translator.feed(data) for data in messages] == [[]] * len(messages)
@@ -105,7 +111,7 @@ def test_a_response_that_is_not_streamed_makes_no_frames_and_the_same_response()
     assert translator.response == play(messages).stream.response
 
 
-def test_a_failure_from_outside_ends_the_response() -> None:
+def test_the_first_failure_from_outside_ends_the_response() -> None:
     translator = new_translator()
     translator.feed(chunk("a"))
     translator.fail(UpstreamError("too slow"))
@@ -116,7 +122,7 @@ def test_a_failure_from_outside_ends_the_response() -> None:
     assert translator.error is not None
 
 
-def test_rounds_make_one_response_each_with_its_own_filters() -> None:
+def test_several_rounds_make_one_response_and_each_has_filters_of_its_own() -> None:
     made: list[Filter] = []
 
     def filters() -> list[Filter]:
@@ -132,7 +138,7 @@ def test_rounds_make_one_response_each_with_its_own_filters() -> None:
     check_stream(played.payloads)
     check_response(played.response)
     assert len(made) == 3
-    output = [(item["type"], "".join(p["text"] for p in item.get("content", []))) for item in played.response["output"]]
+    output = [(item["type"], "".join(p["text"] for p in item.get("content", []))) for item in played.output]
     assert output == [
         ("reasoning", "Hm."),
         ("function_call", ""),
@@ -146,5 +152,5 @@ def test_rounds_make_one_response_each_with_its_own_filters() -> None:
 
 def test_half_a_frame_of_one_round_is_not_continued_by_the_next() -> None:
     played = play([chunk("a"), STOP, b": half a comment"], [chunk("b"), STOP, DONE])
-    assert [item["content"][0]["text"] for item in played.response["output"]] == ["a", "b"]
+    assert [item["content"][0]["text"] for item in played.output] == ["a", "b"]
     assert played.response["status"] == "completed"

@@ -12,11 +12,11 @@ import pytest
 from responses_shim.core.tools.base import DeclaredTools
 from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
-from responses_shim.core.wire.events import WITHIN_ITEM, Event
+from responses_shim.core.wire.events import ALLOWED_AFTER, Event
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.errors import InvalidRequest
-from tests.core.driver import Json, plainly
+from tests.core.driver import Json, event_json
 from tests.oracle import check_error, check_event, check_item
 
 F: Json = {"type": "function", "name": "f"}
@@ -112,8 +112,8 @@ def call(tool: Json, pieces: Sequence[str] | str, status: ItemStatus = "complete
     for piece in [pieces] if isinstance(pieces, str) else pieces:
         builder.arguments(piece, events)
     builder.close(status, events)
-    assert all(type(after) in WITHIN_ITEM[type(before)] for before, after in pairwise(events))
-    payloads = [plainly(event) for event in events]
+    assert all(type(after) in ALLOWED_AFTER[type(before)] for before, after in pairwise(events))
+    payloads = [event_json(event) for event in events]
     for payload in payloads:
         check_event(payload)
     check_item(payloads[-1]["item"])

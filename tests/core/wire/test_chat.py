@@ -1,4 +1,4 @@
-"""The chat dialect as hosts really speak it: what is read, what is put right, what is refused."""
+"""Chat chunks as hosts really send them: which fields are read, which are repaired, and what is an error."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from responses_shim.core.response.encoder import EventEncoder
 from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.think_tags import ThinkTagFilter
-from responses_shim.core.wire.chat import UNLIKELY, Chunk, Delta, annotations_of, logprobs_of, usage_of
+from responses_shim.core.wire.chat import MIN_LOGPROB, Chunk, Delta, annotations_of, logprobs_of, usage_of
 from responses_shim.core.wire.chunks import ChunkDecoder
-from responses_shim.core.wire.lenient_json import whole
+from responses_shim.core.wire.lenient_json import join_surrogates
 from responses_shim.core.wire.responses import NO_LOGPROBS, InputTokensDetails, OutputTokensDetails, Usage
 from responses_shim.core.wire.sse import sse_framing
 from responses_shim.errors import UpstreamError
@@ -23,7 +23,7 @@ from tests.core.driver import Json, new_stream, read_frame
 
 
 def decode(*payloads: Any) -> list[Chunk]:
-    """Each payload as JSON, lone halves of surrogate pairs and NaN included, unless it is bytes already."""
+    """The chunks of these payloads; one that is not bytes is written as JSON, NaN and half surrogates included."""
     decoder = ChunkDecoder()
     return [
         decoder.decode(payload if isinstance(payload, bytes) else json.dumps(payload).encode()) for payload in payloads
@@ -31,10 +31,12 @@ def decode(*payloads: Any) -> list[Chunk]:
 
 
 def of(delta: Json, **choice: Any) -> Json:
+    """A chunk with this delta."""
     return {"choices": [{"index": 0, "delta": delta, **choice}]}
 
 
 def deltas(*payloads: Any) -> list[Delta]:
+    """The delta of each payload."""
     found = []
     for chunk in decode(*payloads):
         assert chunk.choices
@@ -43,28 +45,28 @@ def deltas(*payloads: Any) -> list[Delta]:
     return found
 
 
-# What is passed over and what is put right ------------------------------------------------------------------------
+# Fields that are passed over, and fields of other types ---------------------------------------------------------------
 
 
-def test_keys_that_nobody_needs_are_passed_over() -> None:
+def test_unknown_keys_are_passed_over() -> None:
     (delta,) = deltas(of({"role": "assistant", "content": "Hello", "audio": {"x": [1]}}, stop_reason=None))
     assert delta == Delta(content="Hello")
 
 
 @pytest.mark.parametrize("index", [0, None])
-def test_a_choice_without_a_number_is_the_first(index: Any) -> None:
+def test_a_choice_with_a_null_index_is_the_first(index: Any) -> None:
     (chunk,) = decode({"choices": [{"index": index, "delta": {"content": "Hello"}}]})
     assert chunk.choices is not None
     assert chunk.choices[0].index == 0
 
 
-def test_content_as_a_list_of_parts_is_its_text() -> None:
+def test_content_as_a_list_of_parts_is_joined() -> None:
     parts = [{"type": "text", "text": "Hel"}, {"type": "image_url"}, {"text": 7}, "x", {"type": "text", "text": "lo"}]
     assert deltas(of({"content": parts}))[0].content == "Hello"
 
 
 @pytest.mark.parametrize("content", [7, True, {"text": "Hello"}])
-def test_content_of_another_type_is_none(content: Any) -> None:
+def test_content_of_another_type_is_passed_over(content: Any) -> None:
     assert deltas(of({"content": content}))[0].content is None
 
 
@@ -72,7 +74,7 @@ def test_content_of_another_type_is_none(content: Any) -> None:
     ("arguments", "text"),
     [({"city": "Zürich"}, '{"city": "Zürich"}'), ([1], "[1]"), ({}, "{}"), ("{}", "{}"), (7, None), (None, None)],
 )
-def test_arguments_as_an_object_are_its_json(arguments: Any, text: str | None) -> None:
+def test_arguments_as_an_object_become_json(arguments: Any, text: str | None) -> None:
     (delta,) = deltas(of({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": arguments}}]}))
     assert delta.tool_calls is not None
     assert delta.tool_calls[0].function is not None
@@ -80,24 +82,24 @@ def test_arguments_as_an_object_are_its_json(arguments: Any, text: str | None) -
 
 
 @pytest.mark.parametrize(("index", "read"), [(1, 1), ("1", 1), ("one", None), (None, None), (1.5, None)])
-def test_a_call_index_is_a_number_or_none(index: Any, read: int | None) -> None:
+def test_the_index_of_a_call_may_be_a_number_in_a_string(index: Any, read: int | None) -> None:
     (delta,) = deltas(of({"tool_calls": [{"index": index, "id": 7, "function": None}, "x"]}))
     assert delta.tool_calls is not None
     assert [(call.index, call.id) for call in delta.tool_calls] == [(read, None)]
 
 
 @pytest.mark.parametrize("calls", ["x", {"index": 0}, 7])
-def test_calls_that_are_no_list_are_none(calls: Any) -> None:
+def test_tool_calls_that_are_no_list_are_passed_over(calls: Any) -> None:
     assert deltas(of({"content": "Hello", "tool_calls": calls}))[0] == Delta(content="Hello")
 
 
-def test_a_finish_reason_of_another_type_is_none() -> None:
+def test_a_finish_reason_of_another_type_is_passed_over() -> None:
     (chunk,) = decode(of({}, finish_reason=7))
     assert chunk.choices is not None
     assert chunk.choices[0].finish_reason is None
 
 
-def test_a_choice_without_a_delta_says_nothing() -> None:
+def test_a_choice_without_a_delta_is_read() -> None:
     (strict, lenient, other) = decode(
         {"choices": [{"index": 0}]}, {"choices": [{"index": None, "delta": "x"}]}, {"choices": [7], "usage": 7}
     )
@@ -108,17 +110,17 @@ def test_a_choice_without_a_delta_says_nothing() -> None:
     assert other == Chunk(choices=[])
 
 
-def test_the_message_of_a_whole_answer_is_read_leniently_too() -> None:
+def test_the_message_of_a_json_answer_is_repaired_like_a_delta() -> None:
     (chunk,) = decode({"choices": [{"index": None, "message": {"content": "Hello"}}]})
     assert chunk.choices is not None
     assert chunk.choices[0].delta == Delta(content="Hello")
 
 
-def test_a_chunk_of_nothing_is_nothing() -> None:
+def test_a_chunk_without_choices_is_empty() -> None:
     assert decode({}, {"choices": None}, {"object": "ping"}) == [Chunk()] * 3
 
 
-def test_the_tokens_of_the_prompt_may_stand_alone() -> None:
+def test_the_token_ids_of_the_prompt_may_come_in_a_chunk_of_their_own() -> None:
     expected = [Chunk(prompt_token_ids=[1, 2]), Chunk(prompt_token_ids=[1, 2]), Chunk()]
     assert decode(*({"object": "ping", "prompt_token_ids": ids} for ids in ([1, 2], [1, 2], [1, "x"]))) == expected
 
@@ -129,7 +131,7 @@ CITATION = {"start_index": 1, "end_index": 2, "title": "t", "url": "u"}
 
 
 @pytest.mark.parametrize(
-    ("told", "annotation"),
+    ("chat_annotation", "annotation"),
     [
         ({"type": "url_citation", "url_citation": CITATION}, {"type": "url_citation", **CITATION}),
         ({"type": "url_citation", **CITATION}, {"type": "url_citation", **CITATION}),
@@ -148,26 +150,31 @@ CITATION = {"start_index": 1, "end_index": 2, "title": "t", "url": "u"}
         ({"type": "video", "at": 7, "by": None}, {"type": "video", "at": 7, "by": None}),
     ],
 )
-def test_an_annotation_is_flat_and_a_url_has_all_its_keys(told: Json, annotation: Json) -> None:
-    assert annotations_of(Delta(annotations=[told])) == [annotation]
+def test_an_annotation_becomes_flat_and_a_url_citation_has_all_its_keys(
+    chat_annotation: Json, annotation: Json
+) -> None:
+    assert annotations_of(Delta(annotations=[chat_annotation])) == [annotation]
 
 
-@pytest.mark.parametrize("told", [{"url": "u"}, {"type": 7, "7": {}}, {"type": None}])
-def test_an_annotation_without_a_type_is_none_that_a_client_could_read(told: Json) -> None:
-    assert annotations_of(Delta(annotations=[told])) == []
+@pytest.mark.parametrize("chat_annotation", [{"url": "u"}, {"type": 7, "7": {}}, {"type": None}])
+def test_an_annotation_without_a_type_is_left_out(chat_annotation: Json) -> None:
+    assert annotations_of(Delta(annotations=[chat_annotation])) == []
 
 
-def test_annotations_with_one_that_is_none_are_passed_over() -> None:
+def test_a_list_of_annotations_with_another_type_in_it_is_passed_over() -> None:
     assert deltas(of({"content": "Hello", "annotations": ["x", {"type": "video"}]})) == [Delta(content="Hello")]
 
 
-def test_usage_may_stand_alone() -> None:
+# Payloads that are no chunks -----------------------------------------------------------------------------------------
+
+
+def test_usage_may_come_in_a_chunk_of_its_own() -> None:
     counts = {"prompt_tokens": 1}
     assert decode({"usage": counts}, {"choices": [], "usage": counts}) == [Chunk(None, counts), Chunk([], counts)]
 
 
 @pytest.mark.parametrize("payload", [b"", b"hello", b'{"choices": [', b"{'a': 1}", b"\xff"])
-def test_what_is_not_json_is_an_error(payload: bytes) -> None:
+def test_a_payload_that_is_not_json_is_an_error(payload: bytes) -> None:
     with pytest.raises(UpstreamError, match="not JSON"):
         decode(payload)
 
@@ -178,7 +185,7 @@ def test_json_that_is_no_object_is_an_error(payload: bytes) -> None:
         decode(payload)
 
 
-def test_nesting_without_end_is_an_error_and_no_crash() -> None:
+def test_a_payload_that_is_nested_too_deep_is_an_error() -> None:
     with pytest.raises(UpstreamError, match="not JSON"):
         decode(b'{"choices": ' + b"[" * 100_000)
 
@@ -188,14 +195,14 @@ def test_bytes_that_are_not_utf8_become_replacement_characters() -> None:
     assert delta.content == "caf�"
 
 
-# Surrogate pairs in two halves ---------------------------------------------------------------------------------------
+# Surrogate pairs that come in two chunks -----------------------------------------------------------------------------
 
 
-def test_the_halves_of_a_pair_are_joined_across_chunks() -> None:
+def test_the_halves_of_a_surrogate_pair_are_joined_across_chunks() -> None:
     assert [delta.content for delta in deltas(of({"content": "a\ud83d"}), of({"content": "\ude00b"}))] == ["a", "😀b"]
 
 
-def test_a_half_waits_while_other_fields_speak() -> None:
+def test_a_half_is_held_back_while_other_fields_come() -> None:
     first, second, third = deltas(
         of({"reasoning": "a\ud83d"}),
         of({"content": "b", "tool_calls": [{"index": 0, "function": {"arguments": "c\ud83d"}}]}),
@@ -208,16 +215,16 @@ def test_a_half_waits_while_other_fields_speak() -> None:
     assert pieces == ["c", "😁"]
 
 
-def test_the_arguments_of_two_calls_hold_their_halves_apart() -> None:
-    def argue(*pieces: str) -> Json:
+def test_the_halves_in_the_arguments_of_two_calls_are_kept_apart() -> None:
+    def arguments(*pieces: str) -> Json:
         return of({"tool_calls": [{"index": i, "function": {"arguments": piece}} for i, piece in enumerate(pieces)]})
 
-    _, delta = deltas(argue("\ud83d", "\ud83c"), argue("\ude00", "\udf0d"))
+    _, delta = deltas(arguments("\ud83d", "\ud83c"), arguments("\ude00", "\udf0d"))
     assert delta.tool_calls is not None
     assert [call.function.arguments for call in delta.tool_calls if call.function] == ["😀", "🌍"]
 
 
-def test_another_choice_does_not_take_the_half() -> None:
+def test_a_half_is_not_joined_with_the_text_of_another_choice() -> None:
     other = {"choices": [{"index": 1, "delta": {"content": "x"}}]}
     decoder = ChunkDecoder()
     for payload in (of({"content": "\ud83d"}), other):
@@ -228,22 +235,22 @@ def test_another_choice_does_not_take_the_half() -> None:
 
 
 @pytest.mark.parametrize("unfinished", [None, ""])
-def test_a_half_waits_for_a_finish_reason_that_says_something(unfinished: str | None) -> None:
+def test_an_empty_finish_reason_does_not_end_the_wait_for_the_other_half(unfinished: str | None) -> None:
     first, second = deltas(of({"content": "\ud83d"}, finish_reason=unfinished), of({"content": "\ude00"}))
     assert (first.content, second.content) == ("", "😀")
 
 
 @pytest.mark.parametrize("last", [{}, {"content": None}, {"content": ""}])
-def test_a_half_that_nothing_joins_is_told_at_the_end(last: Json) -> None:
+def test_a_half_whose_partner_never_comes_is_replaced_in_the_last_chunk(last: Json) -> None:
     first, second = deltas(of({"content": "a\ud83d"}), of(last, finish_reason="stop"))
     assert (first.content, second.content) == ("a", "�")
 
 
-def test_a_half_in_the_finish_chunk_is_told_there() -> None:
+def test_a_half_in_the_last_chunk_is_replaced() -> None:
     assert deltas(of({"content": "a\ud83d"}, finish_reason="stop"))[0].content == "a�"
 
 
-def test_after_the_pair_is_joined_nothing_is_held() -> None:
+def test_after_a_pair_is_joined_nothing_is_held_back() -> None:
     decoder = ChunkDecoder()
     for content in ("\ud83d", "\ude00", "plain"):
         chunk = decoder.decode(json.dumps(of({"content": content})).encode())
@@ -262,33 +269,34 @@ def test_after_the_pair_is_joined_nothing_is_held() -> None:
         ("", ""),
     ],
 )
-def test_whole_text_can_be_written_as_utf8(text: str, read: str) -> None:
-    assert whole(text).encode() == read.encode()
+def test_joined_surrogates_can_be_written_as_utf8(text: str, read: str) -> None:
+    assert join_surrogates(text).encode() == read.encode()
 
 
 @given(st.text(st.characters(), max_size=8))
-def test_whole_text_is_left_as_it_is(text: str) -> None:
+def test_text_without_surrogates_is_left_as_it_is(text: str) -> None:
     if not any("\ud800" <= mark <= "\udfff" for mark in text):
-        assert whole(text) == text
-    whole(text).encode()
+        assert join_surrogates(text) == text
+    join_surrogates(text).encode()
 
 
 # Log-probabilities ---------------------------------------------------------------------------------------------------
 
 
 def logprobs(*entries: Any) -> list[Any]:
+    """What becomes of the log-probabilities of a chunk."""
     (chunk,) = decode(of({"content": "x"}, logprobs={"content": list(entries)}))
     assert chunk.choices is not None
     entries_sent: list[Any] = msgspec.json.decode(logprobs_of(chunk.choices[0]))
     return entries_sent
 
 
-def test_logprobs_have_bytes_of_the_token_where_the_host_gives_none() -> None:
+def test_a_log_probability_gets_the_bytes_of_its_token_if_the_host_gives_none() -> None:
     top = {"token": "é", "logprob": -0.25, "bytes": None}
-    (told,) = logprobs(
+    (entry,) = logprobs(
         {"token": "Hi", "logprob": -0.5, "bytes": [1], "top_logprobs": [top, {"token": "", "logprob": -1}]}
     )
-    assert told == {
+    assert entry == {
         "token": "Hi",
         "logprob": -0.5,
         "bytes": [1],
@@ -306,21 +314,21 @@ def test_logprobs_have_bytes_of_the_token_where_the_host_gives_none() -> None:
         (0, 0),
         (0.0001, 0),
         (float("inf"), 0),
-        (-1e9, UNLIKELY),
-        (-float("inf"), UNLIKELY),
-        (float("nan"), UNLIKELY),
+        (-1e9, MIN_LOGPROB),
+        (-float("inf"), MIN_LOGPROB),
+        (float("nan"), MIN_LOGPROB),
     ],
 )
-def test_a_logprob_is_always_a_number_that_json_has(theirs: float, ours: float) -> None:
-    (told,) = logprobs({"token": "a", "logprob": theirs, "top_logprobs": None})
-    assert told == {"token": "a", "logprob": ours, "bytes": [97], "top_logprobs": []}
+def test_a_log_probability_is_always_a_number_that_json_has(theirs: float, ours: float) -> None:
+    (entry,) = logprobs({"token": "a", "logprob": theirs, "top_logprobs": None})
+    assert entry == {"token": "a", "logprob": ours, "bytes": [97], "top_logprobs": []}
 
 
-def test_a_token_that_is_half_a_pair_can_be_written() -> None:
+def test_a_token_that_is_half_a_surrogate_pair_is_replaced() -> None:
     half = {"token": "\ud83d", "logprob": -0.5}
-    (told,) = logprobs({**half, "top_logprobs": [half]})
-    assert told["token"] == told["top_logprobs"][0]["token"] == "�"
-    assert bytes(told["bytes"]).decode() == "�"
+    (entry,) = logprobs({**half, "top_logprobs": [half]})
+    assert entry["token"] == entry["top_logprobs"][0]["token"] == "�"
+    assert bytes(entry["bytes"]).decode() == "�"
 
 
 @pytest.mark.parametrize(
@@ -334,7 +342,7 @@ def test_a_token_that_is_half_a_pair_can_be_written() -> None:
         [],
     ],
 )
-def test_logprobs_of_another_shape_are_none(odd: Any) -> None:
+def test_log_probabilities_of_another_type_are_passed_over(odd: Any) -> None:
     (chunk,) = decode(of({"content": "x"}, logprobs=odd))
     assert chunk.choices is not None
     assert chunk.choices[0].delta == Delta(content="x")
@@ -342,7 +350,7 @@ def test_logprobs_of_another_shape_are_none(odd: Any) -> None:
 
 
 @pytest.mark.parametrize("none", [None, {}, {"content": None}, {"content": []}])
-def test_no_logprobs_are_an_empty_list(none: Any) -> None:
+def test_without_log_probabilities_the_list_is_empty(none: Any) -> None:
     (chunk,) = decode(of({"content": "x"}, logprobs=none))
     assert chunk.choices is not None
     assert logprobs_of(chunk.choices[0]) is NO_LOGPROBS
@@ -352,14 +360,14 @@ def test_no_logprobs_are_an_empty_list(none: Any) -> None:
 
 
 def test_usage_keeps_its_details() -> None:
-    told = {
+    counts = {
         "prompt_tokens": 20,
         "completion_tokens": 9,
         "total_tokens": 30,
         "prompt_tokens_details": {"cached_tokens": 16, "created_cache_tokens": 4},
         "completion_tokens_details": {"reasoning_tokens": 5},
     }
-    assert usage_of(told) == Usage(
+    assert usage_of(counts) == Usage(
         input_tokens=20,
         input_tokens_details=InputTokensDetails(16, 4),
         output_tokens=9,
@@ -371,14 +379,14 @@ def test_usage_keeps_its_details() -> None:
 @pytest.mark.parametrize(
     "details", [None, {}, 7, {"cached_tokens": None, "reasoning_tokens": None}, {"cached_tokens": -1}]
 )
-def test_details_that_are_not_told_are_zero(details: Any) -> None:
-    told = {
+def test_details_that_the_host_leaves_out_are_zero(details: Any) -> None:
+    counts = {
         "prompt_tokens": 20,
         "completion_tokens": 9,
         "prompt_tokens_details": details,
         "completion_tokens_details": details,
     }
-    usage = usage_of(told)
+    usage = usage_of(counts)
     assert usage is not None
     assert usage.input_tokens_details == InputTokensDetails(0, 0)
     assert usage.output_tokens_details == OutputTokensDetails(0)
@@ -386,7 +394,7 @@ def test_details_that_are_not_told_are_zero(details: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "told",
+    "counts",
     [
         None,
         {},
@@ -398,11 +406,11 @@ def test_details_that_are_not_told_are_zero(details: Any) -> None:
         {"prompt_tokens": 20.5, "completion_tokens": 9},
     ],
 )
-def test_usage_that_is_not_told_is_unknown_not_zero(told: Any) -> None:
-    assert usage_of(told) is None
+def test_usage_without_both_counts_is_unknown_not_zero(counts: Any) -> None:
+    assert usage_of(counts) is None
 
 
-# Anything at all ---------------------------------------------------------------------------------------------------
+# Any JSON ------------------------------------------------------------------------------------------------------------
 
 SCALARS = st.one_of(
     st.none(),
@@ -425,7 +433,7 @@ VALUES = st.recursive(
 
 
 def an_object(**keys: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Mostly an object with these keys or some of them, sometimes anything else."""
+    """Objects with some of these keys; now and then another value."""
     return st.fixed_dictionaries({}, optional=keys) | VALUES
 
 
@@ -456,9 +464,9 @@ CHUNKS = an_object(
 
 
 @given(st.lists(CHUNKS, max_size=4))
-def test_whatever_json_a_host_sends_makes_events_that_can_be_written(chunks: list[Any]) -> None:
+def test_any_json_from_a_host_makes_events_that_can_be_encoded(chunks: list[Any]) -> None:
     options = ResponseOptions(logprobs=True, token_ids=True, obfuscate=lambda size: "x" * size)
-    stream, decoder, splitter = new_stream(options=options), ChunkDecoder(), ThinkTagFilter("anywhere")
+    stream, decoder, tag_filter = new_stream(options=options), ChunkDecoder(), ThinkTagFilter("anywhere")
     events = stream.start()
     for chunk in chunks:
         try:
@@ -467,9 +475,9 @@ def test_whatever_json_a_host_sends_makes_events_that_can_be_written(chunks: lis
             stream.fail(error)
             break
         stream.collect_tokens(read)
-        for right in splitter.feed(read):
-            events += stream.feed(right)
-    for held_back in splitter.close():
+        for filtered in tag_filter.feed(read):
+            events += stream.feed(filtered)
+    for held_back in tag_filter.close():
         events += stream.feed(held_back)
     events += stream.end_round()[1]
     events += stream.close()

@@ -1,4 +1,4 @@
-"""A host's error in every shape there is."""
+"""A host's error, in every shape that servers send."""
 
 from __future__ import annotations
 
@@ -78,28 +78,28 @@ SHAPES: dict[str, tuple[Any, int, dict[str, str | None]]] = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_every_shape_becomes_the_same_four_keys(shape: str) -> None:
-    told, status, expected = SHAPES[shape]
-    error = error_from(told, status)
+def test_every_shape_becomes_the_one_with_four_keys(shape: str) -> None:
+    body, status, expected = SHAPES[shape]
+    error = error_from(body, status)
     check_error(error.body())
     assert error.body()["error"] == expected
 
 
-NOTHING = "The host failed with status 500 and did not say why."
+NO_REASON = "The host failed with status 500 and did not say why."
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         *["", "  ", None, 7, {}, []],
         *[{"error": {}}, {"error": None}, {"error": {"message": ""}}, {"error": {"message": {}}}],
         *[{"detail": []}, {"detail": ["x"]}, {"detail": [{}]}],
-        {"detail": {"error": {"error": {"error": {"message": "too deep to be looked for"}}}}},
+        {"detail": {"error": {"error": {"error": {"message": "too deep to be read"}}}}},
     ],
 )
-def test_an_error_that_says_nothing_says_so(told: Any) -> None:
-    assert error_from(told).message == NOTHING
-    check_error(error_from(told).body())
+def test_an_error_without_a_message_gets_one(body: Any) -> None:
+    assert error_from(body).message == NO_REASON
+    check_error(error_from(body).body())
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_an_error_that_says_nothing_says_so(told: Any) -> None:
         (503, "The host is busy."),
     ],
 )
-def test_a_status_speaks_for_itself_where_the_body_is_empty(status: int, message: str) -> None:
+def test_an_empty_body_gets_a_message_for_its_status(status: int, message: str) -> None:
     assert error_from("", status).message == message
 
 
@@ -137,14 +137,14 @@ def test_a_422_becomes_a_400() -> None:
     assert error_from({"detail": "No."}, 422).status == 400
 
 
-def test_a_status_in_the_code_counts_in_a_stream() -> None:
-    """A frame in a stream has no status line; vLLM writes the status there."""
+def test_in_a_stream_the_code_may_be_the_status() -> None:
+    """A frame in a stream has no status line; vLLM puts the status into the code."""
     error = error_from({"message": "Too long.", "type": "BadRequestError", "code": 400})
     assert (error.status, error.code) == (400, None)
 
 
 @pytest.mark.parametrize("code", [0, 200, 600, True])
-def test_a_number_that_is_no_error_status_is_no_status(code: int) -> None:
+def test_a_code_that_is_no_error_status_is_passed_over(code: int) -> None:
     error = error_from({"message": "No.", "code": code}, 503)
     assert (error.status, error.code) == (503, None)
 
@@ -162,17 +162,17 @@ def test_a_number_that_is_no_error_status_is_no_status(code: int) -> None:
     ],
 )
 @pytest.mark.parametrize("status", [400, 413, 422, 500])
-def test_an_overflow_has_one_code_whoever_tells_it(message: str, status: int) -> None:
+def test_a_prompt_that_is_too_long_has_the_same_code_and_status_on_every_host(message: str, status: int) -> None:
     error = error_from({"error": {"message": message}}, status)
     assert (error.status, error.code, error.failure_code) == (400, *["context_length_exceeded"] * 2)
     assert error.message == message
 
 
-def test_a_busy_host_is_no_overflow_whatever_it_says() -> None:
+def test_a_503_is_never_taken_for_a_prompt_that_is_too_long() -> None:
     assert error_from("no room: context length", 503).code is None
 
 
-def test_a_code_of_the_hosts_own_is_kept() -> None:
+def test_a_code_that_the_host_gives_is_kept() -> None:
     assert error_from({"error": {"message": "context length", "code": "their_code"}}, 400).code == "their_code"
 
 
@@ -195,16 +195,16 @@ def test_a_code_of_the_hosts_own_is_kept() -> None:
         (7, None),
     ],
 )
-def test_a_param_is_named_as_the_client_knows_it(theirs: Any, ours: str | None) -> None:
+def test_a_param_has_the_name_that_the_client_uses(theirs: Any, ours: str | None) -> None:
     assert error_from({"error": {"message": "No.", "param": theirs}}, 400).param == ours
 
 
 @pytest.mark.parametrize("loc", [["body"], [], None, "body"])
-def test_a_complaint_about_the_whole_body_names_no_param(loc: Any) -> None:
+def test_an_error_about_the_body_itself_has_no_param(loc: Any) -> None:
     assert error_from({"detail": [{"loc": loc, "msg": "No."}]}, 422).param is None
 
 
-def test_a_deeper_place_is_a_path() -> None:
+def test_the_param_of_a_nested_field_is_a_path() -> None:
     assert error_from({"detail": [{"loc": ["body", "tools", 0], "msg": "No."}]}, 422).param == "tools.0"
 
 
@@ -222,11 +222,11 @@ def test_a_deeper_place_is_a_path() -> None:
         b'{"detail": {"error": {"message": "Gone."}}}',
     ],
 )
-def test_an_error_frame_is_recognised(payload: bytes) -> None:
+def test_an_error_frame_in_a_stream_is_read(payload: bytes) -> None:
     assert error_from(ChunkDecoder().decode(payload).error).message == "Gone."
 
 
-def test_half_a_surrogate_pair_anywhere_can_still_be_written() -> None:
+def test_half_a_surrogate_pair_in_any_field_is_replaced() -> None:
     broken = b'{"error": {"message": "\\ud83d", "type": "\\ud83d", "param": "\\ud83d", "code": "\\ud83d"}}'
     body = error_from(ChunkDecoder().decode(broken).error).body()["error"]
     assert body == {"message": "�", "type": "server_error", "param": "�", "code": "�"}

@@ -1,4 +1,4 @@
-"""The list of events and the table of their order agree with one another and with the SDK."""
+"""The list of events and the table of their order: they agree with one another, and with the SDK's types."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 from responses_shim.core.wire.events import (
     ALL,
+    ALLOWED_AFTER,
     TERMINAL,
-    WITHIN_ITEM,
     Completed,
     Created,
     DeltaEvent,
@@ -26,8 +26,9 @@ from responses_shim.core.wire.events import (
 from tests.shapes import EVENT_TYPES, EXTRA_KEYS
 
 
-def kinds(of: type[Event] = Event) -> Iterator[type[Event]]:
-    for kind in of.__subclasses__():
+def kinds(base: type[Event] = Event) -> Iterator[type[Event]]:
+    """The class of every event."""
+    for kind in base.__subclasses__():
         if kind not in (DeltaExtras, DeltaEvent):
             yield kind
         yield from kinds(kind)
@@ -37,7 +38,7 @@ def wire_type(kind: type[Event]) -> str:
     return str(kind.__struct_config__.tag)
 
 
-def test_every_event_but_the_ping_is_one_of_the_api() -> None:
+def test_every_event_but_the_ping_is_in_the_sdk() -> None:
     assert {wire_type(kind) for kind in kinds()} - EVENT_TYPES.keys() == {"response.ping"}
 
 
@@ -61,35 +62,33 @@ def test_an_event_has_the_fields_that_the_sdk_requires(kind: type[Event]) -> Non
 
 
 @pytest.mark.parametrize("kind", [kind for kind in kinds() if kind is not Ping], ids=wire_type)
-def test_an_event_has_no_field_that_the_sdk_lacks_but_those_that_are_known_to_be_missing_there(
-    kind: type[Event],
-) -> None:
+def test_an_event_has_no_field_that_the_sdk_lacks_except_known_ones(kind: type[Event]) -> None:
     shape = EVENT_TYPES[wire_type(kind)]
-    more = {*kind.__struct_fields__} - shape.model_fields.keys() - EXTRA_KEYS.get(shape.__name__, set())
-    assert more <= (set(DeltaExtras.__struct_fields__) if issubclass(kind, DeltaExtras) else set())
+    unknown = {*kind.__struct_fields__} - shape.model_fields.keys() - EXTRA_KEYS.get(shape.__name__, set())
+    assert unknown <= (set(DeltaExtras.__struct_fields__) if issubclass(kind, DeltaExtras) else set())
 
 
-def test_the_table_tells_of_every_event_of_an_item_and_of_no_other() -> None:
-    around = {Created, InProgress, Ping, Error, Completed, Incomplete, Failed}
-    assert set(WITHIN_ITEM) == set(kinds()) - around
+def test_the_table_has_every_event_of_an_item_and_no_other() -> None:
+    of_the_response = {Created, InProgress, Ping, Error, Completed, Incomplete, Failed}
+    assert set(ALLOWED_AFTER) == set(kinds()) - of_the_response
     assert set(TERMINAL) == {Completed, Incomplete, Failed}
 
 
-def test_in_the_table_everything_leads_from_added_to_done() -> None:
+def test_the_table_leads_from_added_to_done_through_every_event() -> None:
     def reachable(kind: type[Event]) -> set[type[Event]]:
         found = {kind}
-        while not found >= (more := {after for before in found for after in WITHIN_ITEM[before]}):
+        while not found >= (more := {after for before in found for after in ALLOWED_AFTER[before]}):
             found |= more
         return found
 
-    assert reachable(OutputItemAdded) == set(WITHIN_ITEM)
-    assert all(OutputItemDone in reachable(kind) for kind in WITHIN_ITEM)
-    assert [kind for kind, after in WITHIN_ITEM.items() if not after] == [OutputItemDone]
+    assert reachable(OutputItemAdded) == set(ALLOWED_AFTER)
+    assert all(OutputItemDone in reachable(kind) for kind in ALLOWED_AFTER)
+    assert [kind for kind, after in ALLOWED_AFTER.items() if not after] == [OutputItemDone]
 
 
-def test_in_the_table_what_has_begun_to_stream_ends_before_anything_else_does() -> None:
-    """A delta leads to deltas of its kind, to its own done, and, in a text, to annotations."""
-    for kind, after in WITHIN_ITEM.items():
+def test_after_a_delta_the_table_allows_only_more_of_the_same_text_or_its_end() -> None:
+    """The text of a message may be followed by an annotation of it as well."""
+    for kind, after in ALLOWED_AFTER.items():
         if wire_type(kind).endswith(".delta"):
             stem = wire_type(kind).removesuffix(".delta")
             assert {name for name in map(wire_type, after) if not name.startswith(stem)} == set()

@@ -1,4 +1,4 @@
-"""Server-sent events: what the decoder makes of bytes, with `httpx-sse` as its judge, and the framing."""
+"""Server-sent events: the decoder, which is compared with `httpx-sse`, and the framing of our own events."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.wire.sse import COMMENT, DONE, SSEDecoder, sse_framing
+from tests.cuts import POSITIONS, cut
 
 # Decoding ----------------------------------------------------------------------------------------------------------
 
@@ -20,8 +21,8 @@ def decode(*messages: bytes) -> list[bytes]:
     return [*(payload for message in messages for payload in decoder.feed(message)), *decoder.close()]
 
 
-def by_httpx_sse(data: bytes) -> list[bytes]:
-    """The data of each event, empty ones left out: the standard has none, `httpx-sse` hands them out."""
+def decode_by_httpx_sse(data: bytes) -> list[bytes]:
+    """The data of each event, without those whose data is empty: to the standard those are no events."""
     response = httpx.Response(200, headers={"content-type": "text/event-stream; charset=utf-8"}, content=data)
     return [event.data.encode() for event in EventSource(response).iter_sse() if event.data]
 
@@ -37,27 +38,22 @@ LINE_ENDS = st.sampled_from(["\n", "\r\n", "\r"])
 
 @st.composite
 def event_streams(draw: st.DrawFn) -> bytes:
-    """Whole lines, every line end there is, ended by a blank line."""
+    """Complete lines with every kind of line end, and a blank line at the end."""
     lines = [line + draw(LINE_ENDS) for line in draw(st.lists(LINES, max_size=20))]
     return ("".join(lines).lstrip("\ufeff") + "\n\n").encode()
 
 
-def pieces(data: bytes, places: Sequence[int]) -> list[bytes]:
-    edges = sorted(place % (len(data) + 1) for place in places)
-    return [data[start:end] for start, end in zip([0, *edges], [*edges, len(data)], strict=True)]
+@given(event_streams(), POSITIONS)
+def test_the_payloads_are_those_that_httpx_sse_reads(data: bytes, positions: Sequence[int]) -> None:
+    assert decode(*cut(data, positions)) == decode_by_httpx_sse(data)
 
 
-@given(event_streams(), st.lists(st.integers(0, 1000), max_size=20))
-def test_the_payloads_are_those_that_httpx_sse_reads(data: bytes, places: Sequence[int]) -> None:
-    assert decode(*pieces(data, places)) == by_httpx_sse(data)
+@given(st.binary(max_size=60) | event_streams(), POSITIONS)
+def test_where_the_bytes_are_cut_changes_nothing(data: bytes, positions: Sequence[int]) -> None:
+    assert decode(*cut(data, positions)) == decode(data)
 
 
-@given(st.binary(max_size=60) | event_streams(), st.lists(st.integers(0, 1000), max_size=20))
-def test_no_cut_changes_what_any_bytes_mean(data: bytes, places: Sequence[int]) -> None:
-    assert decode(*pieces(data, places)) == decode(data)
-
-
-def test_a_frame_is_handed_out_as_soon_as_its_blank_line_is_there() -> None:
+def test_a_payload_is_given_as_soon_as_its_blank_line_has_come() -> None:
     decoder = SSEDecoder()
     assert decoder.feed(b"data: 1\n\n") == [b"1"]
     assert decoder.feed(b"data: 2\n") == []
@@ -71,31 +67,31 @@ def test_several_data_lines_are_one_payload() -> None:
 
 
 @pytest.mark.parametrize(
-    "nothing", [b"data:\n\n", b"data: \n\n", b"data\n\n", b": ping\n\n", b"event: x\n\n", b"\n\n", b""]
+    "empty", [b"data:\n\n", b"data: \n\n", b"data\n\n", b": ping\n\n", b"event: x\n\n", b"\n\n", b""]
 )
-def test_a_frame_without_data_is_none(nothing: bytes) -> None:
-    assert decode(nothing, b"data: 1\n\n") == [b"1"]
+def test_a_frame_without_data_has_no_payload(empty: bytes) -> None:
+    assert decode(empty, b"data: 1\n\n") == [b"1"]
 
 
-@pytest.mark.parametrize("cut", [0, 1, 2, 3])
-def test_a_byte_order_mark_at_the_beginning_is_passed_over(cut: int) -> None:
+@pytest.mark.parametrize("position", [0, 1, 2, 3])
+def test_a_byte_order_mark_at_the_beginning_is_passed_over(position: int) -> None:
     data = b"\xef\xbb\xbfdata: 1\n\n"
-    assert decode(data[:cut], data[cut:]) == [b"1"]
+    assert decode(data[:position], data[position:]) == [b"1"]
 
 
-def test_a_byte_order_mark_anywhere_else_is_a_part_of_its_line() -> None:
+def test_a_byte_order_mark_anywhere_else_is_part_of_its_line() -> None:
     assert decode(b"data: 1\n\n\xef\xbb\xbfdata: 2\n\ndata: \xef\xbb\xbf3\n\n") == [b"1", b"\xef\xbb\xbf3"]
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\r", b"\r\n"])
-def test_a_last_frame_without_its_blank_line_counts(end: bytes) -> None:
+def test_a_last_frame_without_a_blank_line_is_given_at_the_end(end: bytes) -> None:
     decoder = SSEDecoder()
     assert decoder.feed(b"data: 1\n\ndata: 2" + end) == [b"1"]
     assert decoder.close() == [b"2"]
     assert decoder.close() == []
 
 
-def test_nothing_is_left_after_a_whole_stream() -> None:
+def test_a_complete_stream_leaves_nothing_for_the_end() -> None:
     decoder = SSEDecoder()
     decoder.feed(b"data: 1\n\n")
     assert decoder.close() == []
@@ -110,6 +106,6 @@ def test_a_frame_is_an_event_line_a_data_line_and_a_blank_line() -> None:
     assert decode(before + b"{}" + after) == [b"{}"]
 
 
-def test_what_is_no_event_can_be_told_from_events() -> None:
+def test_a_comment_has_no_payload_and_done_is_one() -> None:
     assert decode(COMMENT) == []
     assert decode(DONE) == [b"[DONE]"]
