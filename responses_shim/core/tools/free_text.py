@@ -24,7 +24,7 @@ import json
 import re
 from enum import Enum, auto
 
-from responses_shim.core.wire.lenient_json import whole
+from responses_shim.core.wire.lenient_json import join_surrogates
 
 _HEAD = ("{", '"input"', ":", '"')
 _MAX_HEAD = 256  # characters, so that a model may put white space between them
@@ -171,8 +171,8 @@ def _unwrapped(source: str, cut: bool) -> str:
     if isinstance(value, dict):
         wrapped = value["input"] if "input" in value else next(iter(value.values()), "") if len(value) < 2 else None
         if isinstance(wrapped, str):
-            return whole(wrapped)
+            return join_surrogates(wrapped)
         return source
     # An object that was encoded twice: models learn it from templates that do it to the calls that they show.
-    text = whole(value)
+    text = join_surrogates(value)
     return _unwrapped(text, cut) if text.lstrip(_WHITE)[:1] == "{" else text
