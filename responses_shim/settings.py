@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     enabled: bool
     host: Host
     unprefixed: bool
+    default_model: str | None
     max_body: int
     max_file: int
     file_urls: FileUrls
@@ -76,6 +77,9 @@ class Settings(BaseModel):
 
     unprefixed: bool = False
     """Whether /responses and /conversations are answered too, without /v1."""
+
+    default_model: str | None = None
+    """The model of requests that name none. Without it such a request is a 400, as OpenAI's is."""
 
     max_body: int = Field(default=64 * 1024 * 1024, ge=1)
     """The largest request body, before and after decompression. A larger one is a 413."""
@@ -185,6 +189,12 @@ class Settings(BaseModel):
                     {"position": position},
                 )
         return keys
+
+    @field_validator("default_model")
+    @classmethod
+    def _check_default_model(cls, model: str | None) -> str | None:
+        """An empty string, as an environment variable may be, is None."""
+        return model or None
 
     @field_validator("audio_root")
     @classmethod

@@ -30,6 +30,7 @@ def test_the_defaults() -> None:
         "enabled": True,
         "host": "auto",
         "unprefixed": False,
+        "default_model": None,
         "max_body": 64 * 1024 * 1024,
         "max_file": 32 * 1024 * 1024,
         "file_urls": "refuse",
@@ -60,6 +61,7 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "enabled": ("false", False),
     "host": ("llama-cpp", "llama-cpp"),
     "unprefixed": ("1", True),
+    "default_model": ("qwen", "qwen"),
     "max_body": ("1024", 1024),
     "max_file": ("1024", 1024),
     "file_urls": ("fetch-any", "fetch-any"),
@@ -153,6 +155,10 @@ def test_the_error_for_a_wrong_value_names_the_variable(name: str, text: str) ->
 )
 def test_the_error_for_a_wrong_argument_names_it(options: dict[str, Any], name: str) -> None:
     assert mistake(**options).startswith(f"{name}: ")
+
+
+def test_an_empty_default_model_is_none() -> None:
+    assert load({f"{PREFIX}DEFAULT_MODEL": ""}).default_model is None
 
 
 def test_the_audio_root_must_be_the_absolute_path_of_a_directory(tmp_path: Path) -> None:

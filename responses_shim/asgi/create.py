@@ -65,7 +65,8 @@ async def create(request: Request) -> None:
     view: RequestView | None = None
     turn: Turn | None = None
     try:
-        body, size = await read_json(request.scope, request.receive, request.settings.max_body)
+        sent, size = await read_json(request.scope, request.receive, request.settings.max_body)
+        body = _with_default_model(request, sent)
         parsed, gym = await offload_if_large(size, partial(_parse, request, body))
         if isinstance(parsed.input, list):
             parsed.input = await read_files(parsed.input, request.settings)
@@ -75,6 +76,8 @@ async def create(request: Request) -> None:
         else:
             turn = await offload_if_large(size, partial(_prepare, request, parsed, gym))
         await _finish_chat(request, turn, body)
+        if body is not sent:
+            turn.prepared.report.defaulted("model")
         headers = _report_header(turn)
         run = _new_run(request, turn, host, headers)
         await run.execute(host.chat, turn.prepared.chat)
@@ -84,6 +87,12 @@ async def create(request: Request) -> None:
         await send_error(request.send, error, headers)
     if view is not None and turn is not None:
         await notify_interceptors(request.interceptors, view, turn.prepared.response)
+
+
+def _with_default_model(request: Request, body: Any) -> Any:
+    """The body with the operator's `default_model`, if it has no model itself and there is one."""
+    default = request.settings.default_model
+    return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
 
 
 def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:

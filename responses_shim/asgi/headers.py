@@ -2,16 +2,27 @@
 
 Dropped in both directions: headers of one connection (hop-by-hop, RFC 9110 §7.6.1), and headers that describe a body,
 since the shim makes a body of its own each way.
+
+X-Request-Id is the client's towards the client, and another for each call to the host: the client looks for its own id
+in its logs, and some hosts make theirs the id of the chat completion, which must differ between calls.
 """
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from typing import Literal
+
+from starlette.types import Message, Send
 
 RawHeaders = list[tuple[bytes, bytes]]
 """Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
+
+MAX_REQUEST_ID = 2048
+"""The longest X-Request-Id of a client that is echoed, in bytes."""
+
+_REQUEST_ID = re.compile(rb"[!-~]{1,%d}" % MAX_REQUEST_ID)
 
 _HOP_BY_HOP = frozenset(
     {
@@ -42,8 +53,7 @@ def headers_to_host(
     """The headers of a call to the host with the JSON `body`: the client's, credentials included, then the shim's own.
 
     Names come out in lower case. `request_id` is the form of the X-Request-Id, `HostProfile.request_id`: every call
-    gets a new one, since some hosts make it the id of the chat completion, which must differ between calls, and
-    llama-cpp-python refuses anything but a UUID.
+    gets a new one, and llama-cpp-python refuses anything but a UUID.
     """
     id = uuid.uuid4()
     return [
@@ -69,6 +79,27 @@ def headers_from_host(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
         for name, value in _end_to_end(headers)
         if name not in _NOT_FROM_HOST and not name.startswith(b"content-")
     ]
+
+
+def request_id_of(headers: Iterable[tuple[bytes, bytes]]) -> bytes | None:
+    """The client's X-Request-Id, the first if there are several; None if it has none that can be echoed.
+
+    An id of anything but visible ASCII, or of more than `MAX_REQUEST_ID` bytes, is not echoed.
+    """
+    given = next((value for name, value in headers if name.lower() == b"x-request-id"), b"")
+    return given if _REQUEST_ID.fullmatch(given) else None
+
+
+def echoing(request_id: bytes, send: Send) -> Send:
+    """A `send` that puts the client's X-Request-Id into the start of the answer, in place of the host's."""
+
+    def send_with_id(message: Message) -> Awaitable[None]:  # no coroutine itself: every token passes here
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            others = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+            message = {**message, "headers": [*others, (b"x-request-id", request_id)]}
+        return send(message)
+
+    return send_with_id
 
 
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.create import create
+from responses_shim.asgi.headers import echoing, request_id_of
 from responses_shim.asgi.models import model_catalog
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.routes import not_found, upgrade_required, wrong_method
@@ -72,6 +73,7 @@ class ResponsesShim:
         if endpoint is None:
             await self.app(scope, receive, send)
             return
+        request_id = request_id_of(scope["headers"])
         await endpoint(
             Request(
                 self.app,
@@ -82,7 +84,7 @@ class ResponsesShim:
                 _prefix(scope),
                 scope,
                 receive,
-                send,
+                send if request_id is None else echoing(request_id, send),
             )
         )
 

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import uuid
+from typing import Any
 
 import msgspec
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.headers import headers_from_host, headers_to_host
+from responses_shim.asgi.headers import headers_from_host, headers_to_host, request_id_of
 from responses_shim.settings import Host
 from tests.caller import post
-from tests.scripted import EVENT_STREAM, ScriptedHost, Start, text_answer
+from tests.scripted import EVENT_STREAM, Json, ScriptedHost, Start, text_answer
 
 REQUEST = {"model": "scripted", "input": "Hi"}
 HOP_BY_HOP = [
@@ -170,3 +171,60 @@ async def test_headers_about_framing_are_sent_once_and_are_the_shims(stream: boo
         assert (reply.headers["cache-control"], reply.headers["x-accel-buffering"]) == ("no-store", "no")
     else:
         assert int(reply.headers["content-length"]) == len(reply.body)
+
+
+# The client's request id ---------------------------------------------------------------------------------------------
+
+ECHOED = b"x-request-id"
+
+
+@pytest.mark.parametrize(
+    ("pairs", "expected"),
+    [
+        ([], None),
+        ([(b"X-Request-Id", b"mine")], b"mine"),
+        ([(ECHOED, b"one"), (ECHOED, b"two")], b"one"),
+        ([(ECHOED, b"")], None),
+        ([(ECHOED, b"a b")], None),
+        ([(ECHOED, b"a\xe9")], None),
+        ([(ECHOED, b"a\n")], None),
+        ([(ECHOED, b"!" * 2048)], b"!" * 2048),
+        ([(ECHOED, b"~" * 2049)], None),
+    ],
+    ids=lambda case: str(case)[:40],
+)
+def test_only_a_request_id_of_visible_ascii_is_echoed(pairs: list[tuple[bytes, bytes]], expected: bytes | None) -> None:
+    assert request_id_of(pairs) == expected
+
+
+ANSWERS: dict[str, tuple[str, Any, int]] = {
+    "whole": ("/v1/responses", REQUEST, 200),
+    "streamed": ("/v1/responses", {**REQUEST, "stream": True}, 200),
+    "a wrong request": ("/v1/responses", {"model": "scripted"}, 400),
+    "not found": ("/v1/responses/resp_1", REQUEST, 404),
+}
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_the_clients_request_id_is_on_every_answer_and_the_hosts_is_not(answer: str) -> None:
+    path, body, status = ANSWERS[answer]
+    host = ScriptedHost([Start(200, [*EVENT_STREAM, (b"X-Request-ID", b"of-the-host")]), *text_answer("a")])
+    reply = await post(ResponsesShim(host), path, body, headers={"X-Request-Id": "the-clients"})
+    assert reply.status == status
+    assert reply.headers.getlist("x-request-id") == ["the-clients"]
+
+
+@pytest.mark.anyio
+async def test_the_clients_request_id_is_on_the_hosts_errors_too() -> None:
+    host = ScriptedHost([Json(429, {"error": {"message": "Later."}}, [(ECHOED, b"of-the-host")])])
+    reply = await post(ResponsesShim(host), "/v1/responses", REQUEST, headers={"x-request-id": "the-clients"})
+    assert (reply.status, reply.headers.getlist("x-request-id")) == (429, ["the-clients"])
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("headers", [{}, {"x-request-id": "two words"}])
+async def test_without_a_request_id_that_can_be_echoed_the_hosts_is_sent(headers: dict[str, str]) -> None:
+    host = ScriptedHost([Start(200, [*EVENT_STREAM, (ECHOED, b"of-the-host")]), *text_answer("a")])
+    reply = await post(ResponsesShim(host), "/v1/responses", REQUEST, headers=headers)
+    assert reply.headers.getlist("x-request-id") == ["of-the-host"]

@@ -361,3 +361,25 @@ async def test_an_environment_variable_counts_unless_a_keyword_argument_is_given
     monkeypatch.setenv("RESPONSES_SHIM_ENABLED", "false")
     assert ResponsesShim(Recorder()).settings.enabled is False
     assert ResponsesShim(Recorder(), enabled=True).settings.enabled is True
+
+
+# The model ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("model", [{}, {"model": None}, {"model": ""}], ids=["absent", "null", "empty"])
+async def test_a_request_without_a_model_gets_the_default_one_where_it_is_set(model: dict[str, Any]) -> None:
+    host = ScriptedHost()
+    reply = await post(ResponsesShim(host, default_model="scripted"), "/v1/responses", {"input": "Hi", **model})
+    assert (reply.status, reply.json["model"], host.requests[0]["model"]) == (200, "scripted", "scripted")
+    assert reply.headers["responses-shim-report"] == 'defaulted=("model")'
+    refused = await post(ResponsesShim(host), "/v1/responses", {"input": "Hi", **model})
+    assert (refused.status, refused.json["error"]["param"]) == (400, "model")
+
+
+async def test_the_default_model_replaces_no_model_of_a_client() -> None:
+    host = ScriptedHost()
+    reply = await post(ResponsesShim(host, default_model="other"), "/v1/responses", REQUEST)
+    assert host.requests[0]["model"] == "scripted"
+    assert "responses-shim-report" not in reply.headers
+    wrong = await post(ResponsesShim(host, default_model="other"), "/v1/responses", {"model": 7, "input": "Hi"})
+    assert (wrong.status, wrong.json["error"]["param"]) == (400, "model")
