@@ -147,16 +147,22 @@ _CHOICES = [
 ]
 _CONTENT = [
     Row("input_text", "mapped", "also `text`, `output_text`"),
-    Row("input_image", "mapped", "URL or data URL (`image_urls`), `detail`; also `image_url`; `file_id` is refused"),
+    Row(
+        "input_image",
+        "mapped",
+        "URL or data URL (`image_urls`), `detail` (`original` as `high`); also `image_url`; `file_id` is refused",
+    ),
     Row("input_file", "mapped", "text, and PDF with the extra `files`; `file_url` only with the setting `file_urls`"),
     Row("input_audio", "mapped", "where the host takes it"),
     Row("input_video", "mapped", "not OpenAI's; where the host takes it; also `video_url`"),
     Row("refusal", "mapped", "text of the assistant"),
+    Row("anything else", "accepted", "its `text`, if it has one, else skipped; reported"),
 ]
 _ITEM_NOTES = {
-    "message": "any role, `type` may be missing; `phase` stays on the message",
+    "message": "any role; also without `type`, of a newer type that looks like one, and `agent_message`; `phase` stays",
     "reasoning": "on the assistant message of its turn; our own `encrypted_content` is decrypted, others are reported",
-    "function_call_output": "text, parts, images",
+    "function_call": "also without `type`; arguments that are no JSON object are made one, where the host needs it",
+    "function_call_output": "text, parts, images; behind its call in any order; without `call_id` in words",
     "custom_tool_call_output": "text, parts, images",
     "tool_search_output": "its tools are offered from then on",
     "additional_tools": "its tools are offered",
@@ -184,7 +190,8 @@ def _items() -> list[Row]:
         Row(name, "accepted", _ITEM_NOTES.get(name, "of a hosted tool: skipped and reported"))
         for name in sorted(SKIPPED_ITEMS - {"additional_tools"})
     ]
-    return rows + [Row(name, "refused", note) for name, note in sorted(REFUSED_ITEMS.items())]
+    rows += [Row(name, "refused", note) for name, note in sorted(REFUSED_ITEMS.items())]
+    return [*rows, Row("anything else", "accepted", "read as what it looks like, else skipped; reported")]
 
 
 def _events() -> list[Row]:

@@ -345,9 +345,9 @@ async def test_10_an_answer_comes_back_in_whatever_form_the_client_keeps(answer:
     ("item", "param"),
     [
         ({"role": "assistant", "content": [{"type": "output_text", "text": 5}]}, "input[1].content[0].text"),
-        ({"role": "assistant", "content": [{"type": "output_hologram"}]}, "input[1].content[0].type"),
+        ({"role": "assistant", "content": [{"type": 7}]}, "input[1].content[0].type"),
         ({"type": "function_call", "call_id": "call_1", "name": "f"}, "input[1].arguments"),
-        ({"type": "telepathy"}, "input[1].type"),
+        ({"type": 7}, "input[1].type"),
     ],
 )
 async def test_10_what_is_wrong_is_said_in_one_sentence(item: Json, param: str) -> None:
@@ -356,6 +356,20 @@ async def test_10_what_is_wrong_is_said_in_one_sentence(item: Json, param: str) 
     assert error["param"] == param
     assert len(error["message"]) < 500
     assert "\n" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("item", "path"),
+    [
+        ({"role": "assistant", "content": [{"type": "output_hologram"}]}, "input[1].content[0]"),
+        ({"type": "telepathy"}, "input[1]"),
+    ],
+)
+async def test_10_what_is_newer_than_the_server_costs_no_more_than_itself(item: Json, path: str) -> None:
+    """A client was updated before its server was, and no conversation could go on."""
+    reply = await ask(ResponsesShim(ScriptedHost()), input=[QUESTION, item])
+    assert reply.status == 200
+    assert reply.headers["responses-shim-report"] == f'dropped=("{path}")'
 
 
 @pytest.mark.parametrize(

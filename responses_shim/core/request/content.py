@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import bad_value, missing, required_string, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
 
@@ -32,32 +33,41 @@ _MEDIA = {
     "input_video": "video",
     "video_url": "video",
 }
+_DETAILS = ("low", "high", "auto")
 
 
-def text_of(content: Any, path: str, separator: str) -> str:
-    """The text of a string, or of a list of text parts. InvalidRequest names a part that is none."""
-    return content if isinstance(content, str) else separator.join(texts_of(content, path))
+def text_of(content: Any, path: str, separator: str, report: Report) -> str:
+    """The text of a string, or of a list of text parts. InvalidRequest names a part that is none.
+
+    A part of a type that is not known is its `text`, if it has one; else it is left out and reported.
+    """
+    return content if isinstance(content, str) else separator.join(texts_of(content, path, report))
 
 
-def texts_of(content: Any, path: str) -> list[str]:
+def texts_of(content: Any, path: str, report: Report) -> list[str]:
     """The same, part by part."""
     if isinstance(content, str):
         return [content]
-    return [_text(part, part_path) for part, part_path in _parts(content, path)]
+    texts = [_text(part, part_path, report) for part, part_path in _parts(content, path)]
+    return [text for text in texts if text is not None]
 
 
-def parts_of(content: Any, path: str, options: TranslationOptions) -> list[Part]:
-    """A string or a list of parts as chat parts. InvalidRequest names a part that is wrong or that the host refuses."""
+def parts_of(content: Any, path: str, options: TranslationOptions, report: Report) -> list[Part]:
+    """A string or a list of parts as chat parts. InvalidRequest names a part that is wrong or that the host refuses.
+
+    A part of a type that is not known is text, if it has a `text`; else it is left out and reported.
+    """
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
-    return [_chat_part(part, part_path, options) for part, part_path in _parts(content, path)]
+    parts = [_chat_part(part, part_path, options, report) for part, part_path in _parts(content, path)]
+    return [part for part in parts if part is not None]
 
 
-def user_content(content: Any, path: str, options: TranslationOptions) -> str | list[Part]:
+def user_content(content: Any, path: str, options: TranslationOptions, report: Report) -> str | list[Part]:
     """The content of a user message: a string if there is only text, else chat parts. InvalidRequest as above."""
     if isinstance(content, str):
         return content
-    parts = parts_of(content, path, options)
+    parts = parts_of(content, path, options, report)
     text = joined_text(parts)
     return text if text is not None else parts
 
@@ -69,7 +79,7 @@ def joined_text(parts: list[Part]) -> str | None:
 
 
 def _parts(content: Any, path: str) -> Iterator[tuple[Part, str]]:
-    """Each part, which has a type, with its path."""
+    """Each part with its path."""
     if content is None:
         raise missing(path)
     if not isinstance(content, list):
@@ -77,37 +87,44 @@ def _parts(content: Any, path: str) -> Iterator[tuple[Part, str]]:
     for index, part in enumerate(content):
         if not isinstance(part, dict):
             raise wrong_type(f"{path}[{index}]", "an object")
-        if part.get("type") is None:
+        if part.get("type") is None and not isinstance(part.get("text"), str):
             raise missing(f"{path}[{index}].type")
         yield part, f"{path}[{index}]"
 
 
-def _text(part: Part, path: str) -> str:
-    kind = part["type"]
-    field = _TEXT_FIELDS.get(kind) if isinstance(kind, str) else None
-    if field is None:
+def _text(part: Part, path: str, report: Report) -> str | None:
+    kind = "text" if part.get("type") is None else part["type"]
+    if not isinstance(kind, str) or kind in _MEDIA or kind == "input_file":
         raise bad_value(f"{path}.type", kind, list(_TEXT_FIELDS))
-    return required_string(part, field, path)
+    if kind in _TEXT_FIELDS:
+        return required_string(part, _TEXT_FIELDS[kind], path)
+    text = part.get("text")
+    if not isinstance(text, str):
+        report.dropped(path)
+        return None
+    report.mapped(path)
+    return text
 
 
-def _chat_part(part: Part, path: str, options: TranslationOptions) -> Part:
-    kind = part["type"]
+def _chat_part(part: Part, path: str, options: TranslationOptions, report: Report) -> Part | None:
+    kind = part.get("type")
     media = _MEDIA.get(kind) if isinstance(kind, str) else None
     if kind == "input_file":
         # Where files are read at all, they have become text before.
         raise unsupported(f"{path}.type", "files cannot be read here.")
     if media is None:
-        if not isinstance(kind, str) or kind not in _TEXT_FIELDS:
+        if kind is not None and not isinstance(kind, str):
             raise bad_value(f"{path}.type", kind, [*_TEXT_FIELDS, *_MEDIA, "input_file"])
-        return {"type": "text", "text": _text(part, path)}
+        text = _text(part, path, report)
+        return None if text is None else {"type": "text", "text": text}
     if media not in options.parts:
         raise unsupported(f"{path}.type", f"this host takes no {media} content.")
     if kind == "input_audio":
         return {"type": "input_audio", "input_audio": _audio(part, path)}
-    return {"type": f"{media}_url", f"{media}_url": _url(part, f"{media}_url", path, options)}
+    return {"type": f"{media}_url", f"{media}_url": _url(part, f"{media}_url", path, options, report)}
 
 
-def _url(part: Part, key: str, path: str, options: TranslationOptions) -> dict[str, Any]:
+def _url(part: Part, key: str, path: str, options: TranslationOptions, report: Report) -> dict[str, Any]:
     """`{"url", "detail"}`, as chat completions nests them; here the URL is a string, but clients send both forms."""
     url = part.get(key)
     detail, detail_path = part.get("detail"), f"{path}.detail"
@@ -129,7 +146,19 @@ def _url(part: Part, key: str, path: str, options: TranslationOptions) -> dict[s
         )
     if detail is not None and not isinstance(detail, str):
         raise wrong_type(detail_path, "a string")
+    detail = _chat_detail(detail, detail_path, report)
     return {"url": url} if detail is None else {"url": url, "detail": detail}
+
+
+def _chat_detail(detail: str | None, path: str, report: Report) -> str | None:
+    """How closely an image is looked at, as chat hosts know it; they refuse a request with any other word."""
+    if detail is None or detail in _DETAILS:
+        return detail
+    if detail == "original":
+        report.mapped(path)
+        return "high"
+    report.dropped(path)
+    return None
 
 
 def _audio(part: Part, path: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ on one order of them: a system message first, then user, assistant and tool mess
 
 - all system text (`instructions`, system and developer messages, wherever they are) goes into the leading message
 - what the model said and did in one turn (reasoning, text, calls) goes into one assistant message
+- the outputs of its calls come directly behind it, wherever they are in the input
 
     instructions: "Be brief."                             {"role": "system", "content": "Be brief.\\n\\nUse metres."}
     {"role": "user", "content": "How high is it?"}        {"role": "user", "content": "How high is it?"}
@@ -21,7 +22,8 @@ host finds the beginning of its prompt in its cache. (A developer message change
 
 Each of the 33 types of item that the API has is in one of four places. A type in `READ_ITEMS` or of a call
 (`ToolKinds.by_call_type`) becomes part of a message; one in `SKIPPED_ITEMS` is passed over and reported; one in
-`REFUSED_ITEMS` is a 400 that says what to do instead.
+`REFUSED_ITEMS` is a 400 that says what to do instead. An item of any other type, newer than this list, is read as what
+it looks like (`type_by_shape`), or passed over and reported; so is one without a type.
 """
 
 from __future__ import annotations
@@ -31,7 +33,10 @@ from typing import Any
 
 from responses_shim.core.request.content import Part, joined_text, parts_of, text_of, texts_of, user_content
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.request.outputs import Calls, Output
+from responses_shim.core.request.turn import AssistantTurn, Message
 from responses_shim.core.tools import hosted
+from responses_shim.core.tools.arguments import object_arguments
 from responses_shim.core.tools.base import Tool, ToolIdentity, ToolKind
 from responses_shim.core.tools.kinds import FUNCTION, KINDS
 from responses_shim.core.tools.tool_map import ToolMap
@@ -42,7 +47,6 @@ from responses_shim.core.wire.validation import (
     check_depth,
     convert,
     missing,
-    quoted,
     required_string,
     unsupported,
     wrong_type,
@@ -50,7 +54,6 @@ from responses_shim.core.wire.validation import (
 from responses_shim.errors import InvalidRequest
 
 Item = dict[str, Any]
-Message = dict[str, Any]
 Located = tuple[Item, str]
 """An item and its path in the request."""
 
@@ -97,6 +100,25 @@ def declared_tools(items: Iterable[Located]) -> list[tuple[Tool, str]]:
     return found
 
 
+def type_by_shape(item: Item) -> str | None:
+    """The type of the item that one without a type, or of a type that is not known, looks like; None if it is none."""
+
+    def has(*keys: str) -> bool:
+        return all(isinstance(item.get(key), str) for key in keys)
+
+    if item.get("role") in _ROLES and isinstance(item.get("content"), (str, list)):
+        return "message"
+    if has("call_id", "name", "arguments"):
+        return "function_call"
+    if has("call_id", "name", "input"):
+        return "custom_tool_call"
+    if has("call_id") and isinstance(item.get("output"), (str, list)):
+        return "function_call_output"
+    if isinstance(item.get("summary"), list) or has("encrypted_content"):
+        return "reasoning"
+    return None
+
+
 def current_turn(items: Sequence[Located]) -> int:
     """The index of the last user message, with which the current turn begins; 0 if there is none."""
     users = (index for index in reversed(range(len(items))) if items[index][0].get("role") == "user")
@@ -122,8 +144,8 @@ def to_messages(
     if instructions:
         conversation.system.append(instructions)
     for index, (item, path) in enumerate(items):
-        if index >= reasoning_from or item.get("type") != "reasoning":
-            conversation.read(item, path)
+        conversation.keeps_reasoning = index >= reasoning_from
+        conversation.read(item, path)
     messages = conversation.finish(last_instruction)
     if not messages:  # hosts answer with an error, or with an answer to nothing
         raise missing("input")
@@ -131,86 +153,86 @@ def to_messages(
 
 
 class _Conversation:
-    """The messages so far, and the assistant message that is being put together."""
+    """The messages so far, and the turn of the model that is being put together."""
 
     def __init__(self, tools: ToolMap, report: Report, options: TranslationOptions) -> None:
         self.system: list[str] = []
-        self.messages: list[Message] = []
+        self.keeps_reasoning = True
+        self._messages: list[Message | AssistantTurn] = []
         self._tools = tools
         self._report = report
         self._options = options
-        # The assistant message: its texts, each with whether it is reasoning; its calls; any other fields.
-        self._texts: list[tuple[bool, str]] = []
-        self._calls: list[dict[str, Any]] = []
-        self._fields: Message = {}
-        # Calls so far. Their ids are found by themselves, and by the ids of their items.
-        self._call_ids: dict[str, str] = {}
-        self._unanswered: dict[str, None] = {}
-        self._images: list[Part] = []  # of tool outputs, which go into a user message after them
+        self._turn = AssistantTurn()
+        self._calls = Calls(options, report)
 
     def read(self, item: Item, path: str) -> None:
         """Add one item."""
         kind = item.get("type")
         if kind is None:
-            if "role" not in item:
+            kind = "message" if "role" in item else type_by_shape(item)
+            if kind is None:
                 raise unsupported(path, REFUSED_ITEMS["item_reference"]) if "id" in item else missing(f"{path}.type")
-            kind = "message"
         if not isinstance(kind, str):
             raise wrong_type(f"{path}.type", "a string")
+        if kind in REFUSED_ITEMS:
+            raise unsupported(f"{path}.type", f"items of type '{kind}': {REFUSED_ITEMS[kind]}")
+        if kind in SKIPPED_ITEMS:
+            if kind != "additional_tools":  # whose tools are offered: see `declared_tools`
+                self._report.dropped(path)
+        elif not self._read_as(kind, item, path):
+            self._read_newer(item, path)
+
+    def _read_as(self, kind: str, item: Item, path: str, *, optional: bool = False) -> bool:
+        """Add an item as one of type `kind`; False if there is no such type. `optional` is that of an `Output`."""
         kinds = self._tools.kinds
         if kind == "message":
             self._message(item, path)
         elif kind in kinds.by_call_type:
             self._call(kinds.by_call_type[kind], item, path)
         elif kind in kinds.by_output_type:
-            content = kinds.by_output_type[kind].read_output(item, path, self._tools)
-            self._output(item, path, content, f"{path}.output")
+            tool = kinds.by_output_type[kind]
+            output = Output(tool.read_output(item, path, self._tools), f"{path}.output", path, "call_id", optional)
+            self._output(item, output, tool)
         elif kind == "reasoning":
             self._reasoning(item, path)
-        elif kind in SKIPPED_ITEMS:
-            if kind != "additional_tools":  # whose tools are offered: see `declared_tools`
-                self._report.dropped(path)
-        elif kind in REFUSED_ITEMS:
-            raise unsupported(f"{path}.type", f"items of type '{kind}': {REFUSED_ITEMS[kind]}")
+        elif kind == "agent_message":
+            self._agent_message(item, path)
         else:
-            known = {"message", "reasoning", *kinds.by_call_type, *kinds.by_output_type}
-            raise bad_value(f"{path}.type", kind, sorted(known))
+            return False
+        return True
+
+    def _read_newer(self, item: Item, path: str) -> None:
+        """Add an item of a type that is not known as what it looks like, or pass it over."""
+        kind = type_by_shape(item)
+        try:
+            if kind is not None and self._read_as(kind, item, path, optional=True):
+                self._report.mapped(path)
+                return
+        except InvalidRequest:
+            pass  # it only looked so
+        self._report.dropped(path)
 
     def finish(self, last_instruction: str | None) -> list[Message]:
         """All messages; none if no item and no instruction says anything."""
         self._end_turn()
-        if not (self.system or self.messages):
+        self._calls.close()
+        if not (self.system or self._messages):
             return []
         if last_instruction is not None:
             self.system.append(last_instruction)
-        leading = [{"role": "system", "content": "\n\n".join(self.system)}] if self.system else []
-        return leading + self.messages
+        made: list[Message] = [{"role": "system", "content": "\n\n".join(self.system)}] if self.system else []
+        for message in self._messages:
+            if isinstance(message, AssistantTurn):
+                made.extend(message.messages(self._options))
+            else:
+                made.append(message)
+        return made
 
-    def _end_turn(self, *, before_output: bool = False) -> None:
-        """Finish the assistant message, if there is one. `before_output`: a tool message comes next.
-
-        Images of tool outputs go before it, but never between two tool messages.
-        """
-        turn = bool(self._texts or self._calls or self._fields)
-        if self._images and (turn or not before_output):
-            self.messages.append({"role": "user", "content": self._images})
-            self._images = []
-        if not turn:
-            return
-        message: Message = {"role": "assistant"}
-        if self._options.reasoning == "think":
-            opening = self._options.opening
-            texts = [f"{opening}{text}</think>" if inner else text for inner, text in self._texts]
-            message["content"] = "".join(texts) or None
-        else:
-            message["content"] = "".join([text for inner, text in self._texts if not inner]) or None
-            if reasoning := "\n".join([text for inner, text in self._texts if inner]):
-                message["reasoning"] = reasoning
-        if self._calls:
-            message["tool_calls"] = self._calls
-        message.update(self._fields)
-        self.messages.append(message)
-        self._texts, self._calls, self._fields = [], [], {}
+    def _end_turn(self) -> None:
+        """Finish the turn of the model, if there is one."""
+        if not self._turn.is_empty:
+            self._messages.append(self._turn)
+            self._turn = AssistantTurn()
 
     # Messages and reasoning ------------------------------------------------------------------------------------------
 
@@ -219,45 +241,74 @@ class _Conversation:
         content = item.get("content")
         if role == "user":
             self._end_turn()
-            content = user_content(content, f"{path}.content", self._options)
-            self.messages.append({"role": "user", "content": content})
+            content = user_content(content, f"{path}.content", self._options, self._report)
+            self._messages.append({"role": "user", "content": content})
         elif role == "assistant":
             self._assistant(item, path)
         elif role in ("system", "developer"):
-            text = text_of(content, f"{path}.content", "\n")
+            text = text_of(content, f"{path}.content", "\n", self._report)
             if self._options.system == "fold":
                 self.system.append(text)
             else:
                 self._end_turn()
-                self.messages.append({"role": role, "content": text})
+                self._messages.append({"role": role, "content": text})
         elif role == "tool":  # as in chat completions
-            self._output(item, path, content, f"{path}.content", key="tool_call_id")
+            self._output(item, Output(content, f"{path}.content", path, "tool_call_id", False), FUNCTION)
         elif role is None:
             raise missing(f"{path}.role")
         else:
             raise bad_value(f"{path}.role", role, _ROLES)
 
     def _assistant(self, item: Item, path: str) -> None:
-        """Its text goes on where that of the message before ended, if it is of the same turn."""
+        """Its text belongs to the turn that is open, if there is one. Chat completions has more fields on a message."""
         content = item.get("content")
-        if content is not None and (text := text_of(content, f"{path}.content", "")):
-            self._texts.append((False, text))
+        if content is None and isinstance(item.get("refusal"), str):
+            content = item["refusal"]
+        text = "" if content is None else text_of(content, f"{path}.content", "", self._report)
+        key = next((key for key in ("reasoning_content", "reasoning") if item.get(key)), None)
+        if key is not None and self.keeps_reasoning:
+            self._turn.add_reasoning(required_string(item, key, path))
+        if text:
+            self._turn.add_text(text)
             if isinstance(item.get("phase"), str):
-                self._fields["phase"] = item["phase"]
+                self._turn.fields["phase"] = item["phase"]
         if item.get("tool_calls") is not None:
             self._chat_calls(item["tool_calls"], f"{path}.tool_calls")
         self._keep_tokens(item, path)
 
+    def _agent_message(self, item: Item, path: str) -> None:
+        """What another agent says to the one that the model is: it has an author and a recipient instead of a role."""
+        content = item.get("content")
+        if item.get("role") is not None:
+            self._message(item, path)
+            return
+        parts = parts_of(content, f"{path}.content", self._options, self._report)
+        if parts:
+            to = f" to {item['recipient']}" if isinstance(item.get("recipient"), str) else ""
+            author = item["author"] if isinstance(item.get("author"), str) else "another agent"
+            self._user_message(f"Message from {author}{to}:", parts)
+
+    def _user_message(self, heading: str, parts: list[Part]) -> None:
+        """Add a message that the client did not write itself: `heading` says what it is."""
+        self._end_turn()
+        text = joined_text(parts)
+        content = [{"type": "text", "text": heading}, *parts] if text is None else f"{heading}\n{text}"
+        self._messages.append({"role": "user", "content": content})
+
     def _reasoning(self, item: Item, path: str) -> None:
         """Its text, or what this server has sealed, or its summary: the first that there is."""
+        if not self.keeps_reasoning:
+            return
         sealed = item.get("encrypted_content")
         unsealed = self._options.unseal(sealed) if isinstance(sealed, str) and sealed else None
         if sealed and unsealed is None:
             self._report.dropped(f"{path}.encrypted_content")
-        texts = texts_of(item.get("content") or [], f"{path}.content")
+        texts = texts_of(item.get("content") or [], f"{path}.content", self._report)
         if not any(texts):
-            texts = [unsealed] if unsealed else texts_of(item.get("summary") or [], f"{path}.summary")
-        self._texts += [(True, text) for text in texts if text]
+            summary = item.get("summary") or []
+            texts = [unsealed] if unsealed else texts_of(summary, f"{path}.summary", self._report)
+        for text in filter(None, texts):
+            self._turn.add_reasoning(text)
         self._keep_tokens(item, path)
 
     # Calls and their outputs -----------------------------------------------------------------------------------------
@@ -265,9 +316,9 @@ class _Conversation:
     def _call(self, kind: ToolKind, item: Item, path: str) -> None:
         name = self._tools.function_name(kind.identify(item, path))
         call_id = kind.past_call_id(item, path)
-        self._add_call(call_id, name, kind.past_arguments(item, path))
+        self._add_call(call_id, name, kind.past_arguments(item, path), f"{path}.arguments")
         if isinstance(item.get("id"), str):
-            self._call_ids.setdefault(item["id"], call_id)
+            self._calls.add_item_id(item["id"], call_id)
         self._keep_tokens(item, path)
 
     def _chat_calls(self, calls: Any, path: str) -> None:
@@ -281,57 +332,28 @@ class _Conversation:
                 raise missing(f"{at}.function")
             name, arguments = (required_string(function, key, f"{at}.function") for key in ("name", "arguments"))
             name = self._tools.function_name(ToolIdentity(FUNCTION, name))
-            self._add_call(required_string(call, "id", at), name, arguments)
+            self._add_call(required_string(call, "id", at), name, arguments, f"{at}.function.arguments")
 
-    def _add_call(self, call_id: str, name: str, arguments: str) -> None:
-        self._call_ids[call_id] = call_id
-        self._unanswered[call_id] = None
-        self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
+    def _add_call(self, call_id: str, name: str, arguments: str, arguments_path: str) -> None:
+        if self._options.invalid_arguments == "wrap":
+            given, arguments = arguments, object_arguments(arguments)
+            if arguments != given:
+                self._report.mapped(arguments_path)
+        self._turn.add_call(call_id, name, arguments)
+        self._calls.add(call_id, self._turn)
 
-    def _output(self, item: Item, path: str, content: Any, content_path: str, key: str = "call_id") -> None:
-        """Add a tool message. `content` is a text or content parts; `key` is the field that names the call."""
-        call_id = self._answered_call(item, path, key)
-        self._unanswered.pop(call_id, None)
-        self._end_turn(before_output=True)
-        message: Message = {"role": "tool", "tool_call_id": call_id, "content": content}
-        if not isinstance(content, str):
-            parts = parts_of(content, content_path, self._options)
-            text = joined_text(parts)
-            if text is not None:
-                message["content"] = text
-            elif self._options.tool_images == "tool":
-                message["content"] = parts
-            else:
-                message["content"] = self._set_images_aside(call_id, parts)
-                self._report.mapped(content_path)
-        self.messages.append(message)
-
-    def _set_images_aside(self, call_id: str, parts: list[Part]) -> str:
-        """Keep what is not text for the user message that follows the outputs; returns the text."""
-        self._images.append({"type": "text", "text": f"Output of the tool call {call_id}:"})
-        self._images += [part for part in parts if part["type"] != "text"]
-        texts = [part["text"] for part in parts if part["type"] == "text"]
-        return "\n".join(texts) or "The output follows in the next message."
-
-    def _answered_call(self, item: Item, path: str, key: str) -> str:
-        """The id of the call that an output belongs to. InvalidRequest if there was no such call before it.
-
-        An output that does not say so belongs to the call whose item has the same `id` (as a local shell's has), or
-        to the only one that still waits for an output.
-        """
-        if item.get(key) is None:
-            if isinstance(item.get("id"), str) and item["id"] in self._call_ids:
-                return self._call_ids[item["id"]]
-            if len(self._unanswered) == 1:
-                return next(iter(self._unanswered))
-        call_id = required_string(item, key, path)
-        if self._call_ids.get(call_id) != call_id:
-            raise InvalidRequest(
-                f"No tool call found for the output with call_id {quoted(call_id)}.",
-                param=f"{path}.{key}",
-                code="invalid_value",
-            )
-        return call_id
+    def _output(self, item: Item, output: Output, kind: ToolKind) -> None:
+        """Put an output behind its call, or keep it until that comes. One that names no call becomes a user message."""
+        call_id = self._calls.answered_by(item, output, kind)
+        if call_id is None:
+            name = self._tools.function_name(kind.identify(item, output.path))
+            parts = parts_of(output.content, output.content_path, self._options, self._report)
+            self._user_message(f"Output of {name}:", parts)
+            self._report.mapped(output.path)
+            return
+        if self._calls.turn_of(call_id) is self._turn:
+            self._end_turn()
+        self._calls.put(output, call_id)
 
     def _keep_tokens(self, item: Item, path: str) -> None:
         """Put the token ids of a turn, which are on its last item, on its message: NeMo Gym's host wants them back."""
@@ -348,4 +370,4 @@ class _Conversation:
                 param=f"{path}.generation_log_probs",
                 code="invalid_value",
             )
-        self._fields |= given
+        self._turn.fields |= given

@@ -22,6 +22,7 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
     - `system`: `fold` all system and developer messages into one leading message, or `keep` them where they are
     - `reasoning`: past reasoning is a `field` of the assistant message, or a `think` span in its content
     - `opening`: what such a span begins with: the tag, and a line end if the host's prompts have one after it
+    - `invalid_arguments`: past arguments that are no JSON object are made one (`wrap`), or stay as they are (`keep`)
     - `format_with_tools`: beside tools `text.format` is `describe`d to the model, or the host has to `constrain` it
     - `image_urls`: URLs of images and other media are passed on (`pass`), or refused unless they are `data:` URLs
     - `replay_tokens`: the token ids of a past turn go back on its assistant message
@@ -34,6 +35,7 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
     system: Literal["fold", "keep"] = "fold"
     reasoning: Literal["field", "think"] = "field"
     opening: str = "<think>"
+    invalid_arguments: Literal["wrap", "keep"] = "wrap"
     format_with_tools: Literal["describe", "constrain"] = "describe"
     image_urls: Literal["pass", "data-only"] = "pass"
     replay_tokens: bool = False

@@ -65,6 +65,23 @@ def required_object(item: dict[str, Any], key: str, path: str) -> dict[str, Any]
     return value
 
 
+def object_arguments(text: str) -> str:
+    """The arguments of a past call as a JSON object: unchanged if they are one, to the last character.
+
+    Chat templates that read them (vLLM parses them first) fail on anything else. What can be read leniently is written
+    anew, empty text is `{}`, and any other text, such as a call that was cut off, becomes `{"arguments": "<text>"}`.
+    """
+    try:
+        if isinstance(json.loads(text), dict):
+            return text
+    except (ValueError, RecursionError):
+        pass
+    parsed = parse_arguments(text)
+    if not isinstance(parsed, dict):
+        parsed = {"arguments": text} if text.strip() else {}
+    return write_arguments(parsed)
+
+
 def write_arguments(value: Any) -> str:
     """JSON as Python writes it, and so chat templates, and so the models that learned from them: `{"a": 1, "b": 2}`.
 

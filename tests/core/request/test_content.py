@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from responses_shim.core.request.content import parts_of, text_of, user_content
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
+from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
 from tests.core.driver import Json
 from tests.oracle import check_error
@@ -21,14 +22,14 @@ PNG = "data:image/png;base64,AA=="
 
 def refusal(content: Any, options: TranslationOptions = DEFAULT_OPTIONS) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        user_content(content, "content", options)
+        user_content(content, "content", options, Report())
     check_error(caught.value.body())
     assert caught.value.status == 400
     return caught.value
 
 
 def part(content: Json, options: TranslationOptions = DEFAULT_OPTIONS) -> Json:
-    (made,) = user_content([content], "content", options)
+    (made,) = user_content([content], "content", options, Report())
     assert isinstance(made, dict)
     return made
 
@@ -47,26 +48,26 @@ TEXTS: list[Json] = [
 
 def test_text_is_one_string_whatever_its_parts_are_called() -> None:
     """Chat templates exist that cannot take a list at all."""
-    assert user_content(TEXTS, "content", DEFAULT_OPTIONS) == "a\nb\nc\nd\ne\nf"
-    assert text_of(TEXTS, "content", "") == "abcdef"
+    assert user_content(TEXTS, "content", DEFAULT_OPTIONS, Report()) == "a\nb\nc\nd\ne\nf"
+    assert text_of(TEXTS, "content", "", Report()) == "abcdef"
 
 
 @pytest.mark.parametrize("content", ["", []])
 def test_nothing_is_the_empty_string(content: Any) -> None:
-    assert user_content(content, "content", DEFAULT_OPTIONS) == ""
-    assert text_of(content, "content", "\n") == ""
+    assert user_content(content, "content", DEFAULT_OPTIONS, Report()) == ""
+    assert text_of(content, "content", "\n", Report()) == ""
 
 
 def test_a_string_is_a_part_where_parts_are_asked_for() -> None:
-    assert parts_of("a", "content", DEFAULT_OPTIONS) == [{"type": "text", "text": "a"}]
-    assert parts_of([], "content", DEFAULT_OPTIONS) == []
+    assert parts_of("a", "content", DEFAULT_OPTIONS, Report()) == [{"type": "text", "text": "a"}]
+    assert parts_of([], "content", DEFAULT_OPTIONS, Report()) == []
 
 
 @given(st.lists(st.text()))
 def test_no_character_is_lost(texts: list[str]) -> None:
     parts = [{"type": "input_text", "text": text} for text in texts]
-    assert text_of(parts, "content", "") == "".join(texts)
-    assert user_content(parts, "content", DEFAULT_OPTIONS) == "\n".join(texts)
+    assert text_of(parts, "content", "", Report()) == "".join(texts)
+    assert user_content(parts, "content", DEFAULT_OPTIONS, Report()) == "\n".join(texts)
 
 
 # Media ---------------------------------------------------------------------------------------------------------------
@@ -102,7 +103,7 @@ def test_audio_is_the_same_in_both_apis() -> None:
 
 def test_media_keep_their_place_among_the_text() -> None:
     content = [{"type": "input_text", "text": "Look:"}, {"type": "input_image", "image_url": PNG}, TEXTS[2]]
-    assert user_content(content, "content", DEFAULT_OPTIONS) == [
+    assert user_content(content, "content", DEFAULT_OPTIONS, Report()) == [
         {"type": "text", "text": "Look:"},
         {"type": "image_url", "image_url": {"url": PNG}},
         {"type": "text", "text": "c"},
@@ -129,6 +130,49 @@ def test_what_the_host_does_not_take_is_refused_by_name(media: str) -> None:
         error = refusal([TEXTS[0], content], others)
         assert error.message == f"Unsupported parameter: this host takes no {media} content."
         assert (error.param, error.code) == ("content[1].type", "unsupported_parameter")
+
+
+@pytest.mark.parametrize(
+    ("detail", "expected", "report"),
+    [
+        ("low", {"detail": "low"}, ""),
+        ("auto", {"detail": "auto"}, ""),
+        ("original", {"detail": "high"}, 'mapped=("{}")'),
+        ("forensic", {}, 'dropped=("{}")'),
+    ],
+)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_host_is_given_no_detail_that_it_does_not_know(
+    detail: str, expected: Json, report: str, nested: bool
+) -> None:
+    """OpenAI has added `original`; chat hosts refuse a request with anything but low, high and auto."""
+    kept = Report()
+    fields: Json = {"image_url": PNG, "detail": detail}
+    if nested:
+        fields = {"image_url": {"url": PNG, "detail": detail}}
+    content = {"type": "input_image", **fields}
+    (made,) = parts_of([content], "content", DEFAULT_OPTIONS, kept)
+    assert made["image_url"] == {"url": PNG, **expected}
+    assert kept.header() == report.format("content[0].image_url.detail" if nested else "content[0].detail")
+
+
+# Parts that are newer than this list ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "text"}])
+def test_a_part_without_a_type_is_its_text(kind: Json) -> None:
+    assert user_content([{**kind, "text": "a"}], "content", DEFAULT_OPTIONS, Report()) == "a"
+
+
+def test_a_part_of_an_unknown_type_is_its_text_or_left_out_and_reported() -> None:
+    content = [{"type": "input_html", "text": "a"}, {"type": "hologram", "data": "AA=="}, {"type": "poem", "text": 7}]
+    for read in (
+        lambda report: user_content(content, "content", DEFAULT_OPTIONS, report),
+        lambda report: text_of(content, "content", "\n", report),
+    ):
+        report = Report()
+        assert read(report) == "a"
+        assert report.header() == 'mapped=("content[0]"), dropped=("content[1]" "content[2]")'
 
 
 # URLs that the host would fetch --------------------------------------------------------------------------------------
@@ -200,18 +244,18 @@ def test_a_wrong_type_is_named_by_its_path(content: Any, param: str) -> None:
     assert (error.param, error.code) == (param, "invalid_type")
 
 
-@pytest.mark.parametrize("kind", ["nonsense", 7, [], {"a": 1}, True])
-def test_a_part_of_an_unknown_type_is_told_the_known_ones(kind: Any) -> None:
+@pytest.mark.parametrize("kind", [7, [], {"a": 1}, True])
+def test_a_type_that_is_no_string_is_answered_with_the_known_ones(kind: Any) -> None:
     error = refusal([{"type": kind, "text": "x"}])
     assert (error.param, error.code) == ("content[0].type", "invalid_value")
     for known in ("input_text", "input_image", "input_audio", "input_video", "input_file"):
         assert f"'{known}'" in error.message
 
 
-@pytest.mark.parametrize("kind", ["input_image", "input_file", "nonsense", []])
+@pytest.mark.parametrize("kind", ["input_image", "input_file", []])
 def test_where_only_text_can_stand_the_kinds_of_text_are_told(kind: Any) -> None:
     with pytest.raises(InvalidRequest) as caught:
-        text_of([{"type": kind, "text": "x"}], "content", "\n")
+        text_of([{"type": kind, "text": "x"}], "content", "\n", Report())
     assert (caught.value.param, caught.value.code) == ("content[0].type", "invalid_value")
     assert caught.value.message.endswith("'summary_text', 'reasoning_text' and 'refusal'.")
 
@@ -230,7 +274,7 @@ def test_an_image_that_was_stored_elsewhere_is_refused_with_what_to_send_instead
 def test_the_content_is_left_as_it_was() -> None:
     content = [*TEXTS, *(part for parts in MEDIA.values() for part in parts)]
     before = copy.deepcopy(content)
-    made = user_content(content, "content", DEFAULT_OPTIONS)
+    made = user_content(content, "content", DEFAULT_OPTIONS, Report())
     assert isinstance(made, list)
     for part in made:
         part[part["type"]] = part["changed"] = None

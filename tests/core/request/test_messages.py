@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
 from functools import reduce
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -19,90 +20,34 @@ from responses_shim.core.request.messages import (
     current_turn,
     declared_tools,
     located,
-    to_messages,
 )
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.tools.kinds import KINDS
-from responses_shim.core.tools.tool_map import ToolMap
-from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import MAX_DEPTH
 from responses_shim.errors import InvalidRequest
 from tests.core.driver import Json
+from tests.core.request.conversations import (
+    AS_TEXT,
+    GYM,
+    IN_TOOL,
+    KEEP,
+    OPENS,
+    THINK,
+    answered,
+    assistant,
+    called,
+    chat_call,
+    developer,
+    messages,
+    reasoning,
+    refusal,
+    result,
+    summary,
+    text,
+    translated,
+    user,
+)
 from tests.oracle import check_error
-
-SEALS = {"ours": "Sealed.", "empty": ""}
-OPENS = TranslationOptions(unseal=SEALS.get)
-THINK = TranslationOptions(reasoning="think", unseal=SEALS.get)
-KEEP = TranslationOptions(system="keep")
-IN_TOOL = TranslationOptions(tool_images="tool")
-GYM = TranslationOptions(replay_tokens=True)
-
-
-def translated(
-    items: Any, instructions: str | None = None, options: TranslationOptions = DEFAULT_OPTIONS, **more: Any
-) -> tuple[Any, str]:
-    """The messages, and the report."""
-    report = Report()
-    located_items = located(items)
-    tools = ToolMap(more.pop("tools", None), None, None, report, declared_tools(located_items))
-    return to_messages(instructions, located_items, tools, report, options, **more), report.header()
-
-
-def messages(
-    items: Any, instructions: str | None = None, options: TranslationOptions = DEFAULT_OPTIONS, **more: Any
-) -> list[Json]:
-    made: list[Json] = translated(items, instructions, options, **more)[0]
-    return made
-
-
-def refusal(*items: Any) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as caught:
-        messages(list(items))
-    check_error(caught.value.body())
-    assert caught.value.status == 400
-    return caught.value
-
-
-def user(content: Any) -> Json:
-    return {"role": "user", "content": content}
-
-
-def assistant(content: Any, **fields: Any) -> Json:
-    return {"type": "message", "role": "assistant", "content": content, **fields}
-
-
-def developer(text: str) -> Json:
-    return {"role": "developer", "content": text}
-
-
-def text(text: str) -> Json:
-    return {"type": "output_text", "text": text, "annotations": []}
-
-
-def reasoning(text: str | None = None, **fields: Any) -> Json:
-    content = {} if text is None else {"content": [{"type": "reasoning_text", "text": text}]}
-    return {"type": "reasoning", "id": "rs_1", "summary": [], **content, **fields}
-
-
-def summary(*texts: str) -> list[Json]:
-    return [{"type": "summary_text", "text": text} for text in texts]
-
-
-def called(call_id: str, name: str = "f", arguments: str = "{}", **fields: Any) -> Json:
-    return {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments, **fields}
-
-
-def result(call_id: str, output: Any = "4", **fields: Any) -> Json:
-    return {"type": "function_call_output", "call_id": call_id, "output": output, **fields}
-
-
-def chat_call(call_id: str, name: str = "f", arguments: Any = "{}") -> Json:
-    return {"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}}
-
-
-def answered(call_id: str, content: Any = "4") -> Json:
-    return {"role": "tool", "tool_call_id": call_id, "content": content}
-
 
 # System and user -----------------------------------------------------------------------------------------------------
 
@@ -144,10 +89,10 @@ def test_where_the_template_knows_developers_they_are_kept_where_they_are() -> N
 
 
 def test_a_developer_message_that_is_kept_ends_the_turn_and_one_that_is_folded_does_not() -> None:
-    items = [assistant("One"), developer("Be brief."), assistant(", two")]
+    items = [assistant("One."), developer("Be brief."), assistant("Two.")]
     leading = {"role": "system", "content": "Be brief."}
-    assert messages(items) == [leading, {"role": "assistant", "content": "One, two"}]
-    assert [message["content"] for message in messages(items, options=KEEP)] == ["One", "Be brief.", ", two"]
+    assert messages(items) == [leading, {"role": "assistant", "content": "One.\n\nTwo."}]
+    assert [message["content"] for message in messages(items, options=KEEP)] == ["One.", "Be brief.", "Two."]
 
 
 @pytest.mark.parametrize("options", [DEFAULT_OPTIONS, KEEP])
@@ -246,8 +191,17 @@ def test_a_span_begins_as_the_prompt_began_it() -> None:
     assert messages(turn, options=options)[0]["content"] == "<think>\nHm.</think>Hello."
 
 
-def test_the_text_of_two_messages_of_one_turn_is_joined() -> None:
-    assert messages([assistant("One"), assistant([text(", two")]), user("?")])[0]["content"] == "One, two"
+def test_two_messages_with_nothing_between_are_two_texts() -> None:
+    """Joined, the last word of one would run into the first of the next."""
+    items = [assistant("One."), assistant([text("Two"), text(".")]), assistant(""), assistant("Three."), user("?")]
+    for options in (DEFAULT_OPTIONS, THINK):
+        assert messages(items, options=options)[0]["content"] == "One.\n\nTwo.\n\nThree."
+
+
+@pytest.mark.parametrize("between", [reasoning("Hm."), called("a")], ids=lambda item: item["type"])
+def test_texts_around_a_thought_or_a_call_are_what_the_model_wrote_in_one_go(between: Json) -> None:
+    """A host splits one text there, and a blank line would be one that the model did not write."""
+    assert messages([assistant("One"), between, assistant(" and two.")])[0]["content"] == "One and two."
 
 
 @pytest.mark.parametrize("empty", [{"content": None}, {}, {"content": ""}, {"content": []}, {"content": [text("")]}])
@@ -388,14 +342,52 @@ def test_a_call_of_every_kind_is_a_call_of_a_function(item: Json, name: str, arg
     assert arguments is None or made["function"]["arguments"] == arguments
 
 
+def shown_arguments(arguments: str, options: TranslationOptions = DEFAULT_OPTIONS) -> tuple[str, str]:
+    """What the host gets as the arguments of a past call, and the report."""
+    ((message,), report) = translated([called("a", arguments=arguments)], options=options)
+    return message["tool_calls"][0]["function"]["arguments"], report
+
+
 @given(st.text())
 @example('{"cut": "')
 @example('{ "spaces" : 1}')
 @example("")
-def test_arguments_go_back_to_the_last_character_valid_json_or_not(arguments: str) -> None:
+def test_a_host_that_shows_arguments_as_text_gets_them_to_the_last_character(arguments: str) -> None:
     """Put right, they would teach the model that it wrote something else, and cost the host its prefix cache."""
-    (message,) = messages([called("a", arguments=arguments)])
-    assert message["tool_calls"][0]["function"]["arguments"] == arguments
+    assert shown_arguments(arguments, AS_TEXT) == (arguments, "")
+
+
+@given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()), st.sampled_from([None, 1]))
+def test_arguments_that_are_an_object_stay_as_they_were_written(value: Json, indent: int | None) -> None:
+    written = json.dumps(value, indent=indent)
+    assert shown_arguments(written) == (written, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("", "{}"),
+        (" \n", "{}"),
+        ('{"city": "Par', '{"arguments": "{\\"city\\": \\"Par"}'),
+        ("Paris", '{"arguments": "Paris"}'),
+        ('"Paris"', '{"arguments": "\\"Paris\\""}'),
+        ("[1]", '{"arguments": "[1]"}'),
+        ("null", '{"arguments": "null"}'),
+        ('{"a": "x\ny"}', '{"a": "x\\ny"}'),
+        ('"{\\"a\\": 1}"', '{"a": 1}'),
+        ("[" * 100_000, None),
+    ],
+    ids=lambda case: str(case)[:20],
+)
+@pytest.mark.parametrize("in_chat", [False, True])
+def test_arguments_that_are_no_object_are_made_one(arguments: str, expected: str | None, in_chat: bool) -> None:
+    """vLLM parses them for its templates, and answers each later turn with an error if they cannot be."""
+    item = {"role": "assistant", "tool_calls": [chat_call("a", arguments=arguments)]}
+    (message,), report = translated([item if in_chat else called("a", arguments=arguments)])
+    made = message["tool_calls"][0]["function"]["arguments"]
+    assert made == expected if expected is not None else json.loads(made) == {"arguments": arguments}
+    where = "tool_calls[0].function.arguments" if in_chat else "arguments"
+    assert report == f'mapped=("input[0].{where}")'
 
 
 @pytest.mark.parametrize("ids", [{}, {"id": None}, {"id": "mine", "status": None}, {"id": 7, "status": "whatever"}])
@@ -512,10 +504,9 @@ def test_the_id_of_a_call_counts_before_the_id_of_an_item() -> None:
     [
         [user("Hi"), called("a", id="fc_1"), result("a"), result("b")],
         [user("Hi"), called("a", id="fc_1"), result("a"), result("fc_1")],
-        [user("Hi"), result("a"), called("a")],
         [user("Hi"), {"role": "tool", "tool_call_id": "b", "content": "4"}],
     ],
-    ids=["unknown", "the item's id", "before its call", "with role tool"],
+    ids=["unknown", "the item's id", "with role tool"],
 )
 def test_an_output_without_its_call_is_refused(items: list[Json]) -> None:
     error = refusal(*items)
@@ -622,8 +613,8 @@ def test_every_type_of_item_that_the_sdk_knows_is_read_or_skipped_or_refused() -
 
 @pytest.mark.parametrize("kind", sorted(SKIPPED_ITEMS - {"additional_tools"}))
 def test_a_skipped_item_is_reported_and_left_out(kind: str) -> None:
-    made, report = translated([user("Hi"), assistant("One"), {"type": kind, "id": "x"}, assistant(", two")])
-    assert made == [user("Hi"), {"role": "assistant", "content": "One, two"}]
+    made, report = translated([user("Hi"), assistant("One."), {"type": kind, "id": "x"}, assistant("Two.")])
+    assert made == [user("Hi"), {"role": "assistant", "content": "One.\n\nTwo."}]
     assert report == 'dropped=("input[2]")'
 
 
@@ -668,12 +659,6 @@ def test_a_reference_needs_no_type() -> None:
 def test_a_wrong_item_is_named_by_its_path(item: Json, message: str, param: str) -> None:
     error = refusal(item)
     assert (error.message, error.param) == (message, param)
-
-
-def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
-    error = refusal({"type": "nonsense"})
-    assert (error.param, error.code) == ("input[0].type", "invalid_value")
-    assert all(f"'{kind}'" in error.message for kind in {*READ_ITEMS, *KINDS.by_call_type})
 
 
 def chat_calls(calls: Any) -> Json:
@@ -796,12 +781,14 @@ def test_more_items_leave_the_messages_of_those_before_as_they_were(
 ) -> None:
     """So that a host's prefix cache holds from turn to turn: a finished turn makes the same messages ever after.
 
-    Not so if a developer message comes later, which goes into the first message.
+    Not so if a developer message comes later, which goes into the first message, or an output, which goes to its call.
     """
     before = [called("a"), *before, user("?")]
-    after = [item for item in after if item.get("role") != "developer"]
+    after = [
+        {**item, "call_id": "c"} if "call_id" in item else item for item in after if item.get("role") != "developer"
+    ]
     first = messages(before, options=options)
-    assert messages([*before, *after], options=options)[: len(first)] == first
+    assert messages([*before, called("c"), *after], options=options)[: len(first)] == first
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -1,0 +1,79 @@
+"""One turn of the model as chat messages: the assistant message, then the outputs of its calls, then their images.
+
+Chat completions wants every output directly behind the message with its call. Clients put other items between (a
+message of the user's while a tool runs, reasoning between two outputs), so a turn keeps the outputs of its own calls,
+wherever they come in the input:
+
+    turn.add_call("a", "f", "{}")          {"role": "assistant", "tool_calls": [{"id": "a", …}, {"id": "b", …}]}
+    turn.add_call("b", "g", "{}")          {"role": "tool", "tool_call_id": "b", "content": "5"}
+    turn.outputs.append(output_of_b)       {"role": "tool", "tool_call_id": "a", "content": "4"}
+    turn.outputs.append(output_of_a)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from responses_shim.core.request.content import Part
+from responses_shim.core.request.options import TranslationOptions
+
+Message = dict[str, Any]
+
+
+class AssistantTurn:
+    """What the model wrote between two messages of others.
+
+    - `fields`: more fields of the assistant message
+    - `outputs`: the tool messages that answer its calls
+    - `images`: chat parts of a user message behind them, for what a tool message cannot hold
+    """
+
+    def __init__(self) -> None:
+        self.fields: Message = {}
+        self.outputs: list[Message] = []
+        self.images: list[Part] = []
+        self._texts: list[tuple[bool, str]] = []  # each with whether it is reasoning
+        self._calls: list[dict[str, Any]] = []
+        self._text_is_last = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to make an assistant message of."""
+        return not (self._texts or self._calls or self.fields)
+
+    def add_text(self, text: str) -> None:
+        """Add the text of one message. Two messages with nothing of the model's between are set apart by a line."""
+        self._texts.append((False, f"\n\n{text}" if self._text_is_last else text))
+        self._text_is_last = True
+
+    def add_reasoning(self, text: str) -> None:
+        """Add a reasoning text."""
+        self._texts.append((True, text))
+        self._text_is_last = False
+
+    def add_call(self, call_id: str, name: str, arguments: str) -> None:
+        """Add a call of the function `name`."""
+        self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
+        self._text_is_last = False
+
+    def messages(self, options: TranslationOptions) -> Iterator[Message]:
+        """The messages, in the order that chat completions wants."""
+        yield self._assistant_message(options)
+        yield from self.outputs
+        if self.images:
+            yield {"role": "user", "content": self.images}
+
+    def _assistant_message(self, options: TranslationOptions) -> Message:
+        message: Message = {"role": "assistant"}
+        if options.reasoning == "think":
+            texts = [f"{options.opening}{text}</think>" if inner else text for inner, text in self._texts]
+            message["content"] = "".join(texts) or None
+        else:
+            message["content"] = "".join([text for inner, text in self._texts if not inner]) or None
+            if reasoning := "\n".join([text for inner, text in self._texts if inner]):
+                message["reasoning"] = reasoning
+        if self._calls:
+            message["tool_calls"] = self._calls
+        message.update(self.fields)
+        return message
