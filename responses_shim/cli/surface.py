@@ -88,7 +88,11 @@ _FIELDS = [
     Row("anything else", "accepted", "reported"),
 ]
 _TOOLS = [
-    Row("function", "mapped", "nested as chat has it; `strict`, `$schema` and all of `parameters` stay"),
+    Row(
+        "function",
+        "mapped",
+        "nested as chat has it; a long name is shortened for the host; the schema's root gets a type, all else stays",
+    ),
     Row(
         "custom",
         "mapped",
@@ -126,7 +130,9 @@ _CHOICES = [
     Row("required", "honoured"),
     Row("function", "mapped"),
     Row("custom", "mapped"),
-    Row("allowed_tools", "mapped", "only these are offered, and a call of another fails the response"),
+    Row(
+        "allowed_tools", "mapped", "only these are offered, or all of a namespace; a call of another fails the response"
+    ),
     Row("shell", "mapped"),
     Row("apply_patch", "mapped"),
     *(

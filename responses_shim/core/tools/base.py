@@ -109,12 +109,14 @@ class Declaration(Struct):
     - `offered`: False for a tool that is there, and that the model cannot call here: others run it
     - `deferred`: the tool is to be found by a tool search before it is offered
     - `searches`: this is the search that finds deferred tools
+    - `mapped`: the fields of the declaration that the function has in another form
     """
 
     function: Function
     offered: bool = True
     deferred: bool = False
     searches: bool = False
+    mapped: tuple[str, ...] = ()
 
 
 class DeclaredTools(Protocol):
@@ -202,6 +204,19 @@ def for_programs_only(tool: Tool) -> bool:
     """Whether only programs that the model writes may call a tool (`allowed_callers`): nobody here runs those."""
     callers = tool.get("allowed_callers")
     return bool(callers) and isinstance(callers, list) and "direct" not in callers
+
+
+def object_schema(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a function's arguments with `"type": "object"` at its root, where hosts look for it.
+
+    It is the same one if it has that already, or another type, which would be a mistake that the host may judge. A
+    union (`anyOf`, `oneOf`, `allOf`) or a reference stays beside the type: arguments are an object in any case.
+    """
+    kind = schema.get("type")
+    if kind is not None and not (isinstance(kind, list) and "object" in kind):
+        return schema
+    rest = {key: value for key, value in schema.items() if key != "type"}
+    return {"type": "object", **(rest or {"properties": {}})}
 
 
 def flattened(tool: Tool) -> Tool:

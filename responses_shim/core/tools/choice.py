@@ -14,8 +14,9 @@ from msgspec import Struct
 
 from responses_shim.core.tools.base import NamedToolKind, Tool, ToolIdentity, flattened
 from responses_shim.core.tools.kinds import CUSTOM, FUNCTION, ToolKinds
+from responses_shim.core.tools.namespace import NAMESPACE
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.validation import bad_value, missing, quoted, unsupported, wrong_type
+from responses_shim.core.wire.validation import bad_value, missing, quoted, required_string, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
 
 _MODES = ("none", "auto", "required")
@@ -46,6 +47,7 @@ class OfferedTools(Protocol):
     def names(self) -> list[str]: ...
     def find(self, identity: ToolIdentity) -> str | None: ...
     def resolve(self, spelling: str) -> str | None: ...
+    def members(self, namespace: str) -> list[str] | None: ...
     def is_left_out(self, identity: ToolIdentity) -> bool: ...
 
 
@@ -91,20 +93,38 @@ def _allowed_tools(choice: dict[str, Any], tools: OfferedTools, report: Report) 
         raise missing("tool_choice.tools")
     if not isinstance(allowed, list):
         raise wrong_type("tool_choice.tools", "an array of objects")
-    names = set()
+    names: set[str] = set()
     for index, tool in enumerate(allowed):
         path = f"tool_choice.tools[{index}]"
         if not isinstance(tool, dict):
             raise wrong_type(path, "an object")
         tool = {"type": "function", **tool}
-        name = _function_of(tool, str(tool["type"]), tools, path)
-        if name is None:
-            report.dropped(path)
+        if tool["type"] == NAMESPACE:
+            functions = _members(tool, tools, path)
         else:
-            names.add(name)
+            name = _function_of(tool, str(tool["type"]), tools, path)
+            functions = [] if name is None else [name]
+        if not functions:
+            report.dropped(path)
+        names.update(functions)
     mode = _mode(choice.get("mode", "auto"), "tool_choice.mode", ("auto", "required"), names)
     report.mapped("tool_choice")
     return ToolChoice(mode, {"type": "allowed_tools", "mode": mode, "tools": allowed}, frozenset(names))
+
+
+def _members(choice: Tool, tools: OfferedTools, path: str) -> list[str]:
+    """The functions of a namespace that is allowed as a whole. InvalidRequest if the request has no such namespace."""
+    name = required_string(choice, "name", path)
+    functions = tools.members(name)
+    if functions is None:
+        raise _not_among_tools(name, f"{path}.name")
+    return functions
+
+
+def _not_among_tools(name: str, path: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Tool choice {quoted(name)} is not among the tools of the request.", param=path, code="invalid_value"
+    )
 
 
 def _function_of(choice: Tool, kind_type: str, tools: OfferedTools, path: str) -> str | None:
@@ -128,9 +148,5 @@ def _function_of(choice: Tool, kind_type: str, tools: OfferedTools, path: str) -
             as_custom = tools.find(ToolIdentity(CUSTOM, identity.name)) if kind is FUNCTION else None
             function = as_custom or tools.resolve(identity.name)
     if function is None:
-        raise InvalidRequest(
-            f"Tool choice {quoted(identity.name)} is not among the tools of the request.",
-            param=path,
-            code="invalid_value",
-        )
+        raise _not_among_tools(identity.name, path)
     return function

@@ -79,7 +79,7 @@ def _read_tool(tool: Tool, path: str, kinds: ToolKinds, namespace: str | None = 
     if kind is None or (namespace is not None and not isinstance(kind, NamedToolKind)):
         if kind_type is None:
             raise missing(f"{path}.type")
-        if not isinstance(kind_type, str) or namespace is not None:
+        if not isinstance(kind_type, str) or (namespace is not None and (kind is not None or kind_type == NAMESPACE)):
             named = [kind.tool_type for kind in kinds if isinstance(kind, NamedToolKind)]
             raise bad_value(f"{path}.type", kind_type, named)
         if kind_type in REFUSED_TOOLS:

@@ -10,6 +10,7 @@ from responses_shim.core.tools.base import (
     NamedToolKind,
     Tool,
     for_programs_only,
+    object_schema,
 )
 from responses_shim.core.wire.events import Event, FunctionCallArgumentsDelta, FunctionCallArgumentsDone
 from responses_shim.core.wire.requests import FunctionTool
@@ -43,7 +44,7 @@ class FunctionCallBuilder(NamedCallBuilder):
 
 
 class FunctionKind(NamedToolKind):
-    """A function. What it declares goes to the host as it is."""
+    """A function. What it declares goes to the host as it is, but that the schema's root has a type."""
 
     tool_type = "function"
     call_type = "function_call"
@@ -57,11 +58,14 @@ class FunctionKind(NamedToolKind):
         function: Function = {"name": declared.name}
         if declared.description is not None:
             function["description"] = declared.description
+        mapped: tuple[str, ...] = ()
         if declared.parameters is not None:
-            function["parameters"] = declared.parameters
+            function["parameters"] = object_schema(declared.parameters)
+            if function["parameters"] is not declared.parameters:
+                mapped = ("parameters",)
         if declared.strict is not None:
             function["strict"] = declared.strict
-        return Declaration(function, not for_programs_only(tool), bool(declared.defer_loading))
+        return Declaration(function, not for_programs_only(tool), bool(declared.defer_loading), mapped=mapped)
 
     def past_arguments(self, item: Item, path: str) -> str:
         """To the last character: put right, they would teach the model that it wrote something else."""

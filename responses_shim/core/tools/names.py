@@ -18,12 +18,11 @@ _DIGEST = 8
 def function_name(namespace: str | None, name: str) -> str:
     """The name of a tool as a chat function: `crm__find` for `find` of the namespace `crm`.
 
-    A tool outside a namespace keeps its name. Within one, characters that hosts do not take become `_`, and a name
-    that is changed or too long gets a digest of what it was, so that two of them stay two.
+    A tool outside a namespace keeps its name, if hosts take it: OpenAI's API allows longer ones than chat completions.
+    Characters that they do not take become `_`, and a name that is changed or too long gets a digest of what it was, so
+    that two of them stay two.
     """
-    if not namespace:
-        return name
-    joined = f"{namespace}__{name}"
+    joined = f"{namespace}__{name}" if namespace else name
     clean = _NOT_IN_NAMES.sub("_", joined)
     if clean == joined and len(joined) <= MAX_NAME:
         return joined

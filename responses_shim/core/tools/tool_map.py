@@ -15,6 +15,7 @@ same name.
 **Names.** Each tool is a function of another name, and the name leads back to the tool.
 
 - A tool outside a namespace keeps its name; one in a namespace is called `<namespace>__<name>` (`names.function_name`).
+- A name that hosts do not take is shortened, and gets a digest behind it.
 - If two tools would have one name, the second gets a digest behind it. A tool in a namespace gives way to one outside.
 
 So the names depend on the tools alone: the same tools have the same names in every turn, and a past call is shown to
@@ -80,6 +81,9 @@ class ToolMap:
         self._parallel = parallel
         self._offered: dict[str, OfferedTool] = {}
         self._names: dict[ToolIdentity, str] = {}
+        self._shortened: dict[
+            str, str
+        ] = {}  # names of functions by those of their tools, where hosts do not take these
         self._left_out: set[ToolIdentity] = set()
         self._deferred: dict[str, ToolIdentity] = {}  # by the names that they would be offered under
         self._findable: dict[str, str | None] = {}  # what a search can find: names and descriptions
@@ -89,7 +93,7 @@ class ToolMap:
         self.echo = listed.echo
         self._namespaces = dict(listed.namespaces)
         self._searching = any(tool.declaration.searches and tool.declaration.offered for tool in declared)
-        # Names that belong to tools outside a namespace, which no tool within one may have.
+        # Names that belong to tools outside a namespace, which no other tool may be offered by.
         self._reserved = {tool.identity.name for tool in declared if tool.identity and tool.identity.namespace is None}
         self._offer_all(listed, replacing=False)
         self._namespaces |= found.namespaces
@@ -163,23 +167,31 @@ class ToolMap:
     def resolve(self, spelling: str) -> str | None:
         """The function that a model means by a name that is not quite its own: `crm.find`, or `find` for `crm__find`.
 
-        Models shorten the names of tools in a namespace, and spell the separator their own way. None if none is meant,
-        or more than one could be.
+        Models shorten the names of tools in a namespace, and spell the separator their own way. They may also know the
+        name that a tool had before it was shortened. None if none is meant, or more than one could be.
         """
         loose = loosely_spelled(spelling)
-        functions = self._spellings.get(loose, ())
-        return functions[0] if loose and len(functions) == 1 else None
+        functions = self._spellings.get(loose, []) if loose else []
+        return self._shortened.get(spelling) or (functions[0] if len(functions) == 1 else None)
 
     @cached_property
     def _spellings(self) -> dict[str, list[str]]:
-        """The functions of tools in a namespace by what they can be called. A request may have thousands of them."""
+        """The functions that have another name than their tool, by what they can be called. There may be thousands."""
         functions: dict[str, list[str]] = {}
         for function, tool in self._offered.items():
             name, namespace = tool.identity.name, tool.identity.namespace
             if namespace is not None:
                 for spelling in {loosely_spelled(name), loosely_spelled(f"{namespace}__{name}")}:
                     functions.setdefault(spelling, []).append(function)
+            elif function != name:
+                functions.setdefault(loosely_spelled(name), []).append(function)
         return functions
+
+    def members(self, namespace: str) -> list[str] | None:
+        """The names of the offered functions of a namespace; None if the request has no such namespace."""
+        if namespace not in self._namespaces:
+            return None
+        return [name for name, tool in self._offered.items() if tool.identity.namespace == namespace]
 
     def summaries(self, tool: Tool) -> list[dict[str, Any]]:
         """`name` and `description` of the function that a declared tool is offered as; of a namespace, all of its."""
@@ -255,6 +267,10 @@ class ToolMap:
         self._offered[name] = OfferedTool(identity, function, path)
         if name != identity.name or identity.kind is not FUNCTION:
             self._report.mapped(path)
+        if name != identity.name and identity.namespace is None:
+            self._shortened.setdefault(identity.name, name)
+        for field in declaration.mapped:
+            self._report.mapped(f"{path}.{field}")
 
     def _defer(self, identity: ToolIdentity, tool: DeclaredTool) -> None:
         """Keep a tool back until the model has searched for it. A search lists a namespace, not the tools in it."""

@@ -19,6 +19,7 @@ from responses_shim.core.tools.base import (
     ParsedCallBuilder,
     Tool,
     ToolKind,
+    object_schema,
 )
 from responses_shim.core.wire.requests import ToolSearchTool
 from responses_shim.core.wire.responses import ItemStatus, ToolSearchCallItem
@@ -53,7 +54,7 @@ class ToolSearchKind(ToolKind):
         function: Function = {
             "name": "tool_search",
             "description": declared.description or "Searches for tools that are not loaded yet.",
-            "parameters": declared.parameters or _PARAMETERS,
+            "parameters": object_schema(declared.parameters) if declared.parameters else _PARAMETERS,
         }
         return Declaration(function, offered=declared.execution == "client", searches=True)
 

@@ -259,6 +259,27 @@ def test_every_form_of_tool_can_be_allowed() -> None:
     assert names(tools) == ["f", "c", "shell", "crm__find", "crm__note", "erp__find", "tool_search"]
 
 
+def test_a_namespace_that_is_allowed_allows_its_members() -> None:
+    choice = {"type": "allowed_tools", "tools": [F, {"type": "namespace", "name": "crm"}]}
+    tools, report = choose([F, G, CRM, ERP], choice)
+    assert names(tools) == ["f", "crm__find", "crm__note"]
+    assert "tool_choice.tools" not in report
+    assert tools.choice.echo == {**choice, "mode": "auto"}
+    required = {"type": "allowed_tools", "mode": "required", "tools": choice["tools"][1:]}
+    assert choose([F, CRM], required)[0].chat_params()["tool_choice"] == "required"
+
+
+def test_an_allowed_namespace_must_be_there_and_is_reported_if_nothing_of_it_is_offered() -> None:
+    def allowed(**namespace: Any) -> Json:
+        return {"type": "allowed_tools", "tools": [{"type": "namespace", **namespace}]}
+
+    assert refusal([F], allowed(name="crm")).param == "tool_choice.tools[0].name"
+    assert refusal([F], allowed()).param == "tool_choice.tools[0].name"
+    tools, report = choose([F, {**CRM, "tools": [WEB]}], allowed(name="crm"))
+    assert tools.chat_params() == {}
+    assert '"tool_choice.tools[0]"' in report.split("mapped")[0]
+
+
 def test_an_allowed_tool_that_is_not_offered_is_reported() -> None:
     allowed = [
         F,

@@ -33,13 +33,13 @@ from tests.oracle import check_error
 def test_a_tool_in_the_form_of_chat_completions_is_taken() -> None:
     tools, report = tool_map(
         [
-            {"type": "function", "function": {"name": "f", "parameters": {}}},
+            {"type": "function", "function": {"name": "f", "parameters": {"type": "object"}}},
             {"type": "custom", "custom": {"name": "c"}},
             in_namespace("ns", {"type": "function", "function": {"name": "g"}}),
         ]
     )
     assert names(tools) == ["f", "c", "ns__g"]
-    assert tools.echo[0] == {**F, "description": None, "parameters": {}, "strict": None}
+    assert tools.echo[0] == {**F, "description": None, "parameters": {"type": "object"}, "strict": None}
     assert tools.echo[1] == custom("c")
     assert report == 'mapped=("tools[0]" "tools[1]" "tools[2].tools[0]")'
 
@@ -86,6 +86,13 @@ def test_a_tool_that_the_model_may_call_is_offered(callers: Any) -> None:
     assert names(tools) == ["f", "shell"]
 
 
+@pytest.mark.parametrize("tool", [WEB, {"type": "tool_of_tomorrow"}])
+def test_so_is_one_in_a_namespace(tool: Json) -> None:
+    tools, report = tool_map([in_namespace("ns", tool, F)])
+    assert names(tools) == ["ns__f"]
+    assert report == 'dropped=("tools[0].tools[0]"), mapped=("tools[0].tools[1]")'
+
+
 # What is refused -----------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +125,7 @@ def test_a_tool_that_the_model_may_call_is_offered(callers: Any) -> None:
         ({"type": "namespace", "name": "ns", "tools": ["f"]}, "tools[0]", "invalid_type"),
         (in_namespace("ns", F, {"type": "function"}), "tools[1].name", "missing_required_parameter"),
         (in_namespace("ns", {}), "tools[0].type", "missing_required_parameter"),
-        (in_namespace("ns", WEB), "tools[0].type", "invalid_value"),
+        (in_namespace("ns", {"type": 7}), "tools[0].type", "invalid_value"),
         (in_namespace("ns", SHELL), "tools[0].type", "invalid_value"),
         (in_namespace("ns", in_namespace("inner", F)), "tools[0].type", "invalid_value"),
         ({"type": "tool_search", "execution": "nobody"}, "execution", "invalid_value"),

@@ -43,7 +43,30 @@ def test_parameters_are_passed_on_as_they_are() -> None:
     """The AI SDK sends `$schema`."""
     parameters = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object", "x-odd": [1, None]}
     assert function({**F, "parameters": parameters}) == {"name": "f", "parameters": parameters}
-    assert function({**F, "parameters": {}, "strict": False}) == {"name": "f", "parameters": {}, "strict": False}
+    assert function({**F, "parameters": {"type": "string"}}) == {"name": "f", "parameters": {"type": "string"}}
+
+
+UNION = [{"type": "object", "properties": {"a": {}}}, {"type": "object", "properties": {"b": {}}}]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({}, {"type": "object", "properties": {}}),
+        ({"properties": {"a": {}}}, {"type": "object", "properties": {"a": {}}}),
+        ({"type": None, "properties": {}}, {"type": "object", "properties": {}}),
+        ({"type": ["object", "null"], "properties": {}}, {"type": "object", "properties": {}}),
+        ({"$ref": "#/$defs/A", "$defs": {"A": {}}}, {"type": "object", "$ref": "#/$defs/A", "$defs": {"A": {}}}),
+        *(({key: UNION}, {"type": "object", key: UNION}) for key in ("anyOf", "oneOf", "allOf")),
+    ],
+    ids=str,
+)
+def test_the_root_of_the_schema_has_a_type(parameters: Json, expected: Json) -> None:
+    """Hosts look for it there: a union alone, as Zod and Pydantic write it, was refused or taken for no arguments."""
+    tools, report = tool_map([{**F, "parameters": parameters}])
+    assert functions(tools) == [{"name": "f", "parameters": expected}]
+    assert report == 'mapped=("tools[0].parameters")'
+    assert tools.echo[0]["parameters"] == parameters
 
 
 # Calls ---------------------------------------------------------------------------------------------------------------

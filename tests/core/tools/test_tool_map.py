@@ -81,12 +81,15 @@ VALID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 def test_the_tools_of_a_namespace_are_functions_under_both_names() -> None:
     tool = in_namespace(
-        "crm", {**F, "description": "Does f", "parameters": {}}, custom("c"), description="All about customers"
+        "crm",
+        {**F, "description": "Does f", "parameters": {"type": "object"}},
+        custom("c"),
+        description="All about customers",
     )
     tools, report = tool_map([tool, F])
     assert names(tools) == ["crm__f", "crm__c", "f"]
     about = "crm: All about customers\n\nDoes f"
-    assert functions(tools)[0] == {"name": "crm__f", "description": about, "parameters": {}}
+    assert functions(tools)[0] == {"name": "crm__f", "description": about, "parameters": {"type": "object"}}
     assert "about customers" not in functions(tools)[1].get("description", "")
     assert identity(tools, "crm__f") == ("function_call", "crm", "f")
     assert identity(tools, "crm__c") == ("custom_tool_call", "crm", "c")
@@ -120,10 +123,39 @@ def test_a_name_that_hosts_do_not_take_is_changed_and_has_a_digest(namespace: st
     assert identity(tools, function) == ("function_call", namespace, name)
 
 
-@pytest.mark.parametrize("name", ["f", "a__b", "a.b/c", "é", "x" * 100, " "])
+@pytest.mark.parametrize("name", ["f", "a__b", "get-it", "x" * 64])
 @pytest.mark.parametrize("kind", ["function", "custom"])
-def test_a_tool_outside_a_namespace_keeps_its_name(kind: str, name: str) -> None:
+def test_a_tool_outside_a_namespace_keeps_a_name_that_hosts_take(kind: str, name: str) -> None:
     assert names(tool_map([{"type": kind, "name": name}])[0]) == [name]
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [("a.b/c", "a_b_c_"), ("é", "__"), ("x" * 65, "x" * 55 + "_"), ("x" * 128, "x" * 55 + "_"), (" ", "__")],
+    ids=lambda name: name[:9],
+)
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_another_name_is_shortened_for_the_host_and_led_back(kind: str, name: str, begins: str) -> None:
+    """OpenAI's API allows names of 128 characters, chat completions 64."""
+    tool = {"type": kind, "name": name}
+    tools, report = tool_map([tool], {"type": kind, "name": name})
+    (function,) = names(tools)
+    assert VALID.fullmatch(function)
+    assert function.startswith(begins)
+    item_type = "function_call" if kind == "function" else "custom_tool_call"
+    assert identity(tools, function) == identity(tools, name) == (item_type, None, name)
+    assert report == 'mapped=("tools[0]" "tool_choice")'
+    assert tools.choice.chat == {"type": "function", "function": {"name": function}}
+    assert tools.choice.echo == tool
+    assert tools.echo[0]["name"] == name
+
+
+def test_two_names_that_are_alike_once_shortened_stay_two() -> None:
+    given = ["a.b", "a/b", "a b", "x" * 100, "x" * 101]
+    tools, _ = tool_map([custom(name) for name in given])
+    assert len(set(names(tools))) == len(given)
+    assert [identity(tools, function)[2] for function in names(tools)] == given
+    assert [identity(tools, name) for name in given] == [("custom_tool_call", None, name) for name in given]
 
 
 @pytest.mark.parametrize(
@@ -172,9 +204,12 @@ def test_a_past_call_of_a_tool_that_is_gone_has_the_name_that_it_had(namespace: 
 
 
 @pytest.mark.parametrize("namespace", [None, ""])
-def test_a_past_call_without_a_namespace_keeps_its_name(namespace: str | None) -> None:
-    call = FUNCTION.identify({"name": "a b" * 30, "namespace": namespace}, "input[0]")
-    assert tool_map()[0].function_name(call) == "a b" * 30
+@pytest.mark.parametrize("name", ["find", "a b" * 30])
+def test_a_past_call_without_a_namespace_has_the_name_that_it_would_be_offered_by(
+    namespace: str | None, name: str
+) -> None:
+    call = FUNCTION.identify({"name": name, "namespace": namespace}, "input[0]")
+    assert [tool_map()[0].function_name(call)] == names(tool_map([{**F, "name": name}])[0])
 
 
 def test_past_calls_have_the_names_that_the_tools_are_offered_by() -> None:
