@@ -18,8 +18,9 @@ from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
-from responses_shim.core.request.parse import parse_request, unknown_fields
+from responses_shim.core.request.parse import parse_request
 from responses_shim.core.request.prepare import PreparedRequest, prepare
+from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
 from responses_shim.core.response.options import ResponseOptions
@@ -27,6 +28,7 @@ from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.core.wire.tokens import Tokens
 from responses_shim.errors import ShimError
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
@@ -74,8 +76,8 @@ async def create(request: Request) -> None:
             body["input"] = parsed.input
             view, turn = await _intercept(request, body, size)
         else:
-            turn = await offload_if_large(size, partial(_prepare, request, parsed, gym))
-        await _finish_chat(request, turn, body)
+            turn = await offload_if_large(size, partial(_prepare, request, body, parsed, gym))
+        await _add_audio(request, turn)
         if body is not sent:
             turn.prepared.report.defaulted("model")
         headers = _report_header(turn)
@@ -109,13 +111,13 @@ async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple
         request.interceptors,
         body,
         request.scope["headers"],
-        lambda body: _prepare(request, *_parse(request, body)),
+        lambda body: _prepare(request, body, *_parse(request, body)),
         size,
     )
 
 
-def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> Turn:
-    """Translate a request into the chat request of this host."""
+def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym: GymOptions) -> Turn:
+    """Translate a request into the chat request of this host, and report what of its body is read nowhere."""
     ids = Ids()
     replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
     options = replace(request.translation_options, replay_tokens=replay_tokens)
@@ -126,13 +128,13 @@ def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> Turn:
         for index, included in enumerate(parsed.include or ()):
             if included == SEALED:
                 report.dropped(f"include[{index}]")
+    for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
+        report.dropped(path)
     return Turn(ids, parsed, gym, prepared)
 
 
-async def _finish_chat(request: Request, turn: Turn, body: dict[str, Any]) -> None:
-    """What is left to do for the chat request: unknown fields are reported, audio files are read."""
-    for name in unknown_fields(body):
-        turn.prepared.report.dropped(name)
+async def _add_audio(request: Request, turn: Turn) -> None:
+    """Put the audio files that NeMo Gym's keys name into the chat request."""
     if urls := await load_audio(turn.gym, request.settings):
         chat = turn.prepared.chat
         chat["messages"] = add_audio(chat["messages"], urls)

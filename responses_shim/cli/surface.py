@@ -85,7 +85,7 @@ _FIELDS = [
     Row("access_programs", "accepted"),
     Row("image", "accepted"),
     Row("client_metadata", "accepted", "Codex sends it"),
-    Row("anything else", "accepted", "reported"),
+    Row("anything else", "accepted", "reported, at every depth"),
 ]
 _TOOLS = [
     Row(

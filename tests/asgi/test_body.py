@@ -233,7 +233,7 @@ async def test_a_wrong_type_is_named(fields: dict[str, Any], param: str) -> None
         ({"text": {"format": {"type": "yaml"}}}, "text.format.type", "'json_schema'"),
         ({"text": {"verbosity": "chatty"}}, "text.verbosity", "'medium'"),
         ({"service_tier": "first"}, "service_tier", "'flex'"),
-        ({"input": [{"type": "nonsense"}]}, "input[0].type", "nonsense"),
+        ({"input": [{"role": "user", "content": [{"type": 7}]}]}, "input[0].content[0].type", "'input_image'"),
         ({"input": [{"role": "narrator", "content": "Hi"}]}, "input[0].role", "narrator"),
         ({"tool_choice": "sometimes"}, "tool_choice", "'required'"),
         ({"temperature": 2.5}, "temperature", "2"),

@@ -378,7 +378,8 @@ def test_the_sdk_reads_all_of_it(served: tuple[str, ScriptedHost]) -> None:
     assert host.requests[1]["messages"][1]["reasoning"] == "Hm."
     with client_of(url, "bob") as other:
         raw = other.responses.with_raw_response.create(**again)
-    assert raw.headers["responses-shim-report"] == 'dropped=("input[1].encrypted_content")'
+    unread = ["input[1].encrypted_content", *(f"input[3].{name}" for name in TOKENS)]
+    assert raw.headers["responses-shim-report"] == f"dropped=({' '.join(json.dumps(path) for path in unread)})"
     assert "reasoning" not in host.requests[2]["messages"][1]
 
 

@@ -192,7 +192,7 @@ async def test_headers_of_a_refusal_are_encoded_in_latin_1() -> None:
 
 @pytest.mark.parametrize(
     "item",
-    [{"role": "critic", "content": "no"}, {"type": "nothing"}, {"role": "user", "content": 7}],
+    [{"role": "critic", "content": "no"}, {"type": 7}, {"role": "user", "content": 7}],
     ids=str,
 )
 async def test_an_invalid_item_is_a_400_from_the_client_and_a_500_from_an_interceptor(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 import pytest
 
 from responses_shim import ResponsesShim
+from responses_shim.views.request import RequestView
 from tests.caller import payloads, post, request
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import DONE, ScriptedHost, Step, chunk, text_answer
@@ -170,6 +172,19 @@ async def test_a_field_that_nobody_knows_is_taken_and_reported() -> None:
     asked = {**REQUEST, "logit_bias": {"1": 2}, "client_metadata": {"a": "b"}}
     reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", asked)
     assert (reply.status, reply.headers["responses-shim-report"]) == (200, 'dropped=("logit_bias")')
+
+
+async def look_at(view: RequestView, headers: Mapping[str, str]) -> None:
+    """An interceptor that changes nothing."""
+
+
+@pytest.mark.parametrize("interceptors", [(), (look_at,)], ids=["plain", "intercepted"])
+async def test_so_is_one_within_another(interceptors: Any) -> None:
+    message = {"role": "user", "content": [{"type": "input_text", "text": "Hi", "prompt_cache_breakpoint": {}}]}
+    asked = {**REQUEST, "input": [message], "reasoning": {"max_tokens": 99}}
+    reply = await post(ResponsesShim(ScriptedHost(), interceptors=interceptors), "/v1/responses", asked)
+    report = 'dropped=("input[0].content[0].prompt_cache_breakpoint" "reasoning.max_tokens")'
+    assert (reply.status, reply.headers["responses-shim-report"]) == (200, report)
 
 
 async def test_an_error_of_the_host_comes_with_the_report() -> None:

@@ -20,9 +20,6 @@ UNSUPPORTED = {
 WARM_UP = "there is no reading of a prompt without an answer here; leave it out."
 """Why a request that only fills the prompt cache is refused: it would be answered, and paid for."""
 
-# What is read, and what could have no effect on a host: a server's grants and image models, Codex's notes to OpenAI.
-_KNOWN = {*CreateRequest.__struct_fields__, "access_programs", "image", "client_metadata"}
-
 
 def parse_request(body: Any) -> CreateRequest:
     """A request body (JSON data) as a checked request. InvalidRequest names the first field that is wrong.
@@ -42,8 +39,3 @@ def parse_request(body: Any) -> CreateRequest:
     if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
         check_depth(request.text.format.schema, "text.format.schema")
     return request
-
-
-def unknown_fields(body: dict[str, Any]) -> list[str]:
-    """The keys of a request body that are read nowhere and could have had an effect, in its order."""
-    return [name for name in body if name not in _KNOWN]
