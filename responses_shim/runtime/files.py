@@ -27,6 +27,7 @@ from urllib.parse import unquote, unquote_to_bytes
 import anyio
 from anyio.lowlevel import RunVar, checkpoint
 
+from responses_shim.core.request.messages import type_by_shape
 from responses_shim.core.wire.validation import missing, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
@@ -49,6 +50,7 @@ MAX_FETCHES = 20
 MAX_PDF_PROCESSES = 2
 """How many PDFs are read at the same time, for all requests."""
 
+_MESSAGES = ("message", "agent_message")
 _TOOL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 _SOURCES = ("file_data", "file_url", "file_id")
 _PDF_TYPES = ("application/pdf", "application/x-pdf")
@@ -91,7 +93,9 @@ def _key_with_files(item: Any) -> str | None:
     if not isinstance(item, dict):
         return None
     kind = item.get("type")
-    key = "content" if kind is None or kind == "message" else "output" if kind in _TOOL_OUTPUTS else None
+    if kind is None:
+        kind = "message" if "role" in item else type_by_shape(item)
+    key = "content" if kind in _MESSAGES else "output" if kind in _TOOL_OUTPUTS else None
     parts = item.get(key) if key else None
     return key if isinstance(parts, list) and any(map(_is_file, parts)) else None
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 import pytest
+from starlette.types import Message
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.headers import headers_from_host, headers_to_host, request_id_of
+from responses_shim.asgi.headers import echoing, headers_from_host, headers_to_host, request_id_of
 from responses_shim.settings import Host
 from tests.caller import post
 from tests.scripted import EVENT_STREAM, Json, ScriptedHost, Start, text_answer
@@ -228,3 +229,18 @@ async def test_without_a_request_id_that_can_be_echoed_the_hosts_is_sent(headers
     host = ScriptedHost([Start(200, [*EVENT_STREAM, (ECHOED, b"of-the-host")]), *text_answer("a")])
     reply = await post(ResponsesShim(host), "/v1/responses", REQUEST, headers=headers)
     assert reply.headers.getlist("x-request-id") == ["of-the-host"]
+
+
+@pytest.mark.anyio
+async def test_a_refused_websocket_gets_its_request_id_back_too() -> None:
+    sent: list[Message] = []
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    echo = echoing(b"mine", send)
+    for kind in ("websocket.http.response.start", "http.response.start"):
+        await echo({"type": kind, "status": 426, "headers": [(b"x-request-id", b"other"), (b"upgrade", b"HTTP/1.1")]})
+        assert sent.pop()["headers"] == [(b"upgrade", b"HTTP/1.1"), (ECHOED, b"mine")]
+    await echo({"type": "http.response.body", "body": b"a"})
+    assert sent == [{"type": "http.response.body", "body": b"a"}]

@@ -94,6 +94,13 @@ async def test_files_are_replaced_in_a_tool_output(kind: str) -> None:
     assert caught.value.param == "input[0].output[1].file_data"
 
 
+async def test_files_are_replaced_in_an_output_without_a_type_and_in_a_message_of_an_agent() -> None:
+    text = {"type": "input_text", "text": "<file>\nHi\n</file>"}
+    given = [{"call_id": "c", "output": [part(b"Hi")]}, {"type": "agent_message", "content": [part(b"Hi")]}]
+    output, agent = await read_files(given, Settings())
+    assert (output["output"], agent["content"]) == ([text], [text])
+
+
 async def test_items_and_parts_without_files_stay_the_same_objects() -> None:
     first, last = message({"type": "input_text", "text": "x"}), {"type": "reasoning", "summary": []}
     beside = {"type": "input_image", "image_url": "u"}

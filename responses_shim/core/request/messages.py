@@ -22,8 +22,8 @@ host finds the beginning of its prompt in its cache. (A developer message change
 
 Each of the 33 types of item that the API has is in one of four places. A type in `READ_ITEMS` or of a call
 (`ToolKinds.by_call_type`) becomes part of a message; one in `SKIPPED_ITEMS` is passed over and reported; one in
-`REFUSED_ITEMS` is a 400 that says what to do instead. An item of any other type, newer than this list, is read as what
-it looks like (`type_by_shape`), or passed over and reported; so is one without a type.
+`REFUSED_ITEMS` is a 400 that says what to do instead. An item of any other type is newer than this list: it is read as
+what it looks like (`type_by_shape`), or passed over and reported.
 """
 
 from __future__ import annotations

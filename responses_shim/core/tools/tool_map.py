@@ -280,6 +280,10 @@ class ToolMap:
             self._findable[identity.namespace] = self._namespaces[identity.namespace]
         self._left_out.add(identity)
         self._deferred[function_name(identity.namespace, identity.name)] = identity
+        if identity.namespace is None:
+            self._deferred.setdefault(
+                identity.name, identity
+            )  # the name that the search lists, if hosts take it or not
         self._report.mapped(f"{tool.path}.defer_loading")
 
     def _free_name(self, identity: ToolIdentity) -> str:

@@ -102,10 +102,12 @@ def test_a_deferred_tool_that_is_called_without_a_search_is_known_all_the_same()
     """Its name is in the description of the search, or in a past call, and models do not wait."""
     later = {"defer_loading": True}
     crm = in_namespace("crm", {**F, **later}, custom("my note", **later))
-    tools, _ = tool_map([SEARCH, custom("c", **later), crm, LATER])
+    tools, _ = tool_map([SEARCH, custom("c", **later), custom("my.tool", **later), crm, LATER])
     note = tools.function_name(ToolIdentity(CUSTOM_KIND, "my note", "crm"))
     assert identity(tools, "c") == ("custom_tool_call", None, "c")
     assert identity(tools, "crm__f") == ("function_call", "crm", "f")
+    for name in ("my.tool", tools.function_name(ToolIdentity(CUSTOM_KIND, "my.tool"))):
+        assert identity(tools, name) == ("custom_tool_call", None, "my.tool")
     assert identity(tools, note) == ("custom_tool_call", "crm", "my note")
     assert identity(tools, "f") == ("function_call", None, "f")
 
