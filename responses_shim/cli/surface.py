@@ -168,7 +168,7 @@ _ITEM_NOTES = {
     "message": "any role; also without `type`, of a newer type that looks like one, and `agent_message`; `phase` stays",
     "reasoning": "on the assistant message of its turn; our own `encrypted_content` is decrypted, others are reported",
     "function_call": "also without `type`; arguments that are no JSON object are made one, where the host needs it",
-    "function_call_output": "text, parts, images; behind its call in any order; without `call_id` in words",
+    "function_call_output": "text, parts, images; behind its call in any order; without `call_id` a user message",
     "custom_tool_call_output": "text, parts, images",
     "tool_search_output": "its tools are offered from then on",
     "additional_tools": "its tools are offered",

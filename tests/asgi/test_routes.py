@@ -179,7 +179,7 @@ async def look_at(view: RequestView, headers: Mapping[str, str]) -> None:
 
 
 @pytest.mark.parametrize("interceptors", [(), (look_at,)], ids=["plain", "intercepted"])
-async def test_so_is_one_within_another(interceptors: Any) -> None:
+async def test_an_unknown_field_within_another_is_reported_by_its_path(interceptors: Any) -> None:
     message = {"role": "user", "content": [{"type": "input_text", "text": "Hi", "prompt_cache_breakpoint": {}}]}
     asked = {**REQUEST, "input": [message], "reasoning": {"max_tokens": 99}}
     reply = await post(ResponsesShim(ScriptedHost(), interceptors=interceptors), "/v1/responses", asked)

@@ -240,8 +240,8 @@ class _Conversation:
         role = item.get("role")
         content = item.get("content")
         if role == "user":
-            self._end_turn()
             content = user_content(content, f"{path}.content", self._options, self._report)
+            self._end_turn()
             self._messages.append({"role": "user", "content": content})
         elif role == "assistant":
             self._assistant(item, path)

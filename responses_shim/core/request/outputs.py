@@ -50,7 +50,12 @@ class Calls:
         self._turns[call_id] = turn
         early = self._early.pop(call_id, ())
         for output in early:
-            self._add_output(output, call_id, turn)
+            try:
+                self._add_output(output, call_id, turn)
+            except InvalidRequest:
+                if not output.optional:
+                    raise
+                self._report.dropped(output.path)
         if not early:
             self._unanswered[call_id] = None
 

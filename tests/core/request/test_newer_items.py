@@ -68,6 +68,21 @@ def test_an_item_of_an_unknown_type_that_looks_like_nothing_is_left_out_and_repo
     assert (made, report) == ([user("Hi")], 'dropped=("input[1]")')
 
 
+def test_an_output_of_an_unknown_type_before_its_call_is_no_error_either() -> None:
+    output = {"type": "future_call_output", "call_id": "a", "output": "4"}
+    assert messages([output, called("a")]) == [CALL, answered("a")]
+    unreadable = {**output, "output": [{"type": "input_file", "file_id": "file_1"}]}
+    made, report = translated([unreadable, called("a")])
+    assert (made, report) == ([CALL], 'dropped=("input[0]")')
+    known = {**unreadable, "type": "function_call_output"}
+    assert refusal(known, called("a")).param == "input[0].output[0].type"
+
+
+def test_an_item_that_is_left_out_does_not_end_the_turn() -> None:
+    (made,) = messages([assistant("One."), {"type": "newer", "role": "user", "content": [7]}, assistant("Two.")])
+    assert made == assistant_message("One.\n\nTwo.")
+
+
 def test_a_message_of_another_agent_says_whose_it_is() -> None:
     """Those of OpenAI's multi-agent beta have an author and a recipient, and no role."""
     encrypted = {"type": "encrypted_content", "encrypted_content": "x"}

@@ -87,7 +87,7 @@ def test_a_tool_that_the_model_may_call_is_offered(callers: Any) -> None:
 
 
 @pytest.mark.parametrize("tool", [WEB, {"type": "tool_of_tomorrow"}])
-def test_so_is_one_in_a_namespace(tool: Json) -> None:
+def test_a_tool_in_a_namespace_that_nobody_runs_is_left_out_and_reported(tool: Json) -> None:
     tools, report = tool_map([in_namespace("ns", tool, F)])
     assert names(tools) == ["ns__f"]
     assert report == 'dropped=("tools[0].tools[0]"), mapped=("tools[0].tools[1]")'
