@@ -7,13 +7,14 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, memory, options, report, tokens, translation
+from . import first_event, memory, options, report, request, tokens, translation
 from .sampling import QUICK, Plan
 
 ROWS = {
     "tokens": tokens.measure,
     "options": options.measure,
     "first_event": first_event.measure,
+    "request": request.measure,
     "translation": translation.measure,
     "memory": memory.measure,
 }

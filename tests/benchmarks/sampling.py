@@ -30,13 +30,15 @@ class Plan:
     """About how many tokens each of those streams carries in one slice."""
     waves: int = 10
     """Answers per stream in one round of the first-event measurement."""
+    requests: int = 100
+    """Requests in one turn of the measurement in process."""
     held: int = 200
     """Streams held open at once in the memory measurement."""
     megabytes: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 4.0)
     """Sizes of input to translate."""
 
 
-QUICK = Plan(pairs=3, slices=2, waves=2, held=40, megabytes=(0.1, 0.5))
+QUICK = Plan(pairs=3, slices=2, waves=2, requests=20, held=40, megabytes=(0.1, 0.5))
 
 
 @dataclass(frozen=True)

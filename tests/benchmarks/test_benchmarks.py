@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -10,18 +11,20 @@ from typing import Any
 
 import pytest
 
+from responses_shim import ResponsesShim
+
 if sys.platform != "linux":
     pytest.skip("the CPU clocks of other processes are read the Linux way", allow_module_level=True)
 uvloop = pytest.importorskip("uvloop", reason="clients and servers run on it: pip install 'uvicorn[standard]'")
 
-from . import first_event, memory, options, report, servers, tokens, translation  # noqa: E402
+from . import first_event, memory, options, report, request, servers, tokens, translation  # noqa: E402
 from .client import CHAT, LAST_CHUNK, Answer, connect, unchunk  # noqa: E402
-from .host import Script, words  # noqa: E402
+from .host import Message, Receive, Script, Send, words  # noqa: E402
 from .report import Row  # noqa: E402
 from .sampling import Plan  # noqa: E402
 from .servers import Server  # noqa: E402
 
-TINY = Plan(pairs=1, slices=1, streams=2, lengths=(20,), tokens=20, waves=1, held=2, megabytes=(0.01, 0.02))
+TINY = Plan(pairs=1, slices=1, streams=2, lengths=(20,), tokens=20, waves=1, requests=2, held=2, megabytes=(0.01, 0.02))
 
 
 @pytest.mark.parametrize("start", [servers.raw, servers.shim, servers.relay])
@@ -66,7 +69,7 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-@pytest.mark.parametrize("rows", [tokens, first_event, translation, memory])
+@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, memory])
 def test_every_row_can_be_measured(rows: ModuleType) -> None:
     async def measure() -> list[Row]:
         return [row async for row in rows.measure(TINY)]
@@ -76,6 +79,26 @@ def test_every_row_can_be_measured(rows: ModuleType) -> None:
     for row in measured:
         assert row.spread is not None or "codex-relay" in row.detail
         assert len(row.cells()) == len(report.HEADINGS)
+
+
+@pytest.mark.parametrize("name", request.ROWS)
+def test_the_requests_in_process_are_answered(name: str) -> None:
+    """By a host that was asked for what the pure part makes of them."""
+    body = request.ROWS[name][0]()
+    asked: list[bytes] = []
+
+    async def host(scope: Message, receive: Receive, send: Send) -> None:
+        async def recorded() -> Message:
+            message = await receive()
+            asked.append(message["body"])
+            return message
+
+        await request.host(scope, recorded, send)
+
+    sent = uvloop.run(request.ask(ResponsesShim(host), "/v1/responses", json.dumps(body).encode()))
+    assert sent[0]["status"] == 200
+    assert b"event: response.completed" in b"".join(message.get("body", b"") for message in sent)
+    assert asked == [request.translate(body)]
 
 
 def test_every_script_can_be_asked_for_by_its_name() -> None:

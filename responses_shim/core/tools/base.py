@@ -201,7 +201,7 @@ class BuiltInToolKind(ToolKind):
 def for_programs_only(tool: Tool) -> bool:
     """Whether only programs that the model writes may call a tool (`allowed_callers`): nobody here runs those."""
     callers = tool.get("allowed_callers")
-    return isinstance(callers, list) and bool(callers) and "direct" not in callers
+    return bool(callers) and isinstance(callers, list) and "direct" not in callers
 
 
 def flattened(tool: Tool) -> Tool:

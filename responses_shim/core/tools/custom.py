@@ -79,7 +79,7 @@ class CustomKind(NamedToolKind):
         declared: CustomTool = convert(tool, CustomTool, path)
         if not declared.name:
             raise missing(f"{path}.name")
-        return Declaration(_function(declared), not for_programs_only(tool), deferred=bool(declared.defer_loading))
+        return Declaration(_function(declared), not for_programs_only(tool), bool(declared.defer_loading))
 
     def past_arguments(self, item: Item, path: str) -> str:
         return write_arguments({"input": required_string(item, "input", path)})

@@ -1,19 +1,21 @@
-"""A custom tool's free text, taken out of the JSON that a chat host wraps it in, piece by piece.
+r"""The text of a custom tool's call, taken out of the JSON around it while it arrives in pieces.
 
 A custom tool takes text, a chat function takes a JSON object. So the tool is offered as a function of one string,
-`input`, and what comes back is undone here: `{"input": "*** Begin Patch\\n…"}` arrives in pieces cut anywhere, and the
-text inside goes on as it comes, its escapes read.
+`input`, and a call of it is unwrapped here:
 
-Models do not always keep to it, so what is accepted is wider than what is offered:
+    the host's pieces      '{"in'   'put": "*** Be'   'gin\'   'n\u00e'   '9"'   '}'
+    the text, as it comes           '*** Be'          'gin'    '\n'       'é'
 
-- text that begins neither with `{` nor with `"` is the input itself, as it stands
-- an object of another form is held back until the call ends: `{"patch": "…"}`, an object of one string, is that string;
-  an object with an `input` further on is that; anything else is the input itself
-- an object that stands in a string is read as if it stood there itself
-- inside the string a raw line end stands for itself, as does an escape that JSON does not have, or a quote after which
-  the object neither ends nor goes on with another key
+Models do not always write what was offered, so more is accepted:
 
-A call that was cut gives what has come of the string. Of the object around it nothing ever gets out.
+- Text that begins with neither `{` nor `"` is the input itself.
+- JSON of another shape is held back until the call ends. An object of a single string, `{"patch": "…"}`, is that
+  string; an object with `input` among its keys is that string; any other object is, as it was written, the input.
+- A string is the input, unless it holds an object in turn: then it is read as that object.
+- Within the string, a raw line end is a line end; an escape that JSON does not have is kept as it is written; and a
+  quote is a quote if what follows it is neither the end of the object nor another key.
+
+Of a call that was cut off there is the text as far as it came, and never a part of the JSON around it.
 """
 
 from __future__ import annotations
@@ -22,71 +24,74 @@ import json
 import re
 from enum import Enum, auto
 
+from responses_shim.core.wire.lenient_json import join_surrogates
+
 _HEAD = ("{", '"input"', ":", '"')
-_MAX_HEAD = 256  # white space a model may put into it
-_MAX_TAIL = 64  # the same behind the closing quote
+_MAX_HEAD = 256  # characters, so that a model may put white space between them
+_MAX_TAIL = 64  # characters after the closing quote by which it is known to be one
 _WHITE = " \t\r\n"
 _SPECIAL = re.compile(r'["\\]')
 _UNICODE = re.compile(r"\\u([0-9a-fA-F]{4})")
-_HALF_UNICODE = re.compile(r"\\(u[0-9a-fA-F]{0,3})?")
-# What follows the closing quote: the end of the object, or its next key. And what may still become that.
-_AFTER = re.compile(r'[ \t\r\n]*(?:\}|,[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:)')
-_PERHAPS = re.compile(r'[ \t\r\n]*(?:,[ \t\r\n]*(?:"[^"\\]*(?:"[ \t\r\n]*)?)?)?')
+_PART_OF_UNICODE = re.compile(r"\\(u[0-9a-fA-F]{0,3})?")
+# What follows the closing quote: the end of the object, or its next key. And the beginnings of that.
+_AFTER_STRING = re.compile(r'[ \t\r\n]*(?:\}|,[ \t\r\n]*"[^"\\]*"[ \t\r\n]*:)')
+_PART_OF_AFTER_STRING = re.compile(r'[ \t\r\n]*(?:,[ \t\r\n]*(?:"[^"\\]*(?:"[ \t\r\n]*)?)?)?')
 _ESCAPES = {'"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 
 
 class _State(Enum):
-    HEAD = auto()  # what has come could still be the head of the object
-    STRING = auto()  # inside the string
-    BARE = auto()  # the text itself
-    HELD = auto()  # JSON of another form: only its end tells
-    DONE = auto()  # behind the string
+    HEAD = auto()  # all that has come may be the beginning of `{"input": "`
+    STRING = auto()  # within the string
+    BARE = auto()  # it is the text itself
+    HELD = auto()  # it is JSON of another shape, to be read when it is complete
+    DONE = auto()  # after the string
 
 
 class FreeText:
-    """`feed` pieces of a call's arguments, `close` at the end; both return what is new of the text."""
+    """The text of one call: `feed` each piece of its arguments, then `close`; both return what is new of the text."""
 
     def __init__(self) -> None:
         self._state = _State.HEAD
-        self._kept = ""  # of the head, or of an escape or end that is not decided yet
+        self._undecided = ""  # of the head, an escape, or what follows a quote: more must come to read it
         self._held: list[str] = []
 
     def feed(self, piece: str) -> str:
+        """Take the next piece of the arguments."""
         if self._state is _State.BARE:
             return piece
         if self._state is _State.STRING:
-            return self._string(piece)
+            return self._feed_string(piece)
         if self._state is _State.HELD:
             self._held.append(piece)
         elif self._state is _State.HEAD:
-            return self._head(piece)
+            return self._feed_head(piece)
         return ""
 
     @property
     def in_string(self) -> bool:
         """Inside the string, and nothing held back: a piece without an escape or a quote is text as it is."""
-        return self._state is _State.STRING and not self._kept
+        return self._state is _State.STRING and not self._undecided
 
     def close(self, *, cut: bool) -> str:
-        """`cut` says that the host broke off: what is left undecided then is not text."""
+        """Take the end of the arguments. `cut`: the host broke off, and what is undecided is not text."""
         state, self._state = self._state, _State.DONE
         if state is _State.STRING:
-            return "" if cut or self._kept.startswith('"') else self._kept
+            return "" if cut or self._undecided.startswith('"') else self._undecided
         if state is _State.HELD:
             return _unwrapped("".join(self._held), cut)
         if state is _State.HEAD:
-            return _unwrapped(self._kept, cut)
+            return _unwrapped(self._undecided, cut)
         return ""
 
-    def _head(self, piece: str) -> str:
-        self._kept += piece
-        place = _head_end(self._kept[:_MAX_HEAD])
-        if place is None and len(self._kept) < _MAX_HEAD:
+    def _feed_head(self, piece: str) -> str:
+        self._undecided += piece
+        end = _head_end(self._undecided[:_MAX_HEAD])
+        if end is None and len(self._undecided) < _MAX_HEAD:
             return ""
-        head, self._kept = self._kept, ""
-        if place:
+        head, self._undecided = self._undecided, ""
+        if end:
             self._state = _State.STRING
-            return self._string(head[place:])
+            return self._feed_string(head[end:])
         if head.lstrip(_WHITE)[:1] in ("{", '"', ""):
             self._state = _State.HELD
             self._held.append(head)
@@ -94,54 +99,54 @@ class FreeText:
         self._state = _State.BARE
         return head
 
-    def _string(self, piece: str) -> str:
-        text = self._kept + piece
-        self._kept = ""
-        out = []
-        place = 0
-        while special := _SPECIAL.search(text, place):
-            at = special.start()
-            out.append(text[place:at])
-            read = _escape(text, at) if text[at] == "\\" else _quote(text, at)
+    def _feed_string(self, piece: str) -> str:
+        source = self._undecided + piece
+        self._undecided = ""
+        text = []
+        position = 0
+        while special := _SPECIAL.search(source, position):
+            start = special.start()
+            text.append(source[position:start])
+            read = _read_escape(source, start) if source[start] == "\\" else _read_quote(source, start)
             if read is None:
-                self._kept = text[at:]
-                return "".join(out)
-            said, place = read
-            out.append(said)
-            if place < 0:
+                self._undecided = source[start:]
+                return "".join(text)
+            meaning, position = read
+            text.append(meaning)
+            if position < 0:
                 self._state = _State.DONE
-                return "".join(out)
-        out.append(text[place:])
-        return "".join(out)
+                return "".join(text)
+        text.append(source[position:])
+        return "".join(text)
 
 
 def _head_end(text: str) -> int | None:
-    """Where the string begins; None if more must come to tell; 0 if this is something else."""
-    place = 0
+    """The position after `{"input": "`; None if more must come to decide; 0 if this is something else."""
+    position = 0
     for token in _HEAD:
-        while text[place : place + 1] in _WHITE:
-            if place >= len(text):
+        while text[position : position + 1] in _WHITE:
+            if position >= len(text):
                 return None
-            place += 1
-        found = text[place : place + len(token)]
+            position += 1
+        found = text[position : position + len(token)]
         if found != token:
             return None if token.startswith(found) else 0
-        place += len(token)
-    return place
+        position += len(token)
+    return position
 
 
-def _escape(text: str, at: int) -> tuple[str, int] | None:
-    """What the escape at `at` says and where it ends; None if it has not come whole."""
-    if not (unicode := _UNICODE.match(text, at)):
-        if _HALF_UNICODE.fullmatch(text, at):
+def _read_escape(text: str, start: int) -> tuple[str, int] | None:
+    """The meaning of the escape at `start`, and the position after it; None if it is not complete."""
+    if not (unicode := _UNICODE.match(text, start)):
+        if _PART_OF_UNICODE.fullmatch(text, start):
             return None
-        letter = text[at + 1]
-        return _ESCAPES.get(letter, "\\" + letter), at + 2
+        letter = text[start + 1]
+        return _ESCAPES.get(letter, "\\" + letter), start + 2
     code, end = int(unicode[1], 16), unicode.end()
     if not 0xD800 <= code <= 0xDFFF:
         return chr(code), end
-    if code <= 0xDBFF:
-        if end == len(text) or _HALF_UNICODE.fullmatch(text, end):
+    if code <= 0xDBFF:  # the first half of a surrogate pair
+        if end == len(text) or _PART_OF_UNICODE.fullmatch(text, end):
             return None
         low = _UNICODE.match(text, end)
         if low and 0xDC00 <= int(low[1], 16) <= 0xDFFF:
@@ -149,29 +154,25 @@ def _escape(text: str, at: int) -> tuple[str, int] | None:
     return "�", end
 
 
-def _quote(text: str, at: int) -> tuple[str, int] | None:
-    """The end of the string (-1), or a quote that the model forgot to escape; None if what follows has not come."""
-    following = text[at + 1 : at + 1 + _MAX_TAIL]
-    if len(following) < _MAX_TAIL and _PERHAPS.fullmatch(following):
+def _read_quote(text: str, start: int) -> tuple[str, int] | None:
+    """The end of the string (-1), or a quote that the model did not escape; None if more must come to decide."""
+    following = text[start + 1 : start + 1 + _MAX_TAIL]
+    if len(following) < _MAX_TAIL and _PART_OF_AFTER_STRING.fullmatch(following):
         return None
-    return ("", -1) if _AFTER.match(following) or not following.strip(_WHITE) else ('"', at + 1)
+    return ("", -1) if _AFTER_STRING.match(following) or not following.strip(_WHITE) else ('"', start + 1)
 
 
-def _unwrapped(raw: str, cut: bool) -> str:
-    """The input in JSON that is not of the form that was offered: an object or a string, if it is JSON at all."""
+def _unwrapped(source: str, cut: bool) -> str:
+    """The input, out of complete arguments of another shape than was offered."""
     try:
-        value = json.loads(raw, strict=False)
+        value = json.loads(source, strict=False)
     except (ValueError, RecursionError):
-        return "" if cut and raw.lstrip(_WHITE)[:1] in ("{", '"') else raw
+        return "" if cut and source.lstrip(_WHITE)[:1] in ("{", '"') else source
     if isinstance(value, dict):
         wrapped = value["input"] if "input" in value else next(iter(value.values()), "") if len(value) < 2 else None
         if isinstance(wrapped, str):
-            return _utf8(wrapped)
-        return raw
-    # An object that was written as JSON twice: models learn it from templates that do it to the calls they show.
-    text = _utf8(value)
+            return join_surrogates(wrapped)
+        return source
+    # An object that was encoded twice: models learn it from templates that do it to the calls that they show.
+    text = join_surrogates(value)
     return _unwrapped(text, cut) if text.lstrip(_WHITE)[:1] == "{" else text
-
-
-def _utf8(text: str) -> str:
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

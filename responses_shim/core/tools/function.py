@@ -16,8 +16,6 @@ from responses_shim.core.wire.requests import FunctionTool
 from responses_shim.core.wire.responses import FunctionCallItem, ItemStatus
 from responses_shim.core.wire.validation import convert, missing, required_string
 
-_ECHOED = ("type", "name", "description", "parameters", "strict")
-
 
 class FunctionCallBuilder(NamedCallBuilder):
     """A call of a function. The arguments are passed on as they come; nobody here parses them."""
@@ -63,7 +61,7 @@ class FunctionKind(NamedToolKind):
             function["parameters"] = declared.parameters
         if declared.strict is not None:
             function["strict"] = declared.strict
-        return Declaration(function, not for_programs_only(tool), deferred=bool(declared.defer_loading))
+        return Declaration(function, not for_programs_only(tool), bool(declared.defer_loading))
 
     def past_arguments(self, item: Item, path: str) -> str:
         """To the last character: put right, they would teach the model that it wrote something else."""
@@ -71,4 +69,6 @@ class FunctionKind(NamedToolKind):
 
     def echo(self, tool: Tool) -> Tool:
         """With all four fields of a function: Open Responses requires them, null or not."""
-        return tool if all(name in tool for name in _ECHOED) else tool | {name: tool.get(name) for name in _ECHOED}
+        if "description" in tool and "parameters" in tool and "strict" in tool:
+            return tool
+        return {"description": None, "parameters": None, "strict": None, **tool}

@@ -94,7 +94,8 @@ class ToolMap:
         self._offer_all(listed, replacing=False)
         self._namespaces |= found.namespaces
         self._offer_all(found, replacing=True)
-        check_depth(choice, "tool_choice")
+        if isinstance(choice, dict):
+            check_depth(choice, "tool_choice")
         self.choice: ToolChoice = read_choice(choice, self, report)
 
     @property
@@ -116,18 +117,22 @@ class ToolMap:
 
     def paths(self) -> list[str]:
         """Where the request declares each tool of `chat_params`, in their order."""
-        return [tool.path for name, tool in self._offered.items() if self.choice.allows(name)]
+        return [tool.path for tool in self._allowed()]
+
+    def _allowed(self) -> list[OfferedTool]:
+        """The tools that are offered, as far as `tool_choice` allows them."""
+        if self.choice.allowed is None:
+            return list(self._offered.values())
+        return [tool for name, tool in self._offered.items() if self.choice.allows(name)]
 
     def _functions(self) -> list[Function]:
-        """What is offered, as far as the choice allows it.
+        """The functions of these tools.
 
         Chat completions has no field for what a namespace is about: its first function says it.
         """
         functions = []
         descriptions = {name: description for name, description in self._namespaces.items() if description}
-        for name, tool in self._offered.items():
-            if not self.choice.allows(name):
-                continue
+        for tool in self._allowed():
             function, namespace = tool.function, tool.identity.namespace
             if namespace is not None and namespace in descriptions:
                 description = f"{namespace}: {descriptions.pop(namespace)}"

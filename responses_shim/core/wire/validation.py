@@ -33,6 +33,7 @@ _TYPE_NAMES = {
 }
 
 _json_lines = msgspec.json.Encoder().encode_lines
+_NO_OPENING_BRACKETS = bytes(set(range(256)) - set(b"{[\n"))
 
 
 def convert(value: Any, kind: Any, path: str = "") -> Any:
@@ -110,20 +111,22 @@ def too_deep(value: Any) -> bool:
 
 
 def first_too_deep(values: Sequence[Any]) -> int | None:
-    """The index of the first value that is nested deeper than `MAX_DEPTH`; None if all are well.
+    """The index of the first value that is nested deeper than `MAX_DEPTH`; None if there is none.
 
-    To walk JSON data in Python takes long: five times as long as msgspec takes to write it down. So the values are
-    written down first, all in one call, one to a line; a line with no more than `MAX_DEPTH` opening brackets cannot
-    be nested deeper than that. Only the others are walked.
+    To walk JSON data in Python takes several times as long as to write it with msgspec. So all values are written,
+    one to a line, and of each line only the opening brackets are kept: `{"a": [1, {}]}` leaves `{[{`. A line with no
+    more than `MAX_DEPTH` of them cannot be nested deeper than that, and only the others are walked.
     """
+    if not values:
+        return None
     try:
-        lines = _json_lines(values).split(b"\n")
+        brackets = _json_lines(values).translate(None, _NO_OPENING_BRACKETS).split(b"\n")
     except (RecursionError, ValueError, TypeError, OverflowError):  # too deep for msgspec too; or not JSON after all
-        lines = [b"[" * (MAX_DEPTH + 1)] * len(values)
-    for index, line in enumerate(lines):
-        if line.count(b"{") + line.count(b"[") > MAX_DEPTH and _walk_finds_too_deep(values[index]):
-            return index
-    return None
+        brackets = [b"[" * (MAX_DEPTH + 1)] * len(values)
+    if len(max(brackets, key=len)) <= MAX_DEPTH:
+        return None
+    suspects = (index for index, line in enumerate(brackets) if len(line) > MAX_DEPTH)
+    return next((index for index in suspects if _walk_finds_too_deep(values[index])), None)
 
 
 def _walk_finds_too_deep(value: Any) -> bool:

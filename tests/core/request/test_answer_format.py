@@ -18,25 +18,25 @@ NESTED = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHE
 
 
 def translate(
-    form: dict[str, Any] | None, options: TranslationOptions = DEFAULT_OPTIONS, **fields: Any
+    answer_format: dict[str, Any] | None, options: TranslationOptions = DEFAULT_OPTIONS, **fields: Any
 ) -> PreparedRequest:
-    text = {"text": {"format": form}} if form is not None else {}
+    text = {"text": {"format": answer_format}} if answer_format is not None else {}
     return prepared(options=options, **text, **fields)
 
 
 @pytest.mark.parametrize(
-    ("form", "expected"),
+    ("answer_format", "expected"),
     [(JSON_SCHEMA, NESTED), ({"type": "json_object"}, {"type": "json_object"}), ({"type": "text"}, None), (None, None)],
 )
-def test_without_tools_the_host_constrains_the_answer(form: dict[str, Any] | None, expected: Any) -> None:
-    made = translate(form)
+def test_without_tools_the_host_constrains_the_answer(answer_format: dict[str, Any] | None, expected: Any) -> None:
+    made = translate(answer_format)
     assert made.chat.get("response_format") == expected
     assert made.report.header() == ('mapped=("text.format")' if expected else "")
     assert [message["role"] for message in made.chat["messages"]] == ["user"]
 
 
 @pytest.mark.parametrize("choice", [None, "auto", {"type": "allowed_tools", "mode": "auto", "tools": [{"name": "f"}]}])
-def test_beside_tools_it_is_told_at_the_end_of_the_system_message(choice: Any) -> None:
+def test_beside_tools_it_is_described_at_the_end_of_the_system_message(choice: Any) -> None:
     made = translate(DESCRIBED, tools=[TOOL], tool_choice=choice, instructions="Be brief.")
     assert "response_format" not in made.chat
     assert len(made.chat["tools"]) == 1
@@ -50,13 +50,13 @@ def test_beside_tools_it_is_told_at_the_end_of_the_system_message(choice: Any) -
     assert "text.format" in made.report.header()
 
 
-def test_any_object_beside_tools_is_told_in_one_sentence() -> None:
+def test_any_object_beside_tools_is_described_in_one_sentence() -> None:
     system, _ = translate({"type": "json_object"}, tools=[TOOL]).chat["messages"]
     assert system["content"].endswith("no code fence, no text.")
 
 
 @pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "f"}])
-def test_where_a_call_is_forced_there_is_no_answer_to_form(choice: Any) -> None:
+def test_where_a_call_is_forced_there_is_no_answer_to_format(choice: Any) -> None:
     made = translate(JSON_SCHEMA, tools=[TOOL], tool_choice=choice)
     assert "response_format" not in made.chat
     assert [message["role"] for message in made.chat["messages"]] == ["user"]
@@ -71,7 +71,7 @@ def test_tools_that_cannot_be_offered_change_nothing() -> None:
     assert translate(JSON_SCHEMA, tools=[{"type": "web_search"}]).chat["response_format"] == NESTED
 
 
-def test_an_operator_or_a_host_may_want_the_constraint_all_the_same() -> None:
+def test_an_operator_or_a_host_may_want_the_constraint_beside_tools() -> None:
     made = translate(JSON_SCHEMA, TranslationOptions(format_with_tools="constrain"), tools=[TOOL])
     assert made.chat["response_format"] == NESTED
     assert [message["role"] for message in made.chat["messages"]] == ["user"]

@@ -89,10 +89,10 @@ def test_an_image_is_taken_in_both_apis_forms(kind: str, fields: Json, url: Json
 
 
 @pytest.mark.parametrize(("kind", "media"), [("input_video", "video"), ("video_url", "video"), ("audio_url", "audio")])
-@pytest.mark.parametrize("form", [lambda url: url, lambda url: {"url": url}], ids=["flat", "nested"])
-def test_other_media_are_taken_by_their_urls(kind: str, media: str, form: Any) -> None:
+@pytest.mark.parametrize("written", [lambda url: url, lambda url: {"url": url}], ids=["flat", "nested"])
+def test_other_media_are_taken_by_their_urls(kind: str, media: str, written: Any) -> None:
     url = f"data:{media}/x;base64,AA=="
-    assert part({"type": kind, f"{media}_url": form(url)}) == {"type": f"{media}_url", f"{media}_url": {"url": url}}
+    assert part({"type": kind, f"{media}_url": written(url)}) == {"type": f"{media}_url", f"{media}_url": {"url": url}}
 
 
 def test_audio_is_the_same_in_both_apis() -> None:
@@ -144,8 +144,8 @@ def test_a_data_url_needs_no_fetching(url: str) -> None:
 )
 def test_where_the_host_must_not_fetch_only_data_urls_pass(url: str) -> None:
     for media, key in (("input_image", "image_url"), ("audio_url", "audio_url"), ("input_video", "video_url")):
-        for form in (url, {"url": url}):
-            error = refusal([{"type": media, key: form}], DATA_ONLY)
+        for value in (url, {"url": url}):
+            error = refusal([{"type": media, key: value}], DATA_ONLY)
             assert error.message == "This server fetches nothing: send the content itself as a data URL."
             assert (error.param, error.code) == (f"content[0].{key}", "invalid_image_url")
 

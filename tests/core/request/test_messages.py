@@ -111,7 +111,7 @@ def test_a_string_is_a_user_message() -> None:
     assert messages("Hi") == [user("Hi")]
 
 
-def test_instructions_lead() -> None:
+def test_instructions_come_first() -> None:
     assert messages("Hi", "Be brief.") == [{"role": "system", "content": "Be brief."}, user("Hi")]
 
 
@@ -127,13 +127,13 @@ SYSTEM = [
 ]
 
 
-def test_all_system_text_folds_into_the_leading_message() -> None:
+def test_all_system_text_goes_into_the_leading_message() -> None:
     """Templates of Qwen and Mistral raise at a second system message, and most know no developer."""
     leading = {"role": "system", "content": "Zero.\n\nOne.\n\nTwo.\nThree."}
     assert messages(SYSTEM, "Zero.") == [leading, user("Hi")]
 
 
-def test_where_the_template_knows_developers_they_stay_in_place() -> None:
+def test_where_the_template_knows_developers_they_are_kept_where_they_are() -> None:
     expected = [
         {"role": "system", "content": "Zero."},
         {"role": "system", "content": "One."},
@@ -143,7 +143,7 @@ def test_where_the_template_knows_developers_they_stay_in_place() -> None:
     assert messages(SYSTEM, "Zero.", KEEP) == expected
 
 
-def test_a_developer_who_stays_ends_the_turn_and_one_who_is_folded_does_not() -> None:
+def test_a_developer_message_that_is_kept_ends_the_turn_and_one_that_is_folded_does_not() -> None:
     items = [assistant("One"), developer("Be brief."), assistant(", two")]
     leading = {"role": "system", "content": "Be brief."}
     assert messages(items) == [leading, {"role": "assistant", "content": "One, two"}]
@@ -151,7 +151,7 @@ def test_a_developer_who_stays_ends_the_turn_and_one_who_is_folded_does_not() ->
 
 
 @pytest.mark.parametrize("options", [DEFAULT_OPTIONS, KEEP])
-def test_what_the_shim_tells_the_model_stands_last_in_the_leading_message(options: TranslationOptions) -> None:
+def test_the_last_instruction_is_at_the_end_of_the_leading_message(options: TranslationOptions) -> None:
     assert messages("Hi", "Be brief.", options, last_instruction="In JSON.")[0]["content"] == "Be brief.\n\nIn JSON."
     assert messages("Hi", None, options, last_instruction="In JSON.")[0] == {"role": "system", "content": "In JSON."}
 
@@ -162,15 +162,15 @@ def test_a_message_needs_no_type(kind: Json) -> None:
 
 
 @pytest.mark.parametrize("items", [[], [reasoning()], [assistant("")], [{"type": "web_search_call"}]])
-def test_an_input_that_says_nothing_is_missing(items: list[Json]) -> None:
-    """Hosts answer no messages at all with an error, or with an answer to nothing."""
+def test_an_input_without_any_content_is_missing(items: list[Json]) -> None:
+    """Hosts answer an empty list of messages with an error, or with an answer to nothing."""
     error = refusal(*items)
     assert (error.message, error.param) == ("Missing required parameter: 'input'.", "input")
     with pytest.raises(InvalidRequest):
         messages(items, last_instruction="In JSON.")
 
 
-def test_instructions_alone_are_something_to_say() -> None:
+def test_instructions_alone_are_enough() -> None:
     assert messages([], "Say hello.") == [{"role": "system", "content": "Say hello."}]
 
 
@@ -187,8 +187,8 @@ TURN = [
 CALLED = [chat_call("a"), chat_call("b", "g", '{"x":1}')]
 
 
-def test_what_the_model_said_in_one_turn_is_one_message() -> None:
-    said = {
+def test_a_turn_of_the_model_is_one_message() -> None:
+    turn = {
         "role": "assistant",
         "content": "Let me see. There.",
         "reasoning": "Hm.\nAh.",
@@ -197,23 +197,23 @@ def test_what_the_model_said_in_one_turn_is_one_message() -> None:
     items = [user("2 + 2?"), *TURN, result("a"), result("b", "5"), assistant("4.")]
     assert messages(items) == [
         user("2 + 2?"),
-        said,
+        turn,
         answered("a"),
         answered("b", "5"),
         {"role": "assistant", "content": "4."},
     ]
 
 
-def test_for_a_host_without_a_parser_thoughts_stand_where_the_model_wrote_them() -> None:
-    (said,) = messages(TURN, options=THINK)
-    assert said == {
+def test_for_a_host_without_a_reasoning_parser_reasoning_is_where_the_model_wrote_it() -> None:
+    (turn,) = messages(TURN, options=THINK)
+    assert turn == {
         "role": "assistant",
         "content": "<think>Hm.</think>Let me see.<think>Ah.</think> There.",
         "tool_calls": CALLED,
     }
 
 
-def test_thoughts_that_were_told_apart_stay_apart() -> None:
+def test_texts_of_reasoning_stay_apart() -> None:
     item = reasoning(summary=summary("One", "", "Two"))
     assert messages([item], options=THINK)[0]["content"] == "<think>One</think><think>Two</think>"
     assert messages([item])[0]["reasoning"] == "One\nTwo"
@@ -234,30 +234,30 @@ def test_calls_without_text_have_no_content() -> None:
     assert message == {"role": "assistant", "content": None, "tool_calls": [chat_call("a")]}
 
 
-def test_thoughts_alone_are_a_message() -> None:
+def test_reasoning_alone_is_a_message() -> None:
     assert messages([reasoning("Hm."), user("?")])[0] == {"role": "assistant", "content": None, "reasoning": "Hm."}
     assert messages([reasoning("Hm.")], options=THINK) == [{"role": "assistant", "content": "<think>Hm.</think>"}]
 
 
 def test_a_span_begins_as_the_prompt_began_it() -> None:
-    """A prompt that ends in the tag ends in a line of its own: so stands what the model wrote behind it."""
+    """A prompt that ends in the tag has a line end after it, and so had the model's own text."""
     options = TranslationOptions(reasoning="think", opening="<think>\n")
-    said = [reasoning("Hm."), assistant("Hello.")]
-    assert messages(said, options=options)[0]["content"] == "<think>\nHm.</think>Hello."
+    turn = [reasoning("Hm."), assistant("Hello.")]
+    assert messages(turn, options=options)[0]["content"] == "<think>\nHm.</think>Hello."
 
 
-def test_two_messages_of_one_turn_go_on_where_the_first_ended() -> None:
+def test_the_text_of_two_messages_of_one_turn_is_joined() -> None:
     assert messages([assistant("One"), assistant([text(", two")]), user("?")])[0]["content"] == "One, two"
 
 
-@pytest.mark.parametrize("said", [{"content": None}, {}, {"content": ""}, {"content": []}, {"content": [text("")]}])
-def test_an_assistant_that_says_nothing_leaves_no_trace(said: Json) -> None:
+@pytest.mark.parametrize("empty", [{"content": None}, {}, {"content": ""}, {"content": []}, {"content": [text("")]}])
+def test_an_empty_assistant_message_is_left_out(empty: Json) -> None:
     """An empty assistant message makes some templates fail, and teaches the model to say nothing."""
-    assert messages([user("Hi"), {"role": "assistant", **said}, user("?")]) == [user("Hi"), user("?")]
+    assert messages([user("Hi"), {"role": "assistant", **empty}, user("?")]) == [user("Hi"), user("?")]
 
 
-def test_calls_in_chats_own_form_are_taken() -> None:
-    """Agents that were written for chat leave them on the message, and answer with role `tool`."""
+def test_calls_in_the_form_of_chat_completions_are_taken() -> None:
+    """Agents that were written for it leave them on the message, and answer with role `tool`."""
     items = [
         user("2 + 2?"),
         {"role": "assistant", "content": None, "tool_calls": [chat_call("a"), chat_call("b", "g")]},
@@ -281,20 +281,20 @@ def test_the_phase_stays_on_the_message() -> None:
 
 
 @pytest.mark.parametrize("odd", [assistant("", phase="commentary"), assistant("One.", phase=7)])
-def test_a_phase_that_is_none_is_put_on_nothing(odd: Json) -> None:
-    """That of an empty message once went to the next turn's."""
+def test_a_phase_of_no_text_or_of_another_type_is_left_out(odd: Json) -> None:
+    """That of an empty message once went to the message of the next turn."""
     assert all("phase" not in message for message in messages([user("Hi"), odd, user("?"), assistant("Two.")]))
 
 
-def test_a_refusal_is_text_to_the_next_turn() -> None:
+def test_a_past_refusal_is_text() -> None:
     assert messages([assistant([{"type": "refusal", "refusal": "No."}]), user("?")])[0]["content"] == "No."
 
 
 # Reasoning -----------------------------------------------------------------------------------------------------------
 
 
-def thought(item: Json, options: TranslationOptions = OPENS) -> tuple[str | None, str]:
-    """What of it the model is shown again, and the report."""
+def shown(item: Json, options: TranslationOptions = OPENS) -> tuple[str | None, str]:
+    """What the model is shown of a reasoning item, and the report."""
     made, report = translated([user("Hi"), item, assistant("!")], options=options)
     return made[1].get("reasoning"), report
 
@@ -313,28 +313,28 @@ def thought(item: Json, options: TranslationOptions = OPENS) -> tuple[str | None
         ({"type": "reasoning", "content": [{"type": "text", "text": "Another's."}]}, "Another's."),
     ],
 )
-def test_content_wins_over_the_seal_and_the_seal_over_the_summary(item: Json, expected: str) -> None:
-    assert thought(item) == (expected, "")
+def test_content_is_shown_before_what_is_sealed_and_that_before_the_summary(item: Json, expected: str) -> None:
+    assert shown(item) == (expected, "")
 
 
 @pytest.mark.parametrize("foreign", ["gAAAAAB", "rs1.x", 7, {"a": 1}, ["ours"]])
 @pytest.mark.parametrize(
     ("fields", "expected"), [({}, None), ({"summary": summary("S.")}, "S."), ({"content": "C."}, "C.")]
 )
-def test_what_others_sealed_is_left_out_and_reported(foreign: Any, fields: Json, expected: str | None) -> None:
-    """A session goes on when it moves here from another server."""
+def test_what_another_server_sealed_is_left_out_and_reported(foreign: Any, fields: Json, expected: str | None) -> None:
+    """A conversation can go on here that began there."""
     item = {"type": "reasoning", "encrypted_content": foreign, **fields}
-    assert thought(item) == (expected, 'dropped=("input[1].encrypted_content")')
+    assert shown(item) == (expected, 'dropped=("input[1].encrypted_content")')
 
 
-def test_without_a_key_nothing_is_ours() -> None:
+def test_without_a_key_nothing_can_be_unsealed() -> None:
     item = reasoning(encrypted_content="ours")
-    assert thought(item, DEFAULT_OPTIONS) == (None, 'dropped=("input[1].encrypted_content")')
+    assert shown(item, DEFAULT_OPTIONS) == (None, 'dropped=("input[1].encrypted_content")')
 
 
 @pytest.mark.parametrize("nothing", [{}, {"content": None}, {"content": []}, {"summary": None}, {"content": ""}])
 @pytest.mark.parametrize("options", [DEFAULT_OPTIONS, THINK])
-def test_reasoning_that_says_nothing_leaves_no_trace(nothing: Json, options: TranslationOptions) -> None:
+def test_empty_reasoning_is_left_out(nothing: Json, options: TranslationOptions) -> None:
     assert messages([user("Hi"), reasoning(**nothing), user("?")], options=options) == [user("Hi"), user("?")]
 
 
@@ -355,7 +355,7 @@ def test_reasoning_of_earlier_turns_can_be_left_out() -> None:
 
 
 @pytest.mark.parametrize("items", ["Hi", [], [reasoning("Hm.")]])
-def test_where_nobody_asked_every_turn_is_the_current_one(items: Any) -> None:
+def test_without_a_user_message_everything_is_the_current_turn(items: Any) -> None:
     assert current_turn(located(items)) == 0
     assert current_turn(located(CONTEXT)) == 3
 
@@ -382,7 +382,7 @@ SPACE = {"type": "namespace", "name": "mcp", "tools": [{"type": "function", "nam
         ({"type": "custom_tool_call", "call_id": "a", "name": "py", "input": "é\n1"}, "py", None),
     ],
 )
-def test_every_form_of_call_is_a_call_of_a_function(item: Json, name: str, arguments: str | None) -> None:
+def test_a_call_of_every_kind_is_a_call_of_a_function(item: Json, name: str, arguments: str | None) -> None:
     ((made,),) = [message["tool_calls"] for message in messages([item], tools=[SPACE])]
     assert (made["id"], made["type"], made["function"]["name"]) == ("a", "function", name)
     assert arguments is None or made["function"]["arguments"] == arguments
@@ -392,14 +392,14 @@ def test_every_form_of_call_is_a_call_of_a_function(item: Json, name: str, argum
 @example('{"cut": "')
 @example('{ "spaces" : 1}')
 @example("")
-def test_arguments_go_back_to_the_last_character_whole_json_or_not(arguments: str) -> None:
+def test_arguments_go_back_to_the_last_character_valid_json_or_not(arguments: str) -> None:
     """Put right, they would teach the model that it wrote something else, and cost the host its prefix cache."""
     (message,) = messages([called("a", arguments=arguments)])
     assert message["tool_calls"][0]["function"]["arguments"] == arguments
 
 
 @pytest.mark.parametrize("ids", [{}, {"id": None}, {"id": "mine", "status": None}, {"id": 7, "status": "whatever"}])
-def test_items_need_no_ids_of_ours_and_no_status(ids: Json) -> None:
+def test_items_need_no_ids_and_no_status(ids: Json) -> None:
     items = [{**called("a"), **ids}, {**result("a"), **ids}, {**reasoning("Hm."), **ids}, {**assistant("!"), **ids}]
     assert [message["role"] for message in messages(items)] == ["assistant", "tool", "assistant"]
 
@@ -448,7 +448,7 @@ def test_images_of_several_outputs_move_together() -> None:
     assert question == user("?")
 
 
-def test_images_stay_before_a_developer_who_stays() -> None:
+def test_images_are_before_a_developer_message_that_is_kept() -> None:
     made = messages([called("a"), result("a", PARTS), developer("Be brief.")], options=KEEP)
     assert [message["role"] for message in made] == ["assistant", "tool", "user", "developer"]
 
@@ -482,7 +482,7 @@ def test_calls_and_outputs_that_alternate_stay_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("missing", [{}, {"call_id": None}])
-def test_an_output_that_does_not_say_whose_it_is_is_the_only_one_that_is_awaited(missing: Json) -> None:
+def test_an_output_that_names_no_call_belongs_to_the_only_one_without_an_output(missing: Json) -> None:
     output = {"type": "function_call_output", "output": "4", "id": "fco_1", **missing}
     assert messages([called("a"), result("a"), called("b"), output])[-1] == answered("b")
     error = refusal(called("a"), called("b"), output)
@@ -493,13 +493,13 @@ def test_an_output_that_does_not_say_whose_it_is_is_the_only_one_that_is_awaited
     )
 
 
-def test_a_local_shells_output_has_the_id_of_its_calls_item_or_of_its_call() -> None:
+def test_the_output_of_a_local_shell_has_the_id_of_its_calls_item_or_of_its_call() -> None:
     calls = [{"type": "local_shell_call", "id": f"lsh_{n}", "call_id": n, "action": EXEC} for n in ("a", "b")]
     outputs = [{"type": "local_shell_call_output", "id": id, "output": id} for id in ("lsh_b", "a")]
     assert messages([*calls, *outputs])[1:] == [answered("b", "lsh_b"), answered("a", "a")]
 
 
-def test_the_id_of_a_call_is_not_taken_from_it_by_an_item() -> None:
+def test_the_id_of_a_call_counts_before_the_id_of_an_item() -> None:
     """Clients make ids of their own, and some make them short."""
     calls = [called("a", id="b"), called("b", id="a"), called("c", id="c")]
     outputs = [result("b", "of b"), result("a", "of a"), result("c", "of c")]
@@ -515,13 +515,13 @@ def test_the_id_of_a_call_is_not_taken_from_it_by_an_item() -> None:
         [user("Hi"), result("a"), called("a")],
         [user("Hi"), {"role": "tool", "tool_call_id": "b", "content": "4"}],
     ],
-    ids=["unknown", "the item's id", "before its call", "in chat's form"],
+    ids=["unknown", "the item's id", "before its call", "with role tool"],
 )
 def test_an_output_without_its_call_is_refused(items: list[Json]) -> None:
     error = refusal(*items)
     where, output = next(
-        (f"input[{place}].{key}", item[key])
-        for place, item in reversed(list(enumerate(items)))
+        (f"input[{index}].{key}", item[key])
+        for index, item in reversed(list(enumerate(items)))
         for key in ("call_id", "tool_call_id")
         if key in item and (item.get("type") == "function_call_output" or item.get("role") == "tool")
     )
@@ -530,8 +530,8 @@ def test_an_output_without_its_call_is_refused(items: list[Json]) -> None:
 
 
 @pytest.mark.parametrize(("call_id", "id"), [("a", None), (None, "tsc_1")])
-def test_what_a_search_found_is_told_by_the_names_it_is_offered_under(call_id: Any, id: Any) -> None:
-    """OpenAI's own search has no call_id, and then its item's id stands for it."""
+def test_found_tools_are_listed_by_the_names_they_are_offered_under(call_id: Any, id: Any) -> None:
+    """OpenAI's own searches have no call_id: then the item's id is the call's."""
     found = [SPACE, {"type": "function", "name": "f", "description": "Does f"}, {"type": "web_search"}]
     items = [
         user("Hi"),
@@ -544,7 +544,7 @@ def test_what_a_search_found_is_told_by_the_names_it_is_offered_under(call_id: A
 
 
 @pytest.mark.parametrize("call_id", ["x" * 100_000, "x\n" * 100_000])
-def test_a_complaint_does_not_send_the_whole_of_a_long_call_id_back(call_id: str) -> None:
+def test_an_error_does_not_send_all_of_a_long_call_id_back(call_id: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         messages([{"type": "function_call_output", "call_id": call_id, "output": "o"}])
     assert len(caught.value.message) < 200
@@ -559,13 +559,13 @@ KEPT = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_pr
 @pytest.mark.parametrize(
     "last", [reasoning("Hm."), assistant("Hi"), called("a"), assistant(""), reasoning()], ids=lambda item: item["type"]
 )
-def test_the_tokens_of_a_turn_go_back_on_its_message_where_that_is_wanted(last: Json) -> None:
-    """A turn that said nothing has tokens too, and they are no other turn's."""
+def test_the_tokens_of_a_turn_go_back_on_its_message_if_that_is_wanted(last: Json) -> None:
+    """Also those of a turn without text, and not on the message of another turn."""
     items = [user("Hi"), {**last, **TOKENS}, user("?"), assistant("Two.")]
-    _, said, _, other = messages(items, options=GYM)
-    assert {key: said[key] for key in KEPT} == KEPT
+    _, turn, _, other = messages(items, options=GYM)
+    assert {key: turn[key] for key in KEPT} == KEPT
     assert not {*TOKENS} & {*other}
-    assert "routed_experts" not in said
+    assert "routed_experts" not in turn
     assert not any({*TOKENS} & {*message} for message in messages(items))
 
 
@@ -582,9 +582,9 @@ def test_the_tokens_of_a_turn_go_back_on_its_message_where_that_is_wanted(last: 
         ({"generation_log_probs": [None]}, "input[1].generation_log_probs[0]"),
         ({"routed_experts": reduce(lambda inner, _: [inner], range(MAX_DEPTH + 1), 1)}, "input[1].routed_experts"),
     ],
-    ids=lambda told: str(told)[:40],
+    ids=lambda case: str(case)[:40],
 )
-def test_half_of_the_tokens_of_a_turn_or_wrong_ones_are_refused_where_they_are_wanted(wrong: Json, param: str) -> None:
+def test_incomplete_or_wrong_tokens_of_a_turn_are_refused_if_they_are_wanted(wrong: Json, param: str) -> None:
     items = [user("Hi"), assistant("Hi", **TOKENS | wrong)]
     with pytest.raises(InvalidRequest) as caught:
         messages(items, options=GYM)
@@ -592,12 +592,12 @@ def test_half_of_the_tokens_of_a_turn_or_wrong_ones_are_refused_where_they_are_w
     assert messages(items)[1] == {"role": "assistant", "content": "Hi"}
 
 
-def test_routed_experts_without_tokens_go_nowhere() -> None:
+def test_routed_experts_without_tokens_are_left_out() -> None:
     items = [user("Hi"), assistant("Hi", routed_experts=[[1]])]
     assert messages(items, options=GYM)[1] == {"role": "assistant", "content": "Hi"}
 
 
-# The 33 forms of the SDK ---------------------------------------------------------------------------------------------
+# The 33 types of item in the SDK --------------------------------------------------------------------------------------
 
 
 def kinds(hint: Any) -> set[str]:
@@ -607,13 +607,13 @@ def kinds(hint: Any) -> set[str]:
     return {kind for inner in get_args(hint) for kind in kinds(inner)}
 
 
-FORMS = {form.__name__: kinds(get_type_hints(form)["type"]) for form in get_args(ResponseInputItemParam)}
-TYPES = sorted({kind for form in FORMS.values() for kind in form})
+PARAMS = {param.__name__: kinds(get_type_hints(param)["type"]) for param in get_args(ResponseInputItemParam)}
+TYPES = sorted({kind for types in PARAMS.values() for kind in types})
 
 
-def test_every_form_of_item_that_the_sdk_knows_is_mapped_or_skipped_or_refused() -> None:
-    assert len(FORMS) == 33
-    assert all(len(form) == 1 for form in FORMS.values())
+def test_every_type_of_item_that_the_sdk_knows_is_read_or_skipped_or_refused() -> None:
+    assert len(PARAMS) == 33
+    assert all(len(types) == 1 for types in PARAMS.values())
     lists: list[set[str]] = [set(READ_ITEMS), set(KINDS.by_call_type), set(SKIPPED_ITEMS), set(REFUSED_ITEMS)]
     for kind in TYPES:
         assert [kind in known for known in lists].count(True) == 1, kind
@@ -621,7 +621,7 @@ def test_every_form_of_item_that_the_sdk_knows_is_mapped_or_skipped_or_refused()
 
 
 @pytest.mark.parametrize("kind", sorted(SKIPPED_ITEMS - {"additional_tools"}))
-def test_a_skipped_item_is_reported_and_says_nothing(kind: str) -> None:
+def test_a_skipped_item_is_reported_and_left_out(kind: str) -> None:
     made, report = translated([user("Hi"), assistant("One"), {"type": kind, "id": "x"}, assistant(", two")])
     assert made == [user("Hi"), {"role": "assistant", "content": "One, two"}]
     assert report == 'dropped=("input[2]")'
@@ -635,7 +635,7 @@ def test_additional_tools_are_tools_and_no_message() -> None:
 
 
 @pytest.mark.parametrize("kind", sorted(REFUSED_ITEMS))
-def test_a_refused_item_is_named_with_what_to_do_instead(kind: str) -> None:
+def test_a_refused_item_is_named_and_the_error_says_what_to_do_instead(kind: str) -> None:
     error = refusal(user("Hi"), {"type": kind, "id": "x"})
     assert (error.param, error.code) == ("input[1].type", "unsupported_parameter")
     assert error.message == f"Unsupported parameter: items of type '{kind}': {REFUSED_ITEMS[kind]}"
@@ -670,7 +670,7 @@ def test_a_wrong_item_is_named_by_its_path(item: Json, message: str, param: str)
     assert (error.message, error.param) == (message, param)
 
 
-def test_an_unknown_type_is_told_the_known_ones() -> None:
+def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
     error = refusal({"type": "nonsense"})
     assert (error.param, error.code) == ("input[0].type", "invalid_value")
     assert all(f"'{kind}'" in error.message for kind in {*READ_ITEMS, *KINDS.by_call_type})
@@ -791,12 +791,12 @@ TURNS = st.lists(
 
 
 @given(TURNS, TURNS, st.sampled_from([DEFAULT_OPTIONS, THINK, IN_TOOL]))
-def test_what_is_added_leaves_what_was_there_as_it_was(
+def test_more_items_leave_the_messages_of_those_before_as_they_were(
     before: list[Json], after: list[Json], options: TranslationOptions
 ) -> None:
-    """A host's prefix cache holds from turn to turn: a finished turn makes the same messages ever after.
+    """So that a host's prefix cache holds from turn to turn: a finished turn makes the same messages ever after.
 
-    Unless a developer joins later, whose words are folded into the first message.
+    Not so if a developer message comes later, which goes into the first message.
     """
     before = [called("a"), *before, user("?")]
     after = [item for item in after if item.get("role") != "developer"]
@@ -805,11 +805,16 @@ def test_what_is_added_leaves_what_was_there_as_it_was(
 
 
 @pytest.mark.parametrize("backwards", [False, True])
-def test_many_calls_are_read_in_one_go(backwards: bool) -> None:
-    """A request holds up every other one on the host while it is translated. In squares this took 4 s and more."""
+def test_the_time_for_many_calls_is_linear(backwards: bool) -> None:
+    """A request holds up all others on the host while it is translated. Quadratic, this took more than 4 s."""
     calls = [called(str(number)) for number in range(20_000)]
     outputs = [result(call["call_id"], PARTS) for call in calls]
-    began = time.process_time()
-    made = messages([*calls, *(reversed(outputs) if backwards else outputs)])
-    assert time.process_time() - began < 2
-    assert len(made) == 20_002
+    seconds = []
+    for _ in range(3):  # the machine may be busy with other things
+        began = time.process_time()
+        made = messages([*calls, *(reversed(outputs) if backwards else outputs)])
+        seconds.append(time.process_time() - began)
+        assert len(made) == 20_002
+        if seconds[-1] < 2:
+            break
+    assert min(seconds) < 2

@@ -38,7 +38,7 @@ def test_the_host_is_always_asked_to_stream_and_to_count() -> None:
     ("field", "value"),
     [("temperature", 0.0), ("top_p", 0.0), ("presence_penalty", -1.0), ("frequency_penalty", 0.0), ("user", "u")],
 )
-def test_what_has_the_same_name_is_passed_on_even_if_it_is_zero(field: str, value: Any) -> None:
+def test_a_field_of_the_same_name_is_passed_on_even_if_it_is_zero(field: str, value: Any) -> None:
     assert params(**{field: value}) == ({field: value}, "")
     assert params(**{field: None}) == ({}, "")
 
@@ -73,7 +73,9 @@ def test_logprobs_are_asked_for_in_either_way(fields: Json, top: int) -> None:
         ({"include": ["message.output_text.logprobs"]}, 0, False),
     ],
 )
-def test_token_ids_come_with_logprobs_and_spoil_none_that_are_to_be_read(fields: Json, top: int, by_id: bool) -> None:
+def test_token_ids_come_with_logprobs_and_replace_none_that_the_client_reads(
+    fields: Json, top: int, by_id: bool
+) -> None:
     expected = {
         "logprobs": True,
         "top_logprobs": top,
@@ -113,10 +115,10 @@ def test_the_verbosity_has_its_chat_name(verbosity: str) -> None:
     assert params(text={"verbosity": verbosity}) == ({"verbosity": verbosity}, 'mapped=("text.verbosity")')
 
 
-@pytest.mark.parametrize("form", ["text", "json_object"])
-def test_the_form_of_the_answer_is_told_elsewhere(form: str) -> None:
+@pytest.mark.parametrize("answer_format", ["text", "json_object"])
+def test_the_format_of_the_answer_is_no_parameter(answer_format: str) -> None:
     """It depends on the tools: see `answer_format`."""
-    assert params(text={"format": {"type": form}}) == ({}, "")
+    assert params(text={"format": {"type": answer_format}}) == ({}, "")
 
 
 def test_the_echo_of_text_always_has_a_format() -> None:
@@ -145,7 +147,7 @@ def test_the_echo_of_text_always_has_a_format() -> None:
         ),
     ],
 )
-def test_what_changes_nothing_is_reported(fields: Json, report: str) -> None:
+def test_a_field_without_effect_is_reported(fields: Json, report: str) -> None:
     assert params(**fields) == ({}, report)
 
 
@@ -166,11 +168,11 @@ def test_what_changes_nothing_is_reported(fields: Json, report: str) -> None:
         {"safety_identifier": "s"},
     ],
 )
-def test_what_asks_for_what_is_anyway_is_not_reported(fields: Json) -> None:
+def test_a_field_that_asks_for_what_is_done_anyway_is_not_reported(fields: Json) -> None:
     assert params(**fields) == ({}, "")
 
 
-def test_what_only_hosts_know_is_passed_on_under_its_name() -> None:
+def test_a_field_of_chat_hosts_only_is_passed_on_under_its_name() -> None:
     """Researchers fix a seed, and interceptors set what vLLM samples by."""
     fields = {"seed": 7, "top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "stop": ["a", "b"]}
     chat = prepared(**fields).chat

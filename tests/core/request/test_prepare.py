@@ -109,11 +109,11 @@ def test_history_comes_before_the_input(input: Any) -> None:
 
 
 def test_an_item_is_named_by_whether_it_is_of_the_history_or_of_the_input() -> None:
-    said, odd = {"role": "user", "content": "Hi"}, {"role": "user", "content": 7}
-    assert refusal(history=[said, odd], input="Hi").param == "history[1].content"
-    assert refusal(history=[said, said], input=[said, odd]).param == "input[1].content"
+    good, bad = {"role": "user", "content": "Hi"}, {"role": "user", "content": 7}
+    assert refusal(history=[good, bad], input="Hi").param == "history[1].content"
+    assert refusal(history=[good, good], input=[good, bad]).param == "input[1].content"
     search = {"type": "additional_tools", "tools": [{"type": "function"}]}
-    assert refusal(history=[said], input=[search]).param == "input[0].tools[0].name"
+    assert refusal(history=[good], input=[search]).param == "input[0].tools[0].name"
 
 
 TOKENS = {"prompt_token_ids": [1], "generation_token_ids": [2], "generation_log_probs": [-0.5]}
@@ -249,14 +249,14 @@ def test_what_the_client_asked_for_is_echoed(field: str) -> None:
 
 
 def test_a_schema_is_echoed_with_all_its_fields() -> None:
-    form = {
+    answer_format = {
         "type": "json_schema",
         "name": "city",
         "schema": {"type": "object"},
         "strict": True,
         "description": "A city",
     }
-    assert echo(text={"format": form})["text"]["format"] == form
+    assert echo(text={"format": answer_format})["text"]["format"] == answer_format
 
 
 @pytest.mark.parametrize("options", [{}, {"mode": None, "ttl": None}, {"prewarm": False, "later": {"a": [1]}}])

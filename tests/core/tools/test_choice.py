@@ -1,4 +1,4 @@
-"""The nine forms of `tool_choice`, and what each is to a chat host."""
+"""The nine forms of `tool_choice`, and what a chat host is sent for each."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def names(tools: ToolMap) -> list[str]:
 
 
 def chosen(tools: ToolMap) -> str:
-    """The one function that the host is told to call."""
+    """The one function that the host is asked to force."""
     choice = tools.chat_params()["tool_choice"]
     assert choice == {"type": "function", "function": {"name": choice["function"]["name"]}}
     assert choice["function"]["name"] in names(tools)
@@ -61,14 +61,14 @@ def test_a_mode_is_passed_on_and_echoed_however_it_is_spelled(mode: str) -> None
         assert report == ""
 
 
-def test_no_choice_is_auto_for_the_client_and_unsaid_to_the_host() -> None:
+def test_no_choice_is_auto_for_the_client_and_left_out_for_the_host() -> None:
     tools, _ = choose([F], None)
     assert "tool_choice" not in tools.chat_params()
     assert tools.choice.echo == "auto"
 
 
 @pytest.mark.parametrize("mode", ["none", "auto"])
-def test_without_tools_a_mode_is_echoed_and_goes_nowhere(mode: str) -> None:
+def test_without_tools_a_mode_is_echoed_and_not_sent(mode: str) -> None:
     tools, _ = choose([WEB], mode)
     assert (tools.chat_params(), tools.choice.echo) == ({}, mode)
 
@@ -100,11 +100,11 @@ def test_a_custom_tool_is_the_function_that_it_is_offered_as(choice: Json) -> No
     assert report == 'mapped=("tools[1]" "tool_choice")'
 
 
-def test_a_client_that_knows_one_word_for_both_gets_its_custom_tool() -> None:
+def test_a_client_that_calls_every_tool_a_function_gets_its_custom_tool() -> None:
     assert chosen(choose([F, C], {"type": "function", "name": "c"})[0]) == "c"
 
 
-def test_where_there_are_both_the_type_tells_which_is_meant() -> None:
+def test_where_there_are_both_the_type_decides() -> None:
     both = [F, {**C, "name": "f"}]
     function, custom = (chosen(choose(both, {"type": kind, "name": "f"})[0]) for kind in ("function", "custom"))
     assert function == "f"
@@ -135,7 +135,7 @@ def test_a_search_in_the_client_is_chosen_by_its_type() -> None:
         ({"type": "function", "name": "note"}, "crm__note"),
     ],
 )
-def test_a_tool_of_a_namespace_is_chosen_with_it_or_where_only_one_can_be_meant(choice: Json, name: str) -> None:
+def test_a_tool_of_a_namespace_is_chosen_with_it_or_if_only_one_can_be_meant(choice: Json, name: str) -> None:
     tools, report = choose([CRM, ERP], choice)
     assert chosen(tools) == name
     assert tools.choice.echo == choice.get("function", {}) | {k: v for k, v in choice.items() if k != "function"}
@@ -224,15 +224,15 @@ def test_a_tool_that_was_left_out_cannot_be_forced(tool: Json, choice: Json) -> 
 
 
 @pytest.mark.parametrize(
-    ("mode", "told"), [({}, "auto"), ({"mode": "auto"}, "auto"), ({"mode": "required"}, "required")]
+    ("mode", "sent"), [({}, "auto"), ({"mode": "auto"}, "auto"), ({"mode": "required"}, "required")]
 )
-def test_of_allowed_tools_only_those_are_offered(mode: Json, told: str) -> None:
+def test_of_allowed_tools_only_those_are_offered(mode: Json, sent: str) -> None:
     allowed = [{"type": "function", "name": "g"}]
     tools, report = choose([F, G, WEB], {"type": "allowed_tools", "tools": allowed, **mode})
     assert names(tools) == ["g"]
     assert tools.paths() == ["tools[1]"]
-    assert tools.chat_params()["tool_choice"] == told
-    assert tools.choice.echo == {"type": "allowed_tools", "mode": told, "tools": allowed}
+    assert tools.chat_params()["tool_choice"] == sent
+    assert tools.choice.echo == {"type": "allowed_tools", "mode": sent, "tools": allowed}
     assert [tool["type"] for tool in tools.echo] == ["function", "function", "web_search"]
     assert report == 'dropped=("tools[2]"), mapped=("tool_choice")'
 
@@ -259,7 +259,7 @@ def test_every_form_of_tool_can_be_allowed() -> None:
     assert names(tools) == ["f", "c", "shell", "crm__find", "crm__note", "erp__find", "tool_search"]
 
 
-def test_what_is_allowed_and_not_offered_is_reported() -> None:
+def test_an_allowed_tool_that_is_not_offered_is_reported() -> None:
     allowed = [
         F,
         WEB,
@@ -270,7 +270,7 @@ def test_what_is_allowed_and_not_offered_is_reported() -> None:
     choice = {"type": "allowed_tools", "tools": [*allowed, {"type": "function", "name": "programs"}, {"type": None}]}
     tools, report = choose([F, CONTAINER, SEARCH, LATER, PROGRAMS], choice)
     assert names(tools) == ["f"]
-    assert [f'"tool_choice.tools[{place}]"' in report.split("mapped")[0] for place in range(7)] == [False] + [True] * 6
+    assert [f'"tool_choice.tools[{index}]"' in report.split("mapped")[0] for index in range(7)] == [False] + [True] * 6
 
 
 def test_allowed_tools_that_nobody_runs_leave_nothing_to_offer() -> None:
@@ -285,17 +285,17 @@ def test_a_tool_of_the_request_that_is_not_allowed_may_not_be_called(name: str) 
     assert not tools.allows(name)
 
 
-def test_what_no_tool_of_the_request_is_called_is_for_the_client_to_judge() -> None:
+def test_a_call_of_no_tool_in_the_request_is_for_the_client_to_judge() -> None:
     assert choose([F, G], {"type": "allowed_tools", "tools": [F]})[0].allows("h")
 
 
 @pytest.mark.parametrize("choice", [None, "none", {"type": "function", "name": "f"}])
 def test_no_other_choice_forbids_a_call(choice: Any) -> None:
-    """What a host makes of a mode or of a name is its own."""
+    """A host may take them as it likes."""
     assert choose([F, G], choice)[0].allows("g")
 
 
-# What cannot be met, and what is no choice ---------------------------------------------------------------------------
+# What cannot be met, and what is not valid ----------------------------------------------------------------------------
 
 REQUIRED_NOTHING = "Tool choice 'required' needs at least one tool that can be called here."
 
@@ -324,7 +324,7 @@ def test_an_allowed_tool_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize("mode", ["maybe", "AUTO", "", "any"])
-def test_an_unknown_mode_is_told_those_there_are(mode: str) -> None:
+def test_an_unknown_mode_is_answered_with_the_known_ones(mode: str) -> None:
     error = refusal([F], mode)
     assert error.message == f"Invalid value: {mode!r}. Supported values are: 'none', 'auto' and 'required'."
     assert (error.param, error.code) == ("tool_choice", "invalid_value")
@@ -360,6 +360,6 @@ def test_allowed_tools_have_two_modes(mode: Any) -> None:
         ({"type": "allowed_tools", "tools": [F, {"name": []}]}, "tool_choice.tools[1].name", "invalid_type"),
     ],
 )
-def test_a_choice_that_is_not_whole_is_told_what_is_wrong(choice: Json, param: str, code: str) -> None:
+def test_what_is_wrong_with_a_choice_is_named_by_its_path(choice: Json, param: str, code: str) -> None:
     error = refusal([F], choice)
     assert (error.param, error.code) == (param, code)

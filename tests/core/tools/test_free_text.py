@@ -1,4 +1,4 @@
-"""The text of a custom tool's call, out of its JSON wrapping, however the pieces are cut."""
+"""The text of a custom tool's call, taken out of its JSON, however the pieces are split."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ def read(pieces: Sequence[str], *, cut: bool = False) -> str:
     return "".join([free.feed(piece) for piece in pieces]) + free.close(cut=cut)
 
 
-def cuts(text: str) -> st.SearchStrategy[list[str]]:
-    places = st.lists(st.integers(0, len(text)), max_size=12).map(sorted)
-    return places.map(lambda p: [text[a:b] for a, b in zip([0, *p], [*p, len(text)], strict=True)])
+def splits(text: str) -> st.SearchStrategy[list[str]]:
+    edges = st.lists(st.integers(0, len(text)), max_size=12).map(sorted)
+    return edges.map(lambda p: [text[a:b] for a, b in zip([0, *p], [*p, len(text)], strict=True)])
 
 
 @given(data=st.data(), text=TEXT, ascii=st.booleans(), indent=st.sampled_from([None, 1]))
-def test_the_string_comes_out_however_it_is_cut(
+def test_the_string_is_the_text_however_it_is_split(
     data: st.DataObject, text: str, ascii: bool, indent: int | None
 ) -> None:
     wrapped = json.dumps({"input": text}, ensure_ascii=ascii, indent=indent)
-    assert read(data.draw(cuts(wrapped))) == text
+    assert read(data.draw(splits(wrapped))) == text
     assert read(list(wrapped)) == text
 
 
 @given(data=st.data(), text=TEXT)
-def test_text_that_is_no_json_is_the_input_itself(data: st.DataObject, text: str) -> None:
+def test_text_that_is_no_json_is_the_text_itself(data: st.DataObject, text: str) -> None:
     bare = "*" + text
-    assert read(data.draw(cuts(bare))) == bare
-    assert read(data.draw(cuts(" \n" + bare))) == " \n" + bare
+    assert read(data.draw(splits(bare))) == bare
+    assert read(data.draw(splits(" \n" + bare))) == " \n" + bare
 
 
 @given(data=st.data(), text=st.text(max_size=20), cut=st.booleans())
-def test_how_anything_is_cut_changes_nothing(data: st.DataObject, text: str, cut: bool) -> None:
+def test_how_anything_is_split_changes_nothing(data: st.DataObject, text: str, cut: bool) -> None:
     heads = [
         "",
         '"{\\"input\\": \\"\\ud83d',
@@ -57,13 +57,15 @@ def test_how_anything_is_cut_changes_nothing(data: st.DataObject, text: str, cut
         " {",
     ]
     text = data.draw(st.sampled_from(heads)) + text
-    whole = read([text], cut=cut)
-    assert read(data.draw(cuts(text)), cut=cut) == whole
-    assert whole.encode().decode() == whole
+    in_one_piece = read([text], cut=cut)
+    assert read(data.draw(splits(text)), cut=cut) == in_one_piece
+    assert in_one_piece.encode().decode() == in_one_piece
 
 
 @given(data=st.data(), text=TEXT)
-def test_a_cut_call_gives_a_beginning_of_its_text_and_none_of_its_json(data: st.DataObject, text: str) -> None:
+def test_a_call_that_is_cut_off_gives_a_beginning_of_its_text_and_none_of_its_json(
+    data: st.DataObject, text: str
+) -> None:
     wrapped = json.dumps({"input": text})
     end = data.draw(st.integers(0, len(wrapped)))
     assert text.startswith(read([wrapped[:end]], cut=True))
@@ -122,7 +124,7 @@ def test_the_text_streams_as_it_comes() -> None:
         ('{"input": "x"' + " " * 300 + "}", "x"),
     ],
 )
-def test_what_models_make_of_it(arguments: str, text: str) -> None:
+def test_arguments_of_another_shape_are_read_as_they_are_meant(arguments: str, text: str) -> None:
     assert read([arguments]) == text
     assert read(list(arguments)) == text
 
@@ -139,5 +141,5 @@ def test_what_models_make_of_it(arguments: str, text: str) -> None:
         ("ab", "ab"),
     ],
 )
-def test_what_a_cut_call_gives(arguments: str, text: str) -> None:
+def test_what_is_undecided_at_a_cut_is_not_text(arguments: str, text: str) -> None:
     assert read([arguments], cut=True) == text

@@ -35,59 +35,59 @@ def parse(header: str) -> Dictionary:
     return members
 
 
-TELLERS: dict[str, Callable[[Report, str], None]] = {
+METHODS: dict[str, Callable[[Report, str], None]] = {
     "mapped": Report.mapped,
     "dropped": Report.dropped,
     "defaulted": Report.defaulted,
 }
-TOLD = st.lists(
-    st.tuples(st.sampled_from(sorted(TELLERS)), st.text(max_size=12) | st.sampled_from(["store", "a" * 700]))
+REPORTED = st.lists(
+    st.tuples(st.sampled_from(sorted(METHODS)), st.text(max_size=12) | st.sampled_from(["store", "a" * 700]))
 )
 
 
-def report(told: list[tuple[str, str]]) -> Report:
+def report(entries: list[tuple[str, str]]) -> Report:
     made = Report()
-    for what, path in told:
-        TELLERS[what](made, path)
+    for outcome, path in entries:
+        METHODS[outcome](made, path)
     return made
 
 
-@given(TOLD)
-def test_the_header_is_short_ascii_that_a_strict_parser_reads(told: list[tuple[str, str]]) -> None:
-    header = report(told).header()
+@given(REPORTED)
+def test_the_header_is_short_ascii_that_a_strict_parser_reads(entries: list[tuple[str, str]]) -> None:
+    header = report(entries).header()
     assert header.isascii()
     assert header.isprintable()
     assert len(header) <= MAX_BYTES
     parse(header)
 
 
-@given(TOLD)
-def test_it_tells_each_path_once_in_order_or_says_that_it_does_not(told: list[tuple[str, str]]) -> None:
-    header = report(told).header()
+@given(REPORTED)
+def test_it_has_each_path_once_in_order_or_says_that_it_is_truncated(entries: list[tuple[str, str]]) -> None:
+    header = report(entries).header()
     members = parse(header)
-    assert members.keys() <= {*TELLERS, "truncated"}
+    assert members.keys() <= {*METHODS, "truncated"}
     truncated = members.pop("truncated", False)
     last: dict[str, str] = {}
-    for what, path in told:
-        if last.get(path) != what:
+    for outcome, path in entries:
+        if last.get(path) != outcome:
             last.pop(path, None)
-            last[path] = what
+            last[path] = outcome
     expected: dict[str, list[str]] = {}
-    for path, what in last.items():
-        expected.setdefault(what, []).append(path)
-    read = {what: [unquote(path) for path in paths] for what, paths in members.items() if isinstance(paths, list)}
+    for path, outcome in last.items():
+        expected.setdefault(outcome, []).append(path)
+    read = {outcome: [unquote(path) for path in paths] for outcome, paths in members.items() if isinstance(paths, list)}
     if truncated:
         assert list(members) == list(expected)[: len(members)]
-        assert all(paths == expected[what][: len(paths)] for what, paths in read.items())
+        assert all(paths == expected[outcome][: len(paths)] for outcome, paths in read.items())
         assert sum(map(len, read.values())) < sum(map(len, expected.values()))
     else:
         assert list(read.items()) == list(expected.items())
 
 
-def test_what_a_host_has_to_drop_was_not_mapped_after_all() -> None:
-    told = [("mapped", "text.verbosity"), ("mapped", "max_output_tokens"), ("dropped", "text.verbosity")]
-    assert parse(report(told).header()) == {"mapped": ["max_output_tokens"], "dropped": ["text.verbosity"]}
-    assert parse(report([*told, ("dropped", "max_output_tokens")]).header()) == {
+def test_a_field_that_a_host_drops_was_not_mapped_after_all() -> None:
+    entries = [("mapped", "text.verbosity"), ("mapped", "max_output_tokens"), ("dropped", "text.verbosity")]
+    assert parse(report(entries).header()) == {"mapped": ["max_output_tokens"], "dropped": ["text.verbosity"]}
+    assert parse(report([*entries, ("dropped", "max_output_tokens")]).header()) == {
         "dropped": ["text.verbosity", "max_output_tokens"]
     }
 
@@ -97,21 +97,26 @@ def test_nothing_to_report_is_no_header() -> None:
 
 
 def test_the_header_as_it_is_documented() -> None:
-    told = [("mapped", "max_output_tokens"), ("dropped", "tools[2]"), ("dropped", "truncation"), ("defaulted", "store")]
-    assert report(told).header() == (
+    entries = [
+        ("mapped", "max_output_tokens"),
+        ("dropped", "tools[2]"),
+        ("dropped", "truncation"),
+        ("defaulted", "store"),
+    ]
+    assert report(entries).header() == (
         'mapped=("max_output_tokens"), dropped=("tools[2]" "truncation"), defaulted=("store")'
     )
 
 
 @pytest.mark.parametrize(("count", "complete"), [(10, True), (1000, False)])
 def test_more_than_fits_is_cut_between_paths(count: int, complete: bool) -> None:
-    header = report([("dropped", f"tools[{place}]") for place in range(count)]).header()
+    header = report([("dropped", f"tools[{index}]") for index in range(count)]).header()
     members = parse(header)
     assert len(header) <= MAX_BYTES
     assert members.get("truncated", False) is not complete
     dropped = members["dropped"]
     assert isinstance(dropped, list)
-    assert dropped == [f"tools[{place}]" for place in range(len(dropped))]
+    assert dropped == [f"tools[{index}]" for index in range(len(dropped))]
     assert complete or len(header) > MAX_BYTES - 30
 
 
@@ -130,7 +135,7 @@ def test_a_list_of_which_no_path_fits_is_left_out() -> None:
     assert parse(report([("mapped", "a" * MAX_BYTES), ("dropped", "store")]).header()) == {"truncated": True}
 
 
-def test_what_a_string_cannot_hold_is_percent_encoded() -> None:
+def test_characters_that_a_string_cannot_hold_are_percent_encoded() -> None:
     (path,) = parse(report([("dropped", 'a "b"\\é%\n')]).header())["dropped"]  # type: ignore[misc]
     assert unquote(path) == 'a "b"\\é%\n'
     assert not set(path) & set(' "\\\n')
@@ -184,9 +189,9 @@ REQUESTS: dict[str, tuple[Any, Dictionary]] = {
 def test_the_report_of_a_request(name: str) -> None:
     fields, expected = REQUESTS[name]
     made = prepared(**fields)
-    told = parse(made.report.header())
-    assert told == expected
-    assert list(told) == list(expected)
+    reported = parse(made.report.header())
+    assert reported == expected
+    assert list(reported) == list(expected)
 
 
 FIELDS: dict[str, st.SearchStrategy[Any]] = {
@@ -214,7 +219,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
 
 
 def at(body: Any, path: str) -> Any:
-    """What stands there. Raises where nothing does."""
+    """The value at a path of the request. Raises if there is none."""
     for step in path.replace("[", ".[").split("."):
         body = body[int(step[1:-1])] if step.startswith("[") else body[step]
     return body
@@ -226,7 +231,7 @@ def test_every_path_leads_to_something_that_the_client_sent(fields: Any, host: s
     profile = PROFILES[host]
     made = prepare_body(json.loads(json.dumps(body)), options=profile.policy)
     profile.adapt(made.chat, made.report)
-    told = parse(made.report.header())
-    paths = [path for paths in told.values() if isinstance(paths, list) for path in paths]
+    reported = parse(made.report.header())
+    paths = [path for paths in reported.values() if isinstance(paths, list) for path in paths]
     assert len(paths) == len(set(paths))
     assert all(at(body, path) is not None for path in paths)
