@@ -45,7 +45,7 @@ def headers_to_host(
     gets a new one, since some hosts make it the id of the chat completion, which must differ between calls, and
     llama-cpp-python refuses anything but a UUID.
     """
-    id = uuid.uuid4()
+    call_id = uuid.uuid4()
     return [
         *(
             (name, value)
@@ -55,7 +55,7 @@ def headers_to_host(
         (b"accept", accept),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", (str(id) if request_id == "uuid4" else id.hex).encode()),
+        (b"x-request-id", (str(call_id) if request_id == "uuid4" else call_id.hex).encode()),
     ]
 
 
