@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from starlette.types import Receive
 
 from responses_shim.asgi.body import ClientDisconnect, read_json
-from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
@@ -39,7 +38,7 @@ from responses_shim.extensions.nemo_gym import (
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
-from responses_shim.runtime.interfaces import Sink
+from responses_shim.runtime.interfaces import RawHeaders, Sink
 from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
@@ -150,7 +149,7 @@ def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, 
         sink,
         request.settings,
         disconnected=partial(_disconnected, request.receive),
-        unfinished=request.profile.unfinished,
+        unfinished_message=request.profile.unfinished_message,
         prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
     )
 
@@ -177,7 +176,7 @@ def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
     gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if gym_default else settings.think_tags
     filters = [
-        request.profile.filters(translated.prepared.chat),
+        request.profile.make_filter(translated.prepared.chat),
         LogprobFilter() if wants_logprobs(translated.request) else None,
         ThinkTagFilter(tags) if tags != "off" else None,
     ]

@@ -10,8 +10,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Literal
 
-RawHeaders = list[tuple[bytes, bytes]]
-"""Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
+from responses_shim.runtime.interfaces import RawHeaders
 
 _HOP_BY_HOP = frozenset(
     {

@@ -19,11 +19,11 @@ import anyio
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from responses_shim.asgi.headers import RawHeaders, headers_from_host, headers_to_host
+from responses_shim.asgi.headers import headers_from_host, headers_to_host
 from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
-from responses_shim.runtime.interfaces import Listener
+from responses_shim.runtime.interfaces import Listener, RawHeaders
 
 logger = logging.getLogger("responses_shim")
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 import msgspec
 from starlette.types import Send
 
-from responses_shim.asgi.headers import RawHeaders
 from responses_shim.errors import ShimError
+from responses_shim.runtime.interfaces import RawHeaders
 
 
 async def send_json(send: Send, status: int, body: object, headers: RawHeaders) -> None:

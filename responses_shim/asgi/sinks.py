@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Sequence
 
 from starlette.types import Send
 
-from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.replies import send_json
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
+from responses_shim.runtime.interfaces import RawHeaders
 
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),

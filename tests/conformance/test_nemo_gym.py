@@ -836,7 +836,7 @@ async def test_a_prompt_that_cannot_be_told_for_certain_is_an_error(told: Any, s
 
 
 async def test_a_tokenize_route_that_does_not_answer_holds_up_nobody_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.01)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
     host = Tokenizing(ScriptedHost(vllm_answer(as_text=True, told=False)), Hold())
     reply = await ask(ResponsesShim(host), return_token_ids=True)
     assert reply.json["error"]["code"] == "token_ids_inconsistent"
