@@ -13,7 +13,8 @@ from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
 from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.translator import Translator
-from responses_shim.runtime.run import Chat, Run
+from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.run import Run
 from responses_shim.settings import Settings
 from tests.caller import DEADLINE, parse_events, payloads
 from tests.core.driver import Json, new_stream
@@ -98,7 +99,7 @@ def new_run(
         sink,
         Settings(**settings),
         disconnected=client.left.wait,
-        unfinished="The host ended its stream too early.",
+        unfinished_message="The host ended its stream too early.",
         prompt_tokens=prompt_tokens,
         next_round=next_round,
     )

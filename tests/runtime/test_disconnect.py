@@ -29,7 +29,7 @@ silences = pytest.mark.parametrize(
 @pytest.fixture(autouse=True)
 def no_deadline_for_hosts(monkeypatch: pytest.MonkeyPatch) -> None:
     """The shim cancels no call within the time of a test, so a host that stops has learned of the disconnect."""
-    monkeypatch.setattr(runs, "GONE_GRACE", 60)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 60)
 
 
 async def wait_for(event: anyio.Event) -> None:
@@ -70,7 +70,7 @@ async def test_a_host_that_listens_only_between_tokens_stops(before: list[Step],
 async def test_a_host_that_never_listens_is_cancelled(
     before: list[Step], stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GONE_GRACE", 0.02)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.02)
     host = ScriptedHost([*before, Wait(anyio.Event())], listens=False)
     async with call(ResponsesShim(host), "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
         await host.called.wait()

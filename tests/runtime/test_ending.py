@@ -109,7 +109,7 @@ async def test_an_exception_after_the_finish_reason_changes_nothing() -> None:
 async def test_the_terminal_event_does_not_wait_for_the_call_to_return(
     listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
     host = ScriptedHost([chunk("a"), FINISH, DONE, Wait(anyio.Event())], listens=listens)
     async with call(ResponsesShim(host), "POST", "/v1/responses", json=STREAMED) as exchange:
         events = payloads(await exchange.events())
@@ -252,7 +252,7 @@ async def test_the_profile_corrects_a_wrong_finish_reason() -> None:
 
 @pytest.mark.parametrize("by", ["send", "receive"])
 async def test_after_a_failure_the_host_sees_a_disconnect(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GRACE", 60)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 60)
     then = [Hold()] if by == "receive" else [chunk("b"), Wait(anyio.Event())]
     host = ScriptedHost([chunk("a"), b"data: {not json\n\n", *then], listens=False)
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
@@ -264,7 +264,7 @@ async def test_after_a_failure_the_host_sees_a_disconnect(by: str, monkeypatch: 
 async def test_a_call_that_hangs_after_the_end_of_its_stream_is_cancelled(
     ending: Step, listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
     response = await outcome(chunk("a"), ending, Wait(anyio.Event()), listens=listens, ping="off")
     assert (response["status"], response["error"]["message"]) == ("failed", UNFINISHED)
 
@@ -292,9 +292,9 @@ async def test_a_json_answer_that_breaks_off_is_a_bad_gateway() -> None:
 @pytest.mark.parametrize(
     ("steps", "line_end"),
     [
-        (text_answer("a", "b"), "completed in .* s, 1 items, 2 tokens out$"),
-        ([chunk("secret"), FINISH], "completed in .* tokens out$"),
-        ([chunk("secret")], r"failed in .* \? tokens out: server_error$"),
+        (text_answer("a", "b"), "completed in .* s, 1 items, 2 output tokens$"),
+        ([chunk("secret"), FINISH], "completed in .* output tokens$"),
+        ([chunk("secret")], r"failed in .* \? output tokens: server_error$"),
     ],
 )
 async def test_a_run_logs_one_line(steps: list[Step], line_end: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -120,7 +120,7 @@ async def test_a_response_that_is_not_streamed_has_no_pings() -> None:
 
 async def test_after_the_terminal_event_there_are_no_pings(monkeypatch: pytest.MonkeyPatch) -> None:
     """The caller of the test fails at a message after the end."""
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
     host = ScriptedHost([*text_answer("a"), Wait(anyio.Event())])
     async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
         await exchange.read()

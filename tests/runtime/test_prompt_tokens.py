@@ -93,7 +93,7 @@ async def test_the_prompts_tokens_are_not_asked_for_if_the_client_does_not_want_
 async def test_a_response_without_the_prompts_tokens_has_failed(
     failing: PromptTokens | None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
     with caplog.at_level(logging.WARNING):
         response = await response_with(failing)
         error = await error_with(failing)

@@ -12,9 +12,10 @@ import pytest
 from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
+from responses_shim.hosts.profile import Chat
 from responses_shim.runtime import run as runs
 from responses_shim.runtime.interfaces import Listener
-from responses_shim.runtime.run import Chat, Run
+from responses_shim.runtime.run import Run
 from tests.oracle import check_response
 from tests.runtime.direct import Client, NextRound, new_run
 from tests.scripted import DONE, call, chunk, usage
@@ -111,7 +112,7 @@ async def test_the_items_of_a_round_are_sent_before_the_next_round_begins() -> N
 
 
 async def test_a_call_that_does_not_return_does_not_hold_up_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
 
     async def hang(listener: Listener) -> None:
         await anyio.sleep_forever()
@@ -161,7 +162,7 @@ async def test_an_exception_while_the_next_round_is_prepared_fails_the_response(
 
 
 async def test_a_client_that_leaves_between_two_rounds_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.05)
 
     def never(result: RoundResult) -> Callable[[], Awaitable[Chat]]:
         async def request() -> Chat:

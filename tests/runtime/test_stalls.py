@@ -25,7 +25,7 @@ listening = pytest.mark.parametrize("listens", [True, False], ids=["listens", "d
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
     """A call whose client has gone is cancelled soon."""
-    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.05)
 
 
 def silent(*before: Step) -> list[Step]:
@@ -197,7 +197,7 @@ async def test_a_slow_client_gets_the_end_of_its_answer(
     stream: bool, listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only `write_timeout` is for the client; how long the call may take to return is another limit."""
-    monkeypatch.setattr(runs, "GRACE", 0.01)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), chunk(finish_reason="stop"), DONE], listens=listens)
     app = ResponsesShim(host, write_timeout=5)
@@ -221,7 +221,7 @@ async def test_a_slow_client_gets_the_end_of_its_answer(
 async def test_a_slow_client_gets_the_text_of_a_call_that_hangs_after_its_stream(
     listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.01)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
     host = ScriptedHost([chunk("a") + DONE, Wait(anyio.Event())], listens=listens)
     async with call(ResponsesShim(host, write_timeout=1), "POST", "/v1/responses", json=STREAMED) as exchange:
         exchange.stall()

@@ -74,7 +74,7 @@ async def test_text_that_is_held_back_is_in_the_completed_response(
     stream: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.05)
     reply = await ask(*map(chunk, pieces), *ending, stream=stream, think_tags=tags, upstream_idle=0.2)
     if stream:
         check_stream(payloads(reply.events))
@@ -89,8 +89,8 @@ async def test_text_that_is_held_back_is_in_the_completed_response(
 async def test_text_that_is_held_back_when_the_host_fails_is_in_the_failed_response(
     tags: str, pieces: list[str], expected: list[tuple[str, str]], ending: list[Step], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
-    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.05)
     reply = await ask(*map(chunk, pieces), *ending, think_tags=tags, upstream_idle=0.2)
     events = payloads(reply.events)
     check_stream(events)

@@ -71,7 +71,7 @@ def test_24_a_client_that_hangs_up_stops_the_engine(
     before: list[Step], stream: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The client was gone, and the GPU went on to the end of the answer."""
-    monkeypatch.setattr(runs, "GONE_GRACE", 60)  # the call is not cancelled: it learns of the disconnect
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 60)  # the call is not cancelled: it learns of the disconnect
     engine = Engine(*before)
     body = json.dumps({"model": "scripted", "input": "Hi", "stream": stream}).encode()
     head = "POST /v1/responses HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n"

@@ -198,7 +198,7 @@ async def test_a_prompt_without_certain_token_ids_is_an_error(answer: Any, statu
 
 
 async def test_a_tokenize_route_that_does_not_answer_is_given_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.01)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
     host = TokenizingHost(ScriptedHost(vllm_answer(as_text=True, with_ids=False)), Hold())
     reply = await ask(ResponsesShim(host), return_token_ids=True)
     assert reply.json["error"]["code"] == "token_ids_inconsistent"
