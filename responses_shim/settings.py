@@ -137,11 +137,12 @@ class Settings(BaseModel):
     If the host fails before that, the client gets the HTTP status of the error; afterwards it gets an error event.
     """
 
-    ping: PingKind = "event"
+    ping: PingKind = "in_progress"
     """What is sent to keep a silent stream alive.
 
-    `event`: a `response.ping` event. `in_progress`: `response.in_progress` again. `comment`: an SSE comment. `off`:
-    nothing.
+    `in_progress`: `response.in_progress` again, which every client knows. `event`: a `response.ping` event, which is
+    not OpenAI's: openai-node's `responses.stream()` and the Java SDK fail at it. `comment`: an SSE comment, which
+    resets no idle timer that counts events. `off`: nothing.
     """
 
     ping_interval: float = Field(default=15.0, gt=0)

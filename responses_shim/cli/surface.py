@@ -189,7 +189,11 @@ def _items() -> list[Row]:
 
 def _events() -> list[Row]:
     sent = {kind.__struct_config__.tag: kind for kind in events.ALL}
-    notes = {"response.ping": "not OpenAI's; keeps a silent stream alive", "error": "before `response.failed`"}
+    notes = {
+        "response.in_progress": "repeated while a stream is silent",
+        "response.ping": "not OpenAI's; in its place with `ping=event`",
+        "error": "before `response.failed`",
+    }
     rows = [Row(str(name), "sent", notes.get(str(name), "")) for name in sent]
     return rows + [Row(name, "not sent") for name in sorted(_NOT_SENT)]
 

@@ -17,7 +17,6 @@ import threading
 import tracemalloc
 import zlib
 from collections.abc import Callable
-from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
@@ -27,6 +26,7 @@ from starlette.types import Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import run as runs
+from responses_shim.settings import Options
 from tests.caller import DEADLINE, call, payloads, post, request
 from tests.conformance.asking import (
     QUESTION,
@@ -575,14 +575,20 @@ async def test_16_reasoning_that_cannot_be_read_is_no_error(item: Json, stream: 
 # On the wire -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("ping", "kind"), [("event", "response.ping"), ("in_progress", "response.in_progress")])
-async def test_17_a_long_silence_is_filled_with_events(ping: Any, kind: str) -> None:
+OFTEN = Options(commit_after=0, ping_interval=0.02)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind"),
+    [(OFTEN, "response.in_progress"), (Options(ping="event", **OFTEN), "response.ping")],
+    ids=["default", "event"],
+)
+async def test_17_a_long_silence_is_filled_with_events(options: Options, kind: str) -> None:
     """A long prompt takes minutes to read. Clients that count events gave up although comments flowed, and proxies
     in between gathered what little there was, or hung up."""
     read = anyio.Event()
-    shim = ResponsesShim(
-        ScriptedHost([Wait(read), *text_answer("Hello")]), commit_after=0, ping=ping, ping_interval=0.02
-    )
+    host = ScriptedHost([Wait(read), *text_answer("Hello")])
+    shim = ResponsesShim(host, **options)
     async with call(shim, "POST", "/v1/responses", json={"model": "m", "input": "Hi", "stream": True}) as exchange:
         begun = [await exchange.next_event() for _ in range(5)]
         assert (exchange.headers["x-accel-buffering"], exchange.headers["cache-control"]) == ("no", "no-store")

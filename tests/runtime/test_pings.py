@@ -48,7 +48,7 @@ async def intervals_pass(times: int) -> None:
     """Let some intervals pass, as another stream counts them."""
     app = ResponsesShim(ScriptedHost([Wait(anyio.Event())]), **OFTEN)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as other:
-        await pinged(other, "event", times)
+        await pinged(other, "in_progress", times)
 
 
 def events_of(exchange: Exchange) -> list[dict[str, Any]]:
@@ -98,6 +98,7 @@ async def test_switched_off_there_are_none() -> None:
         go.set()
         await exchange.read()
     check_stream(events_of(exchange))
+    assert exchange.body.count(b"event: response.in_progress\n") == 1
     assert b"ping" not in exchange.body
 
 
@@ -128,7 +129,7 @@ async def test_while_a_call_is_waited_for_after_its_stream_they_go_on() -> None:
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), DONE, Wait(go)])
     async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
-        await pinged(exchange, "event")
+        await pinged(exchange, "in_progress")
         go.set()
         await exchange.read()
     check_stream(events_of(exchange))
@@ -138,7 +139,7 @@ async def test_the_interval_counts_from_the_first_write() -> None:
     """The watch looks for the first time while that write is going on, when nothing is due."""
     host = ScriptedHost([chunk("a"), Hold()])
     async with call(ResponsesShim(host, ping_interval=0.05), "POST", "/v1/responses", json=STREAMED) as exchange:
-        await pinged(exchange, "event", times=1)
+        await pinged(exchange, "in_progress", times=1)
 
 
 # One writer ----------------------------------------------------------------------------------------------------------

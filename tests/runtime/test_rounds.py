@@ -144,7 +144,8 @@ async def test_what_a_round_made_is_sent_before_the_next_begins() -> None:
 
     async with anyio.create_task_group() as group:
         host = Host([*CALLING, DONE], [*ANSWER, DONE])
-        group.start_soon(running(client, next_round=later, ping_interval=0.05).execute, host, {})
+        run = running(client, next_round=later, ping="event", ping_interval=0.05)
+        group.start_soon(run.execute, host, {})
         await client.sent(b'"type":"response.output_item.done"')
         await client.sent(b"response.ping")
         assert len(host.asked) == 1

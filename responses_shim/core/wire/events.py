@@ -40,7 +40,11 @@ class Created(Event, tag="response.created"):
 
 
 class InProgress(Event, tag="response.in_progress"):
-    """The second event, with the response of the first. It may come again as a ping, with the items done so far."""
+    """The second event, with the response of the first. It may come again as a ping, with the items done so far.
+
+    No client is known that fails at the repetition, and Codex, whose idle timer counts events and no comments, waits
+    on.
+    """
 
     response: Response
 
@@ -64,9 +68,10 @@ class Failed(Event, tag="response.failed"):
 
 
 class Ping(Event, tag="response.ping"):
-    """Keeps a client waiting whose idle timer counts events only: Codex, on which comments have no effect.
+    """Keeps a stream alive, as vLLM's fork does it (`ping: event`).
 
-    It is no event of OpenAI's API. Clients skip types that they do not know.
+    It is no event of OpenAI's API. Many clients skip types that they do not know; openai-node's `responses.stream()`
+    and the Java SDK fail at them.
     """
 
 
