@@ -121,6 +121,16 @@ def test_pings_within_a_call_do_no_harm(client: list[str]) -> None:
     assert call["arguments"] == answer["argumentDeltas"]["0"] == '{"city": "Paris"}'
 
 
+def test_a_host_that_breaks_off_is_an_error(client: list[str]) -> None:
+    answer = ask(client, ResponsesShim(ScriptedHost([chunk("It is")])))
+    assert answer["response"] is None
+    assert (answer["text"], answer["types"][-1]) == ("It is", "response.output_item.done")
+    error = answer["error"]
+    assert error["name"] == "APIError"
+    assert (error["type"], error["code"], error["status"]) == ("server_error", "server_error", 502)
+    assert "ended its stream" in error["message"]
+
+
 def test_at_an_event_that_it_does_not_know_it_throws(client: list[str]) -> None:
     """That is why `ping` is `in_progress` by default."""
     answer = ask(client, silent_until_pinged([], text_answer("It is", " sunny."), "event", times=1))

@@ -192,7 +192,7 @@ def _events() -> list[Row]:
     notes = {
         "response.in_progress": "repeated while a stream is silent",
         "response.ping": "not OpenAI's; in its place with `ping=event`",
-        "error": "before `response.failed`",
+        "error": "before `response.failed`; flat as in the reference, and nested under `error` with the HTTP `status`",
     }
     rows = [Row(str(name), "sent", notes.get(str(name), "")) for name in sent]
     return rows + [Row(name, "not sent") for name in sorted(_NOT_SENT)]

@@ -57,6 +57,7 @@ from responses_shim.core.wire.events import (
     Completed,
     Created,
     Error,
+    ErrorDetails,
     Event,
     Failed,
     Incomplete,
@@ -360,10 +361,7 @@ class ResponseStream:
         if self.error is not None:
             response.status = "failed"
             response.error = ResponseError(self.error.failure_code, self.error.message)
-            return [
-                Error(self._number(), response.error.code, self.error.message, self.error.param),
-                Failed(self._number(), response),
-            ]
+            return [_error_event(self._number(), self.error), Failed(self._number(), response)]
         reason = _INCOMPLETE.get(self.finish or "")
         if reason is not None:
             response.status = "incomplete"
@@ -372,6 +370,12 @@ class ResponseStream:
         response.status = "completed"
         response.completed_at = self._now()
         return [Completed(self._number(), response)]
+
+
+def _error_event(number: int, error: ShimError) -> Error:
+    code, message, param = error.failure_code, error.message, error.param
+    details = ErrorDetails(error.type, error.code or code, message, param, error.status)
+    return Error(number, code, message, param, details)
 
 
 _ABORTED = ("abort", "error")  # vLLM: the request was aborted, or the engine failed

@@ -75,16 +75,37 @@ class Ping(Event, tag="response.ping"):
     """
 
 
+class ErrorDetails(Struct):
+    """The `error` of an `error` event: what the body of an HTTP error would have had, and its status.
+
+    - `type`, `code`, `param`: those of the host's error, where the host has failed or refused. `code` is never null:
+      without one of its own it is that of `response.error`. An error without a code is taken by some clients for one
+      that passes, and is tried again.
+    - `status`: the HTTP status, had the stream not begun. The status is no key of OpenAI's. It is in here because at an
+      `error` event the OpenAI SDKs raise an APIError with this object, and nothing else of the event.
+    """
+
+    type: str
+    code: str
+    message: str
+    param: str | None
+    status: int
+
+
 class Error(Event, tag="error"):
     """Why a response fails: `response.failed` comes next.
 
-    Flat, as in OpenAI's reference: at an event with a top-level `error` key the OpenAI SDK raises, and never sees
-    `response.failed`.
+    In two forms at once. `code`, `message` and `param` are what OpenAI's reference has; `error` is what its service
+    sends, and what Open Responses requires. Clients that look for one form only (crewai, Haystack, LlamaIndex and
+    others) take a response that has failed for a complete one if they find the other, in silence.
+
+    It is the only event with a top-level `error`: there the OpenAI SDKs raise, and do not read on to `response.failed`.
     """
 
-    code: str | None
+    code: str
     message: str
     param: str | None
+    error: ErrorDetails
 
 
 class OutputItemAdded(Event, tag="response.output_item.added"):
