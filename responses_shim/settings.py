@@ -23,6 +23,7 @@ ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
 FormatWithTools = Literal["auto", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
+ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
 Overflow = Literal["error", "incomplete"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
@@ -41,6 +42,7 @@ class Options(TypedDict, total=False):
     system_messages: SystemMessages
     think_tags: ThinkTags
     format_with_tools: FormatWithTools
+    reasoning_display: ReasoningDisplay
     reasoning_replay: ReasoningReplay
     overflow: Overflow
     return_token_ids: bool
@@ -110,6 +112,14 @@ class Settings(BaseModel):
 
     `describe`: the model is told in words. `constrain`: the host constrains the answer, and then most hosts cannot
     call tools. `auto`: whichever is right for the host.
+    """
+
+    reasoning_display: ReasoningDisplay = "auto"
+    """How a client is shown the reasoning.
+
+    `text`: as the raw text that it is. `summary`: as a summary, which many clients show and nothing else. Nothing is
+    summarised: the text is the same. `both`: as both at once, which takes two events for each token. `auto`: as a
+    summary if the request asks for one, else as text.
     """
 
     reasoning_replay: ReasoningReplay = "auto"

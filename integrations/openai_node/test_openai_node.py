@@ -121,6 +121,15 @@ def test_pings_within_a_call_do_no_harm(client: list[str]) -> None:
     assert call["arguments"] == answer["argumentDeltas"]["0"] == '{"city": "Paris"}'
 
 
+def test_reasoning_and_its_summary_side_by_side(client: list[str]) -> None:
+    host = ScriptedHost([chunk(reasoning="Let me "), chunk(reasoning="see."), *text_answer("It is", " sunny.")])
+    answer = ask(client, ResponsesShim(host, reasoning_display="both"))
+    assert answer["error"] is None
+    thought = answer["response"]["output"][0]
+    assert [part["text"] for part in thought["content"] + thought["summary"]] == ["Let me see."] * 2
+    assert answer["text"] == "It is sunny."
+
+
 def test_a_host_that_breaks_off_is_an_error(client: list[str]) -> None:
     answer = ask(client, ResponsesShim(ScriptedHost([chunk("It is")])))
     assert answer["response"] is None

@@ -53,7 +53,9 @@ _FIELDS = [
     Row("text.format", "mapped", "`response_format`; beside tools described in words (`format_with_tools`)"),
     Row("text.verbosity", "mapped", "`verbosity`"),
     Row("reasoning.effort", "mapped", "`reasoning_effort`"),
-    Row("reasoning.summary", "honoured", "the reasoning itself, as a summary; it is not shortened"),
+    Row(
+        "reasoning.summary", "honoured", "the reasoning itself, as a summary; it is not shortened (`reasoning_display`)"
+    ),
     Row("reasoning.generate_summary", "honoured", "the older name of `summary`"),
     Row(
         "reasoning.context", "honoured", "`current_turn` leaves earlier reasoning out; else the host's template decides"

@@ -43,7 +43,7 @@ from msgspec.structs import replace
 
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
-from responses_shim.core.items.reasoning import ReasoningBuilder, SummaryBuilder
+from responses_shim.core.items.reasoning import BUILDERS, ReasoningBuilder
 from responses_shim.core.response.call_index import CallIndex, PendingCall
 from responses_shim.core.response.filters import Field
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
@@ -180,7 +180,7 @@ class ResponseStream:
                     self._feed_choice(choice, events)
         if self._extras:
             self._add_extras(events)
-        if events and not events[-1].sequence_number % JOIN_EVERY:
+        if events and events[-1].sequence_number % JOIN_EVERY < len(events):  # a multiple is among their numbers
             for builder in self._open:
                 builder.join_pieces()
         return events
@@ -265,8 +265,8 @@ class ResponseStream:
 
     def _open_reasoning(self, events: list[Event]) -> ReasoningBuilder:
         self._close_writing(events)
-        kind = SummaryBuilder if self.options.summary else ReasoningBuilder
-        self._reasoning = kind(self._new_id("rs"), self._opened, self._number, self.options.seal)
+        builder = BUILDERS[self.options.reasoning]
+        self._reasoning = builder(self._new_id("rs"), self._opened, self._number, self.options.seal)
         self._begin(self._reasoning, events)
         return self._reasoning
 
