@@ -18,7 +18,8 @@ _SAME = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "user"),
     *("seed", "top_k", "min_p", "repetition_penalty"),
 )
-_CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+# Not `prompt_cache_key`: agents send one every turn, and what it is for, hosts do without it.
+_CACHE_FIELDS = ("prompt_cache_retention", "prompt_cache_options")
 
 SEALED = "reasoning.encrypted_content"
 """The entry of `include` by which a client asks for reasoning that it can send back: see `runtime.sealing`."""

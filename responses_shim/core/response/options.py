@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from responses_shim.core.items.reasoning import Seal
+from responses_shim.core.items.reasoning import ReasoningDisplay, Seal
 
 
 class ResponseOptions(Struct, frozen=True, kw_only=True):
     """What the client or the operator asked for besides the answer.
 
     - `logprobs`: log-probabilities go on text; a host may send them unasked
-    - `summary`: reasoning is shown as a summary, not as raw text
+    - `reasoning`: reasoning is shown as raw `text`, as a `summary`, or as `both`
     - `seal`: makes `encrypted_content` of a reasoning text
     - `token_ids`: the token ids of the chat calls go on deltas and on the last item of each round
     - `obfuscate`: gives that many random characters, which hide the length of deltas
@@ -22,7 +22,7 @@ class ResponseOptions(Struct, frozen=True, kw_only=True):
     """
 
     logprobs: bool = False
-    summary: bool = False
+    reasoning: ReasoningDisplay = "text"
     seal: Seal | None = None
     token_ids: bool = False
     obfuscate: Callable[[int], str] | None = None

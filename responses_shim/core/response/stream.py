@@ -43,7 +43,7 @@ from msgspec.structs import replace
 
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
-from responses_shim.core.items.reasoning import ReasoningBuilder, SummaryBuilder
+from responses_shim.core.items.reasoning import BUILDERS, ReasoningBuilder
 from responses_shim.core.response.call_index import CallIndex, PendingCall
 from responses_shim.core.response.filters import Field
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
@@ -57,6 +57,7 @@ from responses_shim.core.wire.events import (
     Completed,
     Created,
     Error,
+    ErrorDetails,
     Event,
     Failed,
     Incomplete,
@@ -179,7 +180,7 @@ class ResponseStream:
                     self._feed_choice(choice, events)
         if self._extras:
             self._add_extras(events)
-        if events and not events[-1].sequence_number % JOIN_EVERY:
+        if events and events[-1].sequence_number % JOIN_EVERY < len(events):  # a multiple is among their numbers
             for builder in self._open:
                 builder.join_pieces()
         return events
@@ -264,8 +265,8 @@ class ResponseStream:
 
     def _open_reasoning(self, events: list[Event]) -> ReasoningBuilder:
         self._close_writing(events)
-        kind = SummaryBuilder if self.options.summary else ReasoningBuilder
-        self._reasoning = kind(self._new_id("rs"), self._opened, self._number, self.options.seal)
+        builder = BUILDERS[self.options.reasoning]
+        self._reasoning = builder(self._new_id("rs"), self._opened, self._number, self.options.seal)
         self._begin(self._reasoning, events)
         return self._reasoning
 
@@ -360,10 +361,7 @@ class ResponseStream:
         if self.error is not None:
             response.status = "failed"
             response.error = ResponseError(self.error.failure_code, self.error.message)
-            return [
-                Error(self._number(), response.error.code, self.error.message, self.error.param),
-                Failed(self._number(), response),
-            ]
+            return [_error_event(self._number(), self.error), Failed(self._number(), response)]
         reason = _INCOMPLETE.get(self.finish or "")
         if reason is not None:
             response.status = "incomplete"
@@ -372,6 +370,12 @@ class ResponseStream:
         response.status = "completed"
         response.completed_at = self._now()
         return [Completed(self._number(), response)]
+
+
+def _error_event(number: int, error: ShimError) -> Error:
+    code, message, param = error.failure_code, error.message, error.param
+    details = ErrorDetails(error.type, error.code or code, message, param, error.status)
+    return Error(number, code, message, param, details)
 
 
 _ABORTED = ("abort", "error")  # vLLM: the request was aborted, or the engine failed

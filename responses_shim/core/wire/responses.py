@@ -95,7 +95,7 @@ class MessageItem(Item, tag="message", kw_only=True):
 
 
 class ReasoningItem(Item, tag="reasoning", kw_only=True):
-    """What the model thought: as raw text in `content`, or as a summary; the other of the two is empty.
+    """What the model thought: as raw text in `content`, as a summary, or as both; what is not shown is empty.
 
     `encrypted_content` is the reasoning in a sealed form that the client can keep and send back, if it asked for that
     (`include: ["reasoning.encrypted_content"]`). It is a string or absent: Open Responses allows no null.

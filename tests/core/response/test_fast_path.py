@@ -159,7 +159,7 @@ def test_a_call_whose_arguments_are_parsed_at_its_end_takes_the_slow_path() -> N
 
 
 def test_a_summary_takes_the_fast_path() -> None:
-    options = ResponseOptions(summary=True, seal=lambda text: f"sealed {text}")
+    options = ResponseOptions(reasoning="summary", seal=lambda text: f"sealed {text}")
     assert answer(*map(reasoning, "Hmm."), options=options).fast == 3
 
 
