@@ -28,8 +28,9 @@ def refusal(content: Any, options: TranslationOptions = DEFAULT_OPTIONS) -> Inva
 
 
 def part(content: Json, options: TranslationOptions = DEFAULT_OPTIONS) -> Json:
-    (made,) = user_content([content], "content", options)
-    assert isinstance(made, dict)
+    parts = user_content([content], "content", options)
+    assert isinstance(parts, list)
+    (made,) = parts
     return made
 
 

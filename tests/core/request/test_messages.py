@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
 import time
-from functools import reduce
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import pytest
@@ -363,7 +363,14 @@ def test_without_a_user_message_everything_is_the_current_turn(items: Any) -> No
 # Calls ---------------------------------------------------------------------------------------------------------------
 
 SHELL = {"commands": ["ls", "pwd"], "timeout_ms": 9, "max_output_length": None}
-EXEC = {"type": "exec", "command": ["ls"], "env": {}, "working_directory": "/tmp", "user": None, "timeout_ms": None}
+EXEC: Json = {
+    "type": "exec",
+    "command": ["ls"],
+    "env": {},
+    "working_directory": "/tmp",
+    "user": None,
+    "timeout_ms": None,
+}
 PATCH = {"type": "update_file", "path": "a.py", "diff": "@@\n-a\n+b"}
 SPACE = {"type": "namespace", "name": "mcp", "tools": [{"type": "function", "name": "get"}]}
 
@@ -569,6 +576,9 @@ def test_the_tokens_of_a_turn_go_back_on_its_message_if_that_is_wanted(last: Jso
     assert not any({*TOKENS} & {*message} for message in messages(items))
 
 
+TOO_DEEP = json.loads("[" * (MAX_DEPTH + 1) + "1" + "]" * (MAX_DEPTH + 1))
+
+
 @pytest.mark.parametrize(
     ("wrong", "param"),
     [
@@ -580,7 +590,7 @@ def test_the_tokens_of_a_turn_go_back_on_its_message_if_that_is_wanted(last: Jso
         ({"prompt_token_ids": [1, "2"]}, "input[1].prompt_token_ids[1]"),
         ({"generation_token_ids": [2.5]}, "input[1].generation_token_ids[0]"),
         ({"generation_log_probs": [None]}, "input[1].generation_log_probs[0]"),
-        ({"routed_experts": reduce(lambda inner, _: [inner], range(MAX_DEPTH + 1), 1)}, "input[1].routed_experts"),
+        ({"routed_experts": TOO_DEEP}, "input[1].routed_experts"),
     ],
     ids=lambda case: str(case)[:40],
 )
