@@ -67,7 +67,7 @@ def plain_path(builder: ItemBuilder, read: Reader, template: bytes, stops: froze
     The frames of a host differ in their text alone, as a rule. So the bytes around the text of one frame are learned,
     and where another begins and ends with the same bytes, only the string between them is decoded.
     """
-    number, keep, join = builder.number, builder.pieces.append, builder.join_pieces
+    number, keep, join = builder.next_number, builder.pieces.append, builder.join_pieces
     before, after, start, end, lessons = b"\n", b"", 0, 0, LESSONS  # no frame begins with a line end
 
     def path(data: bytes) -> Frame | None:
@@ -111,7 +111,7 @@ def logprobs_path(builder: MessageBuilder, template: bytes, stops: frozenset[str
 
     As `plain_path` it learns the bytes around both.
     """
-    number, keep, join = builder.number, builder.pieces.append, builder.join_pieces
+    number, keep, join = builder.next_number, builder.pieces.append, builder.join_pieces
     keep_logprobs = builder.keep_logprobs
     template = template.replace(b'"logprobs":[]', b'"logprobs":%b')
     before, between, after, start, end, lessons = b"\n", b"", b"", 0, 0, LESSONS

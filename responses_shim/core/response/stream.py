@@ -192,12 +192,12 @@ class ResponseStream:
             return
         reasoning = delta.reasoning or delta.reasoning_content
         if reasoning:
-            (self._reasoning or self._open_reasoning(events)).text(reasoning, events)
+            (self._reasoning or self._open_reasoning(events)).add_text(reasoning, events)
         if content := delta.content:
             message = self._message or self._open_message(events)
-            message.text(content, logprobs_of(choice) if self.options.logprobs else NO_LOGPROBS, events)
+            message.add_text(content, logprobs_of(choice) if self.options.logprobs else NO_LOGPROBS, events)
         if delta.refusal:
-            (self._message or self._open_message(events)).refusal(delta.refusal, events)
+            (self._message or self._open_message(events)).add_refusal(delta.refusal, events)
         if delta.annotations:
             for annotation in annotations_of(delta):
                 (self._message or self._open_message(events)).annotate(annotation, events)
@@ -222,7 +222,7 @@ class ResponseStream:
                 return
         builder = call.builder or self._open_call(call, name or "", events)
         if arguments:
-            builder.arguments(arguments, events)
+            builder.add_arguments(arguments, events)
 
     def end_round(self) -> tuple[RoundResult, list[Event]]:
         """The chat call is over: close its items, add its usage. `begin_round` or `close` comes next."""
@@ -233,7 +233,7 @@ class ResponseStream:
         blank = self.options.empty_message and not self._opened and self.finish not in (None, *_ABORTED)
         tokens = self._round_tokens(events)
         if blank and self.error is None:
-            (self._message or self._open_message(events)).empty_text(events)
+            (self._message or self._open_message(events)).open_empty_text(events)
         complete = self.error is None and self.finish not in _CUT
         calls: list[CallItem] = []
         for builder in self._open:
@@ -259,7 +259,7 @@ class ResponseStream:
         builder = call.builder = self._tools.open(name, self._new_id, self._opened, self._number, call_id)
         self._begin(builder, events)
         for arguments in call.pieces:
-            builder.arguments(arguments, events)
+            builder.add_arguments(arguments, events)
         return builder
 
     def _open_reasoning(self, events: list[Event]) -> ReasoningBuilder:

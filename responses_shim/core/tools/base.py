@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from responses_shim.core.items.base import ItemBuilder, Number
+from responses_shim.core.items.base import ItemBuilder, NextNumber
 from responses_shim.core.tools.arguments import parse_arguments
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.responses import ItemStatus
@@ -45,12 +45,12 @@ class CallBuilder(ItemBuilder):
     unwraps = False
     """The text is taken out of a JSON string: only pieces without an escape or a quote are pieces of the text."""
 
-    def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
-        super().__init__(id, index, number)
+    def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
+        super().__init__(id, index, next_number)
         self.call_id = call_id
 
     @abstractmethod
-    def arguments(self, delta: str, events: list[Event]) -> None:
+    def add_arguments(self, delta: str, events: list[Event]) -> None:
         """Take the next piece of the arguments, which are the text of a JSON object, and append its events."""
         ...
 
@@ -59,9 +59,9 @@ class NamedCallBuilder(CallBuilder):
     """A call of a tool that the client has named, perhaps within a namespace."""
 
     def __init__(
-        self, id: str, index: int, number: Number, call_id: str, name: str, namespace: str | UnsetType = UNSET
+        self, id: str, index: int, next_number: NextNumber, call_id: str, name: str, namespace: str | UnsetType = UNSET
     ) -> None:
-        super().__init__(id, index, number, call_id)
+        super().__init__(id, index, next_number, call_id)
         self._name = name
         self._namespace = namespace
 
@@ -72,11 +72,11 @@ class ParsedCallBuilder(CallBuilder):
     A call that was cut off has no arguments: half a command is not to be carried out.
     """
 
-    def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
-        super().__init__(id, index, number, call_id)
+    def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
+        super().__init__(id, index, next_number, call_id)
         self._parsed: dict[str, Any] = {}
 
-    def arguments(self, delta: str, events: list[Event]) -> None:
+    def add_arguments(self, delta: str, events: list[Event]) -> None:
         self.pieces.append(delta)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
@@ -149,9 +149,11 @@ class ToolKind(ABC):
         """
         ...
 
-    def new_call(self, identity: ToolIdentity, id: str, index: int, number: Number, call_id: str) -> CallBuilder:
+    def new_call(
+        self, identity: ToolIdentity, id: str, index: int, next_number: NextNumber, call_id: str
+    ) -> CallBuilder:
         """The builder for a call that the model has begun."""
-        return self.builder(id, index, number, call_id)
+        return self.builder(id, index, next_number, call_id)
 
     def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
         """Which tool of this kind a past call, or a `tool_choice`, is about. InvalidRequest names a wrong field."""
@@ -171,8 +173,10 @@ class NamedToolKind(ToolKind):
 
     builder: ClassVar[type[NamedCallBuilder]]
 
-    def new_call(self, identity: ToolIdentity, id: str, index: int, number: Number, call_id: str) -> CallBuilder:
-        return self.builder(id, index, number, call_id, identity.name, identity.namespace or UNSET)
+    def new_call(
+        self, identity: ToolIdentity, id: str, index: int, next_number: NextNumber, call_id: str
+    ) -> CallBuilder:
+        return self.builder(id, index, next_number, call_id, identity.name, identity.namespace or UNSET)
 
     def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
         name = required_string(fields, "name", path)

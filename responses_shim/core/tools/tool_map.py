@@ -32,7 +32,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from responses_shim.core.items.base import Number
+from responses_shim.core.items.base import NextNumber
 from responses_shim.core.tools.base import CallBuilder, Function, NamedToolKind, Tool, ToolIdentity, flattened
 from responses_shim.core.tools.choice import ToolChoice, read_choice
 from responses_shim.core.tools.declarations import Declarations, DeclaredTool, read_declarations
@@ -197,7 +197,9 @@ class ToolMap:
 
     # Calls -----------------------------------------------------------------------------------------------------------
 
-    def open(self, name: str, new_id: Callable[[str], str], index: int, number: Number, call_id: str) -> CallBuilder:
+    def open(
+        self, name: str, new_id: Callable[[str], str], index: int, next_number: NextNumber, call_id: str
+    ) -> CallBuilder:
         """The builder for a call of the function `name`, in whatever spelling the model used.
 
         A model may also call a tool that it should have searched for first. A call of no tool in the request is one of
@@ -209,7 +211,7 @@ class ToolMap:
         else:
             identity = self._deferred.get(name) or ToolIdentity(FUNCTION, name)
         kind = identity.kind
-        return kind.new_call(identity, new_id(kind.builder.prefix), index, number, call_id)
+        return kind.new_call(identity, new_id(kind.builder.prefix), index, next_number, call_id)
 
     def allows(self, name: str) -> bool:
         """Whether `tool_choice` lets the model call the function `name`; also true if no tool is called so."""

@@ -110,7 +110,7 @@ def call(tool: Json, pieces: Sequence[str] | str, status: ItemStatus = "complete
     events: list[Event] = []
     builder.open(events)
     for piece in [pieces] if isinstance(pieces, str) else pieces:
-        builder.arguments(piece, events)
+        builder.add_arguments(piece, events)
     builder.close(status, events)
     assert all(type(after) in ALLOWED_AFTER[type(before)] for before, after in pairwise(events))
     payloads = [event_json(event) for event in events]

@@ -231,8 +231,8 @@ def test_a_call_of_a_new_kind_is_an_item_of_its_own() -> None:
     tools = ToolMap([CLOCK], None, None, Report(), kinds=WITH_CLOCKS)
     builder = tools.open("clock", lambda prefix: f"{prefix}_1", 0, count().__next__, "call_1")
     events: list[Event] = []
-    builder.arguments('{"zone": ', events)
-    builder.arguments('"CET"}', events)
+    builder.add_arguments('{"zone": ', events)
+    builder.add_arguments('"CET"}', events)
     done = msgspec.to_builtins(builder.close("completed", events))
     assert done == {"type": "clock_call", "id": "clk_1", "call_id": "call_1", "zone": "CET", "status": "completed"}
 
