@@ -17,7 +17,7 @@ from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
-from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
+from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request, unknown_fields
 from responses_shim.core.request.prepare import PreparedRequest, prepare
 from responses_shim.core.response.filters import Filter
@@ -115,7 +115,7 @@ def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> Turn:
     prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
     if request.keys.sealer is None:
         for index, included in enumerate(parsed.include or ()):
-            if included == SEALED:
+            if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
     return Turn(ids, parsed, gym, prepared)
 
@@ -158,7 +158,7 @@ def _new_run(request: Request, turn: Turn, host: HostClient, headers: RawHeaders
 def _response_options(request: Request, turn: Turn) -> ResponseOptions:
     """What the client asked for besides the answer, as far as it can be had here."""
     asked, settings = turn.request, request.settings
-    sealer = request.keys.sealer if SEALED in (asked.include or ()) else None
+    sealer = request.keys.sealer if ENCRYPTED_REASONING in (asked.include or ()) else None
     obfuscates = asked.stream and asked.stream_options is not None and asked.stream_options.include_obfuscation
     return ResponseOptions(
         logprobs=wants_logprobs(asked),

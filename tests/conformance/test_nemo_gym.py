@@ -122,7 +122,7 @@ def test_an_item_with_a_role_needs_no_type() -> None:
 
 def test_reasoning_text_and_calls_of_one_turn_are_one_assistant_message() -> None:
     items = [user("Hi"), thought("So."), said("Let me see."), called("a"), called("b")]
-    assert messages_for(*items, options=TranslationOptions(reasoning="think")) == [
+    assert messages_for(*items, options=TranslationOptions(reasoning_replay="think")) == [
         user("Hi"),
         {
             "role": "assistant",
@@ -163,7 +163,9 @@ async def test_a_host_about_which_nothing_is_known_gets_an_empty_string_for_null
 
 
 def test_each_summary_is_one_think_span_and_an_empty_one_is_none() -> None:
-    (message,) = messages_for(thought("One", "", "Two"), said("So."), options=TranslationOptions(reasoning="think"))
+    (message,) = messages_for(
+        thought("One", "", "Two"), said("So."), options=TranslationOptions(reasoning_replay="think")
+    )
     assert message["content"] == "<think>One</think><think>Two</think>So."
 
 
@@ -971,7 +973,7 @@ def test_what_the_model_wrote_comes_back_to_it_byte_for_byte(thinking: str, text
     pieces = [written[start:end] for start, end in pairwise(places)]
     steps = [*[chunk(piece) for piece in pieces], chunk(finish_reason="stop"), DONE]
     response = play(steps, filters=lambda: [ThinkTagFilter("anywhere")]).response
-    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning="think"))
+    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning_replay="think"))
     assert message["content"] == written
     (message,) = messages_for(*response["output"])
     assert (message["reasoning"], message["content"]) == (thinking, text)
@@ -994,5 +996,5 @@ def test_where_it_does_not_the_tokens_still_do(written: str, kept: str) -> None:
     response = play(
         [chunk(written), chunk(finish_reason="stop"), DONE], filters=lambda: [ThinkTagFilter("anywhere")]
     ).response
-    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning="think"))
+    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning_replay="think"))
     assert message["content"] == kept
