@@ -28,6 +28,7 @@ from msgspec import Struct, field
 
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.parse import parse_request
+from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import check_depth, unsupported, wrong_type
@@ -123,7 +124,7 @@ def _decode_if_json(value: Any) -> Any:
     """The JSON data in a string; `value` itself if it is no string, or no JSON."""
     try:
         return msgspec.json.decode(value) if isinstance(value, str) else value
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except JSON_ERRORS:
         return value
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from responses_shim.core.wire.chat import Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta, object_or_none
-from responses_shim.core.wire.lenient_json import join_surrogates, writable_json
+from responses_shim.core.wire.lenient_json import JSON_ERRORS, join_surrogates, writable_json
 from responses_shim.core.wire.sse import SSEDecoder
 from responses_shim.errors import UpstreamError
 
@@ -35,7 +35,7 @@ class ChunkDecoder:
             return self._lenient(payload)
         try:
             chunk = _decode(payload)
-        except _NOT_STRICT:
+        except JSON_ERRORS:
             return self._lenient(payload)
         if chunk.choices is None and chunk.usage is None and chunk.error is None:
             return self._lenient(payload)
@@ -148,7 +148,6 @@ def _convert_or_none(kind: type[T], value: Any) -> T | None:
 END_OF_STREAM = Chunk()
 """The chunk that stands for `data: [DONE]`. Compare by identity: a frame `{}` makes an equal one."""
 
-_NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
@@ -175,7 +174,7 @@ class ChunkReader:
                 chunk = _decode(data[6:])
                 if chunk.choices is not None:
                     return [chunk]
-            except _NOT_STRICT:
+            except JSON_ERRORS:
                 pass
         chunks = self._read_payloads(self._frames.feed(data))
         self.pending = self._frames.pending or bool(self._chunks.halves)

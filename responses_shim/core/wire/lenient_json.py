@@ -12,6 +12,9 @@ from typing import Any
 
 import msgspec
 
+JSON_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What msgspec raises for what is not JSON or not of the expected type, not Unicode, or nested too deep."""
+
 _STRING_OR_NOT_A_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 
 
