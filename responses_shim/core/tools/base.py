@@ -43,7 +43,10 @@ class CallBuilder(ItemBuilder):
 
     prefix = "fc"
     unwraps = False
-    """The text is taken out of a JSON string: only pieces without an escape or a quote are pieces of the text."""
+    """Whether the arguments are a JSON string around the text.
+
+    Then only a piece without escapes or quotes is text as it is.
+    """
 
     def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
         super().__init__(id, index, next_number)
@@ -56,7 +59,7 @@ class CallBuilder(ItemBuilder):
 
 
 class NamedCallBuilder(CallBuilder):
-    """A call of a tool that the client has named, perhaps within a namespace."""
+    """A call of a tool whose name the client has chosen, perhaps within a namespace."""
 
     def __init__(
         self, id: str, index: int, next_number: NextNumber, call_id: str, name: str, namespace: str | UnsetType = UNSET
@@ -106,7 +109,7 @@ class Declaration(Struct):
     """A declaration that has been read and checked.
 
     - `function`: the chat function that the tool is offered as; it has the tool's own name
-    - `offered`: False for a tool that is there, and that the model cannot call here: others run it
+    - `offered`: False for a tool that the model cannot call here, because nobody here runs it
     - `deferred`: the tool is to be found by a tool search before it is offered
     - `searches`: this is the search that finds deferred tools
     """
@@ -117,10 +120,12 @@ class Declaration(Struct):
     searches: bool = False
 
 
-class DeclaredTools(Protocol):
+class ToolSummaries(Protocol):
     """What an output may have to know of the request's tools: the names that the host knows them by."""
 
-    def summaries(self, tool: Tool) -> list[dict[str, Any]]: ...
+    def summaries(self, tool: Tool) -> list[dict[str, Any]]:
+        """`name` and `description` of the function that a tool is offered as; for a namespace, of all its tools."""
+        ...
 
 
 class ToolKind(ABC):
@@ -133,19 +138,22 @@ class ToolKind(ABC):
 
     @abstractmethod
     def read_declaration(self, tool: Tool, path: str) -> Declaration:
-        """The chat function for a declaration. InvalidRequest names the field below `path` that is wrong."""
+        """The chat function for a declaration. Raises InvalidRequest that names the wrong field below `path`."""
         ...
 
     @abstractmethod
     def past_arguments(self, item: Item, path: str) -> str:
-        """The arguments, as JSON text, that the function was called with. InvalidRequest names a wrong field."""
+        """The arguments, as JSON text, that the function was called with.
+
+        Raises InvalidRequest that names a wrong field.
+        """
         ...
 
     @abstractmethod
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> Any:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> Any:
         """What the model is shown of an output: a text, or content parts, not checked yet.
 
-        InvalidRequest names a wrong field.
+        Raises InvalidRequest that names a wrong field.
         """
         ...
 
@@ -156,11 +164,14 @@ class ToolKind(ABC):
         return self.builder(id, index, next_number, call_id)
 
     def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
-        """Which tool of this kind a past call, or a `tool_choice`, is about. InvalidRequest names a wrong field."""
+        """Which tool of this kind a past call, or a `tool_choice`, is about.
+
+        Raises InvalidRequest that names a wrong field.
+        """
         return ToolIdentity(self, self.tool_type)
 
     def past_call_id(self, item: Item, path: str) -> str:
-        """The id by which a past call and its output belong together. InvalidRequest if it is missing."""
+        """The id by which a past call and its output belong together. Raises InvalidRequest if it is missing."""
         return required_string(item, "call_id", path)
 
     def echo(self, tool: Tool) -> Tool:
@@ -184,7 +195,7 @@ class NamedToolKind(ToolKind):
             return ToolIdentity(self, name)
         return ToolIdentity(self, name, required_string(fields, "namespace", path) or None)
 
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> Any:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> Any:
         if item.get("output") is None:
             raise missing(f"{path}.output")
         return item["output"]
@@ -203,7 +214,7 @@ class BuiltInToolKind(ToolKind):
 
 
 def for_programs_only(tool: Tool) -> bool:
-    """Whether only programs that the model writes may call a tool (`allowed_callers`): nobody here runs those."""
+    """Whether only programs that the model writes may call a tool (`allowed_callers`). They are not run here."""
     callers = tool.get("allowed_callers")
     return bool(callers) and isinstance(callers, list) and "direct" not in callers
 

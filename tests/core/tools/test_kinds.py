@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.tools.arguments import write_arguments
-from responses_shim.core.tools.base import Declaration, DeclaredTools, ParsedCallBuilder, ToolKind
+from responses_shim.core.tools.base import Declaration, ParsedCallBuilder, ToolKind, ToolSummaries
 from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.events import Event
@@ -210,7 +210,7 @@ class ClockKind(ToolKind):
     def past_arguments(self, item: Json, path: str) -> str:
         return write_arguments({"zone": required_string(item, "zone", path)})
 
-    def read_output(self, item: Json, path: str, tools: DeclaredTools) -> str:
+    def read_output(self, item: Json, path: str, tools: ToolSummaries) -> str:
         return f"It is {required_string(item, 'time', path)}."
 
 
