@@ -1,4 +1,4 @@
-"""JSON that hosts and clients send although it is none: halves of surrogate pairs, NaN, Infinity.
+"""JSON that hosts and clients send although it is invalid: halves of surrogate pairs, NaN, Infinity.
 
 Python's `json.loads` reads them, `msgspec` and every strict reader refuse them. The two functions here make of what
 `json.loads` gave something that can be written again.

@@ -18,7 +18,7 @@ from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.responses import Item, ItemStatus
+from responses_shim.core.wire.responses import BaseItem, ItemStatus
 from responses_shim.core.wire.validation import required_string
 from tests.core.driver import Json
 from tests.core.prepared import prepared
@@ -183,7 +183,7 @@ def test_however_the_arguments_are_split_the_call_is_the_same(
 # A new kind ----------------------------------------------------------------------------------------------------------
 
 
-class ClockCallItem(Item, tag="clock_call", kw_only=True):
+class ClockCallItem(BaseItem, tag="clock_call", kw_only=True):
     call_id: str
     zone: str
 
