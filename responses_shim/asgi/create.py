@@ -17,7 +17,7 @@ from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.items.reasoning import ReasoningDisplay
-from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
+from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request, unknown_fields
 from responses_shim.core.request.prepare import PreparedRequest, prepare
 from responses_shim.core.response.filters import Filter
@@ -118,7 +118,7 @@ def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> Transl
         report.dropped(f"reasoning.{name}")
     if request.keys.sealer is None:
         for index, included in enumerate(parsed.include or ()):
-            if included == SEALED:
+            if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
     return TranslatedRequest(ids, parsed, gym, prepared)
 
@@ -161,7 +161,7 @@ def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, 
 def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:
     """The options of the response: what the client asked for, as far as this server can give it."""
     parsed, settings = translated.request, request.settings
-    sealer = request.keys.sealer if SEALED in (parsed.include or ()) else None
+    sealer = request.keys.sealer if ENCRYPTED_REASONING in (parsed.include or ()) else None
     obfuscates = parsed.stream and parsed.stream_options is not None and parsed.stream_options.include_obfuscation
     return ResponseOptions(
         logprobs=wants_logprobs(parsed),

@@ -183,10 +183,9 @@ _NOT_SENT = [
 
 def _items() -> list[Row]:
     rows = [Row(name, "mapped", _ITEM_NOTES.get(name, "")) for name in sorted([*READ_ITEMS, *KINDS.by_call_type])]
-    rows.append(Row("additional_tools", "mapped", _ITEM_NOTES["additional_tools"]))
     rows += [
         Row(name, "accepted", _ITEM_NOTES.get(name, "of a hosted tool: skipped and reported"))
-        for name in sorted(SKIPPED_ITEMS - {"additional_tools"})
+        for name in sorted(SKIPPED_ITEMS)
     ]
     return rows + [Row(name, "refused", note) for name, note in sorted(REFUSED_ITEMS.items())]
 

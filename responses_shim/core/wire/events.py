@@ -337,10 +337,11 @@ ALL: tuple[type[Event], ...] = (
 )
 """Every event."""
 TERMINAL = (Completed, Incomplete, Failed)
-"""The events that end a stream."""
+"""The events that end a stream (checked by the tests)."""
 DELTAS = (DeltaEvent, ShellCallCommandDelta)
 """The classes of all deltas."""
 
+# The order of events (checked by the tests).
 # Items may overlap: calls stay open side by side. Around all items: created, in_progress, …, then `error` (only before
 # failed), one terminal event; ping and a repeated in_progress may come anywhere between created and the terminal event.
 ALLOWED_AFTER: dict[type[Event], tuple[type[Event], ...]] = {

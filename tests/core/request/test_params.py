@@ -174,7 +174,7 @@ def test_a_field_that_asks_for_what_is_done_anyway_is_not_reported(fields: Json)
 
 def test_a_field_of_chat_hosts_only_is_passed_on_under_its_name() -> None:
     """Researchers fix a seed, and interceptors set what vLLM samples by."""
-    fields = {"seed": 7, "top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "stop": ["a", "b"]}
+    fields: Json = {"seed": 7, "top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "stop": ["a", "b"]}
     chat = prepared(**fields).chat
     assert {name: chat[name] for name in fields} == fields
 
