@@ -81,7 +81,7 @@ from responses_shim.core.wire.responses import (
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.errors import ShimError, UpstreamError
 
-JOIN_EVERY = 64
+JOIN_EVERY = 32
 """How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
 OBFUSCATED_SIZE = 16
 """An obfuscated delta has a length that is a multiple of this: its JSON with quotes, plus the obfuscation, in bytes."""
