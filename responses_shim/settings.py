@@ -1,4 +1,4 @@
-"""The settings of the shim, from keyword arguments or environment variables. No other module reads the environment."""
+"""The settings of the shim, from keyword arguments or RESPONSES_SHIM_* variables, which nothing else reads."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
 PREFIX = "RESPONSES_SHIM_"
+"""How the name of each setting's environment variable begins."""
 
 Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
@@ -23,12 +24,13 @@ ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
 FormatWithTools = Literal["auto", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
+ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
 Overflow = Literal["error", "incomplete"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
 
 
-class Options(TypedDict, total=False):
+class SettingsArguments(TypedDict, total=False):
     """The fields of `Settings` as keyword arguments of `ResponsesShim`, for type checkers."""
 
     enabled: bool
@@ -42,6 +44,7 @@ class Options(TypedDict, total=False):
     system_messages: SystemMessages
     think_tags: ThinkTags
     format_with_tools: FormatWithTools
+    reasoning_display: ReasoningDisplay
     reasoning_replay: ReasoningReplay
     overflow: Overflow
     return_token_ids: bool
@@ -76,7 +79,7 @@ class Settings(BaseModel):
     """Which kind of host this is: `llama-cpp`, `generic`, or `auto`, which recognises it by its routes."""
 
     unprefixed: bool = False
-    """Whether /responses and /conversations are answered too, without /v1."""
+    """Whether /responses, /conversations and, for Codex's catalogue, /models are answered too, without /v1."""
 
     default_model: str | None = None
     """The model of requests that name none. Without it such a request is a 400, as OpenAI's is."""
@@ -99,7 +102,8 @@ class Settings(BaseModel):
     system_messages: SystemMessages = "fold"
     """Where system and developer messages go.
 
-    `fold`: into one leading system message, which every chat template accepts. `keep`: they keep their role and place.
+    `fold`: into one leading system message, which every chat template accepts. `keep`: each keeps its role and its
+    position.
     """
 
     think_tags: ThinkTags = "leading"
@@ -112,8 +116,16 @@ class Settings(BaseModel):
     format_with_tools: FormatWithTools = "auto"
     """How `text.format` is enforced in a request with tools.
 
-    `describe`: the model is told in words. `constrain`: the host constrains the answer, and then most hosts cannot
-    call tools. `auto`: whichever is right for the host.
+    `describe`: the format is described to the model in words. `constrain`: the host constrains the answer, and then
+    most hosts cannot call tools. `auto`: whichever is right for the host.
+    """
+
+    reasoning_display: ReasoningDisplay = "auto"
+    """How a client is shown the reasoning.
+
+    `text`: as the raw text that it is. `summary`: as a summary, which many clients show and nothing else. Nothing is
+    summarised: the text is the same. `both`: as both at once, which takes two events for each token. `auto`: as a
+    summary if the request asks for one, else as text.
     """
 
     reasoning_replay: ReasoningReplay = "auto"
@@ -141,11 +153,12 @@ class Settings(BaseModel):
     If the host fails before that, the client gets the HTTP status of the error; afterwards it gets an error event.
     """
 
-    ping: PingKind = "event"
+    ping: PingKind = "in_progress"
     """What is sent to keep a silent stream alive.
 
-    `event`: a `response.ping` event. `in_progress`: `response.in_progress` again. `comment`: an SSE comment. `off`:
-    nothing.
+    `in_progress`: `response.in_progress` again, which every client knows. `event`: a `response.ping` event, which is
+    not OpenAI's: openai-node's `responses.stream()` and the Java SDK fail at it. `comment`: an SSE comment, which
+    resets no idle timer that counts events. `off`: nothing.
     """
 
     ping_interval: float = Field(default=15.0, gt=0)
@@ -182,6 +195,7 @@ class Settings(BaseModel):
     @classmethod
     def _check_secret_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for position, key in enumerate(keys, start=1):
+            # visible ASCII, "!" to "~", without the comma that separates keys
             if not re.fullmatch(r"[!-+\--~]{16,}", key.get_secret_value()):
                 raise PydanticCustomError(
                     "secret_key",
@@ -212,13 +226,13 @@ class Settings(BaseModel):
 
     @field_validator("trust_owner_header")
     @classmethod
-    def _check_trust_owner_header(cls, trusted: bool, others: ValidationInfo) -> bool:
-        if trusted and others.data.get("owner_header") is None:
+    def _check_trust_owner_header(cls, trusted: bool, info: ValidationInfo) -> bool:
+        if trusted and info.data.get("owner_header") is None:
             raise PydanticCustomError("owner_header", "There is no owner_header to trust")
         return trusted
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Settings:
+    def load(cls, environ: Mapping[str, str] | None = None, **options: Unpack[SettingsArguments]) -> Settings:
         """The settings from keyword arguments, else from the environment, else the defaults.
 
         `environ` is the environment, by default that of the process.

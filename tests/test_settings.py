@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from responses_shim.errors import ConfigurationError
-from responses_shim.settings import PREFIX, Options, Settings
+from responses_shim.settings import PREFIX, Settings, SettingsArguments
 
 
 def load(environ: dict[str, str] | None = None, **options: Any) -> Settings:
@@ -38,13 +38,14 @@ def test_the_defaults() -> None:
         "system_messages": "fold",
         "think_tags": "leading",
         "format_with_tools": "auto",
+        "reasoning_display": "auto",
         "reasoning_replay": "auto",
         "overflow": "error",
         "return_token_ids": False,
         "nemo_gym": False,
         "audio_root": None,
         "commit_after": 2.0,
-        "ping": "event",
+        "ping": "in_progress",
         "ping_interval": 15.0,
         "upstream_idle": 600.0,
         "write_timeout": 60.0,
@@ -69,13 +70,14 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "system_messages": ("keep", "keep"),
     "think_tags": ("prefilled", "prefilled"),
     "format_with_tools": ("constrain", "constrain"),
+    "reasoning_display": ("both", "both"),
     "reasoning_replay": ("think", "think"),
     "overflow": ("incomplete", "incomplete"),
     "return_token_ids": ("true", True),
     "nemo_gym": ("true", True),
     "audio_root": (HERE, HERE),
     "commit_after": ("0", 0.0),
-    "ping": ("in_progress", "in_progress"),
+    "ping": ("event", "event"),
     "ping_interval": ("0.5", 0.5),
     "upstream_idle": ("30", 30.0),
     "write_timeout": ("1e2", 100.0),
@@ -100,7 +102,7 @@ def test_every_setting_can_be_given_as_an_environment_variable() -> None:
 def test_the_default_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}PING", "off")
     assert Settings.load().ping == "off"
-    assert Settings.load({}).ping == "event"
+    assert Settings.load({}).ping == "in_progress"
 
 
 def test_a_keyword_argument_wins_over_the_environment() -> None:
@@ -235,7 +237,7 @@ def test_settings_are_frozen_and_hashable() -> None:
     settings = load()
     with pytest.raises(ValidationError, match="frozen"):
         settings.ping = "off"
-    assert settings.ping == "event"
+    assert settings.ping == "in_progress"
     assert hash(settings) == hash(load())
 
 
@@ -244,7 +246,7 @@ def test_every_setting_has_a_description() -> None:
 
 
 def test_the_keyword_arguments_for_type_checkers_are_the_settings() -> None:
-    options = get_type_hints(Options)
+    options = get_type_hints(SettingsArguments)
     assert list(options) == list(Settings.model_fields)
     assert options.pop("secret_keys") == Sequence[str | SecretStr]  # what a tuple of secrets is made from
     fields = {name: field.annotation for name, field in Settings.model_fields.items() if name in options}

@@ -12,12 +12,12 @@ from msgspec.structs import replace
 from starlette.types import Receive
 
 from responses_shim.asgi.body import ClientDisconnect, read_json
-from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
-from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
+from responses_shim.core.items.reasoning import ReasoningDisplay
+from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request
 from responses_shim.core.request.prepare import PreparedRequest, prepare
 from responses_shim.core.request.unread import unread_fields
@@ -41,15 +41,15 @@ from responses_shim.extensions.nemo_gym import (
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
-from responses_shim.runtime.interfaces import Sink
+from responses_shim.runtime.interfaces import RawHeaders, Sink
 from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
 
 
 @dataclass
-class Turn:
-    """One request of a client on its way to the host: as it was parsed, and prepared for the host.
+class TranslatedRequest:
+    """A client's request, parsed, and prepared for the host.
 
     `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for.
     """
@@ -65,7 +65,7 @@ async def create(request: Request) -> None:
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
     headers: RawHeaders = []
     view: RequestView | None = None
-    turn: Turn | None = None
+    translated: TranslatedRequest | None = None
     try:
         sent, size = await read_json(request.scope, request.receive, request.settings.max_body)
         body = _with_default_model(request, sent)
@@ -74,21 +74,21 @@ async def create(request: Request) -> None:
             parsed.input = await read_files(parsed.input, request.settings)
         if request.interceptors:
             body["input"] = parsed.input
-            view, turn = await _intercept(request, body, size)
+            view, translated = await _intercept(request, body, size)
         else:
-            turn = await offload_if_large(size, partial(_prepare, request, body, parsed, gym))
-        await _add_audio(request, turn)
+            translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym))
+        await _add_audio(request, translated)
         if body is not sent:
-            turn.prepared.report.defaulted("model")
-        headers = _report_header(turn)
-        run = _new_run(request, turn, host, headers)
-        await run.execute(host.chat, turn.prepared.chat)
+            translated.prepared.report.defaulted("model")
+        headers = _report_header(translated)
+        run = _new_run(request, translated, host, headers)
+        await run.execute(host.chat, translated.prepared.chat)
     except ClientDisconnect:
         return
     except ShimError as error:
         await send_error(request.send, error, headers)
-    if view is not None and turn is not None:
-        await notify_interceptors(request.interceptors, view, turn.prepared.response)
+    if view is not None and translated is not None:
+        await notify_interceptors(request.interceptors, view, translated.prepared.response)
 
 
 def _with_default_model(request: Request, body: Any) -> Any:
@@ -105,7 +105,7 @@ def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
     return parsed, gym
 
 
-async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, Turn]:
+async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, TranslatedRequest]:
     """Show the request to the interceptors, and prepare what they leave of it."""
     return await intercept(
         request.interceptors,
@@ -116,80 +116,91 @@ async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple
     )
 
 
-def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym: GymOptions) -> Turn:
-    """Translate a request into the chat request of this host, and report what of its body is read nowhere."""
+def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym: GymOptions) -> TranslatedRequest:
+    """Translate a request into the chat request of this host, and report what of its body nobody reads."""
     ids = Ids()
     replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
     options = replace(request.translation_options, replay_tokens=replay_tokens)
     prepared = prepare(parsed, options=options, response_id=ids.response, created_at=_now())
     report = prepared.report
     prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
+        name = "generate_summary" if parsed.reasoning.summary is None else "summary"
+        report.dropped(f"reasoning.{name}")
     if request.keys.sealer is None:
         for index, included in enumerate(parsed.include or ()):
-            if included == SEALED:
+            if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
     for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
         report.dropped(path)
-    return Turn(ids, parsed, gym, prepared)
+    return TranslatedRequest(ids, parsed, gym, prepared)
 
 
-async def _add_audio(request: Request, turn: Turn) -> None:
+async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
     """Put the audio files that NeMo Gym's keys name into the chat request."""
-    if urls := await load_audio(turn.gym, request.settings):
-        chat = turn.prepared.chat
+    if urls := await load_audio(translated.gym, request.settings):
+        chat = translated.prepared.chat
         chat["messages"] = add_audio(chat["messages"], urls)
 
 
-def _report_header(turn: Turn) -> RawHeaders:
+def _report_header(translated: TranslatedRequest) -> RawHeaders:
     """`Responses-Shim-Report`, if there is anything to report."""
-    report = turn.prepared.report.header()
+    report = translated.prepared.report.header()
     return [(b"responses-shim-report", report.encode("ascii"))] if report else []
 
 
-def _new_run(request: Request, turn: Turn, host: HostClient, headers: RawHeaders) -> Run:
-    """The run that makes the response; `headers` are those of the shim's own."""
-    sink: Sink = (EventStreamSink if turn.request.stream else JSONSink)(request.send, headers)
+def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, headers: RawHeaders) -> Run:
+    """The run that makes the response; `headers` are the shim's own."""
+    sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
     stream = ResponseStream(
-        turn.prepared.response,
-        new_id=turn.ids.new,
+        translated.prepared.response,
+        new_id=translated.ids.new,
         now=_now,
-        tools=turn.prepared.tools,
-        options=_response_options(request, turn),
+        tools=translated.prepared.tools,
+        options=_response_options(request, translated),
     )
     return Run(
-        Translator(stream, filters=partial(_filters, request, turn), framing=sink.framing),
+        Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing),
         sink,
         request.settings,
         disconnected=partial(_disconnected, request.receive),
-        unfinished=request.profile.unfinished,
-        prompt_tokens=partial(host.prompt_tokens, turn.prepared.chat),
+        unfinished_message=request.profile.unfinished_message,
+        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
     )
 
 
-def _response_options(request: Request, turn: Turn) -> ResponseOptions:
-    """What the client asked for besides the answer, as far as it can be had here."""
-    asked, settings = turn.request, request.settings
-    sealer = request.keys.sealer if SEALED in (asked.include or ()) else None
-    obfuscates = asked.stream and asked.stream_options is not None and asked.stream_options.include_obfuscation
+def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:
+    """The options of the response: what the client asked for, as far as this server can give it."""
+    parsed, settings = translated.request, request.settings
+    sealer = request.keys.sealer if ENCRYPTED_REASONING in (parsed.include or ()) else None
+    obfuscates = parsed.stream and parsed.stream_options is not None and parsed.stream_options.include_obfuscation
     return ResponseOptions(
-        logprobs=wants_logprobs(asked),
-        summary=wants_summary(asked) or settings.nemo_gym,
+        logprobs=wants_logprobs(parsed),
+        reasoning=_reasoning_display(request, parsed),
         seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
-        token_ids="return_token_ids" in turn.prepared.chat,
+        token_ids="return_token_ids" in translated.prepared.chat,
         obfuscate=random_text if obfuscates else None,
         empty_message=settings.nemo_gym,
         incomplete_on_overflow=settings.overflow == "incomplete",
     )
 
 
-def _filters(request: Request, turn: Turn) -> list[Filter]:
+def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisplay:
+    """How reasoning is shown: as the operator has set it, else as the client asks."""
+    settings = request.settings
+    if settings.reasoning_display != "auto":
+        return settings.reasoning_display
+    return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
+
+
+def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
     """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
     settings = request.settings
-    by_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
-    tags = "anywhere" if by_default else settings.think_tags
+    gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
+    tags = "anywhere" if gym_default else settings.think_tags
     filters = [
-        request.profile.filters(turn.prepared.chat),
-        LogprobFilter() if wants_logprobs(turn.request) else None,
+        request.profile.make_filter(translated.prepared.chat),
+        LogprobFilter() if wants_logprobs(translated.request) else None,
         ThinkTagFilter(tags) if tags != "off" else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
@@ -207,5 +218,5 @@ def _now() -> int:
 
 
 def random_text(size: int) -> str:
-    """So many random characters, none of which JSON escapes."""
+    """`size` random characters that JSON does not escape."""
     return secrets.token_hex((size + 1) // 2)[:size]

@@ -16,8 +16,7 @@ from typing import Literal
 
 from starlette.types import Message, Send
 
-RawHeaders = list[tuple[bytes, bytes]]
-"""Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
+from responses_shim.runtime.interfaces import RawHeaders
 
 MAX_REQUEST_ID = 2048
 """The longest X-Request-Id of a client that is echoed, in bytes."""
@@ -55,7 +54,7 @@ def headers_to_host(
     Names come out in lower case. `request_id` is the form of the X-Request-Id, `HostProfile.request_id`: every call
     gets a new one, and llama-cpp-python refuses anything but a UUID.
     """
-    id = uuid.uuid4()
+    call_id = uuid.uuid4()
     return [
         *(
             (name, value)
@@ -65,7 +64,7 @@ def headers_to_host(
         (b"accept", accept),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", (str(id) if request_id == "uuid4" else id.hex).encode()),
+        (b"x-request-id", (str(call_id) if request_id == "uuid4" else call_id.hex).encode()),
     ]
 
 

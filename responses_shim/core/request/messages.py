@@ -1,10 +1,10 @@
 """Input items as chat messages.
 
-The Responses API has an item for everything that is said or done; chat completions has messages. Chat templates agree
+The Responses API has an item for every message, reasoning and call; chat completions has messages. Chat templates agree
 on one order of them: a system message first, then user, assistant and tool messages. So
 
 - all system text (`instructions`, system and developer messages, wherever they are) goes into the leading message
-- what the model said and did in one turn (reasoning, text, calls) goes into one assistant message
+- what the model wrote in one turn (reasoning, text, calls) goes into one assistant message
 - the outputs of its calls come directly behind it, wherever they are in the input
 
     instructions: "Be brief."                             {"role": "system", "content": "Be brief.\\n\\nUse metres."}
@@ -18,12 +18,12 @@ on one order of them: a system message first, then user, assistant and tool mess
 
 The same items always give the same messages, and more items only add messages at the end; so from turn to turn the
 host finds the beginning of its prompt in its cache. (A developer message changes the leading one, unless
-`TranslationOptions.system` keeps it in place.)
+`TranslationOptions.system_messages` keeps it where it is.)
 
-Each of the 33 types of item that the API has is in one of four places. A type in `READ_ITEMS` or of a call
-(`ToolKinds.by_call_type`) becomes part of a message; one in `SKIPPED_ITEMS` is passed over and reported; one in
-`REFUSED_ITEMS` is a 400 that says what to do instead. An item of any other type is newer than this list: it is read as
-what it looks like (`type_by_shape`), or passed over and reported.
+Each type of item is in one of four tables. A type in `READ_ITEMS` or of a call (`ToolKinds.by_call_type`) becomes part
+of a message, or declares tools; one in `SKIPPED_ITEMS` is left out and reported; one in `REFUSED_ITEMS` is a 400 that
+says what to do instead. An item of any other type is newer than these tables: it is read as what it looks like
+(`type_by_shape`), or left out and reported.
 """
 
 from __future__ import annotations
@@ -57,15 +57,17 @@ Item = dict[str, Any]
 Located = tuple[Item, str]
 """An item and its path in the request."""
 
-READ_ITEMS = frozenset({"message", "reasoning", *KINDS.by_output_type})
-SKIPPED_ITEMS = hosted.SKIPPED_ITEMS | {"additional_tools", "compaction"}
+READ_ITEMS = frozenset({"message", "reasoning", "additional_tools", *KINDS.by_output_type})
+"""Types of items that become part of a message, or declare tools. The types of calls are in `KINDS.by_call_type`."""
+SKIPPED_ITEMS = hosted.SKIPPED_ITEMS | {"compaction"}
+"""Types of items that are left out and reported."""
 REFUSED_ITEMS = {
     **hosted.REFUSED_ITEMS,
     "compaction_trigger": "there is no compaction here; summarise in a message.",
     "configuration_update": "the configuration cannot change between items; use 'reasoning' and 'text'.",
     "item_reference": "items are not stored here; send the item itself.",
 }
-"""Types that ask for what does not exist here: to pass them over would change the answer."""
+"""Types of items that this server cannot honour, and why. Skipping them would change the answer."""
 
 _DECLARE_TOOLS = ("additional_tools", "tool_search_output")
 _ROLES = ["user", "assistant", "system", "developer", "tool"]
@@ -74,7 +76,7 @@ _ROLES = ["user", "assistant", "system", "developer", "tool"]
 def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> list[Located]:
     """The history and the input as one list of items with their paths: `history[0]` and so on, `input[0]` and so on.
 
-    An input that is a string is a user message.
+    An input that is a string is a user message. The history is for stored conversations.
     """
     if isinstance(items, str):
         items = [{"role": "user", "content": items}]
@@ -85,7 +87,7 @@ def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> list[L
 def declared_tools(items: Iterable[Located]) -> list[tuple[Tool, str]]:
     """The tools that items declare, with their paths: Codex's `additional_tools`, and what a tool search has found.
 
-    InvalidRequest if such an item has no array of objects.
+    Raises InvalidRequest that names `tools` of an item, or an entry, if it is not an array of objects.
     """
     found = []
     for item, path in items:
@@ -135,7 +137,7 @@ def to_messages(
     last_instruction: str | None = None,
     reasoning_from: int = 0,
 ) -> list[Message]:
-    """The chat messages for `instructions` and items. InvalidRequest names the item and its field that is wrong.
+    """The chat messages for `instructions` and items. Raises InvalidRequest that names the item's field that is wrong.
 
     `last_instruction` goes to the end of the leading message. Reasoning before the item of index `reasoning_from` is
     left out.
@@ -176,9 +178,10 @@ class _Conversation:
             raise wrong_type(f"{path}.type", "a string")
         if kind in REFUSED_ITEMS:
             raise unsupported(f"{path}.type", f"items of type '{kind}': {REFUSED_ITEMS[kind]}")
+        if kind == "additional_tools":
+            return  # its tools are offered: see `declared_tools`
         if kind in SKIPPED_ITEMS:
-            if kind != "additional_tools":  # whose tools are offered: see `declared_tools`
-                self._report.dropped(path)
+            self._report.dropped(path)
         elif not self._read_as(kind, item, path):
             self._read_newer(item, path)
 
@@ -202,7 +205,7 @@ class _Conversation:
         return True
 
     def _read_newer(self, item: Item, path: str) -> None:
-        """Add an item of a type that is not known as what it looks like, or pass it over."""
+        """Add an item of a type that is not known as what it looks like, or leave it out."""
         kind = type_by_shape(item)
         try:
             if kind is not None and self._read_as(kind, item, path, optional=True):
@@ -247,7 +250,7 @@ class _Conversation:
             self._assistant(item, path)
         elif role in ("system", "developer"):
             text = text_of(content, f"{path}.content", "\n", self._report)
-            if self._options.system == "fold":
+            if self._options.system_messages == "fold":
                 self.system.append(text)
             else:
                 self._end_turn()
@@ -296,7 +299,7 @@ class _Conversation:
         self._messages.append({"role": "user", "content": content})
 
     def _reasoning(self, item: Item, path: str) -> None:
-        """Its text, or what this server has sealed, or its summary: the first that there is."""
+        """Add its text, else the text in its `encrypted_content`, else its summary."""
         if not self.keeps_reasoning:
             return
         sealed = item.get("encrypted_content")
@@ -326,13 +329,13 @@ class _Conversation:
         if not isinstance(calls, list):
             raise wrong_type(path, "an array")
         for index, call in enumerate(calls):
-            at = f"{path}[{index}]"
+            call_path = f"{path}[{index}]"
             function = call.get("function") if isinstance(call, dict) else None
             if not isinstance(function, dict):
-                raise missing(f"{at}.function")
-            name, arguments = (required_string(function, key, f"{at}.function") for key in ("name", "arguments"))
+                raise missing(f"{call_path}.function")
+            name, arguments = (required_string(function, key, f"{call_path}.function") for key in ("name", "arguments"))
             name = self._tools.function_name(ToolIdentity(FUNCTION, name))
-            self._add_call(required_string(call, "id", at), name, arguments, f"{at}.function.arguments")
+            self._add_call(required_string(call, "id", call_path), name, arguments, f"{call_path}.function.arguments")
 
     def _add_call(self, call_id: str, name: str, arguments: str, arguments_path: str) -> None:
         if self._options.invalid_arguments == "wrap":

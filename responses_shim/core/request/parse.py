@@ -15,14 +15,17 @@ UNSUPPORTED = {
     "context_management": "there is no server-side compaction here; leave it out.",
     "moderation": "there is no moderation here; leave it out.",
 }
-"""Fields that need what does not exist here, and what to do instead: refused, for the answer would be another."""
+"""Request fields that this server cannot honour, and what to do instead.
 
-WARM_UP = "there is no reading of a prompt without an answer here; leave it out."
+They are refused, because ignoring them would change the answer.
+"""
+
+WARM_UP = "a request cannot fill the prompt cache without an answer here; leave it out."
 """Why a request that only fills the prompt cache is refused: it would be answered, and paid for."""
 
 
 def parse_request(body: Any) -> CreateRequest:
-    """A request body (JSON data) as a checked request. InvalidRequest names the first field that is wrong.
+    """A request body (JSON data) as a checked request. Raises InvalidRequest that names the first field that is wrong.
 
     Input items and tools are checked later, when they are translated (`prepare`).
     """

@@ -66,12 +66,14 @@ class AssistantTurn:
 
     def _assistant_message(self, options: TranslationOptions) -> Message:
         message: Message = {"role": "assistant"}
-        if options.reasoning == "think":
-            texts = [f"{options.opening}{text}</think>" if inner else text for inner, text in self._texts]
+        if options.reasoning_replay == "think":
+            texts = [
+                f"{options.think_opening}{text}</think>" if is_reasoning else text for is_reasoning, text in self._texts
+            ]
             message["content"] = "".join(texts) or None
         else:
-            message["content"] = "".join([text for inner, text in self._texts if not inner]) or None
-            if reasoning := "\n".join([text for inner, text in self._texts if inner]):
+            message["content"] = "".join([text for is_reasoning, text in self._texts if not is_reasoning]) or None
+            if reasoning := "\n".join([text for is_reasoning, text in self._texts if is_reasoning]):
                 message["reasoning"] = reasoning
         if self._calls:
             message["tool_calls"] = self._calls

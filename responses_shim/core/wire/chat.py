@@ -1,7 +1,7 @@
 """What chat-completions hosts send: chunks, deltas, log-probabilities, usage; and what of it becomes ours.
 
 The types are those of OpenAI's API reference ("The chat completion chunk object") with the fields that other hosts add;
-a comment names the host. A chunk is decoded straight into the few keys that are needed, and what it has besides is
+the docstrings name the host. A chunk is decoded straight into the few keys that are needed, and what it has besides is
 skipped unread. `chunks.py` decodes them; it also reads frames that this strict decoder refuses (NaN, half a surrogate
 pair, `content` as a list of parts, arguments as an object).
 """
@@ -164,7 +164,7 @@ def _bytes(entry: ChatTopLogprob) -> list[int]:
 def annotations_of(delta: Delta) -> list[dict[str, Any]]:
     """The annotations of a delta in the form that `output_text.annotations` has.
 
-    Chat nests a citation in a key of its own, `{"type": "url_citation", "url_citation": {…}}`; here its keys stand
+    Chat nests a citation in a key of its own, `{"type": "url_citation", "url_citation": {…}}`; here its keys are
     beside `type`, and a `url_citation` has all that the API requires of it. An annotation without a `type` is left
     out: no client could read it.
     """
@@ -228,13 +228,13 @@ def add_usage(left: Usage | None, right: Usage | None) -> Usage | None:
     )
 
 
+_CACHED_TOKENS_ELSEWHERE = ("cached_input_tokens", "cache_read_input_tokens")
+
+
 def _cached(counts: dict[str, Any], of_prompt: dict[str, Any]) -> int | None:
     """The cached tokens of the prompt: where OpenAI has them, else under another gateway's name beside the counts."""
     found = (_count(of_prompt, "cached_tokens"), *(_count(counts, name) for name in _CACHED_TOKENS_ELSEWHERE))
     return next((count for count in found if count is not None), None)
-
-
-_CACHED_TOKENS_ELSEWHERE = ("cached_input_tokens", "cache_read_input_tokens")
 
 
 def _count(counts: dict[str, Any], key: str) -> int | None:

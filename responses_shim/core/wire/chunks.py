@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from responses_shim.core.wire.chat import Choice, Chunk, Delta, FunctionDelta, Logprobs, ToolCallDelta, object_or_none
-from responses_shim.core.wire.lenient_json import join_surrogates, writable_json
+from responses_shim.core.wire.lenient_json import JSON_ERRORS, join_surrogates, writable_json
 from responses_shim.core.wire.sse import SSEDecoder
 from responses_shim.errors import UpstreamError
 
@@ -22,7 +22,7 @@ class ChunkDecoder:
     """Decodes the data payloads of one stream into chunks, in their order.
 
     What the strict decoder refuses is read by the standard library: NaN, half a surrogate pair, a field of another
-    type. A field that cannot be read is left out; only a payload that is no JSON object is an error.
+    type. A field that cannot be read is left out; only a payload that is not a JSON object is an error.
     """
 
     def __init__(self) -> None:
@@ -30,12 +30,12 @@ class ChunkDecoder:
         """Halves of surrogate pairs that are held back until the other half comes, by the field they end."""
 
     def decode(self, payload: bytes) -> Chunk:
-        """The chunk of one payload. Raises UpstreamError if the payload is no JSON object."""
+        """The chunk of one payload. Raises UpstreamError if the payload is not a JSON object."""
         if self.halves:
             return self._lenient(payload)
         try:
             chunk = _decode(payload)
-        except _NOT_STRICT:
+        except JSON_ERRORS:
             return self._lenient(payload)
         if chunk.choices is None and chunk.usage is None and chunk.error is None:
             return self._lenient(payload)
@@ -56,12 +56,7 @@ class ChunkDecoder:
             error = frame.get("error")
             if error is None and ("message" in frame or "detail" in frame):
                 error = frame
-            return Chunk(
-                None,
-                object_or_none(frame.get("usage")),
-                error,
-                _convert_or_none(list[int], frame.get("prompt_token_ids")),
-            )
+            return Chunk(None, usage, error, prompt_token_ids)
         return Chunk(
             choices=[
                 self._choice(choice) for choice in choices if isinstance(choice, dict) and not choice.get("index")
@@ -114,9 +109,10 @@ class ChunkDecoder:
         )
 
     def _text(self, field: str, value: Any, last: bool = False) -> str | None:
-        """The text of a field, which begins with the half that was held back, and of which a half is held back.
+        """The text of a field: a half surrogate held back before goes in front of it, and one at its end is held back.
 
-        With `last` nothing is held back.
+        Nothing is held back from the `last` chunk. Arguments are never read as `last`: half a pair at their end is
+        dropped.
         """
         if isinstance(value, list):
             texts = (part.get("text") for part in value if isinstance(part, dict))
@@ -148,14 +144,13 @@ def _convert_or_none(kind: type[T], value: Any) -> T | None:
 END_OF_STREAM = Chunk()
 """The chunk that stands for `data: [DONE]`. Compare by identity: a frame `{}` makes an equal one."""
 
-_NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
 class ChunkReader:
     """Reads the chunks of a host's answer, wherever its bytes are cut.
 
-    Nothing is raised: a frame that is no JSON object becomes a chunk with an `error`.
+    Nothing is raised: a frame that is not a JSON object becomes a chunk with an `error`.
 
     Most body messages are one frame, `data: {…}` and a blank line. Such a message need not be searched for line ends:
     the JSON decoder itself says whether there is one object and nothing but white space behind it. Anything else
@@ -175,7 +170,7 @@ class ChunkReader:
                 chunk = _decode(data[6:])
                 if chunk.choices is not None:
                     return [chunk]
-            except _NOT_STRICT:
+            except JSON_ERRORS:
                 pass
         chunks = self._read_payloads(self._frames.feed(data))
         self.pending = self._frames.pending or bool(self._chunks.halves)

@@ -16,8 +16,8 @@ from tests.oracle import check_error
 
 SEALS = {"ours": "Sealed.", "empty": ""}
 OPENS = TranslationOptions(unseal=SEALS.get)
-THINK = TranslationOptions(reasoning="think", unseal=SEALS.get)
-KEEP = TranslationOptions(system="keep")
+THINK = TranslationOptions(reasoning_replay="think", unseal=SEALS.get)
+KEEP = TranslationOptions(system_messages="keep")
 IN_TOOL = TranslationOptions(tool_images="tool")
 GYM = TranslationOptions(replay_tokens=True)
 AS_TEXT = TranslationOptions(invalid_arguments="keep")

@@ -29,8 +29,9 @@ def refusal(content: Any, options: TranslationOptions = DEFAULT_OPTIONS) -> Inva
 
 
 def part(content: Json, options: TranslationOptions = DEFAULT_OPTIONS) -> Json:
-    (made,) = user_content([content], "content", options, Report())
-    assert isinstance(made, dict)
+    parts = user_content([content], "content", options, Report())
+    assert isinstance(parts, list)
+    (made,) = parts
     return made
 
 
@@ -166,12 +167,10 @@ def test_a_part_without_a_type_is_its_text(kind: Json) -> None:
 
 def test_a_part_of_an_unknown_type_is_its_text_or_left_out_and_reported() -> None:
     content = [{"type": "input_html", "text": "a"}, {"type": "hologram", "data": "AA=="}, {"type": "poem", "text": 7}]
-    for read in (
-        lambda report: user_content(content, "content", DEFAULT_OPTIONS, report),
-        lambda report: text_of(content, "content", "\n", report),
-    ):
-        report = Report()
-        assert read(report) == "a"
+    first, second = Report(), Report()
+    assert user_content(content, "content", DEFAULT_OPTIONS, first) == "a"
+    assert text_of(content, "content", "\n", second) == "a"
+    for report in (first, second):
         assert report.header() == 'mapped=("content[0]"), dropped=("content[1]" "content[2]")'
 
 
@@ -190,7 +189,9 @@ def test_where_the_host_must_not_fetch_only_data_urls_pass(url: str) -> None:
     for media, key in (("input_image", "image_url"), ("audio_url", "audio_url"), ("input_video", "video_url")):
         for value in (url, {"url": url}):
             error = refusal([{"type": media, key: value}], DATA_ONLY)
-            assert error.message == "This server fetches nothing: send the content itself as a data URL."
+            assert error.message == (
+                "URLs are not passed to the model here (setting image_urls): send the content itself as a data URL."
+            )
             assert (error.param, error.code) == (f"content[0].{key}", "invalid_image_url")
 
 

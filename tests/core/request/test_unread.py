@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import reduce
 from typing import Any, get_args
 
 import msgspec
@@ -181,7 +180,9 @@ def test_only_so_many_paths_are_collected() -> None:
 
 
 def test_what_is_read_as_a_whole_may_be_nested_deeply() -> None:
-    deep = reduce(lambda inner, _: {"a": inner}, range(10_000), {})
+    deep: Json = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
     assert unread_fields({"input": [{"type": "newer", "x": deep}], "metadata": deep, "y": deep}) == ["y"]
 
 

@@ -113,7 +113,7 @@ def test_a_chat_completion_is_read_like_one_chunk() -> None:
     assert played.response["usage"]["total_tokens"] == 8
 
 
-# Calls -------------------------------------------------------------------------------------------------------------
+# Calls ---------------------------------------------------------------------------------------------------------------
 
 
 def calls(played: Played) -> list[tuple[str, str, str]]:
@@ -226,7 +226,7 @@ def test_the_arguments_of_a_function_need_not_be_json() -> None:
     assert calls(answer(chunk(tool_calls=[call(0, "a", "f", "not json")]), STOP)) == [("a", "f", "not json")]
 
 
-# The end ---------------------------------------------------------------------------------------------------------
+# The end -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
@@ -307,7 +307,7 @@ def test_only_a_completed_response_has_an_end_time() -> None:
     assert answer(DONE).response["completed_at"] is None
 
 
-# Usage -----------------------------------------------------------------------------------------------------------
+# Usage ---------------------------------------------------------------------------------------------------------------
 
 
 def test_the_last_usage_counts() -> None:
@@ -332,7 +332,7 @@ def test_a_failed_response_keeps_its_usage() -> None:
     assert answer(chunk("Hel"), chunk(usage=usage(7, 1))).response["usage"]["total_tokens"] == 8
 
 
-# Rounds ------------------------------------------------------------------------------------------------------------
+# Rounds --------------------------------------------------------------------------------------------------------------
 
 
 def two_rounds(first: Json | None, second: Json | None) -> Played:
@@ -350,7 +350,7 @@ def test_the_indices_of_a_second_round_continue_those_of_the_first() -> None:
     played = two_rounds(None, None)
     assert texts(played) == [["One."], "{}", ["Two."], "[]"]
     assert [call.call_id for ended in played.rounds for call in ended.calls] == ["a", "b"]
-    assert [ended.finish for ended in played.rounds] == ["tool_calls", "stop"]
+    assert [ended.finish_reason for ended in played.rounds] == ["tool_calls", "stop"]
 
 
 def test_the_usage_of_rounds_adds_up() -> None:
@@ -373,7 +373,7 @@ def test_a_second_round_without_a_finish_reason_is_a_failure() -> None:
     assert [item["status"] for item in played.output] == ["completed"]
 
 
-# Log-probabilities and pings ------------------------------------------------------------------------------------
+# Log-probabilities and pings -----------------------------------------------------------------------------------------
 
 
 def test_log_probabilities_are_shown_only_when_asked_for() -> None:

@@ -93,7 +93,7 @@ def test_nothing_but_tags_and_white_space_is_dropped(where: Where, text: str) ->
     assert "".join(text.replace("<think>", "").replace("</think>", "").split()) in (kept, kept.replace("</think>", ""))
 
 
-# In a stream ------------------------------------------------------------------------------------------------------
+# In a stream ---------------------------------------------------------------------------------------------------------
 
 
 def items(*frames: bytes) -> list[tuple[str, str]]:
@@ -237,7 +237,7 @@ def test_reasoning_from_tags_is_summarised_and_sealed_like_any_other(
             *map(chunk, pieces),
             STOP,
             filters=lambda: [ThinkTagFilter(where)] if where is not None else [],
-            options=ResponseOptions(summary=summary, seal=seal),
+            options=ResponseOptions(reasoning="summary" if summary else "text", seal=seal),
         )
         texts = [
             (item["type"], "".join(part["text"] for part in item.get("content", []) + item.get("summary", [])))

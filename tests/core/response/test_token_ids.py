@@ -27,7 +27,7 @@ def collected(*chunks: Chunk) -> Tokens:
     collector = TokenCollector()
     for one in chunks:
         collector.feed(one)
-    return collector.close()
+    return collector.close(answered=False)
 
 
 def contradiction(*chunks: Chunk) -> str:
@@ -38,7 +38,7 @@ def contradiction(*chunks: Chunk) -> str:
     return caught.value.message.removeprefix("The host was asked for token ids and gave ").removesuffix(".")
 
 
-# Where the ids come from --------------------------------------------------------------------------------------------
+# Where the ids come from ---------------------------------------------------------------------------------------------
 
 
 def test_ids_on_the_message_come_first() -> None:
@@ -58,7 +58,7 @@ def test_log_probabilities_with_ids_for_tokens_come_third() -> None:
         collector.feed(one)
     assert collector.lacks_prompt
     collector.prompt = [1, 2]
-    assert collector.close() == Tokens([1, 2], [3, 4], [-3.0, -4.0])
+    assert collector.close(answered=False) == Tokens([1, 2], [3, 4], [-3.0, -4.0])
 
 
 @pytest.mark.parametrize("with_prompt", [chunk(message=ON_MESSAGE), chunk(prompt_token_ids=[1, 2])])
@@ -85,7 +85,7 @@ def test_an_answer_without_a_token_has_an_empty_list() -> None:
     assert collected(chunk(prompt_token_ids=[1])) == Tokens([1], [], [])
 
 
-# What is an error ---------------------------------------------------------------------------------------------------
+# What is an error ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ON_MESSAGE)

@@ -116,7 +116,7 @@ def test_an_empty_body_gets_a_message_for_its_status(status: int, message: str) 
     assert error_from("", status).message == message
 
 
-# Status ------------------------------------------------------------------------------------------------------------
+# Status --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 429])
@@ -149,7 +149,7 @@ def test_a_code_that_is_no_error_status_is_passed_over(code: int) -> None:
     assert (error.status, error.code) == (503, None)
 
 
-# A prompt that is too long -----------------------------------------------------------------------------------------
+# A prompt that is too long -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_code_that_the_host_gives_is_kept() -> None:
     assert error_from({"error": {"message": "context length", "code": "their_code"}}, 400).code == "their_code"
 
 
-# Params ------------------------------------------------------------------------------------------------------------
+# Params --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_the_param_of_a_nested_field_is_a_path() -> None:
     assert error_from({"detail": [{"loc": ["body", "tools", 0], "msg": "No."}]}, 422).param == "tools.0"
 
 
-# In a stream -------------------------------------------------------------------------------------------------------
+# In a stream ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
