@@ -21,7 +21,7 @@ from responses_shim.core.response.fast_path import FastPath, FastPaths, carried_
 from responses_shim.core.response.filters import Filter, FilterChain
 from responses_shim.core.response.stream import ResponseStream, RoundResult
 from responses_shim.core.wire.chat import Chunk
-from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader
+from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader, UnreadableChunk
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import sse_framing
@@ -177,7 +177,7 @@ class Translator:
                 break  # what comes behind that does not count
             if chunk is END_OF_STREAM:
                 self.state = RoundState.COMPLETE if self.finished else RoundState.CUT
-            else:
+            elif not (self.finished and isinstance(chunk, UnreadableChunk)):  # the answer is there already
                 if not self.started:
                     frames += self.start()
                 frames += self._feed_chunk(chunk)
