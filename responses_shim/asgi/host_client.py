@@ -9,6 +9,7 @@ since some hosts go and look for the connection there (vllm-mlx).
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
@@ -28,6 +29,8 @@ from responses_shim.runtime.interfaces import Listener
 logger = logging.getLogger("responses_shim")
 
 MAX_ERROR_BODY = 1024 * 1024
+ERROR_BODY_TIMEOUT = 5.0
+"""Seconds that the body of an error may take. Its status is known by then, and some proxies never end one."""
 MAX_JSON_ANSWER = 256 * 1024 * 1024
 MAX_TOKENIZED = 64 * 1024 * 1024
 
@@ -54,13 +57,15 @@ class HostClient:
     async def chat(self, chat: dict[str, Any], listener: Listener) -> ShimError | None:
         """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed."""
         body = msgspec.json.encode(chat)
-        answer = _ChatAnswer(listener, self._profile)
+        limit = anyio.CancelScope()
+        answer = _ChatAnswer(listener, self._profile, limit)
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
         try:
-            await self._app(scope, _receive(body, listener.gone.wait), answer.send)
+            with limit:
+                await self._app(scope, _receive(body, listener.gone.wait), answer.send)
         except Exception as error:
-            if not listener.gone.is_set():
+            if not listener.gone.is_set() and not answer.is_refused:
                 return self._error_from(error)
         return answer.error()
 
@@ -179,13 +184,17 @@ class Answer:
 
 
 class _ChatAnswer:
-    """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected."""
+    """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected.
 
-    def __init__(self, listener: Listener, profile: HostProfile) -> None:
+    The call is given up, by `limit`, if an answer that is none takes too long to end.
+    """
+
+    def __init__(self, listener: Listener, profile: HostProfile, limit: anyio.CancelScope) -> None:
         self._listener = listener
         self._profile = profile
+        self._limit = limit
         self._collected = Answer(MAX_ERROR_BODY)
-        self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None  # the listener's, once one has begun
+        self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None  # where its bytes go, once one has begun
         self._refusal: str | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
@@ -199,21 +208,47 @@ class _ChatAnswer:
         if message["type"] == "http.response.start":
             self._begin(message)
         elif self._collected.complete and self._good:
-            await self._listener.json(self._collected.body)
+            body = self._collected.body
+            if _is_web_page(body):
+                self._refuse(_web_page(body))
+            else:
+                await self._listener.json(body)
 
     def _begin(self, start: Message) -> None:
         headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
         self._listener.head(headers_from_host(start.get("headers", ())))
         coding = headers.get(b"content-encoding", b"identity")
+        content_type = headers.get(b"content-type", b"")
         if coding != b"identity":
-            self._refusal = f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to."
+            self._refuse(f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to.")
+        elif self._good and content_type.startswith((b"text/html", b"application/xhtml")):
+            self._refuse(_web_page(b""))
         if not self._good:
-            return
-        if headers.get(b"content-type", b"").startswith(b"application/json"):
+            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+        elif content_type.startswith(b"application/json"):
             self._collected = Answer(MAX_JSON_ANSWER)
             self._collected.take(start)
         else:
+            self._stream = self._first_bytes
+
+    def _first_bytes(self, data: bytes, more: bool) -> Awaitable[None]:
+        """The first bytes of a stream go to the listener like all others, unless they are those of a web page."""
+        if _is_web_page(data):
+            self._stream = None
+            self._refuse(_web_page(data))
+            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+            return self._collect({"type": "http.response.body", "body": data, "more_body": more})
+        if data.strip():
             self._stream = self._listener.data
+        return self._listener.data(data, more)
+
+    def _refuse(self, why: str) -> None:
+        self._refusal = why
+
+    @property
+    def is_refused(self) -> bool:
+        """The answer is none, whatever its status says."""
+        return self._refusal is not None
 
     @property
     def _good(self) -> bool:
@@ -229,8 +264,26 @@ class _ChatAnswer:
         if status < 400:
             return UpstreamError(f"The host answered with status {status}, which is no answer to a chat call.")
         body = self._collected.body
+        if _is_web_page(body):
+            return self._profile.read_error(_web_page(body), status)
         try:
             error = msgspec.json.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             error = body.decode("utf-8", "replace").strip()
         return self._profile.read_error(error, status)
+
+
+MAX_HEAD = 4096  # bytes of a page in which its title is looked for
+_TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
+
+
+def _is_web_page(body: bytes) -> bool:
+    """Whether a body is HTML (or XML): neither JSON nor an event stream begins with `<`."""
+    return body[:200].lstrip().startswith(b"<")
+
+
+def _web_page(body: bytes) -> str:
+    """The message for a body that is one, with its title: as a rule it says what went wrong ("502 Bad Gateway")."""
+    title = _TITLE.search(body[:MAX_HEAD])
+    words = f": {title[1].decode('utf-8', 'replace')}" if title is not None else ", not as a chat server does"
+    return f"The host answered with a web page{words}."
