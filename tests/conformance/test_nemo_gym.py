@@ -487,7 +487,14 @@ async def test_reasoning_or_a_call_alone_needs_no_message(steps: list[Step]) -> 
 async def test_a_failed_answer_is_given_no_message() -> None:
     reply = await ask(ResponsesShim(ScriptedHost([chunk("", role="assistant"), Raise(OSError())]), **GYM))
     assert reply.status == 500
-    events = await events_of(ResponsesShim(ScriptedHost([chunk("", role="assistant"), Raise(OSError())]), **GYM))
+    go = anyio.Event()
+    app = ResponsesShim(ScriptedHost([chunk("", role="assistant"), Wait(go), Raise(OSError())]), commit_after=0, **GYM)
+    body = {"model": "scripted", "input": "Hi", "stream": True}
+    async with call(app, "POST", "/v1/responses", json=body) as exchange:
+        await exchange.next_event()  # the stream has begun before the failure
+        go.set()
+        events = payloads(await exchange.events())
+    assert events[-1]["type"] == "response.failed"
     assert events[-1]["response"]["output"] == []
 
 
@@ -607,7 +614,7 @@ async def used(counts: Json | None) -> Any:
         ({"prompt_tokens_details": {"cached_tokens": 5}, "cached_input_tokens": 7}, 5),
         ({"cached_input_tokens": 7, "cache_read_input_tokens": 8}, 7),
         ({"cache_read_input_tokens": 8}, 8),
-        ({"prompt_tokens_details": None, "cached_tokens": 99}, 0),
+        ({"prompt_tokens_details": None, "cached_tokens": 9}, 9),
     ],
 )
 async def test_cached_tokens_are_found_under_any_of_their_names(told: Json, cached: int) -> None:

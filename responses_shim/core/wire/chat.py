@@ -165,10 +165,10 @@ COUNTS = {
     "cached": (
         "prompt_tokens_details.cached_tokens",
         "input_tokens_details.cached_tokens",
+        "cached_input_tokens",  # NeMo Gym reads it before the next
+        "cache_read_input_tokens",  # Anthropic
         "cached_tokens",  # Moonshot
         "prompt_cache_hit_tokens",  # DeepSeek
-        "cache_read_input_tokens",  # Anthropic
-        "cached_input_tokens",
         "prompt_tokens_details.cache_read_tokens",
     ),
     "cache_write": (
