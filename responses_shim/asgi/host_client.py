@@ -12,7 +12,7 @@ import logging
 import re
 import traceback
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
@@ -226,21 +226,29 @@ class _ChatAnswer:
         if not self._good:
             self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
         elif content_type.startswith(b"application/json"):
-            self._collected = Answer(MAX_JSON_ANSWER)
-            self._collected.take(start)
+            self._collect_json(start)
         else:
-            self._stream = self._first_bytes
+            self._stream = partial(self._first_bytes, start)
 
-    def _first_bytes(self, data: bytes, more: bool) -> Awaitable[None]:
-        """The first bytes of a stream go to the listener like all others, unless they are those of a web page."""
-        if _is_web_page(data):
+    def _collect_json(self, start: Message) -> None:
+        self._stream = None
+        self._collected = Answer(MAX_JSON_ANSWER)
+        self._collected.take(start)
+
+    def _first_bytes(self, start: Message, data: bytes, more: bool) -> Awaitable[None]:
+        """The first bytes of a stream go to the listener like all others, unless it is JSON or a web page in truth."""
+        first = data.lstrip()[:1]
+        if first == b"<":
             self._stream = None
             self._refuse(_web_page(data))
             self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
-            return self._collect({"type": "http.response.body", "body": data, "more_body": more})
-        if data.strip():
-            self._stream = self._listener.data
-        return self._listener.data(data, more)
+        elif first == b"{":
+            self._collect_json(start)
+        else:
+            if first:
+                self._stream = self._listener.data
+            return self._listener.data(data, more)
+        return self._collect({"type": "http.response.body", "body": data, "more_body": more})
 
     def _refuse(self, why: str) -> None:
         self._refusal = why

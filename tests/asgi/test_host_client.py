@@ -148,6 +148,24 @@ async def test_what_is_not_called_json_is_read_as_a_stream(content_type: bytes |
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
 
 
+WHOLE = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize("content_type", [b"text/event-stream", b"text/plain", b"application/problem+json", None])
+@pytest.mark.parametrize("body", [[WHOLE], [b"", b" \n", WHOLE], [WHOLE[:20], WHOLE[20:]], [WHOLE[:1], WHOLE[1:]]])
+async def test_json_is_read_as_json_whatever_it_is_called(content_type: bytes | None, body: list[bytes]) -> None:
+    headers = [(b"content-type", content_type)] if content_type else []
+    host = ScriptedHost([Start(200, headers), *body])
+    events = payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events)
+    check_stream(events)
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == "Hello"
+
+
+async def test_an_error_in_json_that_is_called_a_stream_is_an_http_error() -> None:
+    reply = await failed(Start(200, EVENT_STREAM), b'{"error": {"message": "busy", "code": "429"}}')
+    assert (reply.status, reply.json["error"]["message"]) == (429, "busy")
+
+
 # Answers that are none -----------------------------------------------------------------------------------------------
 
 

@@ -54,7 +54,7 @@ _TOO_LONG = re.compile(
 _LIMIT = r"(max_(completion_|new_|output_)?tokens|max_length|min_tokens)"
 _OTHER_LIMIT = re.compile(
     # "`max_tokens` must be …", "'max_tokens' or 'max_completion_tokens' is too large: …", "Invalid 'max_tokens': …"
-    rf"\W*((value error|invalid|input validation error|requested|the|value|parameter|field|for|of)\W+)*{_LIMIT}\b"
+    rf"\W*((\w*error|value|invalid|input|validation|requested?|the|host|failed|parameter|field|for|of)\W+)*{_LIMIT}\b"
     r"|\s*\d+ validation errors?\b"  # pydantic's, which quotes the request
     r"|.*\b(per[- ](minute|day|hour)|rate limit|[tr]p[md])\b",
     re.IGNORECASE | re.DOTALL,

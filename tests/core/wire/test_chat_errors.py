@@ -272,6 +272,7 @@ NOT_TOO_LONG = [
     "max_tokens=5000 cannot be greater than max_model_len=max_total_tokens=2048. Please request fewer output tokens.",
     "Invalid value for 'max_tokens': 0",
     "Input validation error: `max_new_tokens` must be strictly positive",
+    "The host failed: ValueError: max_tokens exceeds the model's maximum context length",
     "Requested max_tokens exceeds the model's maximum context length",
     "The input tokens per minute exceed the limit of 6000",
     "Request too large for model `x` on tokens per minute (TPM): Limit 6000, Requested 7274",

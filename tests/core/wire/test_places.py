@@ -345,6 +345,17 @@ def test_control_characters_in_a_string_of_json_are_read(character: str) -> None
     assert found.choices[0].delta == Delta(content=f"a{character}b")
 
 
+@pytest.mark.parametrize("text", ["a\nb", "a\n\nb", "\n", "a\n: b\n", "a\nevent: b\n"])
+def test_raw_line_ends_in_a_string_are_read_where_a_message_is_one_frame(text: str) -> None:
+    raw = b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % text.encode()
+    assert answer(chunk("<"), raw, chunk(">"), STOP, DONE).output[0]["content"][0]["text"] == f"<{text}>"
+
+
+def test_frames_that_come_in_one_message_are_not_taken_for_broken_lines() -> None:
+    frames = [chunk("a") + b": {}\n\n", chunk("b") + b"x: {}\n\n", chunk("c") + chunk("d"), STOP, DONE]
+    assert answer(*frames).output[0]["content"][0]["text"] == "abcd"
+
+
 @pytest.mark.parametrize("broken", [b"data: oops\n\n", b"data: {\n\n", b"data: []\n\n"])
 def test_a_frame_that_is_no_json_does_not_fail_an_answer_that_has_finished(broken: bytes) -> None:
     played = answer(chunk("Hello"), STOP, broken, chunk(usage=COUNTS), DONE)
