@@ -1,8 +1,8 @@
 """The errors that a client gets, and the one that an operator gets.
 
 An error that a client gets says whose fault it is, and has the HTTP status and the four fields that OpenAI's errors
-have. It is raised where the cause is known. Before the response has begun it is sent as an HTTP error, `body()`; after
-that its `failure_code` is the code in a `response.failed` event.
+have. It is raised where the cause is known. Before the response has begun it is sent as an HTTP error with the JSON of
+`body()`; after that `failure_code` is the code in a `response.failed` event.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class UpstreamError(ShimError):
     status = 502
 
 
-# Codes that clients know, so that they are kept.
+# Codes with a meaning to clients (see `failure_code`): an error that has one keeps it.
 _FAILURE_CODES = frozenset(
     {
         "context_length_exceeded",

@@ -1,4 +1,4 @@
-"""The settings of the shim, from keyword arguments or environment variables. No other module reads the environment."""
+"""The settings of the shim, from keyword arguments or RESPONSES_SHIM_* variables, which nothing else reads."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
 PREFIX = "RESPONSES_SHIM_"
+"""How the name of each setting's environment variable begins."""
 
 Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
@@ -28,7 +29,7 @@ Overflow = Literal["error", "incomplete"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
 
 
-class Options(TypedDict, total=False):
+class SettingsArguments(TypedDict, total=False):
     """The fields of `Settings` as keyword arguments of `ResponsesShim`, for type checkers."""
 
     enabled: bool
@@ -75,7 +76,7 @@ class Settings(BaseModel):
     """Which kind of host this is: `llama-cpp`, `generic`, or `auto`, which recognises it by its routes."""
 
     unprefixed: bool = False
-    """Whether /responses and /conversations are answered too, without /v1."""
+    """Whether /responses, /conversations and, for Codex's catalogue, /models are answered too, without /v1."""
 
     max_body: int = Field(default=64 * 1024 * 1024, ge=1)
     """The largest request body, before and after decompression. A larger one is a 413."""
@@ -95,7 +96,8 @@ class Settings(BaseModel):
     system_messages: SystemMessages = "fold"
     """Where system and developer messages go.
 
-    `fold`: into one leading system message, which every chat template accepts. `keep`: they keep their role and place.
+    `fold`: into one leading system message, which every chat template accepts. `keep`: each keeps its role and its
+    position.
     """
 
     think_tags: ThinkTags = "leading"
@@ -108,8 +110,8 @@ class Settings(BaseModel):
     format_with_tools: FormatWithTools = "auto"
     """How `text.format` is enforced in a request with tools.
 
-    `describe`: the model is told in words. `constrain`: the host constrains the answer, and then most hosts cannot
-    call tools. `auto`: whichever is right for the host.
+    `describe`: the format is described to the model in words. `constrain`: the host constrains the answer, and then
+    most hosts cannot call tools. `auto`: whichever is right for the host.
     """
 
     reasoning_replay: ReasoningReplay = "auto"
@@ -178,6 +180,7 @@ class Settings(BaseModel):
     @classmethod
     def _check_secret_keys(cls, keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
         for position, key in enumerate(keys, start=1):
+            # visible ASCII, "!" to "~", without the comma that separates keys
             if not re.fullmatch(r"[!-+\--~]{16,}", key.get_secret_value()):
                 raise PydanticCustomError(
                     "secret_key",
@@ -202,13 +205,13 @@ class Settings(BaseModel):
 
     @field_validator("trust_owner_header")
     @classmethod
-    def _check_trust_owner_header(cls, trusted: bool, others: ValidationInfo) -> bool:
-        if trusted and others.data.get("owner_header") is None:
+    def _check_trust_owner_header(cls, trusted: bool, info: ValidationInfo) -> bool:
+        if trusted and info.data.get("owner_header") is None:
             raise PydanticCustomError("owner_header", "There is no owner_header to trust")
         return trusted
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None, **options: Unpack[Options]) -> Settings:
+    def load(cls, environ: Mapping[str, str] | None = None, **options: Unpack[SettingsArguments]) -> Settings:
         """The settings from keyword arguments, else from the environment, else the defaults.
 
         `environ` is the environment, by default that of the process.

@@ -1,4 +1,4 @@
-"""The oracle of the tests: it decides whether an event, a response, an error or a whole stream is valid.
+"""The oracle of the tests: it decides whether an event, a response, an error or a complete stream is valid.
 
 `check_stream`, `check_response`, `check_event`, `check_item` and `check_error` raise AssertionError and say what is
 wrong. Single objects are checked against types in `shapes.py`. What no type can see is checked here: that the events of
@@ -159,7 +159,7 @@ class Stream:
         elif "output_index" in event:
             self._item(event)
 
-    # The response as a whole.
+    # The response object.
 
     def _snapshot(self, event: Json) -> None:
         name, response = event["type"], event["response"]

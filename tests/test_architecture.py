@@ -1,6 +1,6 @@
 """The shape of the package, held by walking its imports: who may know whom, and what stays out of the core.
 
-    errors ← core ← views, hosts, stores ← runtime ← extensions ← asgi ← cli
+    errors ← core ← views, hosts ← runtime ← extensions ← asgi ← cli
     core:   wire ← items ← tools ← request | response
 
 Never upward. `settings` stands beside: only `errors` is below it, and the core does not know it.
@@ -29,11 +29,10 @@ BELOW = {
     "core": {"errors"},
     "views": {"errors", "core"},
     "hosts": {"errors", "settings", "core"},
-    "stores": {"errors", "settings", "core"},
-    "runtime": {"errors", "settings", "core", "views", "hosts", "stores"},
-    "extensions": {"errors", "settings", "core", "views", "hosts", "stores", "runtime"},
-    "asgi": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions"},
-    "cli": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions", "asgi", ""},
+    "runtime": {"errors", "settings", "core", "views", "hosts"},
+    "extensions": {"errors", "settings", "core", "views", "hosts", "runtime"},
+    "asgi": {"errors", "settings", "core", "views", "hosts", "runtime", "extensions"},
+    "cli": {"errors", "settings", "core", "views", "hosts", "runtime", "extensions", "asgi", ""},
 }
 """Each layer, and the layers it may import. The empty one is the public face: the package's own names."""
 
@@ -249,7 +248,7 @@ def test_names_say_what_a_thing_is(module: Module) -> None:
         ("core.response.stream", "from responses_shim import settings", {"settings"}),
         ("asgi.endpoints", "from responses_shim import ResponsesShim", {""}),
         ("core.response.stream", "if TYPE_CHECKING:\n    import responses_shim.asgi", {"asgi"}),
-        ("hosts.vllm", "def f():\n    from responses_shim.stores import Store", {"stores"}),
+        ("hosts.vllm", "def f():\n    from responses_shim.runtime.run import Run", {"runtime"}),
         ("runtime.run", "import responses_shim.core.response.stream, responses_shim.hosts", set()),
         ("asgi", "from responses_shim import __version__", set()),
         ("cli", "from responses_shim import ResponsesShim", set()),

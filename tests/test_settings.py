@@ -10,7 +10,7 @@ import pytest
 from pydantic import SecretStr, ValidationError
 
 from responses_shim.errors import ConfigurationError
-from responses_shim.settings import PREFIX, Options, Settings
+from responses_shim.settings import PREFIX, Settings, SettingsArguments
 
 
 def load(environ: dict[str, str] | None = None, **options: Any) -> Settings:
@@ -238,7 +238,7 @@ def test_every_setting_has_a_description() -> None:
 
 
 def test_the_keyword_arguments_for_type_checkers_are_the_settings() -> None:
-    options = get_type_hints(Options)
+    options = get_type_hints(SettingsArguments)
     assert list(options) == list(Settings.model_fields)
     assert options.pop("secret_keys") == Sequence[str | SecretStr]  # what a tuple of secrets is made from
     fields = {name: field.annotation for name, field in Settings.model_fields.items() if name in options}

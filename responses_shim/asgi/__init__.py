@@ -1,1 +1,1 @@
-"""The edge: the only place that knows ASGI and Starlette."""
+"""The edge: ASGI in, ASGI out. The only layer that imports Starlette."""

@@ -15,11 +15,11 @@ from responses_shim.runtime.offload import offload_if_large
 
 
 class ClientDisconnect(Exception):
-    """The client left before it had sent its whole body."""
+    """The client left before it had sent its complete body."""
 
 
 async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[Any, int]:
-    """The body as JSON data (dict, list, str, …), and how many bytes it had once decompressed.
+    """The body as JSON data (dict, list, str, …), and its size in bytes after decompression.
 
     Raises InvalidRequest: 415 for a media type other than JSON or an unknown content coding; 413 for more than `limit`
     bytes, before or after decompression; 400 for bytes that are not in the content coding that the header names, or
@@ -86,13 +86,16 @@ def parse_json(body: bytes | bytearray) -> Any:
 
 
 def _parse_surrogates(body: bytes | bytearray, reason: str) -> Any:
-    """The JSON data in a body that has escaped surrogates; `reason` is why it was refused, should it be for another."""
+    """The JSON data in a body that has escaped surrogates.
 
-    def refuse(constant: str) -> None:
-        raise ValueError(f"{constant} is not JSON")
+    `reason` is msgspec's error, for a body that is invalid for another reason.
+    """
+
+    def refuse_constant(name: str) -> None:
+        raise ValueError(f"{name} is not JSON")
 
     try:
-        data = json.loads(body, parse_constant=refuse)
+        data = json.loads(body, parse_constant=refuse_constant)
     except (ValueError, RecursionError):
         raise _not_json(reason) from None
     # Python's parser leaves halves of pairs in its strings. Written without escapes, and brought into UTF-16 and
@@ -100,5 +103,5 @@ def _parse_surrogates(body: bytes | bytearray, reason: str) -> Any:
     return msgspec.json.decode(join_surrogates(json.dumps(data, ensure_ascii=False)).encode())
 
 
-def _not_json(why: str) -> InvalidRequest:
-    return InvalidRequest(f"The request body is not valid JSON: {why}.", code="invalid_json")
+def _not_json(reason: str) -> InvalidRequest:
+    return InvalidRequest(f"The request body is not valid JSON: {reason}.", code="invalid_json")

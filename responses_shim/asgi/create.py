@@ -12,7 +12,6 @@ from msgspec.structs import replace
 from starlette.types import Receive
 
 from responses_shim.asgi.body import ClientDisconnect, read_json
-from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
@@ -39,15 +38,15 @@ from responses_shim.extensions.nemo_gym import (
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
-from responses_shim.runtime.interfaces import Sink
+from responses_shim.runtime.interfaces import RawHeaders, Sink
 from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
 
 
 @dataclass
-class Turn:
-    """One request of a client on its way to the host: as it was parsed, and prepared for the host.
+class TranslatedRequest:
+    """A client's request, parsed, and prepared for the host.
 
     `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for.
     """
@@ -63,7 +62,7 @@ async def create(request: Request) -> None:
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
     headers: RawHeaders = []
     view: RequestView | None = None
-    turn: Turn | None = None
+    translated: TranslatedRequest | None = None
     try:
         body, size = await read_json(request.scope, request.receive, request.settings.max_body)
         parsed, gym = await offload_if_large(size, partial(_parse, request, body))
@@ -71,19 +70,19 @@ async def create(request: Request) -> None:
             parsed.input = await read_files(parsed.input, request.settings)
         if request.interceptors:
             body["input"] = parsed.input
-            view, turn = await _intercept(request, body, size)
+            view, translated = await _intercept(request, body, size)
         else:
-            turn = await offload_if_large(size, partial(_prepare, request, parsed, gym))
-        await _finish_chat(request, turn, body)
-        headers = _report_header(turn)
-        run = _new_run(request, turn, host, headers)
-        await run.execute(host.chat, turn.prepared.chat)
+            translated = await offload_if_large(size, partial(_prepare, request, parsed, gym))
+        await _finish_chat(request, translated, body)
+        headers = _report_header(translated)
+        run = _new_run(request, translated, host, headers)
+        await run.execute(host.chat, translated.prepared.chat)
     except ClientDisconnect:
         return
     except ShimError as error:
         await send_error(request.send, error, headers)
-    if view is not None and turn is not None:
-        await notify_interceptors(request.interceptors, view, turn.prepared.response)
+    if view is not None and translated is not None:
+        await notify_interceptors(request.interceptors, view, translated.prepared.response)
 
 
 def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
@@ -94,7 +93,7 @@ def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
     return parsed, gym
 
 
-async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, Turn]:
+async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, TranslatedRequest]:
     """Show the request to the interceptors, and prepare what they leave of it."""
     return await intercept(
         request.interceptors,
@@ -105,7 +104,7 @@ async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple
     )
 
 
-def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> Turn:
+def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> TranslatedRequest:
     """Translate a request into the chat request of this host."""
     ids = Ids()
     replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
@@ -117,68 +116,68 @@ def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> Turn:
         for index, included in enumerate(parsed.include or ()):
             if included == SEALED:
                 report.dropped(f"include[{index}]")
-    return Turn(ids, parsed, gym, prepared)
+    return TranslatedRequest(ids, parsed, gym, prepared)
 
 
-async def _finish_chat(request: Request, turn: Turn, body: dict[str, Any]) -> None:
-    """What is left to do for the chat request: unknown fields are reported, audio files are read."""
+async def _finish_chat(request: Request, translated: TranslatedRequest, body: dict[str, Any]) -> None:
+    """Report the unknown fields of the body, and put the audio of NeMo Gym's keys into the chat request."""
     for name in unknown_fields(body):
-        turn.prepared.report.dropped(name)
-    if urls := await load_audio(turn.gym, request.settings):
-        chat = turn.prepared.chat
+        translated.prepared.report.dropped(name)
+    if urls := await load_audio(translated.gym, request.settings):
+        chat = translated.prepared.chat
         chat["messages"] = add_audio(chat["messages"], urls)
 
 
-def _report_header(turn: Turn) -> RawHeaders:
+def _report_header(translated: TranslatedRequest) -> RawHeaders:
     """`Responses-Shim-Report`, if there is anything to report."""
-    report = turn.prepared.report.header()
+    report = translated.prepared.report.header()
     return [(b"responses-shim-report", report.encode("ascii"))] if report else []
 
 
-def _new_run(request: Request, turn: Turn, host: HostClient, headers: RawHeaders) -> Run:
-    """The run that makes the response; `headers` are those of the shim's own."""
-    sink: Sink = (EventStreamSink if turn.request.stream else JSONSink)(request.send, headers)
+def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, headers: RawHeaders) -> Run:
+    """The run that makes the response; `headers` are the shim's own."""
+    sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
     stream = ResponseStream(
-        turn.prepared.response,
-        new_id=turn.ids.new,
+        translated.prepared.response,
+        new_id=translated.ids.new,
         now=_now,
-        tools=turn.prepared.tools,
-        options=_response_options(request, turn),
+        tools=translated.prepared.tools,
+        options=_response_options(request, translated),
     )
     return Run(
-        Translator(stream, filters=partial(_filters, request, turn), framing=sink.framing),
+        Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing),
         sink,
         request.settings,
         disconnected=partial(_disconnected, request.receive),
-        unfinished=request.profile.unfinished,
-        prompt_tokens=partial(host.prompt_tokens, turn.prepared.chat),
+        unfinished_message=request.profile.unfinished_message,
+        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
     )
 
 
-def _response_options(request: Request, turn: Turn) -> ResponseOptions:
-    """What the client asked for besides the answer, as far as it can be had here."""
-    asked, settings = turn.request, request.settings
-    sealer = request.keys.sealer if SEALED in (asked.include or ()) else None
-    obfuscates = asked.stream and asked.stream_options is not None and asked.stream_options.include_obfuscation
+def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:
+    """The options of the response: what the client asked for, as far as this server can give it."""
+    parsed, settings = translated.request, request.settings
+    sealer = request.keys.sealer if SEALED in (parsed.include or ()) else None
+    obfuscates = parsed.stream and parsed.stream_options is not None and parsed.stream_options.include_obfuscation
     return ResponseOptions(
-        logprobs=wants_logprobs(asked),
-        summary=wants_summary(asked) or settings.nemo_gym,
+        logprobs=wants_logprobs(parsed),
+        summary=wants_summary(parsed) or settings.nemo_gym,
         seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
-        token_ids="return_token_ids" in turn.prepared.chat,
+        token_ids="return_token_ids" in translated.prepared.chat,
         obfuscate=random_text if obfuscates else None,
         empty_message=settings.nemo_gym,
         incomplete_on_overflow=settings.overflow == "incomplete",
     )
 
 
-def _filters(request: Request, turn: Turn) -> list[Filter]:
+def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
     """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
     settings = request.settings
-    by_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
-    tags = "anywhere" if by_default else settings.think_tags
+    gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
+    tags = "anywhere" if gym_default else settings.think_tags
     filters = [
-        request.profile.filters(turn.prepared.chat),
-        LogprobFilter() if wants_logprobs(turn.request) else None,
+        request.profile.make_filter(translated.prepared.chat),
+        LogprobFilter() if wants_logprobs(translated.request) else None,
         ThinkTagFilter(tags) if tags != "off" else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
@@ -196,5 +195,5 @@ def _now() -> int:
 
 
 def random_text(size: int) -> str:
-    """So many random characters, none of which JSON escapes."""
+    """`size` random characters that JSON does not escape."""
     return secrets.token_hex((size + 1) // 2)[:size]

@@ -39,7 +39,7 @@ A step takes up to 0.15 ms (gzip), and a thread 0.1 ms to reach: it is worth it 
 class Decompressor(Protocol):
     """The interface that the decompressors of `zlib` and `compression.zstd` share. Each undoes one member.
 
-    A member is one compressed part: a gzip member, a zstd frame, the whole of a deflate body.
+    A member is one compressed part: a gzip member, a zstd frame, a complete deflate body.
     """
 
     @property
@@ -105,8 +105,10 @@ def _coding(name: str) -> Coding:
     known = {"gzip": GZIP, "x-gzip": GZIP, "deflate": DEFLATE, "zstd": zstd() if name == "zstd" else None}
     if coding := known.get(name):
         return coding
-    why = "needs an extra on this server (pip install 'responses-shim[zstd]')" if name == "zstd" else "is not supported"
-    raise _unsupported(f"Content-Encoding {name[:40]!r} {why}")
+    reason = "is not supported"
+    if name == "zstd":
+        reason = "needs an extra on this server (pip install 'responses-shim[zstd]')"
+    raise _unsupported(f"Content-Encoding {name[:40]!r} {reason}")
 
 
 def _unsupported(what: str) -> InvalidRequest:
@@ -177,7 +179,7 @@ class _Layer:
         """The decompressed bytes, one piece for each step; a piece may be empty."""
         for piece in pieces:
             if not piece:
-                yield piece  # it took the layer before this one a step, which has to be counted
+                yield piece  # an empty piece is a step of the layer before, which `feed` has to count
             for start in range(0, len(piece), STEP_IN):
                 yield from self._steps(piece[start : start + STEP_IN])
 
@@ -209,8 +211,8 @@ class _Layer:
         if self._current is not None or not self._members:
             raise self._invalid("it ends too early")
 
-    def _invalid(self, why: str) -> InvalidRequest:
+    def _invalid(self, reason: str) -> InvalidRequest:
         where = f", member {self._members}" if 1 < self._members <= self._coding.members else ""
         return InvalidRequest(
-            f"The request body is not valid {self._coding.name}{where}: {why}.", code="invalid_content_encoding"
+            f"The request body is not valid {self._coding.name}{where}: {reason}.", code="invalid_content_encoding"
         )

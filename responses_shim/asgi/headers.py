@@ -10,8 +10,7 @@ import uuid
 from collections.abc import Iterable
 from typing import Literal
 
-RawHeaders = list[tuple[bytes, bytes]]
-"""Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
+from responses_shim.runtime.interfaces import RawHeaders
 
 _HOP_BY_HOP = frozenset(
     {
@@ -45,7 +44,7 @@ def headers_to_host(
     gets a new one, since some hosts make it the id of the chat completion, which must differ between calls, and
     llama-cpp-python refuses anything but a UUID.
     """
-    id = uuid.uuid4()
+    call_id = uuid.uuid4()
     return [
         *(
             (name, value)
@@ -55,7 +54,7 @@ def headers_to_host(
         (b"accept", accept),
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(body)),
-        (b"x-request-id", (str(id) if request_id == "uuid4" else id.hex).encode()),
+        (b"x-request-id", (str(call_id) if request_id == "uuid4" else call_id.hex).encode()),
     ]
 
 

@@ -20,22 +20,25 @@ import anyio
 import msgspec
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from responses_shim.asgi.headers import RawHeaders, headers_from_host, headers_to_host
+from responses_shim.asgi.headers import headers_from_host, headers_to_host
 from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
-from responses_shim.runtime.interfaces import Listener
+from responses_shim.runtime.interfaces import Listener, RawHeaders
 
 logger = logging.getLogger("responses_shim")
 
 MAX_ERROR_BODY = 1024 * 1024
+"""How many bytes of an error body are kept."""
 ERROR_BODY_TIMEOUT = 5.0
 """Seconds that the body of an error may take. Its status is known by then, and some proxies never end one."""
 MAX_JSON_ANSWER = 256 * 1024 * 1024
+"""How many bytes of the JSON answer of a host that was asked to stream and did not."""
 MAX_TOKENIZED = 64 * 1024 * 1024
+"""How many bytes of the answer to a tokenize request."""
 
 # What a router or framework put into the scope for the route that it matched, which is not the one that is called.
-_OF_THE_ROUTE = ("endpoint", "path_params", "route", "router")
+_ROUTE_KEYS = ("endpoint", "path_params", "route", "router")
 
 
 class _Tokenized(msgspec.Struct):
@@ -65,7 +68,7 @@ class HostClient:
             with limit:
                 await self._app(scope, _receive(body, listener.gone.wait), answer.send)
         except Exception as error:
-            if not listener.gone.is_set() and not answer.is_refused:
+            if not listener.gone.is_set() and not answer.is_invalid:
                 return self._error_from(error)
         return answer.error()
 
@@ -83,8 +86,9 @@ class HostClient:
         scope = self._inner_scope(path, headers, method="POST", query_string=b"")
         try:
             await self._app(scope, _receive(body, anyio.sleep_forever), answer.send)
-            if answer.status == 200:  # llama.cpp's route of this name takes other requests
+            if answer.status == 200:
                 return msgspec.json.decode(answer.body, type=_Tokenized).tokens or None
+            # as llama.cpp does, whose route of this name takes other requests
             logger.warning("the host's %s answered with status %d", path, answer.status)
         except Exception as error:
             logger.warning("the host's %s failed: %s", path, type(error).__name__)
@@ -97,7 +101,7 @@ class HostClient:
     def _inner_scope(self, path: str, headers: RawHeaders, **changed: Any) -> Scope:
         """The scope of a call at `path`, which is below the prefix; `changed` are other keys of it."""
         path = self._prefix + path
-        scope = {name: value for name, value in self._scope.items() if name not in _OF_THE_ROUTE}
+        scope = {name: value for name, value in self._scope.items() if name not in _ROUTE_KEYS}
         scope.update(
             path=path,
             raw_path=_raw_path(path),
@@ -109,7 +113,10 @@ class HostClient:
         return scope
 
     def _error_from(self, error: Exception) -> ShimError:
-        """What the host raised, as an error for the client. What it says may quote the prompt: it is not logged."""
+        """The client's error for an exception of the host.
+
+        The exception's message may quote the prompt, so it is logged at DEBUG only.
+        """
         while inner := getattr(error, "exceptions", None):  # a group: its first cause
             error = inner[0]
         shown = self._profile.read_exception(error)
@@ -143,29 +150,34 @@ def _receive(body: bytes, until_gone: Callable[[], Awaitable[object]]) -> Receiv
 
 
 class Answer:
-    """Collects a host's answer, message by message. Of a body that has `limit` bytes or more, the rest is dropped."""
+    """Collects a host's answer, message by message.
+
+    Once `limit` bytes of the body have come, later messages are dropped.
+    """
 
     def __init__(self, limit: int) -> None:
         self.messages: list[Message] = []
         self.start: Message | None = None
         """The first message: status and headers."""
         self.complete = False
-        """The last message of the body has come."""
+        """Whether the last message of the body has come."""
         self.size = 0
-        """Of the body, in bytes, as far as it is kept."""
+        """The size of the kept body, in bytes."""
         self._limit = limit
 
     @property
     def status(self) -> int:
-        """0 until the answer begins."""
+        """The HTTP status; 0 until the answer begins."""
         return int(self.start["status"]) if self.start is not None else 0
 
     @property
     def headers(self) -> RawHeaders:
+        """The response headers; empty until the answer begins."""
         return list(self.start.get("headers", ())) if self.start is not None else []
 
     @property
     def body(self) -> bytes:
+        """The kept part of the body."""
         return b"".join([message.get("body", b"") for message in self.messages])
 
     async def send(self, message: Message) -> None:
@@ -194,8 +206,9 @@ class _ChatAnswer:
         self._profile = profile
         self._limit = limit
         self._collected = Answer(MAX_ERROR_BODY)
-        self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None  # where its bytes go, once one has begun
-        self._refusal: str | None = None
+        # Where the bytes of an event stream go, once one has begun: `Listener.data`, behind a look at the first bytes
+        self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None
+        self._invalid_answer: str | None = None
 
     def send(self, message: Message) -> Awaitable[None]:
         """The host's `send`. Not a coroutine itself: a token passes here, and what is awaited is the listener."""
@@ -207,7 +220,7 @@ class _ChatAnswer:
         self._collected.take(message)
         if message["type"] == "http.response.start":
             self._begin(message)
-        elif self._collected.complete and self._good:
+        elif self._collected.complete and self._succeeded:
             body = self._collected.body
             if _is_web_page(body):
                 self._refuse(_web_page(body))
@@ -221,9 +234,9 @@ class _ChatAnswer:
         content_type = headers.get(b"content-type", b"")
         if coding != b"identity":
             self._refuse(f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to.")
-        elif self._good and content_type.startswith((b"text/html", b"application/xhtml")):
+        elif self._succeeded and content_type.startswith((b"text/html", b"application/xhtml")):
             self._refuse(_web_page(b""))
-        if not self._good:
+        if not self._succeeded:
             self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
         elif content_type.startswith(b"application/json"):
             self._collect_json(start)
@@ -250,24 +263,27 @@ class _ChatAnswer:
             return self._listener.data(data, more)
         return self._collect({"type": "http.response.body", "body": data, "more_body": more})
 
-    def _refuse(self, why: str) -> None:
-        self._refusal = why
+    def _refuse(self, message: str) -> None:
+        self._invalid_answer = message
 
     @property
-    def is_refused(self) -> bool:
-        """The answer is none, whatever its status says."""
-        return self._refusal is not None
+    def is_invalid(self) -> bool:
+        """Whether it is no answer to a chat call, whatever its status."""
+        return self._invalid_answer is not None
 
     @property
-    def _good(self) -> bool:
-        return 200 <= self._collected.status < 300 and self._refusal is None
+    def _succeeded(self) -> bool:
+        return 200 <= self._collected.status < 300 and self._invalid_answer is None
 
     def error(self) -> ShimError | None:
-        """Why the call failed, as far as HTTP says; None when it did not, or when only the stream can say."""
-        if self._refusal is not None:
-            return UpstreamError(self._refusal)
+        """Why the call failed, by the HTTP response.
+
+        None if that shows no failure; one inside the stream is read by the translator.
+        """
+        if self._invalid_answer is not None:
+            return UpstreamError(self._invalid_answer)
         status = self._collected.status
-        if status == 0 or self._good:
+        if status == 0 or self._succeeded:
             return None
         if status < 400:
             return UpstreamError(f"The host answered with status {status}, which is no answer to a chat call.")

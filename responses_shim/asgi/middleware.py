@@ -21,7 +21,7 @@ from responses_shim.extensions.codex import is_catalog_request
 from responses_shim.hosts import PROFILES, HostProfile, detect
 from responses_shim.runtime.interceptors import Interceptor, check_interceptors
 from responses_shim.runtime.sealing import Keys
-from responses_shim.settings import Options, Settings
+from responses_shim.settings import Settings, SettingsArguments
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
@@ -55,7 +55,7 @@ class ResponsesShim:
         settings: Settings | None = None,
         *,
         interceptors: Sequence[Interceptor] = (),
-        **options: Unpack[Options],
+        **options: Unpack[SettingsArguments],
     ) -> None:
         if settings is not None and options:
             raise ConfigurationError("settings: give one Settings or keyword arguments, not both")
@@ -78,7 +78,7 @@ class ResponsesShim:
                 self.settings,
                 self._keys,
                 self._interceptors,
-                self._host(scope),
+                self._host_profile(scope),
                 _prefix(scope),
                 scope,
                 receive,
@@ -92,8 +92,8 @@ class ResponsesShim:
             return None
         path, method = _route_path(scope), scope.get("method")  # a WebSocket has no method
         if self._models_path.fullmatch(path):
-            wants_catalog = is_catalog_request(method, scope.get("query_string", b""))
-            return model_catalog if wants_catalog and not _is_ambiguous(scope) and self._host(scope).catalog else None
+            wants_catalog = is_catalog_request(method, scope.get("query_string", b"")) and not _is_ambiguous(scope)
+            return model_catalog if wants_catalog and self._host_profile(scope).catalog else None
         match = self._api_path.fullmatch(path)
         if match is None or method == "OPTIONS" or _is_ambiguous(scope):
             return None
@@ -106,11 +106,14 @@ class ResponsesShim:
             return _refuse_upgrade
         return create if method == "POST" else wrong_method
 
-    def _host(self, scope: Scope) -> HostProfile:
+    def _host_profile(self, scope: Scope) -> HostProfile:
         """The host's profile. It is detected at the first request, since the host may add routes until then."""
         if self._profile is None:
-            found = detect(self.app)
-            self._profile = found if found.modules else detect(scope.get("app"))
+            profile = detect(self.app)
+            if profile is PROFILES["generic"]:
+                # A middleware in between may hide its app. Starlette puts the outermost application into the scope.
+                profile = detect(scope.get("app"))
+            self._profile = profile
         return self._profile
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from starlette.types import Message, Send
 
-from responses_shim.asgi.headers import RawHeaders, headers_from_host
+from responses_shim.asgi.headers import headers_from_host
 from responses_shim.asgi.host_client import Answer, HostClient
 from responses_shim.asgi.replies import send_json
 from responses_shim.asgi.request import Request
 from responses_shim.extensions.codex import catalog, decode_models
+from responses_shim.runtime.interfaces import RawHeaders
 
 PATH = "/v1/models"
 

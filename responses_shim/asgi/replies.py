@@ -7,8 +7,8 @@ from contextlib import suppress
 import msgspec
 from starlette.types import Send
 
-from responses_shim.asgi.headers import RawHeaders
 from responses_shim.errors import ShimError
+from responses_shim.runtime.interfaces import RawHeaders
 
 
 async def send_json(send: Send, status: int, body: object, headers: RawHeaders) -> None:
@@ -21,8 +21,9 @@ async def send_json(send: Send, status: int, body: object, headers: RawHeaders) 
 
 
 async def send_error(send: Send, error: ShimError, headers: RawHeaders) -> None:
-    """Send an error in OpenAI's form, with its status. A client that has left meanwhile is no error of ours."""
-    # An interceptor's refusal may have any: what is not Latin-1 is no header, and no reason to fail the host.
+    """Send an error in OpenAI's form, with its status. Does nothing if the client has left."""
+    # The headers of an interceptor's error may hold any text. What Latin-1 lacks becomes "?", rather than an exception
+    # in the host.
     own = [
         (name.lower().encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in error.headers
     ]

@@ -54,6 +54,7 @@ class Request:
             policy,
             format_with_tools=policy.format_with_tools if format_with_tools == "auto" else format_with_tools,
             reasoning=policy.reasoning if reasoning == "auto" else reasoning,
+            # Chat templates that write the opening tag into the prompt write a line end after it.
             opening="<think>\n" if settings.think_tags == "prefilled" else policy.opening,
             image_urls=settings.image_urls,
             system=settings.system_messages,

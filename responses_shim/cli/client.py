@@ -14,16 +14,15 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.server import Server
+from responses_shim.cli.transcript import Event
 from responses_shim.core.wire.sse import SSEDecoder
 from responses_shim.extensions.codex import Model, read_models
 
 if TYPE_CHECKING:
     import httpx
 
-Event = dict[str, Any]
-
 STREAM_TIMEOUT = 120.0
-"""Seconds without a byte of a stream after which the server is given up: longer than any sensible ping interval."""
+"""Seconds without a byte after which a stream counts as dead: longer than any sensible ping interval."""
 LIST_TIMEOUT = 10.0
 """The same for the list of models, which takes no inference."""
 
@@ -149,7 +148,7 @@ def _reason(answer: httpx.Response) -> str:
 
 
 def _event(payload: bytes) -> Event:
-    """The event in an SSE frame. Raises CommandFailed if it is none."""
+    """The event in an SSE frame. Raises CommandFailed if it is not a JSON object with a `type`."""
     try:
         event = json.loads(payload)
     except ValueError as error:

@@ -20,7 +20,7 @@ from typing import Any
 from responses_shim import ResponsesShim, Settings
 from responses_shim.errors import ConfigurationError
 
-GRACE = 10.0
+SHUTDOWN_SECONDS = 10.0
 """Seconds that a server may take to shut down after its parent process has ended."""
 
 
@@ -118,5 +118,5 @@ def _end_with_parent() -> None:
     while os.read(0, 4096):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(GRACE)
+    time.sleep(SHUTDOWN_SECONDS)
     os._exit(1)

@@ -1,4 +1,6 @@
-"""What of the API is supported, field by field, as `responses-shim surface` prints it for tests/conformance/README.md.
+"""Which parts of the API are supported, field by field.
+
+`responses-shim surface` prints it for tests/conformance/README.md.
 
 Where the translation decides by a table of its own (which items are read, skipped or refused, which fields are refused
 and what to send instead), that table is read. The rest is listed here, and a test sends each row to see if it is true.

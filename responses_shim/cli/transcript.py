@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 Event = dict[str, Any]
+"""An event of a response, as JSON data with a `type`."""
 _Part = tuple[str, object]
 """What a delta is a part of: its event type without `.delta`, and the id of its item."""
 
@@ -36,7 +37,7 @@ class Transcript:
         self._delta_times: list[float] = []
 
     def feed(self, ms: float, event: Event) -> str:
-        """The text to print for an event that came after so many milliseconds. `event` is JSON data with a `type`."""
+        """The text to print for an event that came `ms` milliseconds after the request."""
         kind = event["type"]
         part = (kind.rpartition(".")[0], event.get("item_id"))
         delta = event.get("delta")

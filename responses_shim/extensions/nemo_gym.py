@@ -1,7 +1,7 @@
 """NeMo Gym's options in `metadata`: chat template arguments, extra chat fields, and audio for the model.
 
-NeMo Gym trains models on rows of data. What a row wants of the host, and the Responses API has no field for, it writes
-into `metadata`. With the setting `nemo_gym` these five keys are read; without it they are metadata like any other:
+NeMo Gym trains models on rows of data. Options of a row for which the Responses API has no field are in `metadata`.
+With the setting `nemo_gym` these five keys are read; without it they are metadata like any other:
 
 - `chat_template_kwargs`: a JSON object in a string, arguments for the host's chat template
 - `extra_body`: a JSON object in a string, more fields for the chat request. A field that the request has anyway wins,
@@ -33,9 +33,12 @@ from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import check_depth, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.settings import Settings
+from responses_shim.views.items import decode_if_json
 
 AUDIO_KEYS = ("audio_data", "audio_path", "audio_paths")
+"""The keys that give audio, of which a request may have one."""
 METADATA_KEYS = ("chat_template_kwargs", "extra_body", *AUDIO_KEYS)
+"""All keys of `metadata` that are read."""
 
 # No extra fields: the answer could not be read any more, or there is a request field whose checks must hold.
 _RESERVED_FIELDS = frozenset(
@@ -64,7 +67,7 @@ class GymOptions(Struct, frozen=True, kw_only=True):
     audio: list[str] = field(default_factory=list)
 
     def audio_paths(self) -> list[tuple[str, str]]:
-        """Each audio path with its param, the place in the request that an error names."""
+        """Each audio path with its param, the path that an error names."""
         if self.audio_key == "audio_paths":
             return [(path, f"metadata.audio_paths[{index}]") for index, path in enumerate(self.audio)]
         return [(path, "metadata.audio_path") for path in self.audio] if self.audio_key == "audio_path" else []
@@ -112,19 +115,11 @@ def _object(values: dict[str, Any], key: str) -> dict[str, Any]:
     if key not in values:
         return {}
     path = f"metadata.{key}"
-    value = _decode_if_json(values[key])
-    if not isinstance(values[key], str) or not isinstance(value, dict):
+    value = decode_if_json(values[key]) if isinstance(values[key], str) else None
+    if not isinstance(value, dict):
         raise wrong_type(path, "a JSON object in a string")
     check_depth(value, path)
     return value
-
-
-def _decode_if_json(value: Any) -> Any:
-    """The JSON data in a string; `value` itself if it is no string, or no JSON."""
-    try:
-        return msgspec.json.decode(value) if isinstance(value, str) else value
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
-        return value
 
 
 def _extra_fields(values: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +137,7 @@ def _extra_fields(values: dict[str, Any]) -> dict[str, Any]:
 def _audio(key: str, value: Any) -> list[str]:
     path = f"metadata.{key}"
     if key == "audio_paths":
-        paths = _decode_if_json(value)
+        paths = decode_if_json(value) if isinstance(value, str) else value
         if not isinstance(paths, list):
             raise wrong_type(path, "an array of paths")
         for index, entry in enumerate(paths):
@@ -160,14 +155,14 @@ def _audio(key: str, value: Any) -> list[str]:
 
 
 def apply_options(
-    chat: dict[str, Any], options: GymOptions, policy: TranslationOptions, report: Report
+    chat: dict[str, Any], options: GymOptions, translation: TranslationOptions, report: Report
 ) -> dict[str, Any]:
     """The chat request with the template arguments and the extra fields added; audio is added by `add_audio` later.
 
-    `chat` is not changed. Raises InvalidRequest for audio if `policy` says that the host takes none.
+    `chat` is not changed. Raises InvalidRequest for audio if `translation` says that the host takes none.
     """
     if options.audio:
-        if "audio" not in policy.parts:
+        if "audio" not in translation.parts:
             raise unsupported(f"metadata.{options.audio_key}", "this host takes no audio content.")
         report.mapped(f"metadata.{options.audio_key}")
     if options.template_arguments:
@@ -204,7 +199,7 @@ async def load_audio(options: GymOptions, settings: Settings) -> list[str]:
     """The audio of a request as data URLs, read from files in a worker thread if the request gives paths.
 
     Raises InvalidRequest that names the key: if there is no `audio_root`, for a path that leads to no file below it,
-    for a file name that does not tell the type (see `audio_media_type`), for a file larger than `max_file`, and for
+    for a file name without a known ending (see `audio_media_type`), for a file larger than `max_file`, and for
     files that are together larger than `max_body`.
     """
     paths = options.audio_paths()

@@ -13,7 +13,7 @@ __all__ = ["PROFILES", "HostProfile", "detect"]
 PROFILES: dict[str, HostProfile] = {profile.name: profile for profile in (llama_cpp.PROFILE, generic.PROFILE)}
 """Every profile by its name, which is also a value of the setting `host`."""
 
-MAX_DEPTH = 20
+MAX_LAYERS = 20
 """How many middlewares, and how many routers one in another, are searched. There may be a cycle."""
 
 
@@ -33,7 +33,7 @@ def detect(app: Any) -> HostProfile:
 
 def _layers(app: Any) -> Iterator[Any]:
     """The app and what it wraps: a middleware keeps that in its attribute `app`."""
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_LAYERS):
         if app is None:
             return
         yield app
@@ -48,5 +48,5 @@ def _endpoint_modules(router: Any, depth: int = 0) -> Iterator[str]:
     for route in getattr(router, "routes", None) or ():
         if endpoint := getattr(route, "endpoint", None):
             yield str(getattr(endpoint, "__module__", ""))
-        elif depth < MAX_DEPTH:
+        elif depth < MAX_LAYERS:
             yield from _endpoint_modules(getattr(route, "original_router", route), depth + 1)

@@ -42,8 +42,8 @@ def read_exception(error: Exception) -> ShimError:
     return UpstreamError(f"The host failed with {type(error).__name__}; its log says more.", status=500)
 
 
-def no_filters(chat: Chat) -> None:
-    return None
+def make_filter(chat: Chat) -> None:
+    """No filter: nothing is known about the chunks of an unknown host."""
 
 
 PROFILE = HostProfile(
@@ -52,5 +52,5 @@ PROFILE = HostProfile(
     adapt=adapt,
     read_error=error_from,
     read_exception=read_exception,
-    filters=no_filters,
+    make_filter=make_filter,
 )

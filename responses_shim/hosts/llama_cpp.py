@@ -82,10 +82,10 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
-def _response_format(form: dict[str, Any], report: Report) -> dict[str, Any]:
-    if form["type"] != "json_schema":
-        return form
-    schema = form["json_schema"]["schema"]
+def _response_format(response_format: dict[str, Any], report: Report) -> dict[str, Any]:
+    if response_format["type"] != "json_schema":
+        return response_format
+    schema = response_format["json_schema"]["schema"]
     return {"type": "json_object", "schema": _safe(schema, "text.format.schema", report)}
 
 
@@ -118,8 +118,11 @@ def _safe(schema: dict[str, Any], path: str, report: Report) -> dict[str, Any]:
 # Answers ---------------------------------------------------------------------------------------------------------
 
 
-def filters(chat: Chat) -> Filter | None:
-    """A filter for named calls: the server gives finish_reason `tool_calls` even if the token limit cut the call."""
+def make_filter(chat: Chat) -> Filter | None:
+    """A filter for a chat request that names the function to call.
+
+    The server gives finish_reason `tool_calls` even if the token limit cut the call.
+    """
     return _TruncatedCall() if isinstance(chat.get("tool_choice"), dict) else None
 
 
@@ -190,13 +193,13 @@ PROFILE = HostProfile(
     adapt=adapt,
     read_error=read_error,
     read_exception=read_exception,
-    filters=filters,
+    make_filter=make_filter,
     # - Reasoning goes back as a <think> span in the content: the request model drops any other field of a message, and
     #   the server leaves such spans in its answers.
     # - A response format may constrain the answer even if there are tools: unless one is named, the server parses no
     #   calls in it anyway.
     policy=TranslationOptions(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
-    unfinished=(
+    unfinished_message=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."
     ),

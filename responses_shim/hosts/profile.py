@@ -50,8 +50,8 @@ class HostProfile:
     Its message is sent to the client, so it must not contain what only the operator should see.
     """
 
-    filters: Callable[[Chat], Filter | None]
-    """`filters(chat)` makes a filter that corrects the chunks of one answer; None if they need no correction.
+    make_filter: Callable[[Chat], Filter | None]
+    """`make_filter(chat)` makes a filter that corrects the chunks of one answer; None if they need no correction.
 
     Called once for each chat call, with the request that is sent to the host.
     """
@@ -59,7 +59,7 @@ class HostProfile:
     policy: TranslationOptions = DEFAULT_OPTIONS
     """Which messages the host accepts, and how past reasoning is sent to it. Settings of the operator come first."""
 
-    unfinished: str = "The host ended its stream before the answer was complete."
+    unfinished_message: str = "The host ended its stream before the answer was complete."
     """The error message for a stream that ends without a finish_reason: why this host does that, as far as is known."""
 
     chat_path: str = "/v1/chat/completions"

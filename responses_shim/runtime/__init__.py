@@ -1,1 +1,1 @@
-"""Runs: from a chat request to the terminal event. An asyncio loop through anyio's API; knows no HTTP."""
+"""What happens between a parsed request and its answer: runs, files, interceptors, encryption. Knows no ASGI app."""

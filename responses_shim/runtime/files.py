@@ -1,6 +1,6 @@
 """Replace `input_file` parts of a request by text, so that any chat model can read the files.
 
-A text file or a PDF becomes one `input_text` part, with tags that say where the file begins, ends, and its name:
+A text file or a PDF becomes one `input_text` part, between tags that name the file:
 
     <file name="report.pdf">
     …
@@ -91,8 +91,13 @@ def _key_with_files(item: Any) -> str | None:
     if not isinstance(item, dict):
         return None
     kind = item.get("type")
-    key = "content" if kind is None or kind == "message" else "output" if kind in _TOOL_OUTPUTS else None
-    parts = item.get(key) if key else None
+    if kind is None or kind == "message":
+        key = "content"
+    elif kind in _TOOL_OUTPUTS:
+        key = "output"
+    else:
+        return None
+    parts = item.get(key)
     return key if isinstance(parts, list) and any(map(_is_file, parts)) else None
 
 
@@ -130,6 +135,7 @@ class _FileReader:
     """Reads the files of one request. The fields after `settings` are what is left of its limits."""
 
     settings: Settings
+    # the next two are read when a request begins, so that tests can lower them
     seconds: float = field(default_factory=lambda: MAX_SECONDS)
     characters: int = field(default_factory=lambda: MAX_CHARACTERS)
     fetches: int = MAX_FETCHES
@@ -148,13 +154,13 @@ class _FileReader:
         if size > self.settings.max_file:
             raise _too_large(f"The file is larger than the {self.settings.max_file} bytes allowed here.", file.param)
         if kind.startswith("image/"):
-            url = await _offload_if_large(size, lambda: f"data:{kind};base64,{base64.b64encode(file.data).decode()}")
+            url = await _yield_and_offload(size, lambda: f"data:{kind};base64,{base64.b64encode(file.data).decode()}")
             detail = {"detail": part["detail"]} if part.get("detail") is not None else {}
             return {"type": "input_image", "image_url": url, **detail}
         if kind == "pdf":
             text = await self._pdf_text(file)
         else:
-            text = await _offload_if_large(size, lambda: _decode_text(file))
+            text = await _yield_and_offload(size, lambda: _decode_text(file))
         if len(text) > self.characters:
             raise _too_much_text(file.param)
         self.characters -= len(text)
@@ -182,7 +188,7 @@ class _FileReader:
             raise unsupported(param, "there are no stored files here; send a data URL in 'file_data'.")
         if source == "file_url":
             return await self._fetch(part["file_url"], name, param)
-        media_type, data = await _offload_if_large(
+        media_type, data = await _yield_and_offload(
             len(part["file_data"]), lambda: _decode_data(part["file_data"], param)
         )
         return _File(param, name, media_type, data)
@@ -214,14 +220,14 @@ class _FileReader:
             with self._time_limit(file.param):
                 status, text = await _run_process(pdf.command(self.characters, self.seconds), file.data)
         if status == pdf.READ:
-            return await _offload_if_large(len(text), text.decode)
+            return await _yield_and_offload(len(text), text.decode)
         if status == pdf.TOO_LONG:
             raise _too_much_text(file.param)
         # A negative status is a signal: the child was killed because it used too much memory or processor time.
-        why = _PDF_FAILURES.get(pdf.DAMAGED if status < 0 else status)
-        if why is None:
+        reason = _PDF_FAILURES.get(pdf.DAMAGED if status < 0 else status)
+        if reason is None:
             raise ShimError("The process that reads PDFs failed.", param=file.param)
-        raise InvalidRequest(f"The PDF could not be read: {why}.", param=file.param, code="invalid_file")
+        raise InvalidRequest(f"The PDF could not be read: {reason}.", param=file.param, code="invalid_file")
 
     @contextmanager
     def _time_limit(self, param: str) -> Iterator[None]:
@@ -286,7 +292,7 @@ def _too_large(message: str, param: str) -> InvalidRequest:
     return InvalidRequest(message, param=param, code="file_too_large")
 
 
-async def _offload_if_large(size: int, work: Callable[[], Result]) -> Result:
+async def _yield_and_offload(size: int, work: Callable[[], Result]) -> Result:
     """`offload_if_large`, which yields to the event loop before small work too: a request may have many small files."""
     if size <= INLINE_LIMIT:
         await checkpoint()
@@ -296,7 +302,7 @@ async def _offload_if_large(size: int, work: Callable[[], Result]) -> Result:
 async def _run_process(command: list[str], data: bytes) -> tuple[int, bytes]:
     """The exit status and the standard output of a child that reads all of `data` before it writes anything.
 
-    The status is 1 if the child cannot be started. It is killed if this is cancelled.
+    The status is 1 if the child cannot be started. The child is killed if the caller is cancelled.
     """
     try:
         process = await anyio.open_process(command, stderr=subprocess.DEVNULL, env={})

@@ -1,4 +1,4 @@
-"""The ids of one response and of its items: not to be guessed, and in the order in which they were given."""
+"""The ids of one response and of its items. They cannot be guessed, and sort in the order in which they were given."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import count
 class Ids:
     """Ids in OpenAI's form: a prefix (`resp`, `msg`, `fc`, …), an underscore and 32 hexadecimal digits.
 
-    Those of the items of a response end in a number, since clients exist that sort items by their ids (Haystack).
+    Those of the items of a response end in a number, because some clients sort items by id (Haystack).
     """
 
     def __init__(self) -> None:
@@ -20,5 +20,5 @@ class Ids:
         self._number = count(1).__next__
 
     def new(self, prefix: str) -> str:
-        """An id for an item, or for a call whose host gave none. 4,294,967,295 are there."""
+        """An id for an item, or for a call whose host gave none. There are 4,294,967,295 of them."""
         return f"{prefix}_{self._random}{self._number():08x}"

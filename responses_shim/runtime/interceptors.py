@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 import msgspec
 
 from responses_shim.core.wire.responses import Response
-from responses_shim.errors import ConfigurationError, ShimError, UpstreamError
+from responses_shim.errors import ConfigurationError, ShimError
 from responses_shim.runtime.offload import offload_if_large
 from responses_shim.views.request import RequestView
 from responses_shim.views.response import ResponseView
@@ -106,7 +106,7 @@ async def intercept(
 
 
 async def notify_interceptors(interceptors: Sequence[Interceptor], request: RequestView, response: Response) -> None:
-    """Call `finished` of the interceptors that have it, unless the response has not come to its end.
+    """Call `finished` of the interceptors that have it, if the response has ended.
 
     What one of them raises is logged; the others are called all the same.
     """
@@ -144,4 +144,4 @@ def _name(interceptor: object) -> str:
 
 
 def _internal_error() -> ShimError:
-    return UpstreamError("An interceptor of this server failed.", status=500)
+    return ShimError("An interceptor of this server failed.")

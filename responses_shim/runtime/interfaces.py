@@ -11,8 +11,8 @@ from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError
 
-Headers = list[tuple[bytes, bytes]]
-"""Names in lower case, and values, as ASGI has them."""
+RawHeaders = list[tuple[bytes, bytes]]
+"""Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
 
 
 class Sink(Protocol):
@@ -23,10 +23,10 @@ class Sink(Protocol):
     """
 
     framing: Framing | None
-    """From an event type to the bytes around the event's JSON. None for a sink that takes no frames, only the end."""
+    """Maps an event type to the bytes before and after the event's JSON; None for a sink that takes only the end."""
 
-    def begin(self, headers: Headers) -> Awaitable[None]:
-        """The answer begins. `headers` are those of the host's answer, if it has come by now."""
+    def begin(self, headers: RawHeaders) -> Awaitable[None]:
+        """The answer begins. `headers` are those of the host's answer, empty if it has not come yet."""
         ...
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
@@ -44,8 +44,8 @@ class Listener(Protocol):
     gone: anyio.Event
     """Set once nobody wants the rest of the answer."""
 
-    def head(self, headers: Headers) -> None:
-        """The answer has begun, with these headers."""
+    def head(self, headers: RawHeaders) -> None:
+        """The answer has begun, with these headers, whose names are in lower case."""
         ...
 
     def data(self, data: bytes, more: bool) -> Awaitable[None]:
@@ -53,7 +53,7 @@ class Listener(Protocol):
         ...
 
     def json(self, body: bytes) -> Awaitable[None]:
-        """The whole answer of a host that was asked to stream and did not."""
+        """The complete answer of a host that was asked to stream and did not."""
         ...
 
 

@@ -41,7 +41,7 @@ def main() -> int:
     max_characters, seconds = map(int, sys.argv[1:3])
     data = sys.stdin.buffer.read()
     _limit_resources(MAX_MEMORY + 8 * len(data), seconds)
-    status, text = text_of(data, max_characters)
+    status, text = extract_text(data, max_characters)
     sys.stdout.buffer.write(text.encode("utf-8", "replace"))  # a bad font may give half a surrogate pair
     return status
 
@@ -55,7 +55,7 @@ def _limit_resources(memory: int, seconds: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
-def text_of(data: bytes, max_characters: int) -> tuple[int, str]:
+def extract_text(data: bytes, max_characters: int) -> tuple[int, str]:
     """READ and the text of all pages, with a blank line between two; or another exit status and an empty text."""
     from pypdf import PdfReader
     from pypdf.errors import DependencyError, FileNotDecryptedError

@@ -23,7 +23,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from enum import Enum, auto
-from typing import Any
 
 import anyio
 
@@ -31,23 +30,24 @@ from responses_shim.core.response.encoder import Frame
 from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.translator import RoundState, Translator
 from responses_shim.errors import ShimError, UpstreamError
-from responses_shim.runtime.interfaces import Headers, Sink, Upstream
+from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
 
 logger = logging.getLogger("responses_shim")
 
-Chat = dict[str, Any]
 NextRound = Callable[[RoundResult], "Callable[[], Awaitable[Chat]] | None"]
 """What follows a round: None if nothing does, else what makes the chat request of the next one.
 
 That may take its time (tools are run, a client is waited for), and raise ShimError to fail the response.
 """
 
-# Seconds that a call may take to return after its stream has ended, and to notice that it is no longer wanted.
-GRACE = 5.0
-GONE_GRACE = 1.0
+RETURN_SECONDS = 5.0
+"""How long a call may take to return after its stream has ended."""
+CANCEL_SECONDS = 1.0
+"""How long it may take to notice that nobody wants it any more."""
 
 
 class Phase(Enum):
@@ -67,18 +67,18 @@ _CALLING = Phase.CALLING  # looked up per token: before Python 3.11 a member of 
 
 
 async def _nothing() -> None:
-    """There is nothing to write."""
+    """Do nothing."""
 
 
 def _last_round(result: RoundResult) -> None:
-    """No round follows."""
+    """The default `next_round`: no round follows."""
 
 
 class Run:
     """One response being made. `execute` once; it returns when the terminal event is out or the client is gone.
 
     - `disconnected`: returns when the client is gone, and can be cancelled
-    - `unfinished`: the message of the error if the host's stream just stops
+    - `unfinished_message`: the message of the error if the host's stream just stops
     - `prompt_tokens`: gets the token ids of the prompt, where they are wanted and the host's stream did not have them
     - `next_round`: what follows a round
 
@@ -92,33 +92,33 @@ class Run:
         settings: Settings,
         *,
         disconnected: Callable[[], Awaitable[None]],
-        unfinished: str,
+        unfinished_message: str,
         prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
         next_round: NextRound = _last_round,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gone = anyio.Event()
-        """Nobody wants the rest of the call: the client has left, or the run has failed."""
+        """Set once nobody wants the rest of the call: the client has left, or the run has failed."""
         self._translator = translator
         self._settings = settings
         self._streams = sink.framing is not None
         self._disconnected = disconnected
-        self._unfinished = unfinished
+        self._unfinished_message = unfinished_message
         self._prompt_tokens = prompt_tokens
         self._next_round = next_round
         self._clock = clock
         self._phase = Phase.CALLING
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
         self._call: anyio.CancelScope | None = None
-        self._began = self._heard = self._wrote = clock()
-        self._cut_at: float | None = None
+        self._started_at = self._last_received = self._last_write = clock()
+        self._cancel_at: float | None = None
         self._writer = Writer(sink, self._abandon)
         self._watchdog = Watchdog(clock)
 
     async def execute(self, upstream: Upstream, chat: Chat) -> None:
         """Make the calls and see the response to its end. Raises ShimError if nothing was written yet."""
-        # A write may begin during a nap, and end: neither wakes the watchdog. So it looks again before what follows
-        # could be due.
+        # A write changes the deadlines without waking the watchdog, so it looks again well before the shortest of these
+        # periods is over.
         settings = self._settings
         periods = [settings.write_timeout, settings.upstream_idle]
         if settings.ping != "off":
@@ -150,7 +150,7 @@ class Run:
         cause: ShimError | None = None
         with anyio.CancelScope() as self._call:
             cause = await upstream(chat, self)
-        await self._writer.turn()  # a write of the timer's may be half done
+        await self._writer.wait_until_free()  # wait for a write that the watchdog has begun
         self._watchdog.check()
         if self._phase is Phase.CALLING:
             await self._conclude(cause)
@@ -166,32 +166,32 @@ class Run:
             self._translator.fail(error)
         except Exception:
             logger.exception("the next round of %s could not be prepared", self._translator.response.id)
-            self._translator.fail(UpstreamError("The next step of the response could not be prepared.", status=500))
+            self._translator.fail(ShimError("The next step of the response could not be prepared."))
         if self._phase is not Phase.BETWEEN:
             return None
         if request is None:
-            await self._by_timer(self._close)
+            await self._write_with_timeout(self._close)
             return None
-        self._phase, self._cut_at, self._heard = Phase.CALLING, None, self._clock()
+        self._phase, self._cancel_at, self._last_received = Phase.CALLING, None, self._clock()
         self._translator.begin_round()
         return request
 
     # What the upstream reports (Listener) --------------------------------------------------------------------------
 
-    def head(self, headers: Headers) -> None:
+    def head(self, headers: RawHeaders) -> None:
         if not self._writer.begun:
             self._writer.headers = headers
 
     def data(self, data: bytes, more: bool) -> Awaitable[None]:
         """Bytes of the host's event stream, cut anywhere. What they hold goes out in one write."""
-        now = self._heard = self._clock()
+        now = self._last_received = self._clock()
         if self._phase is not _CALLING:
             return self._refuse()
         translator = self._translator
         if more and translator.fast_path is not None:
             frame = translator.fast_path(data)
             if frame is not None:
-                self._wrote = now
+                self._last_write = now
                 return self._writer.write((frame,))
         frames = translator.feed(data)
         if not more:
@@ -199,18 +199,21 @@ class Run:
         if translator.state is not RoundState.OPEN:
             return self._end_of_stream(frames)
         if frames:
-            self._wrote = self._heard
+            self._last_write = self._last_received
             return self._writer.write(frames)
         return _nothing()
 
     def json(self, body: bytes) -> Awaitable[None]:
-        """The whole answer of a host that was asked to stream and did not."""
+        """The complete answer of a host that was asked to stream and did not."""
         if self._phase is not Phase.CALLING:
             return self._refuse()
         return self._end_of_stream(self._translator.feed_json(body))
 
     def _refuse(self) -> Awaitable[None]:
-        """What comes after the end is passed over. Where nobody reads any more, the host learns it as from a server."""
+        """Ignore what comes after the end.
+
+        If nobody reads any more, fail like a server's `send`, so that the host stops.
+        """
         if self.gone.is_set():
             raise OSError("nobody reads this stream any more")  # as a server's `send` would (ASGI 2.4)
         return _nothing()
@@ -219,10 +222,10 @@ class Run:
         if self._translator.state is not RoundState.CUT:
             return self._end_round(frames)
         # The call itself may still say why: wait for it, but not for ever.
-        if self._cut_at is None:
-            self._cut_after(GRACE)
+        if self._cancel_at is None:
+            self._cancel_after(RETURN_SECONDS)
         if frames:
-            self._wrote = self._heard
+            self._last_write = self._last_received
             return self._writer.write(frames)
         return _nothing()
 
@@ -232,20 +235,21 @@ class Run:
         """The call has returned or was cut off, and its stream had not ended by itself."""
         with suppress(OSError):
             frames = self._translator.end_stream()
-            why = None if self._translator.finished else cause or UpstreamError(self._unfinished)
-            await self._by_timer(lambda: self._end_round(frames, why))
+            failure = None if self._translator.finished else cause or UpstreamError(self._unfinished_message)
+            await self._write_with_timeout(lambda: self._end_round(frames, failure))
 
-    async def _end_round(self, frames: Sequence[Frame] = (), why: ShimError | None = None) -> None:
+    async def _end_round(self, frames: Sequence[Frame] = (), failure: ShimError | None = None) -> None:
         """Close the items of the round; then the response too, unless another round follows.
 
-        `why` it fails now, if it does: what the host said before that counts, held back or not.
+        `failure` is why the response fails now, if it does. What the host sent before that still counts, held back or
+        not.
         """
         translator = self._translator
         self._phase = Phase.ENDED  # until another round is known to follow: nothing else may write now
-        self._wrote = self._clock()
+        self._last_write = self._clock()
         frames = [*frames, *translator.flush()]
-        if why is not None:
-            translator.fail(why)
+        if failure is not None:
+            translator.fail(failure)
         await self._find_prompt_tokens()
         result, closing = translator.end_round()
         frames = [*frames, *closing]
@@ -254,7 +258,7 @@ class Run:
             await self._close(frames)
             return
         self._phase = Phase.BETWEEN
-        self._cut_after(GRACE)
+        self._cancel_after(RETURN_SECONDS)
         if frames:
             await self._writer.write(frames)
 
@@ -262,7 +266,7 @@ class Run:
         """Write the terminal event, unless the run has failed before anything was written: then `execute` raises."""
         translator = self._translator
         self._phase = Phase.ENDED
-        self._wrote = self._clock()
+        self._last_write = self._clock()
         frames = [*frames, *translator.close()]
         failed = translator.error is not None
         try:
@@ -272,18 +276,19 @@ class Run:
             # Not before the write: it is the host's own task that writes.
             if failed:
                 self.gone.set()
-            self._cut_at = self._clock() + GRACE
+            self._cancel_at = self._clock() + RETURN_SECONDS
 
     async def _find_prompt_tokens(self) -> None:
         """Get the token ids of the prompt, where they are wanted and the host's stream did not have them."""
         if self._prompt_tokens is None or not self._translator.lacks_prompt_tokens:
             return
         try:
-            with anyio.move_on_after(min(GRACE, self._settings.write_timeout / 2)):  # the timer may be waiting
+            # less than the timeout of the write that may be waiting for this
+            with anyio.move_on_after(min(RETURN_SECONDS, self._settings.write_timeout / 2)):
                 if (token_ids := await self._prompt_tokens()) is not None:
                     self._translator.set_prompt_tokens(token_ids)
         except Exception as error:
-            logger.warning("the tokens of the prompt could not be had: %s", type(error).__name__)
+            logger.warning("the token ids of the prompt could not be fetched: %s", type(error).__name__)
 
     # The client and the timer --------------------------------------------------------------------------------------
 
@@ -291,34 +296,34 @@ class Run:
         """What is due, and when: whatever comes first counts."""
         settings, abandoned = self._settings, self._phase is Phase.ABANDONED
         writing = self._writer.busy
-        if self._cut_at is not None and (abandoned or not writing):
-            yield self._cut_at, self._cut
+        if self._cancel_at is not None and (abandoned or not writing):
+            yield self._cancel_at, self._cancel_overdue_call
         if writing:
-            self._heard = self._clock()  # while its words are held up, a host is not silent
+            self._last_received = self._clock()  # a host that waits for this write is not silent
             if not abandoned:
-                yield self._wrote + settings.write_timeout, self._drop_client
+                yield self._last_write + settings.write_timeout, self._drop_client
             return
         if self._phase is Phase.CALLING:
-            yield self._heard + settings.upstream_idle, self._give_up
+            yield self._last_received + settings.upstream_idle, self._give_up
             if self._streams and not self._translator.started:
-                yield self._began + settings.commit_after, self._commit
+                yield self._started_at + settings.commit_after, self._commit
         if self._phase in (Phase.CALLING, Phase.BETWEEN) and self._writer.begun and settings.ping != "off":
-            yield self._wrote + settings.ping_interval, self._ping
+            yield self._last_write + settings.ping_interval, self._ping
 
     def _abandon(self) -> None:
         """The client is gone: nothing more is written, and the engine is to stop at once."""
         if self._phase in (Phase.CALLING, Phase.BETWEEN):
             self._phase = Phase.ABANDONED
             self.gone.set()
-            self._cut_after(GONE_GRACE)
+            self._cancel_after(CANCEL_SECONDS)
 
-    def _cut_after(self, seconds: float) -> None:
-        self._cut_at = self._clock() + seconds
+    def _cancel_after(self, seconds: float) -> None:
+        self._cancel_at = self._clock() + seconds
         self._watchdog.wake()
 
-    async def _cut(self) -> None:
+    async def _cancel_overdue_call(self) -> None:
         """End the call, which has not ended by itself."""
-        self._cut_at = None
+        self._cancel_at = None
         self._cancel_call()
 
     def _cancel_call(self) -> None:
@@ -326,34 +331,34 @@ class Run:
             self._call.cancel()
 
     async def _drop_client(self) -> None:
-        """A write has been going on for too long: a reader that takes nothing is not there."""
+        """A write has been going on for too long: a client that reads nothing counts as gone."""
         self._phase = Phase.ABANDONED
         self.gone.set()
-        await self._cut()
+        await self._cancel_overdue_call()
 
     async def _give_up(self) -> None:
         """The host is silent. An answer whose finish_reason has come is complete all the same."""
         silent = UpstreamError(f"The host sent nothing for {self._settings.upstream_idle:g} seconds.", status=504)
-        why = None if self._translator.finished else silent
-        await self._by_timer(lambda: self._end_round(why=why))
-        self._cut_at = self._clock() + GONE_GRACE
+        failure = None if self._translator.finished else silent
+        await self._write_with_timeout(lambda: self._end_round(failure=failure))
+        self._cancel_at = self._clock() + CANCEL_SECONDS
 
     async def _commit(self) -> None:
-        await self._by_timer(lambda: self._writer.write(self._translator.start()))
+        await self._write_with_timeout(lambda: self._writer.write(self._translator.start()))
 
     async def _ping(self) -> None:
         if self._settings.ping == "comment":
-            await self._by_timer(lambda: self._writer.write([]))
+            await self._write_with_timeout(lambda: self._writer.write([]))
         else:
             again = self._translator.ping if self._settings.ping == "event" else self._translator.repeat_in_progress
-            await self._by_timer(lambda: self._writer.write(again()))
+            await self._write_with_timeout(lambda: self._writer.write(again()))
 
-    async def _by_timer(self, write: Callable[[], Awaitable[None]]) -> None:
-        """A write that no other timeout limits."""
-        self._wrote = self._clock()
+    async def _write_with_timeout(self, write: Callable[[], Awaitable[None]]) -> None:
+        """Write, and drop the client if that takes longer than `write_timeout`."""
+        self._last_write = self._clock()
         with anyio.move_on_after(self._settings.write_timeout) as scope, suppress(OSError):
             await write()
-        self._heard += self._clock() - self._wrote
+        self._last_received += self._clock() - self._last_write  # the host could not be heard during the write
         if scope.cancelled_caught:
             await self._drop_client()
 
@@ -362,10 +367,10 @@ class Run:
             return
         translator, response = self._translator, self._translator.response
         logger.info(
-            "%s %s in %.3f s, %d items, %s tokens out%s%s",
+            "%s %s in %.3f s, %d items, %s output tokens%s%s",
             response.id,
             "abandoned" if self._phase is Phase.ABANDONED else response.status,
-            self._clock() - self._began,
+            self._clock() - self._started_at,
             len(response.output),
             response.usage.output_tokens if response.usage else "?",
             f", {translator.ignored_calls} calls ignored" if translator.ignored_calls else "",

@@ -82,12 +82,12 @@ class Sealer:
         if root_key is None:
             return None
         try:
-            box = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
-            if _encode(box) != body:
+            decoded = base64.urlsafe_b64decode(body + "=" * (-len(body) % 4))
+            if _encode(decoded) != body:
                 return None
-            nonce = box[:_NONCE_LENGTH]
+            nonce = decoded[:_NONCE_LENGTH]
             cipher = self._cipher(_derive(root_key, b"message" + nonce[:12]))
-            data = cipher.decrypt(nonce[12:], box[_NONCE_LENGTH:], prefix.encode() + owner)
+            data = cipher.decrypt(nonce[12:], decoded[_NONCE_LENGTH:], prefix.encode() + owner)
             return data.decode("utf-8", "surrogatepass")
         except (InvalidTag, ValueError, OverflowError):  # forged; no base64, or too short; too long for OpenSSL
             return None

@@ -1,8 +1,8 @@
 """One task beside a run: it waits for the client to leave, and wakes for what is due.
 
-The host's path only leaves times behind (when it was last heard, when it last wrote); nothing is armed or disarmed per
-token. Each time it wakes, the watchdog asks for the deadlines anew, which follow from those times, and does what the
-first of them says or sleeps until then.
+The code on the token path only records times (of the last bytes received and of the last write); nothing is armed or
+disarmed per token. Each time it wakes, the watchdog asks for the deadlines anew, which follow from those times, and
+does what the first of them says or sleeps until then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Deadline = tuple[float, Callable[[], Awaitable[None]]]
 class Watchdog:
     """The task beside one run, between `start` and `stop`.
 
-    It holds what it calls only while it runs, so that a run and its watchdog are no circle that outlives the run.
+    It holds what it calls only while it runs, so that run and watchdog form no reference cycle.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -38,7 +38,7 @@ class Watchdog:
         client_gone: Callable[[], None],
         failed: Callable[[], object],
     ) -> None:
-        """Begin.
+        """Start the task, on the running event loop.
 
         - `deadlines`: gives everything that is due some time, as things are now
         - `longest_nap`: seconds; deadlines may move closer by less than that without a call of `wake`
@@ -50,7 +50,7 @@ class Watchdog:
         self._task.add_done_callback(lambda task: None if task.cancelled() else failed())
 
     def stop(self) -> None:
-        """End."""
+        """Cancel the task. Does nothing if it is not running."""
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -72,16 +72,16 @@ class Watchdog:
         disconnected: Callable[[], Awaitable[None]],
         client_gone: Callable[[], None],
     ) -> None:
-        left = False
+        client_left = False
         while self._task is not None:  # before Python 3.11 a nap that is cut short can swallow the task's cancellation
-            due, act = min([(math.inf, anyio.sleep_forever), *deadlines()], key=itemgetter(0))
+            due, action = min([(math.inf, anyio.sleep_forever), *deadlines()], key=itemgetter(0))
             wait = due - self._clock()
             if wait <= 0:
-                await act()
+                await action()
                 continue
             with anyio.move_on_after(min(wait, longest_nap)) as self._nap:
-                if left:
+                if client_left:
                     await anyio.sleep_forever()
                 await disconnected()
-                left = True  # or has all that it wanted: servers report that as a disconnect, too
+                client_left = True  # servers report a disconnect also after the complete response was sent
                 client_gone()

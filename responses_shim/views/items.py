@@ -150,7 +150,7 @@ class ToolCall:
             return None
         arguments = item.get(_ARGUMENTS_KEYS[kind], {})
         if kind == "function_call" and isinstance(arguments, str):
-            arguments = _decode_if_json(arguments)
+            arguments = decode_if_json(arguments)
         default_name = "" if kind in ("function_call", "custom_tool_call") else kind.removesuffix("_call")
         return cls(
             read_field(item, "call_id", str) or "", read_field(item, "name", str) or default_name, arguments, item
@@ -176,8 +176,8 @@ class ToolCall:
         return item
 
 
-def _decode_if_json(text: str) -> Any:
-    """The decoded JSON; the text itself if it is none, which happens with arguments that a model wrote."""
+def decode_if_json(text: str) -> Any:
+    """The decoded JSON; the text itself if it is not JSON, as happens with arguments that a model wrote."""
     try:
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeError, RecursionError):
@@ -224,7 +224,10 @@ class Message:
 
     @classmethod
     def of(cls, item: Any) -> Message:
-        """The view of an input item, given as JSON data. Whatever it is not a message of has the role `other`."""
+        """The view of an input item, given as JSON data.
+
+        An item that is no message, call, output or reasoning has the role `other`.
+        """
         if not isinstance(item, dict):
             return cls("other", raw=item)
         if call := ToolCall.of(item):

@@ -114,9 +114,11 @@ class Parameters(TypedDict, total=False):
     store: bool | None
 
 
-# The request field of each parameter; the fields of the other attributes; all fields that are not in `extra`.
+# The request field of each parameter.
 _PARAM_FIELDS = {name: name for name in Parameters.__annotations__} | {"max_tokens": "max_output_tokens"}
+# The request fields of the other attributes.
 _ATTRIBUTE_FIELDS = frozenset({"model", "instructions", "input", "tools", "tool_choice"})
+# All request fields that are not in `extra`.
 _SHOWN_FIELDS = _ATTRIBUTE_FIELDS.union(_PARAM_FIELDS.values())
 
 ToolChoice = Union[str, dict[str, Any]]

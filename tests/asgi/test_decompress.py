@@ -1,9 +1,8 @@
-"""Compressed request bodies: read in any coding, cut anywhere; errors name the coding; a bomb takes no memory."""
+"""Compressed request bodies: every coding, cut anywhere; errors that name the coding; bombs that take no memory."""
 
 from __future__ import annotations
 
 import gzip
-import itertools
 import json
 import random
 import sys
@@ -24,6 +23,7 @@ from responses_shim import ResponsesShim
 from responses_shim.asgi.decompress import GZIP, MAX_MEMBERS, Coding, DecompressedBody, Decompressor, read_codings
 from responses_shim.errors import InvalidRequest
 from tests.caller import Reply, request
+from tests.cuts import POSITIONS, cut
 from tests.oracle import check_error, check_response
 from tests.scripted import ScriptedHost
 from tests.serving import serving
@@ -82,36 +82,30 @@ def refusal_of(header: str, parts: Iterable[bytes], limit: int = 64 * MB) -> Inv
     return caught.value
 
 
-def pieces(data: bytes, positions: Iterable[int]) -> list[bytes]:
-    cuts = [0, *sorted(position % (len(data) + 1) for position in positions), len(data)]
-    return [data[start:end] for start, end in itertools.pairwise(cuts)]
-
-
 # Decompression -------------------------------------------------------------------------------------------------------
 
 bodies = st.one_of(
     st.binary(max_size=300), st.builds(lambda unit, n: unit * n, st.binary(max_size=9), st.integers(0, 99_999))
 )
-positions = st.lists(st.integers(0, 10_000), max_size=8)
 
 
-@given(body=bodies, layers=st.lists(st.sampled_from(COMPRESSORS), max_size=4), positions=positions)
+@given(body=bodies, layers=st.lists(st.sampled_from(COMPRESSORS), max_size=4), positions=POSITIONS)
 def test_any_codings_cut_anywhere_give_the_body(
     body: bytes, layers: list[tuple[str, Compress]], positions: list[int]
 ) -> None:
     compressed = body
     for _, compress in layers:
         compressed = compress(compressed)
-    assert decompressed(", ".join(name for name, _ in layers), pieces(compressed, positions)) == body
+    assert decompressed(", ".join(name for name, _ in layers), cut(compressed, positions)) == body
 
 
-@given(members=st.lists(bodies, min_size=1, max_size=4), positions=positions)
+@given(members=st.lists(bodies, min_size=1, max_size=4), positions=POSITIONS)
 @pytest.mark.parametrize(("coding", "compress"), [("gzip", gzip.compress), ("zstd", zstd.compress)])
 def test_several_members_are_one_body(
     coding: str, compress: Compress, members: list[bytes], positions: list[int]
 ) -> None:
     compressed = b"".join(compress(member) for member in members)
-    assert decompressed(coding, pieces(compressed, positions)) == b"".join(members)
+    assert decompressed(coding, cut(compressed, positions)) == b"".join(members)
 
 
 def test_skippable_frames_of_zstd_are_skipped() -> None:
@@ -178,7 +172,7 @@ def test_a_compressed_request_to_a_real_server_is_answered(coding: str, chunked:
     compressed = compress(json.dumps({**REQUEST, "input": words}).encode())
 
     def content() -> Iterator[bytes]:
-        yield from pieces(compressed, [1, 100, 100_000])
+        yield from cut(compressed, [1, 100, 100_000])
 
     with serving(ResponsesShim(host)) as url:
         reply = httpx.post(
@@ -216,7 +210,7 @@ async def test_zstd_without_the_extra_is_415_and_names_the_extra(monkeypatch: py
 
 
 @pytest.mark.anyio
-async def test_four_codings_are_read_and_five_refusal_of() -> None:
+async def test_four_codings_are_read_and_five_refused() -> None:
     compressed = BODY
     for _ in range(4):
         compressed = gzip.compress(compressed)
@@ -244,11 +238,11 @@ def test_a_damaged_body_is_400(coding: str, compress: Compress, change: int) -> 
     assert "Error -3" in error.message
 
 
-@given(position=st.integers(0, 10_000), positions=positions)
+@given(position=st.integers(0, 10_000), positions=POSITIONS)
 @each_coding
 def test_a_truncated_body_is_400(coding: str, compress: Compress, position: int, positions: list[int]) -> None:
     compressed = compress(BODY)
-    error = refusal_of(coding, pieces(compressed[: position % len(compressed)], positions))
+    error = refusal_of(coding, cut(compressed[: position % len(compressed)], positions))
     assert (error.status, error.code) == (400, "invalid_content_encoding")
     assert "ends too early" in error.message
 
@@ -262,7 +256,7 @@ def test_garbage_after_the_end_is_400(coding: str, compress: Compress, rest: byt
     assert "after its end" in error.message if coding == "deflate" else "member 2" in error.message
 
 
-def test_a_second_member_of_deflate_is_refusal_of() -> None:
+def test_a_second_member_of_deflate_is_refused() -> None:
     assert "after its end" in refusal_of("deflate", [zlib.compress(BODY) * 2]).message
 
 
@@ -275,7 +269,7 @@ def test_an_error_names_the_coding_it_is_in() -> None:
     )
 
 
-def test_a_zstd_window_larger_than_http_allows_is_refusal_of() -> None:
+def test_a_zstd_window_larger_than_http_allows_is_refused() -> None:
     def compress(window: int) -> bytes:
         compressor = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: window})
         return compressor.compress(BODY, zstd.ZstdCompressor.FLUSH_BLOCK) + compressor.flush()
@@ -329,7 +323,7 @@ def test_a_bomb_is_413_and_takes_no_memory(coding: str, compressors: list[Compre
         bomb = compress(bomb)
     assert len(bomb) < MB / 10
     errors: list[InvalidRequest] = []
-    parts = [bomb[at : at + size] for at in range(0, len(bomb), size)]
+    parts = [bomb[start : start + size] for start in range(0, len(bomb), size)]
     assert peak_memory(lambda: errors.append(refusal_of(coding, parts, limit=2 * MB))) < 3 * MB
     assert (errors[0].status, errors[0].code) == (413, "request_too_large")
     assert f"{2 * MB} bytes" in errors[0].message
@@ -359,7 +353,7 @@ async def test_the_limit_holds_before_and_after_decompression() -> None:
 # In which thread -----------------------------------------------------------------------------------------------------
 
 
-class Watched:
+class WatchedDecompressor:
     """A decompressor that notes in which thread it is called."""
 
     def __init__(self, inner: Decompressor, threads: list[int]) -> None:
@@ -375,10 +369,11 @@ class Watched:
 
 
 async def threads_of(body: bytes) -> list[int]:
+    """The thread of each call of the decompressor while this body is read."""
     threads: list[int] = []
 
     def start(data: bytes) -> Any:
-        return Watched(GZIP.start(data), threads)
+        return WatchedDecompressor(GZIP.start(data), threads)
 
     watched: Coding = replace(GZIP, start=start)
     result = DecompressedBody([watched], limit=64 * MB)

@@ -1,4 +1,4 @@
-"""What a client asks for besides the answer, through the whole shim: sealed reasoning, obfuscation, tokens, spans."""
+"""What a client may ask for besides the answer: sealed reasoning, obfuscation, token ids; and think tags."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ THINKS: list[Step] = [chunk(reasoning=THOUGHT[:5]), chunk(reasoning=THOUGHT[5:])
 OLD, NEW = "an-old-key-0123456789", "a-new-key-9876543210"
 TOKENS = ("prompt_token_ids", "generation_token_ids", "generation_log_probs")
 
-streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 
 
 async def ask(
@@ -49,6 +49,7 @@ async def ask(
 
 
 async def answer(*steps: Step, settings: Json | None = None, **fields: Any) -> tuple[Json, list[Json]]:
+    """The response and its events when the host takes these steps."""
     response, events, _ = await ask(ResponsesShim(ScriptedHost(steps), **(settings or {})), **fields)
     return response, events
 
@@ -66,19 +67,19 @@ def report_of(reply: Reply) -> str:
 
 @streaming
 @pytest.mark.parametrize("summary", ["auto", None], ids=["summary", "raw"])
-async def test_sealed_reasoning_comes_back_as_the_bytes_that_it_was(stream: bool, summary: str | None) -> None:
+async def test_the_host_gets_sealed_reasoning_back_unchanged(stream: bool, summary: str | None) -> None:
     host = ScriptedHost(THINKS, text_answer("Well."))
     app = ResponsesShim(host)
-    asked: Json = {"include": [SEALED], "reasoning": {"summary": summary}, "stream": stream}
-    made, events, _ = await ask(app, **asked)
-    thought, said = made["output"]
-    assert [part["text"] for part in thought["summary"] + thought["content"]] == [THOUGHT]
+    fields: Json = {"include": [SEALED], "reasoning": {"summary": summary}, "stream": stream}
+    made, events, _ = await ask(app, **fields)
+    reasoning, message = made["output"]
+    assert [part["text"] for part in reasoning["summary"] + reasoning["content"]] == [THOUGHT]
     if stream:
         (added, _), (done, _) = of_type(events, "output_item.added"), of_type(events, "output_item.done")
         assert "encrypted_content" not in added["item"]
-        assert done["item"] == thought
-    kept = {"type": "reasoning", "summary": [], "encrypted_content": thought["encrypted_content"]}
-    _, _, reply = await ask(app, input=[QUESTION, kept, said, QUESTION], **asked)
+        assert done["item"] == reasoning
+    kept = {"type": "reasoning", "summary": [], "encrypted_content": reasoning["encrypted_content"]}
+    _, _, reply = await ask(app, input=[QUESTION, kept, message, QUESTION], **fields)
     assert host.requests[1]["messages"][1] == {
         "role": "assistant",
         "content": "Paris.",
@@ -89,7 +90,7 @@ async def test_sealed_reasoning_comes_back_as_the_bytes_that_it_was(stream: bool
 
 
 @pytest.mark.parametrize("other", ["bob", None], ids=["another key", "no key"])
-async def test_for_another_owner_it_is_left_out_and_reported(other: str | None) -> None:
+async def test_sealed_reasoning_of_another_owner_is_left_out_and_reported(other: str | None) -> None:
     host = ScriptedHost(THINKS, text_answer("Well."))
     app = ResponsesShim(host)
     made, _, _ = await ask(app, include=[SEALED])
@@ -99,8 +100,8 @@ async def test_for_another_owner_it_is_left_out_and_reported(other: str | None) 
     assert host.requests[1]["messages"][1] == {"role": "assistant", "content": "Paris."}
 
 
-async def test_keys_are_rotated_by_settings() -> None:
-    """The first key seals, all open; once the old key is gone, what it sealed is as good as none."""
+async def test_sealed_reasoning_opens_as_long_as_its_key_is_listed() -> None:
+    """The first key seals, every key opens; what a key has sealed that is gone is left out."""
     before = ResponsesShim(ScriptedHost(THINKS), secret_keys=[OLD])
     made, _, _ = await ask(before, include=[SEALED])
     kept = {"type": "reasoning", "summary": [], "encrypted_content": made["output"][0]["encrypted_content"]}
@@ -132,17 +133,19 @@ async def test_without_the_library_nothing_is_sealed_and_that_is_reported(
 
 
 @pytest.mark.parametrize("foreign", ["gAAAAABo-of-another-service", "rs1.", "rs1.AAAAAAAA", "é", "x" * 100_000])
-async def test_what_another_service_sealed_is_left_out_and_never_refused(foreign: str) -> None:
+async def test_reasoning_that_another_service_sealed_is_left_out_and_not_refused(foreign: str) -> None:
     host = ScriptedHost()
     item = {"type": "reasoning", "summary": [{"type": "summary_text", "text": "In short."}]}
-    told, _, reply = await ask(ResponsesShim(host), input=[QUESTION, item | {"encrypted_content": foreign}, QUESTION])
-    assert told["status"] == "completed"
+    response, _, reply = await ask(
+        ResponsesShim(host), input=[QUESTION, item | {"encrypted_content": foreign}, QUESTION]
+    )
+    assert response["status"] == "completed"
     assert report_of(reply) == 'dropped=("input[1].encrypted_content")'
     assert host.requests[0]["messages"][1]["reasoning"] == "In short."
 
 
 @streaming
-async def test_to_ask_for_it_without_reasoning_changes_nothing(stream: bool) -> None:
+async def test_sealed_reasoning_may_be_asked_for_where_there_is_none(stream: bool) -> None:
     made, _, reply = await ask(ResponsesShim(ScriptedHost()), include=[SEALED], stream=stream)
     assert [item["type"] for item in made["output"]] == ["message"]
     assert "encrypted_content" not in json.dumps(made)
@@ -150,12 +153,12 @@ async def test_to_ask_for_it_without_reasoning_changes_nothing(stream: bool) -> 
 
 
 @streaming
-async def test_nobody_gets_it_who_did_not_ask(stream: bool) -> None:
+async def test_reasoning_is_not_sealed_unless_asked_for(stream: bool) -> None:
     made, events = await answer(*THINKS, stream=stream)
     assert "encrypted_content" not in json.dumps([made, events])
 
 
-async def test_a_span_of_thought_in_the_text_is_sealed_like_any_other() -> None:
+async def test_reasoning_between_tags_is_sealed_too() -> None:
     host = ScriptedHost([*map(chunk, ["<think>", "Hm.", "</think>", "Paris."]), FINISH, DONE], text_answer("Well."))
     app = ResponsesShim(host)
     made, _, _ = await ask(app, include=[SEALED])
@@ -187,9 +190,9 @@ def deltas(events: Sequence[Json]) -> list[Json]:
 
 
 @pytest.mark.parametrize("summary", ["auto", None], ids=["summary", "raw"])
-async def test_each_delta_is_filled_up_when_that_was_asked_for(summary: str | None) -> None:
-    asked: Json = {"tools": TOOLS, "reasoning": {"summary": summary}}
-    _, events = await answer(*EVERYTHING, stream_options={"include_obfuscation": True}, **asked)
+async def test_each_delta_is_padded_with_random_digits_if_asked_for(summary: str | None) -> None:
+    fields: Json = {"tools": TOOLS, "reasoning": {"summary": summary}}
+    _, events = await answer(*EVERYTHING, stream_options={"include_obfuscation": True}, **fields)
     kinds = {"reasoning_summary_text" if summary else "reasoning_text", "output_text", "refusal"}
     kinds |= {"function_call_arguments", "custom_tool_call_input"}
     assert {event["type"] for event in deltas(events)} == {f"response.{kind}.delta" for kind in kinds}
@@ -199,14 +202,14 @@ async def test_each_delta_is_filled_up_when_that_was_asked_for(summary: str | No
         assert re.fullmatch(r"[0-9a-f]{1,16}", event["obfuscation"])
 
 
-async def test_it_is_never_the_same() -> None:
-    told = [await answer(*EVERYTHING, tools=TOOLS, stream_options={"include_obfuscation": True}) for _ in range(2)]
-    first, second = ([event["obfuscation"] for event in deltas(events)] for _, events in told)
+async def test_obfuscation_differs_from_response_to_response() -> None:
+    answers = [await answer(*EVERYTHING, tools=TOOLS, stream_options={"include_obfuscation": True}) for _ in range(2)]
+    first, second = ([event["obfuscation"] for event in deltas(events)] for _, events in answers)
     assert first != second
 
 
 @pytest.mark.parametrize("options", [None, {}, {"include_obfuscation": False}, {"include_obfuscation": None}])
-async def test_there_is_none_when_it_was_not_asked_for(options: Json | None) -> None:
+async def test_there_is_no_obfuscation_unless_asked_for(options: Json | None) -> None:
     _, events = await answer(*EVERYTHING, tools=TOOLS, stream_options=options)
     assert not any("obfuscation" in event for event in events)
 
@@ -216,7 +219,7 @@ def test_noise_is_as_long_as_it_should_be(size: int) -> None:
     assert re.fullmatch(rf"[0-9a-f]{{{size}}}", random_text(size))
 
 
-# Tokens --------------------------------------------------------------------------------------------------------------
+# Token ids -----------------------------------------------------------------------------------------------------------
 
 
 def token(id: int, *, finish: str | None = None, **delta: Any) -> bytes:
@@ -230,29 +233,29 @@ TOKENISED: list[Step] = [PROMPT, token(3, reasoning="Hm."), token(4), token(5, c
 
 
 @streaming
-async def test_the_host_is_asked_for_tokens_and_the_last_item_carries_them(stream: bool) -> None:
+async def test_the_host_is_asked_for_token_ids_and_the_last_item_has_them(stream: bool) -> None:
     host = ScriptedHost(TOKENISED)
     made, events, _ = await ask(ResponsesShim(host), return_token_ids=True, stream=stream)
     assert host.requests[0]["return_token_ids"] is True
     assert host.requests[0]["logprobs"] is True
-    thought, said = made["output"]
-    assert not set(TOKENS) & set(thought)
-    assert [said[key] for key in TOKENS] == [[1, 2], [3, 4, 5, 6], [-3.0, -4.0, -5.0, -6.0]]
+    reasoning, message = made["output"]
+    assert not set(TOKENS) & set(reasoning)
+    assert [message[key] for key in TOKENS] == [[1, 2], [3, 4, 5, 6], [-3.0, -4.0, -5.0, -6.0]]
     if stream:
         assert [event["generation_token_ids"] for event in deltas(events)] == [[3], [4, 5]]
         assert [event["generation_log_probs"] for event in deltas(events)] == [[-3.0], [-4.0, -5.0]]
-    assert said["content"][0]["logprobs"] == []
+    assert message["content"][0]["logprobs"] == []
 
 
 @streaming
-async def test_a_host_that_tells_them_unasked_is_not_passed_on(stream: bool) -> None:
+async def test_token_ids_are_not_shown_unless_asked_for(stream: bool) -> None:
     host = ScriptedHost(TOKENISED)
     made, events, _ = await ask(ResponsesShim(host), stream=stream)
     assert "return_token_ids" not in host.requests[0]
     assert not any(key in json.dumps([made, events]) for key in TOKENS)
 
 
-async def test_a_replayed_item_gives_the_host_its_tokens_back() -> None:
+async def test_an_item_that_is_sent_back_gives_the_host_its_token_ids_back() -> None:
     host = ScriptedHost(TOKENISED)
     app = ResponsesShim(host)
     made, _, _ = await ask(app, return_token_ids=True)
@@ -261,7 +264,7 @@ async def test_a_replayed_item_gives_the_host_its_tokens_back() -> None:
     assert [message[key] for key in TOKENS] == [made["output"][1][key] for key in TOKENS]
 
 
-# All of it at once ---------------------------------------------------------------------------------------------------
+# All options at once -------------------------------------------------------------------------------------------------
 
 SOURCE = {"url": "u", "title": "t", "start_index": 0, "end_index": 2}
 ALL_AT_ONCE: list[Step] = [
@@ -286,8 +289,8 @@ ALL: Json = {
 }
 
 
-def told(response: Json) -> Json:
-    """What two responses to one answer have in common: all but ids, times and what is sealed."""
+def comparable(response: Json) -> Json:
+    """What two responses to the same answer of a host have in common: all but ids, times and what is sealed."""
     text = re.sub(r'"(resp|msg|rs|fc)_[0-9a-f]{32}"', '"an id"', json.dumps(response))
     text = re.sub(r'"(created_at|completed_at)": \d+', r'"\1": 0', text)
     same: Json = json.loads(re.sub(r'"encrypted_content": "rs1\.[^"]+"', '"encrypted_content": "sealed"', text))
@@ -295,34 +298,34 @@ def told(response: Json) -> Json:
 
 
 @streaming
-async def test_all_of_it_at_once(stream: bool) -> None:
+async def test_all_options_work_together(stream: bool) -> None:
     made, events = await answer(*ALL_AT_ONCE, stream=stream, **ALL)
-    thought, said, called = made["output"]
-    assert thought["summary"] == [{"type": "summary_text", "text": "Hm."}]
-    assert thought["encrypted_content"].startswith("rs1.")
-    (part,) = said["content"]
+    reasoning, message, function_call = made["output"]
+    assert reasoning["summary"] == [{"type": "summary_text", "text": "Hm."}]
+    assert reasoning["encrypted_content"].startswith("rs1.")
+    (part,) = message["content"]
     assert part["text"] == "Hi there"
     assert part["annotations"] == [{"type": "url_citation", **SOURCE}]
     assert [entry["token"] for entry in part["logprobs"]] == ["<7>", "<8>"]
-    assert (called["call_id"], called["arguments"]) == ("a", "{}")
-    assert called["generation_token_ids"] == [3, 4, 5, 6, 7, 8, 9, 10]
+    assert (function_call["call_id"], function_call["arguments"]) == ("a", "{}")
+    assert function_call["generation_token_ids"] == [3, 4, 5, 6, 7, 8, 9, 10]
     if stream:
         assert [event["generation_token_ids"] for event in deltas(events)] == [[3, 4, 5], [6, 7], [8], [9], [10]]
         assert all("obfuscation" in event for event in deltas(events))
         assert part["logprobs"] == of_type(events, "output_text.done")[0]["logprobs"]
 
 
-async def test_streamed_or_not_it_is_the_same_response() -> None:
-    (streamed, _), (whole, _) = [await answer(*ALL_AT_ONCE, stream=stream, **ALL) for stream in (True, False)]
-    assert told(streamed) == told(whole)
+async def test_the_response_is_the_same_whether_it_is_streamed_or_not() -> None:
+    (streamed, _), (unstreamed, _) = [await answer(*ALL_AT_ONCE, stream=stream, **ALL) for stream in (True, False)]
+    assert comparable(streamed) == comparable(unstreamed)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
-async def test_however_the_bytes_are_cut(size: int) -> None:
+async def test_the_response_is_the_same_however_the_hosts_bytes_are_cut(size: int) -> None:
     data = b"".join(step for step in ALL_AT_ONCE if isinstance(step, bytes))
     cut = [data[start : start + size] for start in range(0, len(data), size)]
-    (whole, _), (pieces, _) = [await answer(*steps, **ALL) for steps in (ALL_AT_ONCE, cut)]
-    assert told(pieces) == told(whole)
+    (uncut, _), (pieces, _) = [await answer(*steps, **ALL) for steps in (ALL_AT_ONCE, cut)]
+    assert comparable(pieces) == comparable(uncut)
 
 
 @pytest.mark.parametrize(
@@ -334,14 +337,14 @@ async def test_however_the_bytes_are_cut(size: int) -> None:
         ("off", [("message", "<think>Hm.</think>Hi <think>no</think>.")]),
     ],
 )
-async def test_spans_of_thought_are_where_the_operator_says(tags: str, expected: list[tuple[str, str]]) -> None:
+async def test_the_setting_think_tags_decides_which_tags_count(tags: str, expected: list[tuple[str, str]]) -> None:
     pieces = ["<think>Hm", ".</th", "ink>Hi <thi", "nk>no</think", ">", "."]
     steps: list[Step] = [*map(chunk, pieces), FINISH, DONE]
     responses = [(await answer(*steps, settings={"think_tags": tags}, stream=stream))[0] for stream in (True, False)]
     for response in responses:
-        said = [(item["type"], "".join(part["text"] for part in item["content"])) for item in response["output"]]
-        assert said == expected
-    assert told(responses[0]) == told(responses[1])
+        texts = [(item["type"], "".join(part["text"] for part in item["content"])) for item in response["output"]]
+        assert texts == expected
+    assert comparable(responses[0]) == comparable(responses[1])
 
 
 # Over a real server, with the SDK ------------------------------------------------------------------------------------
@@ -359,11 +362,11 @@ def client_of(url: str, key: str) -> OpenAI:
     return OpenAI(base_url=url, api_key=key, max_retries=0, timeout=20)
 
 
-def test_the_sdk_reads_all_of_it(served: tuple[str, ScriptedHost]) -> None:
+def test_the_sdk_reads_a_response_with_all_options(served: tuple[str, ScriptedHost]) -> None:
     url, host = served
-    asked: Any = REQUEST | {name: value for name, value in ALL.items() if name != "return_token_ids"}
+    fields: Any = REQUEST | {name: value for name, value in ALL.items() if name != "return_token_ids"}
     with client_of(url, "alice") as client:
-        with client.responses.create(**asked, stream=True, extra_body={"return_token_ids": True}) as stream:
+        with client.responses.create(**fields, stream=True, extra_body={"return_token_ids": True}) as stream:
             events = list(stream)
         final = events[-1]
         assert final.type == "response.completed"
@@ -382,12 +385,12 @@ def test_the_sdk_reads_all_of_it(served: tuple[str, ScriptedHost]) -> None:
     assert "reasoning" not in host.requests[2]["messages"][1]
 
 
-def test_the_sdk_reads_an_annotation_of_a_kind_that_it_does_not_know() -> None:
+def test_the_sdk_reads_an_annotation_of_an_unknown_type() -> None:
     unknown = {"type": "video_citation", "at": 7}
     cited = frame({"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": [unknown]}}]})
     with serving(ResponsesShim(ScriptedHost([cited, FINISH, DONE]))) as url, client_of(f"{url}/v1", "alice") as client:
-        asked: Any = REQUEST
-        with client.responses.create(**asked, stream=True) as stream:
+        fields: Any = REQUEST
+        with client.responses.create(**fields, stream=True) as stream:
             events: list[Any] = list(stream)
     assert "response.output_text.annotation.added" in [event.type for event in events]
     final = events[-1].response

@@ -1,4 +1,4 @@
-"""The inner call: what the host's chat route sees, and what becomes of an answer that is no stream."""
+"""The call to the host: the request that its chat route gets, and answers of it that are no stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi import host_client as upstream
+from responses_shim.asgi import host_client
 from tests.caller import Reply, call, payloads, post
 from tests.oracle import check_error, check_stream
 from tests.scripted import (
@@ -40,16 +40,16 @@ async def inner_scope(**outer: Any) -> Scope:
 
 
 async def failed(*steps: Step, **fields: Any) -> Reply:
-    """The HTTP error that a request gets when the host answers so."""
+    """The HTTP error that a request gets when the host takes these steps."""
     reply = await post(ResponsesShim(ScriptedHost(steps)), "/v1/responses", {**STREAMED, **fields})
     check_error(reply.json)
     return reply
 
 
-# What the host sees --------------------------------------------------------------------------------------------------
+# The request that the host gets --------------------------------------------------------------------------------------
 
 
-async def test_it_is_a_chat_call_like_any_other() -> None:
+async def test_the_host_gets_an_ordinary_chat_request() -> None:
     scope = await inner_scope(query_string=b"beta=true")
     assert (scope["method"], scope["path"], scope["query_string"]) == ("POST", "/v1/chat/completions", b"")
     assert scope["raw_path"] == b"/v1/chat/completions"
@@ -58,21 +58,21 @@ async def test_it_is_a_chat_call_like_any_other() -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_the_host_is_always_asked_to_stream_and_to_count(stream: bool) -> None:
+async def test_the_host_is_always_asked_to_stream_and_to_send_usage(stream: bool) -> None:
     host = ScriptedHost()
     await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
     assert host.requests[0]["stream"] is True
     assert host.requests[0]["stream_options"] == {"include_usage": True}
 
 
-async def test_what_another_route_left_in_the_scope_stays_out() -> None:
-    left = {"endpoint": object(), "path_params": {"a": "b"}, "route": object(), "router": object()}
-    scope = await inner_scope(**left, app="kept")
-    assert not left.keys() & scope.keys()
+async def test_keys_that_another_route_left_in_the_scope_are_not_passed_on() -> None:
+    of_the_route = {"endpoint": object(), "path_params": {"a": "b"}, "route": object(), "router": object()}
+    scope = await inner_scope(**of_the_route, app="kept")
+    assert not of_the_route.keys() & scope.keys()
     assert scope["app"] == "kept"
 
 
-async def test_the_hosts_state_is_there_but_what_it_writes_stays_inside() -> None:
+async def test_the_host_gets_a_copy_of_the_state() -> None:
     outer = {"engine": object()}
 
     async def host(scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,13 +84,13 @@ async def test_the_hosts_state_is_there_but_what_it_writes_stays_inside() -> Non
     assert outer.keys() == {"engine"}
 
 
-async def test_extensions_that_would_pass_us_by_are_not_offered() -> None:
+async def test_extensions_that_would_bypass_the_shim_are_not_offered_to_the_host() -> None:
     offered = {"tls": {"version": 1}, "http.response.pathsend": {}, "http.response.trailers": {}}
     assert (await inner_scope(extensions=offered))["extensions"] == {"tls": {"version": 1}}
     assert (await inner_scope(extensions=None))["extensions"] == {}
 
 
-async def test_the_scope_of_the_client_is_left_as_it_was() -> None:
+async def test_the_scope_of_the_client_is_not_changed() -> None:
     kept: list[tuple[Scope, Scope]] = []
     app = ResponsesShim(ScriptedHost())
 
@@ -104,20 +104,20 @@ async def test_the_scope_of_the_client_is_left_as_it_was() -> None:
     assert before == after
 
 
-async def test_its_receive_gives_the_body_once_and_then_only_the_end() -> None:
+async def test_receive_gives_the_host_the_body_once_and_then_only_the_disconnect() -> None:
     messages: list[Message] = []
-    asked_again = anyio.Event()
+    polled = anyio.Event()
 
     async def host(scope: Scope, receive: Receive, send: Send) -> None:
         messages.append(await receive())
         with anyio.move_on_after(0.01):
-            messages.append(await receive())  # cancelled, as hosts poll
-        asked_again.set()
+            messages.append(await receive())  # cancelled, as in hosts that poll
+        polled.set()
         messages.append(await receive())
         messages.append(await receive())
 
     async with call(ResponsesShim(host), "POST", "/v1/responses", json=REQUEST) as exchange:
-        await asked_again.wait()
+        await polled.wait()
         assert [message["type"] for message in messages] == ["http.request"]
         await exchange.disconnect()
         await exchange.finish()
@@ -142,7 +142,7 @@ async def test_messages_that_are_neither_start_nor_body_are_passed_over() -> Non
 @pytest.mark.parametrize(
     "content_type", [b"text/event-stream", b"Text/Event-Stream; charset=utf-8", b"text/plain", None]
 )
-async def test_what_is_not_called_json_is_read_as_a_stream(content_type: bytes | None) -> None:
+async def test_an_answer_whose_media_type_is_not_json_is_read_as_a_stream(content_type: bytes | None) -> None:
     headers = [(b"Content-Type", content_type)] if content_type else []
     host = ScriptedHost([Start(200, headers), *text_answer("a")])
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
@@ -166,11 +166,11 @@ async def test_an_error_in_json_that_is_called_a_stream_is_an_http_error() -> No
     assert (reply.status, reply.json["error"]["message"]) == (429, "busy")
 
 
-# Answers that are none -----------------------------------------------------------------------------------------------
+# Errors, redirects and compressed answers ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "told",
+    "body",
     [
         {"error": {"message": "Too long.", "type": "invalid_request_error", "param": None, "code": None}},
         {"error": {"message": "Too long.", "type": "BadRequestError", "param": None, "code": 400}},
@@ -183,20 +183,20 @@ async def test_an_error_in_json_that_is_called_a_stream_is_an_http_error() -> No
     ],
     ids=str,
 )
-async def test_every_shape_of_error_becomes_the_one_of_four_keys(told: Any) -> None:
-    reply = await failed(Json(400, told))
+async def test_every_shape_of_error_becomes_the_one_with_four_keys(body: Any) -> None:
+    reply = await failed(Json(400, body))
     assert (reply.status, reply.json["error"]["message"]) == (400, "Too long.")
     assert reply.json["error"]["type"] == "invalid_request_error"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 409, 413, 429, 500, 501, 502, 503, 504])
-async def test_the_status_is_kept(status: int) -> None:
+async def test_the_status_of_an_error_is_kept(status: int) -> None:
     assert (await failed(Json(status, {"error": {"message": "no"}}))).status == status
 
 
-async def test_422_becomes_400_and_names_the_field_as_the_client_calls_it() -> None:
-    told = {"detail": [{"loc": ["body", "max_completion_tokens"], "msg": "Too many.", "type": "value_error"}]}
-    reply = await failed(Json(422, told))
+async def test_422_becomes_400_and_names_the_field_by_the_clients_name() -> None:
+    body = {"detail": [{"loc": ["body", "max_completion_tokens"], "msg": "Too many.", "type": "value_error"}]}
+    reply = await failed(Json(422, body))
     assert reply.status == 400
     assert (reply.json["error"]["message"], reply.json["error"]["param"]) == ("Too many.", "max_output_tokens")
 
@@ -212,17 +212,17 @@ async def test_422_becomes_400_and_names_the_field_as_the_client_calls_it() -> N
     ],
     ids=["text", "not UTF-8", "empty", "nested", "surrogate"],
 )
-async def test_an_error_that_is_no_json_is_told_as_text(body: bytes, message: str) -> None:
+async def test_the_message_of_an_error_that_is_no_json_is_its_text(body: bytes, message: str) -> None:
     assert (await failed(Start(500, []), body)).json["error"]["message"] == message
 
 
-async def test_an_error_body_is_not_gathered_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "MAX_ERROR_BODY", 10)
+async def test_only_the_beginning_of_a_long_error_body_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_client, "MAX_ERROR_BODY", 10)
     reply = await failed(Start(500, []), *[b"words"] * 100)
     assert reply.json["error"]["message"] == "wordswords"
 
 
-async def test_an_error_that_breaks_off_is_still_one() -> None:
+async def test_an_error_whose_body_breaks_off_keeps_its_status() -> None:
     assert (await failed(Start(503, []), b'{"error": ', Return())).status == 503
 
 
@@ -243,7 +243,7 @@ async def test_a_compressed_answer_is_a_bad_gateway(stream: bool, status: int) -
     assert "gzip" in reply.json["error"]["message"]
 
 
-async def test_an_answer_in_plain_coding_may_say_so() -> None:
+async def test_an_answer_may_have_the_content_coding_identity() -> None:
     host = ScriptedHost([Start(200, [*EVENT_STREAM, (b"content-encoding", b"identity")]), *text_answer("a")])
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
 
@@ -303,7 +303,7 @@ async def test_an_answer_that_begins_with_nothing_is_read() -> None:
 async def test_an_error_whose_body_never_ends_is_given_up_with_its_status(
     monkeypatch: pytest.MonkeyPatch, steps: list[Step], status: int, message: str, stream: bool
 ) -> None:
-    monkeypatch.setattr(upstream, "ERROR_BODY_TIMEOUT", 0.01)
+    monkeypatch.setattr(host_client, "ERROR_BODY_TIMEOUT", 0.01)
     host = ScriptedHost(steps)
     reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
     check_error(reply.json)
@@ -313,12 +313,12 @@ async def test_an_error_whose_body_never_ends_is_given_up_with_its_status(
 
 
 async def test_a_good_answer_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upstream, "ERROR_BODY_TIMEOUT", 0.0)
+    monkeypatch.setattr(host_client, "ERROR_BODY_TIMEOUT", 0.0)
     check_stream(payloads((await post(ResponsesShim(ScriptedHost()), "/v1/responses", STREAMED)).events))
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_error_comes_with_the_hosts_headers(stream: bool) -> None:
+async def test_an_error_has_the_hosts_headers(stream: bool) -> None:
     headers = [
         (b"Retry-After", b"7"),
         (b"access-control-allow-origin", b"*"),
@@ -338,8 +338,8 @@ async def test_an_error_comes_with_the_hosts_headers(stream: bool) -> None:
     assert reply.json["error"]["code"] == "rate_limit_exceeded"
 
 
-async def test_an_error_frame_of_a_stream_comes_with_the_hosts_headers_too() -> None:
-    """The answer is an error, but cookies and CORS were the host's to decide all the same."""
+async def test_an_error_frame_before_any_chunk_has_the_hosts_headers_too() -> None:
+    """The host decides on cookies and CORS, whether its answer is an error or not."""
     headers = [*EVENT_STREAM, (b"access-control-allow-origin", b"*"), (b"x-request-id", b"1")]
     reply = await failed(Start(200, headers), frame({"error": {"message": "no", "code": 400}}))
     assert reply.headers["access-control-allow-origin"] == "*"

@@ -88,13 +88,13 @@ async def test_the_host_gets_and_the_response_echoes_the_changed_request(stream:
     reply = await post(ResponsesShim(host, interceptors=[change]), "/v1/responses", {**REQUEST, "stream": stream})
     response = payloads(reply.events)[-1]["response"] if stream else reply.json
     check_response(response)
-    [asked] = host.requests
-    assert asked["model"] == response["model"] == "other"
-    messages = [(message["role"], message["content"]) for message in asked["messages"]]
+    [chat] = host.requests
+    assert chat["model"] == response["model"] == "other"
+    messages = [(message["role"], message["content"]) for message in chat["messages"]]
     assert messages == [("system", "BE BRIEF."), ("user", "Hi"), ("user", "Again.")]
-    assert [tool["function"]["name"] for tool in asked["tools"]] == ["f", "g"]
-    assert asked["tool_choice"] == response["tool_choice"] == "none"
-    assert 5 in (asked.get("max_tokens"), asked.get("max_completion_tokens"))
+    assert [tool["function"]["name"] for tool in chat["tools"]] == ["f", "g"]
+    assert chat["tool_choice"] == response["tool_choice"] == "none"
+    assert 5 in (chat.get("max_tokens"), chat.get("max_completion_tokens"))
     assert (response["instructions"], response["max_output_tokens"]) == ("BE BRIEF.", 5)
     assert response["metadata"] == {"seen": "yes"}
 
@@ -217,7 +217,7 @@ async def test_an_invalid_item_is_a_400_from_the_client_and_a_500_from_an_interc
 
 
 @streaming
-async def test_finished_is_called_after_the_client_has_its_whole_response(stream: bool) -> None:
+async def test_finished_is_called_after_the_client_has_all_of_its_response(stream: bool) -> None:
     observer = Observer()
     observer.may_return = anyio.Event()
     shim = ResponsesShim(ScriptedHost(text_answer("Hel", "lo")), interceptors=[observer])

@@ -215,7 +215,7 @@ async def test_a_path_that_merely_starts_with_the_root_path_is_not_below_it() ->
 
 
 @pytest.mark.parametrize("root_path", ["", "/behind/a/proxy"])
-async def test_it_works_inside_a_starlette_mount(root_path: str) -> None:
+async def test_the_shim_works_inside_a_starlette_mount(root_path: str) -> None:
     host = ScriptedHost()
     app = Starlette(routes=[Mount("/engine", app=ResponsesShim(host))])
     check_response((await post(app, "/engine/v1/responses", REQUEST, root_path=root_path)).json)

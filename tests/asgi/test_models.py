@@ -133,8 +133,8 @@ async def test_the_catalogue_is_found_where_the_shim_is_mounted_below_a_router()
 # Other answers of the host ------------------------------------------------------------------------------------------
 
 
-def guarded(asked: Request) -> Response:
-    if asked.headers.get("authorization") != "Bearer key":
+def guarded(incoming: Request) -> Response:
+    if incoming.headers.get("authorization") != "Bearer key":
         return JSONResponse({"error": "Unauthorized"}, 401, {"WWW-Authenticate": "Bearer", "ETag": '"x"'})
     return JSONResponse(LIST)
 
@@ -203,7 +203,7 @@ def scope(path: str = "/v1/models", query: str = QUERY, **more: Any) -> Scope:
 
 
 @pytest.mark.parametrize(
-    ("asked", "settings"),
+    ("other", "settings"),
     [
         (scope(query=""), {}),
         (scope(query="version=client_version"), {}),
@@ -220,7 +220,7 @@ def scope(path: str = "/v1/models", query: str = QUERY, **more: Any) -> Scope:
         ({"type": "websocket", "path": "/v1/models", "query_string": QUERY.encode(), "headers": []}, {}),
     ],
 )
-async def test_any_other_request_reaches_the_host_unchanged(asked: Scope, settings: dict[str, Any]) -> None:
+async def test_any_other_request_reaches_the_host_unchanged(other: Scope, settings: dict[str, Any]) -> None:
     calls: list[tuple[Any, ...]] = []
 
     async def host(*call: Any) -> None:
@@ -232,17 +232,17 @@ async def test_any_other_request_reaches_the_host_unchanged(asked: Scope, settin
     async def send(message: Message) -> None:
         raise AssertionError("the host did not answer")
 
-    before = dict(asked)
-    await ResponsesShim(host, **settings)(asked, receive, send)
-    assert calls == [(asked, receive, send)]
-    assert calls[0][0] is asked
-    assert asked == before
+    before = dict(other)
+    await ResponsesShim(host, **settings)(other, receive, send)
+    assert calls == [(other, receive, send)]
+    assert calls[0][0] is other
+    assert other == before
 
 
 async def test_no_catalogue_is_made_for_llama_cpp() -> None:
     """Its list of models takes the model's lock and so ends a running stream, so the client's request is passed on."""
 
-    def route(asked: Request) -> Response:
+    def route(incoming: Request) -> Response:
         return JSONResponse(LIST)
 
     route.__module__ = "llama_cpp.server.app"

@@ -8,7 +8,7 @@ from itertools import permutations
 
 import pytest
 from hypothesis import example, given
-from hypothesis import settings as how
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from responses_shim import Settings
@@ -18,7 +18,7 @@ from responses_shim.runtime.sealing import Keys
 KEY = b"k" * 32
 CREDENTIALS = ["authorization", "x-api-key", "api-key", "cookie"]
 PLAIN = Settings()
-BESIDE = Settings(owner_header="x-user")
+WITH_HEADER = Settings(owner_header="x-user")
 TRUSTED = Settings(owner_header="x-user", trust_owner_header=True)
 
 Pair = tuple[str, str]
@@ -95,7 +95,7 @@ values = st.text(st.sampled_from("1:ab ;="), max_size=6) | st.sampled_from(["6:c
 requests = st.lists(st.tuples(names, values), max_size=4)
 
 
-@how(deadline=None, max_examples=300)
+@hypothesis_settings(deadline=None, max_examples=300)
 @given(requests, requests)
 @example([("api-key", "a7:api-key0:")], [("api-key", "a"), ("api-key", "")])
 @example([("api-key", "ab")], [("api-key", "a"), ("api-key", "b")])
@@ -125,15 +125,15 @@ KEY_HEADER = ("authorization", "Bearer shared")
 
 
 def test_an_owner_header_tells_the_users_of_one_api_key_apart() -> None:
-    owners = [owner(KEY_HEADER, *more, settings=BESIDE) for more in ([ALICE], [BOB], [])]
+    owners = [owner(KEY_HEADER, *more, settings=WITH_HEADER) for more in ([ALICE], [BOB], [])]
     assert len(set(owners)) == 3
     assert owners[2] == owner(KEY_HEADER)
 
 
 def test_an_owner_header_that_is_not_trusted_does_not_make_a_client_another_owner() -> None:
     """A client that sends alice's name with another API key, or with none, is not alice."""
-    alice = owner(KEY_HEADER, ALICE, settings=BESIDE)
-    assert alice not in {owner(ALICE, settings=BESIDE), owner(("x-api-key", "mine"), ALICE, settings=BESIDE)}
+    alice = owner(KEY_HEADER, ALICE, settings=WITH_HEADER)
+    assert alice not in {owner(ALICE, settings=WITH_HEADER), owner(("x-api-key", "mine"), ALICE, settings=WITH_HEADER)}
 
 
 def test_a_trusted_owner_header_alone_decides_the_owner() -> None:
@@ -144,7 +144,7 @@ def test_a_trusted_owner_header_alone_decides_the_owner() -> None:
 
 
 def test_the_case_of_the_owner_headers_name_does_not_matter() -> None:
-    assert owner(ALICE, settings=Settings(owner_header="X-USER")) == owner(ALICE, settings=BESIDE)
+    assert owner(ALICE, settings=Settings(owner_header="X-USER")) == owner(ALICE, settings=WITH_HEADER)
 
 
 def test_the_trusted_owner_header_may_be_a_credential() -> None:

@@ -1,4 +1,4 @@
-"""What a client sends back reaches the host as the model wrote it."""
+"""Reasoning in a text: when the client sends it back, the host gets it as the model wrote it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from tests.scripted import ScriptedHost, text_answer
 
 
 @pytest.mark.parametrize(
-    ("tags", "wrote", "shown"),
+    ("tags", "written", "expected"),
     [
         ("leading", "<think>\nHm.\n</think>\n\nHello.", "<think>\nHm.\n</think>\n\nHello."),
         ("prefilled", "Hm.\n</think>\n\nHello.", "<think>\nHm.\n</think>\n\nHello."),
         ("off", "<think>Hm.</think>Hello.", "<think>Hm.</think>Hello."),
     ],
 )
-def test_a_thought_in_the_text_comes_back_to_the_byte(tags: Any, wrote: str, shown: str) -> None:
-    host = ScriptedHost(text_answer(wrote))
+def test_reasoning_between_tags_comes_back_to_the_host_unchanged(tags: Any, written: str, expected: str) -> None:
+    host = ScriptedHost(text_answer(written))
     app = ResponsesShim(host, think_tags=tags, reasoning_replay="think")
     question = {"role": "user", "content": "Hi"}
 
@@ -31,4 +31,4 @@ def test_a_thought_in_the_text_comes_back_to_the_byte(tags: Any, wrote: str, sho
         await caller.post(app, "/v1/responses", {"model": "m", "input": history})
 
     anyio.run(two_turns)
-    assert host.requests[1]["messages"][1]["content"] == shown
+    assert host.requests[1]["messages"][1]["content"] == expected

@@ -1,4 +1,4 @@
-"""The routes: what a response says of its request, and what the routes answer that are not there yet."""
+"""The routes: what a response repeats of its request, the report, and routes that are not supported yet."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FUNCTION = {"type": "function", "name": "f"}
 
 
 async def respond(*steps: Step, stream: bool = False, **fields: Any) -> dict[str, Any]:
-    """The response, as its terminal event or its JSON body shows it."""
+    """The response of the terminal event, or of the JSON body."""
     host = ScriptedHost(steps or text_answer("Hello"))
     reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream, **fields})
     if stream:
@@ -35,14 +35,14 @@ async def respond(*steps: Step, stream: bool = False, **fields: Any) -> dict[str
 
 # POST /v1/responses --------------------------------------------------------------------------------------------------
 
-streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "whole"])
+streaming = pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
 
 
 @streaming
-async def test_a_response_shows_the_defaults_of_what_was_not_asked(stream: bool) -> None:
+async def test_a_response_has_the_defaults_of_parameters_that_were_not_given(stream: bool) -> None:
     response = await respond(stream=stream)
-    told = {key: response[key] for key in response.keys() - {"id", "created_at", "completed_at", "output", "usage"}}
-    assert told == {
+    own = {"id", "created_at", "completed_at", "output", "usage"}
+    assert {key: response[key] for key in response.keys() - own} == {
         "object": "response",
         "status": "completed",
         "model": "scripted",
@@ -77,8 +77,8 @@ async def test_a_response_shows_the_defaults_of_what_was_not_asked(stream: bool)
 
 
 @streaming
-async def test_a_response_echoes_what_was_asked(stream: bool) -> None:
-    asked: dict[str, Any] = {
+async def test_a_response_repeats_the_parameters_of_the_request(stream: bool) -> None:
+    parameters: dict[str, Any] = {
         "instructions": "Be brief.",
         "max_output_tokens": 9,
         "max_tool_calls": 3,
@@ -94,20 +94,20 @@ async def test_a_response_echoes_what_was_asked(stream: bool) -> None:
         "truncation": "auto",
         "user": "u",
     }
-    response = await respond(stream=stream, **asked, tools=[FUNCTION], reasoning={"effort": "low"})
-    assert {key: response[key] for key in asked} == asked
+    response = await respond(stream=stream, **parameters, tools=[FUNCTION], reasoning={"effort": "low"})
+    assert {key: response[key] for key in parameters} == parameters
     assert [tool["name"] for tool in response["tools"]] == ["f"]
     assert response["reasoning"]["effort"] == "low"
 
 
 @streaming
-async def test_store_is_false_whatever_was_asked(stream: bool) -> None:
+async def test_store_is_false_whatever_the_request_says(stream: bool) -> None:
     for store in (True, False, None):
         assert (await respond(stream=stream, store=store))["store"] is False
 
 
 @streaming
-async def test_ids_tell_what_they_are_of(stream: bool) -> None:
+async def test_ids_have_the_prefix_of_their_type_and_are_unique(stream: bool) -> None:
     calls = [tool_call(0, "call_1", "f", "{}")]
     steps = [chunk(reasoning="so"), chunk("Hello"), chunk(tool_calls=calls), chunk(finish_reason="tool_calls"), DONE]
     first, second = [await respond(*steps, stream=stream, tools=[FUNCTION]) for _ in range(2)]
@@ -119,62 +119,62 @@ async def test_ids_tell_what_they_are_of(stream: bool) -> None:
 
 
 @streaming
-async def test_times_are_real(stream: bool) -> None:
+async def test_the_times_of_a_response_are_those_of_the_clock(stream: bool) -> None:
     before = int(time.time())
     response = await respond(stream=stream)
     assert before <= response["created_at"] <= response["completed_at"] <= time.time()
 
 
-async def test_not_to_stream_is_the_default() -> None:
-    for asked in ({}, {"stream": None}, {"stream": False}):
-        reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, **asked})
+async def test_a_response_is_not_streamed_by_default() -> None:
+    for fields in ({}, {"stream": None}, {"stream": False}):
+        reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, **fields})
         assert reply.headers["content-type"] == "application/json"
 
 
-async def test_many_at_once_do_not_mix() -> None:
+async def test_simultaneous_responses_are_kept_apart() -> None:
     def echo(request: dict[str, Any]) -> list[Step]:
         return text_answer(*[f"{request['messages'][-1]['content']};"] * 9)
 
-    app, told = ResponsesShim(ScriptedHost(echo)), {}
+    app, answers = ResponsesShim(ScriptedHost(echo)), {}
 
     async def ask(question: str) -> None:
         reply = await post(app, "/v1/responses", {"model": "scripted", "input": question, "stream": True})
         events = payloads(reply.events)
         check_stream(events)
-        told[question] = events[-1]["response"]["output"][0]["content"][0]["text"]
+        answers[question] = events[-1]["response"]["output"][0]["content"][0]["text"]
 
     async with anyio.create_task_group() as group:
         for number in range(12):
             group.start_soon(ask, f"question {number}")
-    assert told == {f"question {number}": f"question {number};" * 9 for number in range(12)}
+    assert answers == {f"question {number}": f"question {number};" * 9 for number in range(12)}
 
 
 # The report ----------------------------------------------------------------------------------------------------------
 
 
 @streaming
-async def test_the_report_says_what_became_of_the_request(stream: bool) -> None:
-    asked = {**REQUEST, "stream": stream, "max_output_tokens": 9, "truncation": "auto", "store": True}
-    reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", asked)
+async def test_the_report_lists_mapped_dropped_and_defaulted_fields(stream: bool) -> None:
+    body = {**REQUEST, "stream": stream, "max_output_tokens": 9, "truncation": "auto", "store": True}
+    reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", body)
     report = reply.headers["responses-shim-report"]
     assert report == 'mapped=("max_output_tokens"), dropped=("truncation"), defaulted=("store")'
 
 
 @streaming
-async def test_with_nothing_to_report_there_is_no_report(stream: bool) -> None:
+async def test_a_request_that_is_passed_on_as_it_is_has_no_report(stream: bool) -> None:
     reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", {**REQUEST, "stream": stream})
     assert "responses-shim-report" not in reply.headers
 
 
-async def test_a_field_that_nobody_knows_is_taken_and_reported() -> None:
-    asked = {**REQUEST, "logit_bias": {"1": 2}, "client_metadata": {"a": "b"}}
-    reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", asked)
+async def test_an_unknown_field_is_accepted_and_reported() -> None:
+    body = {**REQUEST, "logit_bias": {"1": 2}, "client_metadata": {"a": "b"}}
+    reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", body)
     assert (reply.status, reply.headers["responses-shim-report"]) == (200, 'dropped=("logit_bias")')
 
 
-async def test_an_error_of_the_host_comes_with_the_report() -> None:
-    asked = {**REQUEST, "truncation": "auto"}
-    reply = await post(ResponsesShim(ScriptedHost([DONE])), "/v1/responses", asked)
+async def test_an_error_of_the_host_has_the_report() -> None:
+    body = {**REQUEST, "truncation": "auto"}
+    reply = await post(ResponsesShim(ScriptedHost([DONE])), "/v1/responses", body)
     assert (reply.status, reply.headers["responses-shim-report"]) == (502, 'dropped=("truncation")')
 
 
@@ -198,7 +198,7 @@ async def test_an_error_of_the_host_comes_with_the_report() -> None:
     ],
 )
 @pytest.mark.parametrize("root_path", ["", "/api"])
-async def test_what_is_not_there_yet_is_404(method: str, path: str, root_path: str) -> None:
+async def test_a_route_that_is_not_supported_yet_is_404(method: str, path: str, root_path: str) -> None:
     reply = await request(ResponsesShim(ScriptedHost()), method, path, root_path=root_path)
     check_error(reply.json)
     assert reply.status == 404
@@ -208,14 +208,14 @@ async def test_what_is_not_there_yet_is_404(method: str, path: str, root_path: s
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/"])
-async def test_another_method_is_405_and_told_which_is_right(method: str, path: str) -> None:
+async def test_another_method_is_405_and_the_error_names_the_right_one(method: str, path: str) -> None:
     reply = await request(ResponsesShim(ScriptedHost()), method, path)
     check_error(reply.json)
     assert (reply.status, reply.headers["allow"]) == (405, "POST, OPTIONS")
     assert reply.json["error"]["message"] == f"{method} is not allowed at {path}; use POST."
 
 
-async def test_a_path_that_no_header_could_hold_is_still_told() -> None:
+async def test_the_error_may_quote_a_path_with_any_character() -> None:
     reply = await request(ResponsesShim(ScriptedHost()), "GET", "/v1/responses/%F0%9F%98%80%22")
     check_error(reply.json)
     assert '/v1/responses/😀"' in reply.json["error"]["message"]

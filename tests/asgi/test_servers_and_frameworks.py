@@ -1,4 +1,4 @@
-"""The shim where people put it: `add_middleware` on FastAPI and Starlette, other middlewares around, a real server."""
+"""The shim as users mount it: on FastAPI and Starlette, beside other middlewares, and on a real server."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ANSWER = [chunk("", role="assistant"), chunk("Hello"), chunk(finish_reason="stop
 
 
 class Engine:
-    """What a host's chat route does; with `endless` it goes on until it is stopped."""
+    """The chat route of a host; with `endless` its answer goes on until it is stopped."""
 
     def __init__(self, *, endless: bool = False) -> None:
         self.endless = endless
@@ -67,7 +67,7 @@ def starlette_app(engine: Engine) -> App:
 
 
 class Stamp(BaseHTTPMiddleware):
-    """The middleware most people write: it reads the body, calls on, and adds a header."""
+    """A middleware like most: it reads the body, calls the next one, and adds a header."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
         assert b"Hi" in await request.body()
@@ -80,45 +80,47 @@ def alone(app: App) -> None:
     app.add_middleware(ResponsesShim)
 
 
-def behind_another(app: App) -> None:
+def inside_another(app: App) -> None:
     app.add_middleware(ResponsesShim)
     app.add_middleware(Stamp)
 
 
-def in_front_of_another(app: App) -> None:
+def outside_another(app: App) -> None:
     app.add_middleware(Stamp)
     app.add_middleware(ResponsesShim)
 
 
 frameworks = pytest.mark.parametrize("framework", [fastapi_app, starlette_app])
-places = pytest.mark.parametrize("place", [alone, behind_another, in_front_of_another])
+mounts = pytest.mark.parametrize("mount", [alone, inside_another, outside_another])
 
 
 @frameworks
-@places
-async def test_it_answers_on_a_framework(framework: Callable[[Engine], App], place: Callable[[App], None]) -> None:
+@mounts
+async def test_the_shim_answers_on_a_framework(
+    framework: Callable[[Engine], App], mount: Callable[[App], None]
+) -> None:
     app = framework(Engine())
-    place(app)
+    mount(app)
     reply = await post(app, "/v1/responses", STREAMED)
     check_stream(payloads(reply.events))
-    whole = await post(app, "/v1/responses", REQUEST)
-    check_response(whole.json)
-    assert whole.json["output"][0]["content"][0]["text"] == "Hello"
-    if place is not alone:
-        assert reply.headers["x-stamp"] == (CHAT_PATH if place is in_front_of_another else "/v1/responses")
+    unstreamed = await post(app, "/v1/responses", REQUEST)
+    check_response(unstreamed.json)
+    assert unstreamed.json["output"][0]["content"][0]["text"] == "Hello"
+    if mount is not alone:
+        assert reply.headers["x-stamp"] == (CHAT_PATH if mount is outside_another else "/v1/responses")
 
 
 @frameworks
-@places
+@mounts
 async def test_a_client_that_leaves_stops_the_engine(
-    framework: Callable[[Engine], App], place: Callable[[App], None]
+    framework: Callable[[Engine], App], mount: Callable[[App], None]
 ) -> None:
     app = framework(Engine(endless=True))
-    place(app)
+    mount(app)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
         await exchange.start()
         await exchange.disconnect()
-        await exchange.finish()  # which the app cannot while its engine goes on
+        await exchange.finish()  # which it cannot while the engine goes on
 
 
 async def test_an_error_of_the_framework_keeps_its_status() -> None:
@@ -129,8 +131,9 @@ async def test_an_error_of_the_framework_keeps_its_status() -> None:
     assert (reply.status, reply.json["error"]["message"]) == (404, "no such model")
 
 
-async def test_cors_is_right_with_the_shim_on_either_side() -> None:
-    for order in ([CORSMiddleware, ResponsesShim], [ResponsesShim, CORSMiddleware]):
+async def test_cors_headers_are_sent_once_with_the_shim_inside_or_outside() -> None:
+    orders: list[list[Any]] = [[CORSMiddleware, ResponsesShim], [ResponsesShim, CORSMiddleware]]
+    for order in orders:
         app = starlette_app(Engine())
         for middleware in order:
             options: dict[str, Any] = (
@@ -149,7 +152,7 @@ async def test_cors_is_right_with_the_shim_on_either_side() -> None:
 
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
-    """Serve the app in this event loop, WebSockets included; gives host and port."""
+    """Serve the app in this event loop, WebSockets included. Yields host and port."""
     server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
     with socket.create_server(("127.0.0.1", 0)) as listener:
         async with anyio.create_task_group() as group:
@@ -158,7 +161,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
             server.should_exit = True
 
 
-async def test_a_websocket_client_is_told_426() -> None:
+async def test_a_websocket_client_gets_a_426() -> None:
     async with serving(ResponsesShim(ScriptedHost())) as address:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"ws://{address}/v1/responses", proxy=None)

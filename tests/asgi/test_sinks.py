@@ -20,7 +20,7 @@ REQUEST = {"model": "scripted", "input": "Hi"}
 STREAMED = {**REQUEST, "stream": True}
 
 
-async def test_a_stream_says_what_it_is_and_that_nobody_may_keep_or_gather_it() -> None:
+async def test_the_headers_of_a_stream_forbid_caching_and_buffering() -> None:
     reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", STREAMED)
     assert reply.headers.raw == [
         (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -29,26 +29,26 @@ async def test_a_stream_says_what_it_is_and_that_nobody_may_keep_or_gather_it() 
     ]
 
 
-async def test_an_event_has_its_name_twice_and_its_number_and_done_comes_last() -> None:
+async def test_events_are_numbered_from_zero_and_done_comes_last() -> None:
     reply = await post(ResponsesShim(ScriptedHost(text_answer("a"))), "/v1/responses", STREAMED)
     events = parse_events(reply.body)  # which compares the event line with the type
     assert [event.data["sequence_number"] for event in events[:-1]] == list(range(len(events) - 1))
     assert reply.body.endswith(b"\n\n" + DONE)
 
 
-async def test_parts_that_take_turns_keep_their_places() -> None:
-    """Frames of deltas are made from a template, and each part has its own."""
+async def test_parts_of_different_types_in_turn_each_get_their_own_text() -> None:
+    """The frames of deltas are made from a template, and each part has its own."""
     logprobs = {"content": [{"token": "a", "logprob": -1.0, "bytes": [97], "top_logprobs": []}]}
     script = [chunk(refusal="x"), chunk("a", logprobs=logprobs), chunk(refusal="y"), chunk("b"), chunk("c")]
-    asked = {**STREAMED, "include": ["message.output_text.logprobs"]}
+    body = {**STREAMED, "include": ["message.output_text.logprobs"]}
     host = ScriptedHost([*script, chunk(finish_reason="stop"), DONE])
-    events = payloads((await post(ResponsesShim(host), "/v1/responses", asked)).events)
+    events = payloads((await post(ResponsesShim(host), "/v1/responses", body)).events)
     check_stream(events)
     [message] = events[-1]["response"]["output"]
     assert [part.get("text", part.get("refusal")) for part in message["content"]] == ["x", "a", "y", "bc"]
 
 
-async def test_what_one_message_of_the_host_makes_goes_out_in_one_message() -> None:
+async def test_all_events_of_one_message_of_the_host_are_sent_in_one_message() -> None:
     script = [chunk("a"), chunk("b") + chunk("c"), chunk(finish_reason="stop"), DONE]
     async with call(ResponsesShim(ScriptedHost(script)), "POST", "/v1/responses", json=STREAMED) as exchange:
         messages = [message async for message in exchange.messages()]
@@ -57,7 +57,7 @@ async def test_what_one_message_of_the_host_makes_goes_out_in_one_message() -> N
     assert [message["more_body"] for message in messages[1:]] == [True, True, False]
 
 
-async def test_a_whole_response_is_one_json_object_of_the_length_it_says() -> None:
+async def test_a_response_that_is_not_streamed_is_one_json_object_with_a_content_length() -> None:
     async with call(
         ResponsesShim(ScriptedHost(text_answer("é", "😀"))), "POST", "/v1/responses", json=REQUEST
     ) as exchange:
@@ -70,7 +70,7 @@ async def test_a_whole_response_is_one_json_object_of_the_length_it_says() -> No
     assert "é😀" in reply.body.decode()
 
 
-async def test_an_error_has_its_own_headers_and_those_of_the_moment() -> None:
+async def test_an_error_has_headers_of_its_own_and_those_that_are_given() -> None:
     sent: list[Message] = []
 
     async def send(message: Message) -> None:

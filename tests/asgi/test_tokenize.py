@@ -1,4 +1,4 @@
-"""The tokenize route, called for a client: what the host sees of it, and a host that has none."""
+"""The host's tokenize route, called for a client: the request that it gets, and hosts without such a route."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ GENERIC = PROFILES["generic"]
 
 
 class Host:
-    """Answers with JSON, and keeps what it was called with."""
+    """Answers with JSON, and keeps the scopes and bodies of its calls."""
 
     def __init__(self, answer: Any, status: int = 200) -> None:
         self.answer, self.status = answer, status
@@ -48,7 +48,7 @@ class Host:
         await send({"type": "http.response.body", "body": body[half:]})
 
 
-async def test_the_route_is_asked_as_an_ordinary_request_of_the_client() -> None:
+async def test_the_route_gets_an_ordinary_request_with_the_clients_credentials() -> None:
     host = Host({"tokens": [1, 2], "count": 2})
     assert await HostClient(host, SCOPE, "/llm", GENERIC).prompt_tokens(CHAT) == [1, 2]
     (scope,) = host.scopes
@@ -63,14 +63,14 @@ async def test_the_route_is_asked_as_an_ordinary_request_of_the_client() -> None
     assert host.bodies == [{"model": "m", "messages": CHAT["messages"]}]
 
 
-async def test_a_host_without_the_route_is_not_asked() -> None:
+async def test_a_host_without_the_route_is_not_called() -> None:
     host = Host({"tokens": [1]})
     profile = dataclasses.replace(GENERIC, tokenize_path=None)
     assert await HostClient(host, SCOPE, "", profile).prompt_tokens(CHAT) is None
     assert host.scopes == []
 
 
-async def test_a_refusal_is_logged_without_its_words(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refusal_is_logged_without_its_body(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "responses_shim"):
         for host in (Host({"error": "secret"}, 400), Host({"tokens": "secret"})):
             assert await HostClient(host, SCOPE, "", GENERIC).prompt_tokens(CHAT) is None
@@ -80,7 +80,7 @@ async def test_a_refusal_is_logged_without_its_words(caplog: pytest.LogCaptureFi
     ]
 
 
-async def test_an_app_that_answers_nothing_has_no_tokens(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_host_that_sends_no_answer_has_no_tokens(caplog: pytest.LogCaptureFixture) -> None:
     async def silent(scope: Scope, receive: Receive, send: Send) -> None:
         return
 

@@ -1,4 +1,4 @@
-"""Ask the whole shim, in this process, streamed or not; what comes back is checked before a test looks at it."""
+"""Asks the complete shim in this process, streamed or not. The answer is checked before a test looks at it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.oracle import check_error, check_response, check_stream
 
 Json: TypeAlias = dict[str, Any]
 
-both_ways = pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+streaming = pytest.mark.parametrize("stream", [False, True], ids=["not streamed", "streamed"])
 
 QUESTION: Json = {"role": "user", "content": "What is the weather in Paris?"}
 WEATHER: Json = {
@@ -24,7 +24,7 @@ WEATHER: Json = {
 
 
 async def ask(app: ASGIApp, headers: HeaderPairs = (), **fields: Any) -> Reply:
-    """One request, with a model and an input where none are given."""
+    """The answer to one request, which has a model and an input unless others are given."""
     return await post(app, "/v1/responses", {"model": "scripted", "input": "Hi", **fields}, headers=headers)
 
 
@@ -38,7 +38,7 @@ async def events_of(app: ASGIApp, headers: HeaderPairs = (), **fields: Any) -> l
 
 
 async def response_of(app: ASGIApp, headers: HeaderPairs = (), *, stream: bool = False, **fields: Any) -> Json:
-    """The response as it is at the end, whichever way it comes."""
+    """The response of the terminal event, or of the JSON body. It is valid."""
     if stream:
         response: Json = (await events_of(app, headers, **fields))[-1]["response"]
         return response
@@ -64,11 +64,11 @@ def items_of(response: Json, *types: str) -> list[Json]:
 
 
 def text_of(response: Json) -> str:
-    """What the messages say, one after the other."""
+    """The texts of all messages, joined."""
     parts = [part for item in items_of(response, "message") for part in item["content"]]
     return "".join(part["text"] for part in parts)
 
 
 def result_of(call: Json, output: Any = "sunny") -> Json:
-    """What the client answers a call with."""
+    """The output of a call, as the client sends it."""
     return {"type": call["type"] + "_output", "call_id": call["call_id"], "output": output}

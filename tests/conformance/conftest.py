@@ -1,4 +1,4 @@
-"""What clients must not do while they are tested."""
+"""Keeps clients from the network while they are tested."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ NAMES = (None, "", "localhost")
 
 @pytest.fixture
 def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Connections to this machine alone: a client that calls home, in whichever thread, fails its test."""
-    strangers: list[Any] = []
+    """Allows connections to this machine only: a client that reaches for another, in any thread, fails its test."""
+    others: list[Any] = []
     look_up, connect = socket.getaddrinfo, socket.socket.connect
 
     def check(host: Any) -> None:
         host = host.decode() if isinstance(host, bytes) else host
         try:
-            here = host in NAMES or ipaddress.ip_address(host).is_loopback
+            local = host in NAMES or ipaddress.ip_address(host).is_loopback
         except ValueError:
-            here = False
-        if not here:
-            strangers.append(host)
+            local = False
+        if not local:
+            others.append(host)
             raise OSError(f"{host} is out of reach in tests")
 
     def guarded_look_up(host: Any, *args: Any, **options: Any) -> Any:
@@ -40,4 +40,4 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket, "getaddrinfo", guarded_look_up)
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     yield
-    assert not strangers, f"connections to {strangers}"
+    assert not others, f"connections to {others}"

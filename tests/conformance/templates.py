@@ -1,13 +1,12 @@
-"""Hosts that render a chat template: what the model is shown is a string, as in every real engine.
+"""Hosts that render a chat template: their model gets a prompt, which is a string, as in every real engine.
 
-The templates are in the style of those that Hermes, Qwen and others carry: ChatML, tools as JSON in the system message,
-calls as JSON between `<tool_call>` tags, thoughts between `<think>` tags. They are rendered as transformers renders
-them. What such a model writes for a turn is the text that the template shows that turn as, and the host's parser takes
-it apart again: `Dialect` has both, and a turn written and read is the turn.
+The templates are in the style of those of Hermes, Qwen and others: ChatML, tools as JSON in the system message, calls
+as JSON between `<tool_call>` tags, reasoning between `<think>` tags. They are rendered as transformers renders them.
+What the model writes in a turn is the text that the template makes of that turn, and the host's parser reads it again:
+`Dialect` has both directions.
 
-Templates in the wild that leave out the thoughts of earlier turns (Qwen 3, DeepSeek R1) break a cached prefix with
-any client and any server between: what the model wrote is then not what it is shown again. These here keep them, as
-newer ones do.
+Some templates leave out the reasoning of earlier turns (Qwen 3, DeepSeek R1). With these no server can keep a cached
+prefix: what the model wrote is not in the next prompt. The templates here keep it, as newer ones do.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ BODY = """\
         {{- '<|im_end|>\\n' }}
     {%- elif message.role == 'assistant' %}
         {{- '<|im_start|>assistant\\n' }}
-        THOUGHTS
+        REASONING
         {{- message.content }}
         {%- for tool_call in message.tool_calls %}
             {%- if message.content or not loop.first %}{{- '\\n' }}{%- endif %}
@@ -73,7 +72,7 @@ BODY = """\
     {%- elif message.role == 'developer' and developers %}
         {{- '<|im_start|>developer\\n' + message.content + '<|im_end|>\\n' }}
     {%- else %}
-        {{- raise_exception('There is no place for ' + message.role + ' here.') }}
+        {{- raise_exception('No messages with the role ' + message.role + ' are allowed.') }}
     {%- endif %}
 {%- endfor %}
 {%- if add_generation_prompt %}
@@ -89,17 +88,19 @@ def raise_exception(message: str) -> NoReturn:
 
 @cache
 def template(field: str | None) -> Template:
-    """Compiled as transformers does it, and those who render its templates. `field` is where it looks for thoughts."""
-    made = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"])
-    made.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
-    made.globals["raise_exception"] = raise_exception
-    thoughts = IN_A_FIELD.replace("FIELD", field) if field is not None else ""
-    return made.from_string(HEAD + BODY.replace("THOUGHTS", thoughts))
+    """The template, compiled as by transformers. `field` is the key in which it looks for reasoning."""
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
+    )
+    environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
+    environment.globals["raise_exception"] = raise_exception
+    reasoning = IN_A_FIELD.replace("FIELD", field) if field is not None else ""
+    return environment.from_string(HEAD + BODY.replace("REASONING", reasoning))
 
 
 @dataclass(frozen=True)
 class Call:
-    """`arguments` is JSON as the model writes it."""
+    """A call that the model writes. `arguments` is JSON in the model's own spelling."""
 
     name: str
     arguments: str = "{}"
@@ -107,9 +108,9 @@ class Call:
 
 @dataclass(frozen=True)
 class Turn:
-    """What the model writes in one go: thoughts, then text, then calls. `None` and `""` are nothing."""
+    """What the model writes in answer to one prompt: reasoning, then text, then calls, each of which may be empty."""
 
-    thought: str = ""
+    reasoning: str = ""
     text: str = ""
     calls: Sequence[Call] = ()
 
@@ -122,10 +123,11 @@ CALL = re.compile(
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one host and its model speak.
+    """What one kind of host sends, and what its template reads.
 
-    `field` is what the host calls thoughts, in what it says and in what its template reads; None if it leaves them in
-    the text. `reads_json`: the template gets arguments as an object, as in vLLM and MLX, and not as a string.
+    - `field`: the key of reasoning, in deltas and in messages; None for a host that leaves it in the text
+    - `reads_json`: the template gets arguments as an object, as in vLLM and MLX, and not as a string
+    - `developers`: the template has a place for developer messages
     """
 
     field: str | None
@@ -133,11 +135,12 @@ class Dialect:
     developers: bool = False
 
     @property
-    def thinks(self) -> tuple[str, str]:
+    def think_tags(self) -> tuple[str, str]:
+        """What the model writes before and after its reasoning."""
         return ("<think>\n", "\n</think>\n\n") if self.field is not None else ("<think>", "</think>")
 
     def render(self, request: Json) -> str:
-        """The prompt. Raises for messages that the template cannot take."""
+        """The prompt for a chat request. Raises for messages that the template does not allow."""
         return template(self.field).render(
             messages=[self._read(message) for message in request["messages"]],
             tools=request.get("tools"),
@@ -148,28 +151,28 @@ class Dialect:
     def _read(self, message: Json) -> Json:
         if not self.reads_json or "tool_calls" not in message:
             return message
-        functions = [called["function"] for called in message["tool_calls"]]
+        functions = [call["function"] for call in message["tool_calls"]]
         read = [{**function, "arguments": json.loads(function["arguments"])} for function in functions]
         return {**message, "tool_calls": [{"function": function} for function in read]}
 
     def write(self, turn: Turn) -> str:
-        """The tokens of the turn as text, the one that ends it included."""
-        begin, end = self.thinks
-        said = f"{begin}{turn.thought}{end}{turn.text}" if turn.thought else turn.text
-        alone = not (turn.text or (turn.thought and self.field is None))
-        for number, called in enumerate(turn.calls):
-            said += "" if alone and number == 0 else "\n"
-            said += f'<tool_call>\n{{"name": "{called.name}", "arguments": {called.arguments}}}\n</tool_call>'
-        return said + END
+        """The text that the model writes for a turn, with the token that ends it."""
+        begin, end = self.think_tags
+        written = f"{begin}{turn.reasoning}{end}{turn.text}" if turn.reasoning else turn.text
+        calls_first = not (turn.text or (turn.reasoning and self.field is None))
+        for index, made in enumerate(turn.calls):
+            written += "" if calls_first and index == 0 else "\n"
+            written += f'<tool_call>\n{{"name": "{made.name}", "arguments": {made.arguments}}}\n</tool_call>'
+        return written + END
 
-    def tell(self, written: str, number: int) -> list[Step]:
-        """What the host says of its turn `number`: parsed, in pieces."""
+    def answer(self, written: str, number: int) -> list[Step]:
+        """The host's answer for what its model wrote in turn `number`: parsed, and cut into chunks."""
         content = written.removesuffix(END)
         steps: list[Step] = [chunk("", role="assistant")]
-        begin, end = self.thinks
+        begin, end = self.think_tags
         if self.field is not None and content.startswith(begin):
-            thought, _, content = content.removeprefix(begin).partition(end)
-            steps += [frame({"choices": [{"index": 0, "delta": {self.field: piece}}]}) for piece in pieces(thought)]
+            reasoning, _, content = content.removeprefix(begin).partition(end)
+            steps += [frame({"choices": [{"index": 0, "delta": {self.field: piece}}]}) for piece in pieces(reasoning)]
         calls = list(CALL.finditer(content))
         steps += [chunk(piece) for piece in pieces(content[: calls[0].start()] if calls else content)]
         for index, found in enumerate(calls):
@@ -179,11 +182,11 @@ class Dialect:
 
 
 def pieces(text: str) -> list[str]:
-    return [text[place : place + 3] for place in range(0, len(text), 3)]
+    return [text[start : start + 3] for start in range(0, len(text), 3)]
 
 
 class TemplateHost(ScriptedHost):
-    """A host whose model says one turn after the other. `prompts` are what it was shown, `written` what it wrote."""
+    """A host whose model writes these turns, one for each chat call. It keeps the prompts, and what was written."""
 
     def __init__(self, dialect: Dialect, turns: Sequence[Turn]) -> None:
         super().__init__(self._next)
@@ -196,4 +199,4 @@ class TemplateHost(ScriptedHost):
         number = len(self.written)
         self.prompts.append(self.dialect.render(request))
         self.written.append(self.dialect.write(self.turns[number]))
-        return self.dialect.tell(self.written[-1], number)
+        return self.dialect.answer(self.written[-1], number)

@@ -1,4 +1,4 @@
-"""OpenAI's Agents SDK on the shim: its loop runs the tools, the shim brings the model's calls and their results."""
+"""OpenAI's Agents SDK as a client: its loop runs the tools and sends their outputs back."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ pytestmark = pytest.mark.usefixtures("loopback_only")
 Chat = dict[str, Any]
 
 
-def play(story: Callable[[Any], Awaitable[Any]], *scripts: Script) -> tuple[Any, ScriptedHost]:
-    """What becomes of a story, which is told how to run agents, on a host with these scripts; and the host."""
+def on_host(use: Callable[[Any], Awaitable[Any]], *scripts: Script) -> tuple[Any, ScriptedHost]:
+    """The result of `use`, which gets a configuration for runs on a host with these scripts; and the host."""
     host = ScriptedHost(*scripts)
 
-    async def playing(url: str) -> Any:
+    async def connected(url: str) -> Any:
         async with AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0, timeout=20) as client:
             model = agents.OpenAIResponsesModel(model="scripted", openai_client=client)
             # Traces would go to OpenAI.
-            return await story(agents.RunConfig(model=model, tracing_disabled=True))
+            return await use(agents.RunConfig(model=model, tracing_disabled=True))
 
     with serving(ResponsesShim(host)) as url:
-        return anyio.run(playing, url), host
+        return anyio.run(connected, url), host
 
 
 def run(agent: Any, *scripts: Script, **options: Any) -> tuple[Any, ScriptedHost]:
-    """One run of the agent."""
-    return play(lambda config: agents.Runner.run(agent, "Weather?", run_config=config, **options), *scripts)
+    """The result of one run of the agent, and the host."""
+    return on_host(lambda config: agents.Runner.run(agent, "Weather?", run_config=config, **options), *scripts)
 
 
 def agent_with(*tools: Any, **options: Any) -> Any:
     return agents.Agent(name="agent", tools=list(tools), **options)
 
 
-def outputs(chat: Chat) -> dict[str, Any]:
+def tool_outputs(chat: Chat) -> dict[str, Any]:
     """The outputs of tools in a chat request, by call."""
     return {message["tool_call_id"]: message["content"] for message in chat["messages"] if message["role"] == "tool"}
 
@@ -71,22 +71,22 @@ def test_function_tools_are_run_and_answered() -> None:
     assert first["messages"][0] == {"role": "system", "content": "Be brief."}
     assert first["tools"][0]["function"]["description"] == "The weather in a city."
     assert [call["id"] for call in second["messages"][2]["tool_calls"]] == ["call_1", "call_2"]
-    assert outputs(second) == {"call_1": "It is sunny in Paris.", "call_2": "It is sunny in Rome."}
+    assert tool_outputs(second) == {"call_1": "It is sunny in Paris.", "call_2": "It is sunny in Rome."}
     assert result.context_wrapper.usage.total_tokens == (20 + 9) + (7 + 2)
 
 
-def test_a_conversation_goes_on() -> None:
-    """By the SDK's own list of what has been said, in which our items are."""
+def test_a_conversation_continues_by_the_sdks_list_of_items() -> None:
+    """That list has our items in it."""
 
-    async def talk(config: Any) -> list[str]:
+    async def two_runs(config: Any) -> list[str]:
         agent = agent_with(GET_WEATHER)
         first = await agents.Runner.run(agent, "Weather in Paris?", run_config=config)
         history = [*first.to_input_list(), {"role": "user", "content": "Thanks."}]
         second = await agents.Runner.run(agent, history, run_config=config)
         return [first.final_output, second.final_output]
 
-    said, host = play(talk, call_answer(PARIS), text_answer("Sunny."), text_answer("Gladly."))
-    assert said == ["Sunny.", "Gladly."]
+    outputs, host = on_host(two_runs, call_answer(PARIS), text_answer("Sunny."), text_answer("Gladly."))
+    assert outputs == ["Sunny.", "Gladly."]
     roles = [message["role"] for message in host.requests[2]["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
     assert host.requests[2]["messages"][:3] == host.requests[1]["messages"]
@@ -113,17 +113,17 @@ def test_one_agent_hands_over_to_another() -> None:
     first, second = host.requests
     assert first["tools"][0]["function"]["name"] == "transfer_to_french_agent"
     assert [chat["messages"][0]["content"] for chat in host.requests] == ["You hand over.", "You speak French."]
-    assert "French agent" in outputs(second)["call_1"]
+    assert "French agent" in tool_outputs(second)["call_1"]
 
 
-def test_a_streamed_run_shows_what_happens() -> None:
+def test_a_streamed_run_has_the_events_of_its_calls_and_its_text() -> None:
     async def stream(config: Any) -> tuple[str, list[Any]]:
         result = agents.Runner.run_streamed(agent_with(GET_WEATHER), "Weather in Paris?", run_config=config)
         events = [event async for event in result.stream_events()]
         return result.final_output, events
 
-    (said, events), _ = play(stream, call_answer(PARIS), text_answer("It is", " sunny."))
-    assert said == "It is sunny."
+    (output, events), _ = on_host(stream, call_answer(PARIS), text_answer("It is", " sunny."))
+    assert output == "It is sunny."
     raw = [event.data for event in events if event.type == "raw_response_event"]
     assert [event.delta for event in raw if event.type == "response.output_text.delta"] == ["It is", " sunny."]
     assert "".join(e.delta for e in raw if e.type == "response.function_call_arguments.delta") == PARIS[2]
@@ -140,19 +140,19 @@ class Forecast(BaseModel):
 
 
 def forecast(chat: Chat) -> list[Step]:
-    """Answers in the form that it is told, or held to."""
-    told = "response_format" in chat or '"sunny"' in str(chat["messages"][0]["content"])
-    return text_answer('{"city": "Paris",', ' "sunny": true}' if told else "")
+    """A model that answers in JSON if it knows the schema: from the host, or from the system message."""
+    knows_schema = "response_format" in chat or '"sunny"' in str(chat["messages"][0]["content"])
+    return text_answer('{"city": "Paris",', ' "sunny": true}' if knows_schema else "")
 
 
-def test_an_answer_beside_tools_has_its_form() -> None:
-    """Told to the model in words: held to it by the host, it could call no tool."""
+def test_with_tools_the_schema_of_the_answer_is_in_the_system_message() -> None:
+    """A model that the host holds to the schema could call no tool."""
     result, host = run(agent_with(GET_WEATHER, output_type=Forecast), call_answer(PARIS), forecast)
     assert result.final_output == Forecast(city="Paris", sunny=True)
     assert ["response_format" in chat for chat in host.requests] == [False, False]
 
 
-def test_an_answer_without_tools_has_its_form() -> None:
+def test_without_tools_the_host_holds_the_answer_to_the_schema() -> None:
     result, host = run(agent_with(output_type=Forecast), forecast)
     assert result.final_output == Forecast(city="Paris", sunny=True)
     assert host.requests[0]["response_format"]["json_schema"]["strict"] is True
@@ -161,19 +161,19 @@ def test_an_answer_without_tools_has_its_form() -> None:
 # Tools that are no functions ---------------------------------------------------------------------------------------
 
 
-def test_a_custom_tool_gets_its_text() -> None:
-    got = []
+def test_a_custom_tool_gets_text_and_not_json() -> None:
+    inputs = []
 
     async def note(context: Any, text: str) -> str:
-        got.append(text)
+        inputs.append(text)
         return "Written."
 
     tool = agents.CustomTool(name="note", description="Writes a note.", on_invoke_tool=note)
     calls = call_answer(("call_1", "note", r'{"input": "\"Rain\"\nagain"}'))
     result, host = run(agent_with(tool), calls, text_answer("Done."))
     assert result.final_output == "Done."
-    assert got == ['"Rain"\nagain']
-    assert outputs(host.requests[1]) == {"call_1": "Written."}
+    assert inputs == ['"Rain"\nagain']
+    assert tool_outputs(host.requests[1]) == {"call_1": "Written."}
 
 
 def test_the_shell_runs_commands() -> None:
@@ -189,7 +189,7 @@ def test_the_shell_runs_commands() -> None:
     result, host = run(agent_with(agents.ShellTool(executor=execute)), calls, text_answer("Done."))
     assert result.final_output == "Done."
     assert host.requests[0]["tools"][0]["function"]["name"] == "shell"
-    assert outputs(host.requests[1]) == {"call_1": "six times seven is 42\n[exit code 0]\n\n[exit code 3]"}
+    assert tool_outputs(host.requests[1]) == {"call_1": "six times seven is 42\n[exit code 0]\n\n[exit code 3]"}
 
 
 def test_the_local_shell_runs_a_command() -> None:
@@ -199,11 +199,11 @@ def test_the_local_shell_runs_a_command() -> None:
     calls = call_answer(("call_1", "local_shell", '{"command": ["echo", "violets"]}'))
     result, host = run(agent_with(agents.LocalShellTool(executor=execute)), calls, text_answer("Done."))
     assert result.final_output == "Done."
-    assert outputs(host.requests[1]) == {"call_1": "violets\n"}
+    assert tool_outputs(host.requests[1]) == {"call_1": "violets\n"}
 
 
 class Editor:
-    """Edits files below a folder as the SDK reads a diff."""
+    """Edits the files in a folder, by the SDK's own reading of a diff."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -237,7 +237,7 @@ def test_patches_change_files(tmp_path: Path) -> None:
         "poem.txt": "Roses are red,\nviolets are blue.",
         "new.txt": "Done.",
     }
-    assert outputs(host.requests[1]) == {
+    assert tool_outputs(host.requests[1]) == {
         "call_1": "completed: Changed poem.txt.",
         "call_2": "completed: Made new.txt.",
         "call_3": "completed: Deleted old.txt.",
@@ -245,11 +245,11 @@ def test_patches_change_files(tmp_path: Path) -> None:
 
 
 def screenshot() -> Any:
-    """What is on the screen."""
+    """A picture of the screen."""
     return agents.ToolOutputImage(image_url="data:image/png;base64,AAAA")
 
 
-def test_an_image_that_a_tool_puts_out_is_seen() -> None:
+def test_the_model_sees_an_image_that_a_tool_puts_out() -> None:
     tool = agents.function_tool(screenshot)
     result, host = run(agent_with(tool), call_answer(("call_1", "screenshot", "{}")), text_answer("A cat."))
     assert result.final_output == "A cat."
@@ -258,9 +258,9 @@ def test_an_image_that_a_tool_puts_out_is_seen() -> None:
     assert user["content"][-1]["image_url"]["url"] == "data:image/png;base64,AAAA"
 
 
-# What it is told when something is not there -----------------------------------------------------------------------
+# What is not supported -----------------------------------------------------------------------------------------------
 
 
-def test_state_that_is_not_kept_is_refused_by_name() -> None:
+def test_a_previous_response_id_is_refused_by_name() -> None:
     with pytest.raises(openai.BadRequestError, match="previous_response_id"):
         run(agent_with(), previous_response_id="resp_1")

@@ -1,8 +1,8 @@
-"""Whatever a host does, and however its bytes are cut: the whole shim, over random scripts, against the oracle.
+"""The complete shim over random hosts, their bytes cut anywhere: what a client gets is always valid.
 
-A client gets an HTTP error with its four keys, or a response that is valid to the last event; and the response is
-the same whether it is streamed or not. What the model calls, it calls by a name that was offered to it, or by one of
-its own, with arguments that are what they should be, or are not; what comes out of it can be sent back.
+It gets an HTTP error with its four keys, or a response that is valid to the last event, and the same response whether
+it is streamed or not. The model calls tools by names that were offered to it and by others, with valid arguments and
+with others; what comes out can always be sent back in the next turn.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from tests import caller
 from tests.caller import Reply
+from tests.cuts import POSITIONS, cut
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import (
     DONE,
@@ -83,7 +84,7 @@ arguments = st.sampled_from(
     ]
 )
 
-said = st.one_of(
+frames = st.one_of(
     st.builds(chunk, text),
     st.builds(lambda t: chunk(t, logprobs=LOGPROBS), text),
     st.builds(lambda t: chunk(reasoning=t), text),
@@ -134,11 +135,10 @@ ending: st.SearchStrategy[list[Step]] = st.one_of(
 
 @st.composite
 def streams(draw: st.DrawFn) -> list[Step]:
-    """A stream of anything, its bytes cut and merged anywhere."""
-    steps = [*draw(st.lists(said, max_size=8)), *draw(ending)]
+    """The steps of a host that sends any frames, cut and merged anywhere."""
+    steps = [*draw(st.lists(frames, max_size=8)), *draw(ending)]
     body = b"".join(step for step in steps if isinstance(step, bytes))
-    cuts = sorted(draw(st.sets(st.integers(0, len(body)), max_size=12)))
-    pieces = [body[a:b] for a, b in zip([0, *cuts], [*cuts, len(body)], strict=True)]
+    pieces = cut(body, draw(POSITIONS))
     return [*filter(None, pieces), *[step for step in steps if not isinstance(step, bytes)]]
 
 
@@ -163,17 +163,17 @@ scripts: st.SearchStrategy[Script] = streams() | refusals
 def ask(script: Script, *, listens: bool = True, stream: bool, **fields: Any) -> Reply:
     app = ResponsesShim(ScriptedHost(script, listens=listens))
 
-    async def asking() -> Reply:
+    async def post() -> Reply:
         return await caller.post(app, "/v1/responses", {**REQUEST, "stream": stream, **fields})
 
-    return anyio.run(asking)
+    return anyio.run(post)
 
 
-def story(reply: Reply) -> Any:
-    """What a reply tells, without what is new in each: ids and times."""
+def comparable(reply: Reply) -> Any:
+    """The response of a reply without what differs in each: ids and times."""
     data = caller.payloads(reply.events)[-1]["response"] if is_stream(reply) else reply.json
-    told = re.sub(r'"([a-z]+)_[0-9a-f]{32}"', r'"\1"', json.dumps(data))
-    return json.loads(re.sub(r'("(?:created|completed)_at": )\d+', r"\g<1>0", told))
+    text = re.sub(r'"([a-z]+)_[0-9a-f]{32}"', r'"\1"', json.dumps(data))
+    return json.loads(re.sub(r'("(?:created|completed)_at": )\d+', r"\g<1>0", text))
 
 
 def is_stream(reply: Reply) -> bool:
@@ -182,7 +182,7 @@ def is_stream(reply: Reply) -> bool:
 
 @settings(max_examples=150, deadline=None)
 @given(script=scripts, listens=st.booleans())
-def test_what_a_client_gets_is_valid(script: Script, listens: bool) -> None:
+def test_any_host_gives_a_valid_stream_or_a_valid_error(script: Script, listens: bool) -> None:
     reply = ask(script, listens=listens, stream=True)
     if is_stream(reply):
         assert reply.status == 200
@@ -194,18 +194,18 @@ def test_what_a_client_gets_is_valid(script: Script, listens: bool) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(script=scripts, listens=st.booleans())
-def test_streamed_or_not_it_is_the_same_response(script: Script, listens: bool) -> None:
+def test_the_response_is_the_same_whether_it_is_streamed_or_not(script: Script, listens: bool) -> None:
     streamed = ask(script, listens=listens, stream=True)
-    whole = ask(script, listens=listens, stream=False)
-    if whole.status == 200:
-        check_response(whole.json)
-        assert story(whole) == story(streamed)
+    unstreamed = ask(script, listens=listens, stream=False)
+    if unstreamed.status == 200:
+        check_response(unstreamed.json)
+        assert comparable(unstreamed) == comparable(streamed)
     elif is_stream(streamed):
-        failed = story(streamed)
+        failed = comparable(streamed)
         assert failed["status"] == "failed"
-        assert failed["error"]["message"] == whole.json["error"]["message"]
+        assert failed["error"]["message"] == unstreamed.json["error"]["message"]
     else:
-        assert (whole.status, whole.json) == (streamed.status, streamed.json)
+        assert (unstreamed.status, unstreamed.json) == (streamed.status, streamed.json)
 
 
 CHOICES = st.sampled_from(
@@ -220,7 +220,7 @@ CHOICES = st.sampled_from(
 
 @settings(max_examples=150, deadline=None)
 @given(script=streams(), choice=CHOICES)
-def test_of_the_tools_only_those_are_called_that_may_be(script: Script, choice: dict[str, Any]) -> None:
+def test_only_tools_that_tool_choice_allows_are_called(script: Script, choice: dict[str, Any]) -> None:
     reply = ask(script, stream=True, **choice)
     if not is_stream(reply):
         return
@@ -236,20 +236,20 @@ def test_of_the_tools_only_those_are_called_that_may_be(script: Script, choice: 
 
 @settings(max_examples=150, deadline=None)
 @given(script=streams())
-def test_what_came_out_can_be_sent_back(script: Script) -> None:
-    """Whole or cut, with an output for every call: the next turn is asked, by the names that the host knows."""
+def test_any_output_can_be_sent_back(script: Script) -> None:
+    """Complete or cut: with an output for every call it makes the next request, in the names that the host knows."""
     first = ask(script, stream=False)
     if first.status != 200:
         return
     output = first.json["output"]
-    results = [answered(item) for item in output if item["type"].endswith("_call")]
+    results = [output_of(item) for item in output if item["type"].endswith("_call")]
     host = ScriptedHost()
 
-    async def asking() -> Reply:
+    async def post() -> Reply:
         body = {**REQUEST, "input": [{"role": "user", "content": "Hi"}, *output, *results]}
         return await caller.post(ResponsesShim(host), "/v1/responses", body)
 
-    assert anyio.run(asking).status == 200
+    assert anyio.run(post).status == 200
     (request,) = host.requests
     offered = [tool["function"]["name"] for tool in request["tools"]]
     called = [call["function"] for message in request["messages"] for call in message.get("tool_calls", ())]
@@ -257,7 +257,7 @@ def test_what_came_out_can_be_sent_back(script: Script) -> None:
     assert {function["name"] for function in called} <= {*offered, "nobody", ""}
 
 
-def answered(item: dict[str, Any]) -> dict[str, Any]:
+def output_of(item: dict[str, Any]) -> dict[str, Any]:
     """The output of a call, as its client would send it."""
     outputs: dict[str, Any] = {
         "shell_call": [{"stdout": "x", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}],

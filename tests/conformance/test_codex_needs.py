@@ -1,7 +1,7 @@
-"""What Codex CLI asks of a server: eleven points, in the form in which it sends and reads them, without Codex itself.
+"""What Codex CLI needs of a server: eleven points, in the form in which it sends and reads them, without Codex itself.
 
-It speaks nothing but this API any more, and local servers fall short of it in the same places again and again. The
-real Codex is run in `integrations/codex`; here each point stands by itself, with what the host is asked for it.
+It uses no other API any more, and local servers lack the same things again and again. The real Codex is run in
+`integrations/codex`; here each point is tested by itself, together with the request that the host gets.
 """
 
 from __future__ import annotations
@@ -73,16 +73,17 @@ TURN: Json = {
     "prompt_cache_key": "a-session",
     "client_metadata": {"installation": "x"},
 }
-"""A turn as Codex begins it. It streams always."""
+"""The first request of a turn. Codex always streams."""
 
 
 async def turn_of(shim: ResponsesShim, **fields: Any) -> list[Json]:
+    """The events of a turn, whose request has these fields changed."""
     return await events_of(shim, **{**TURN, **fields})
 
 
-async def test_codex_01_silence_is_filled_with_events_that_it_counts() -> None:
-    """Codex gives up on a stream when no event has come for a while; comments are none to it. Before `created` there
-    is no event that a server may send, so that must not wait for the model either."""
+async def test_codex_01_pings_are_events_that_it_counts() -> None:
+    """Codex gives up on a stream when no event has come for a while, and does not count comments. Before `created` no
+    event may be sent, so that one must not wait for the model either."""
     read = anyio.Event()
     shim = ResponsesShim(
         ScriptedHost([Wait(read), *text_answer("Done.")]), commit_after=0, ping="in_progress", ping_interval=0.02
@@ -96,7 +97,7 @@ async def test_codex_01_silence_is_filled_with_events_that_it_counts() -> None:
 
 
 async def test_codex_02_it_may_send_its_request_in_zstd() -> None:
-    """Logged in, it packs every request; a server that reads the bytes as JSON answers 400 to all of them."""
+    """When it is logged in, it compresses every request; a server that reads the bytes as JSON answers 400 to all."""
     host = ScriptedHost()
     body = zstd.compress(json.dumps({**TURN, "stream": True}).encode())
     headers = {"content-type": "application/json", "content-encoding": "zstd"}
@@ -109,8 +110,8 @@ async def test_codex_02_it_may_send_its_request_in_zstd() -> None:
 PATCH = "*** Begin Patch\n*** Add File: a.txt\n+one\n*** End Patch"
 
 
-async def test_codex_03_its_patch_tool_is_offered_called_and_answered() -> None:
-    """The patch tool takes free text in a grammar, which no chat host knows."""
+async def test_codex_03_its_patch_tool_is_offered_and_called_and_its_output_sent_back() -> None:
+    """The patch tool takes free text in a grammar; chat completions has nothing like it."""
     host = ScriptedHost(call_answer(("call_1", "apply_patch", json.dumps({"input": PATCH}))), text_answer("Done."))
     shim = ResponsesShim(host)
     events = await turn_of(shim)
@@ -127,20 +128,20 @@ async def test_codex_03_its_patch_tool_is_offered_called_and_answered() -> None:
 
     output = {"type": "custom_tool_call_output", "call_id": called["call_id"], "output": "Success."}
     await turn_of(shim, input=[DEVELOPER, TASK, called, output])
-    _, _, asked, answered = host.requests[1]["messages"]
-    assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"input": PATCH}
-    assert (answered["tool_call_id"], answered["content"]) == ("call_1", "Success.")
+    _, _, call, result = host.requests[1]["messages"]
+    assert json.loads(call["tool_calls"][0]["function"]["arguments"]) == {"input": PATCH}
+    assert (result["tool_call_id"], result["content"]) == ("call_1", "Success.")
 
 
-async def test_codex_04_its_namespaces_come_back_as_namespaces() -> None:
-    """A chat host knows no namespaces; a call by the flattened name is an "unsupported call" to Codex."""
+async def test_codex_04_calls_of_tools_in_a_namespace_have_namespace_and_name() -> None:
+    """Chat completions has no namespaces, and a call by a flattened name is an "unsupported call" to Codex."""
     long = {**AGENTS, "name": "mcp__" + "a_very_long_name_of_a_server" * 2}
 
     def spawns_twice(chat: Json) -> list[Step]:
         names = [tool["function"]["name"] for tool in chat["tools"]]
         assert all(len(name) <= 64 for name in names)
         assert len(set(names)) == len(names)
-        return call_answer(*[(f"call_{place}", names[place], "{}") for place in (1, 3)])
+        return call_answer(*[(f"call_{index}", names[index], "{}") for index in (1, 3)])
 
     events = await turn_of(ResponsesShim(ScriptedHost(spawns_twice)), tools=[function("exec_command"), AGENTS, long])
     called = items_of(events[-1]["response"], "function_call")
@@ -154,18 +155,18 @@ async def test_codex_04_its_namespaces_come_back_as_namespaces() -> None:
     ]
 
 
-async def test_codex_05_its_tools_may_stand_in_the_input() -> None:
-    """In its lighter form `tools` is null, and an item of the input brings them."""
+async def test_codex_05_its_tools_may_come_in_the_input() -> None:
+    """In its shorter requests `tools` is null, and an item of the input has them."""
     host = ScriptedHost(call_answer(("call_1", "exec_command", '{"cmd": "ls"}')))
-    brought = {"type": "additional_tools", "role": "developer", "tools": [function("exec_command"), APPLY_PATCH]}
-    events = await turn_of(ResponsesShim(host), tools=None, input=[brought, DEVELOPER, TASK])
+    tools = {"type": "additional_tools", "role": "developer", "tools": [function("exec_command"), APPLY_PATCH]}
+    events = await turn_of(ResponsesShim(host), tools=None, input=[tools, DEVELOPER, TASK])
     [called] = events[-1]["response"]["output"]
     assert (called["type"], called["name"]) == ("function_call", "exec_command")
     assert [tool["function"]["name"] for tool in host.requests[0]["tools"]] == ["exec_command", "apply_patch"]
 
 
 async def test_codex_05_it_searches_for_tools_that_are_not_loaded() -> None:
-    """Tools may be deferred: the model sees that they are there, asks for them, and can call them from then on."""
+    """Tools may be deferred: the model knows of them, searches for them, and can call them from then on."""
     search = {"type": "tool_search", "execution": "client", "description": "Finds tools.", "parameters": None}
     deferred = {**AGENTS, "tools": [function("spawn_agent", defer_loading=True)]}
     tools = [function("exec_command"), search, deferred]
@@ -194,8 +195,8 @@ async def test_codex_05_it_searches_for_tools_that_are_not_loaded() -> None:
     assert "multi_agent_v1__spawn_agent" in host.requests[1]["messages"][-1]["content"]
 
 
-async def test_codex_06_its_developer_messages_and_instructions_lead_as_one() -> None:
-    """Older ones send `instructions`, newer ones developer messages, some both; templates take one system message."""
+async def test_codex_06_its_instructions_and_developer_messages_are_one_system_message() -> None:
+    """Older versions send `instructions`, newer ones developer messages; many templates allow one system message."""
     host = ScriptedHost()
     later = {**DEVELOPER, "content": [{"type": "input_text", "text": "Approvals are off."}]}
     await turn_of(ResponsesShim(host), instructions="Be brief.", input=[DEVELOPER, TASK, later])
@@ -203,9 +204,9 @@ async def test_codex_06_its_developer_messages_and_instructions_lead_as_one() ->
     assert host.requests[0]["messages"][0]["content"] == ("Be brief.\n\nYou are a coding agent.\n\nApprovals are off.")
 
 
-async def test_codex_07_its_history_comes_without_ids_and_with_what_others_made() -> None:
-    """It strips ids, keeps reasoning that another service sealed, answers calls with lists of parts and images, and
-    tells of searches that a hosted tool made."""
+async def test_codex_07_its_history_has_no_ids_and_items_of_other_services() -> None:
+    """It removes ids, keeps reasoning that another service sealed, sends lists of parts and images as outputs, and
+    keeps the searches of a hosted tool."""
     host = ScriptedHost()
     pixel = "data:image/png;base64,iVBORw0KGgo="
     history = [
@@ -231,15 +232,15 @@ async def test_codex_07_its_history_comes_without_ids_and_with_what_others_made(
     report = reply.headers["responses-shim-report"]
     for dropped in ("input[2].encrypted_content", "input[3]", "tools[1]", "tools[2]"):
         assert f'"{dropped}"' in report
-    _, _, said, output, image = host.requests[0]["messages"]
-    assert (said["role"], said["content"], len(said["tool_calls"])) == ("assistant", "I look.", 1)
+    _, _, assistant, output, image = host.requests[0]["messages"]
+    assert (assistant["role"], assistant["content"], len(assistant["tool_calls"])) == ("assistant", "I look.", 1)
     assert (output["role"], output["content"]) == ("tool", "Here it is.")
     assert image["role"] == "user"
     assert image["content"][-1] == {"type": "image_url", "image_url": {"url": pixel, "detail": "high"}}
 
 
-async def test_codex_08_its_events_hold_together() -> None:
-    """It takes a call from its `done` event and its tokens from the last; the call's id must be one and the same."""
+async def test_codex_08_a_call_is_the_same_in_every_event_and_the_last_has_the_usage() -> None:
+    """It reads a call from its `done` event, and the usage from the last event."""
     events = await turn_of(ResponsesShim(ScriptedHost(call_answer(("call_1", "exec_command", '{"cmd": "ls"}')))))
     by_type = {event["type"]: event for event in events}
     added, done = (by_type[f"response.output_item.{verb}"]["item"] for verb in ("added", "done"))
@@ -254,14 +255,14 @@ async def test_codex_08_its_events_hold_together() -> None:
 
 
 @pytest.mark.parametrize("effort", ["none", "xhigh", "max"])
-async def test_codex_08_it_may_ask_for_any_effort(effort: str) -> None:
-    """Its list of efforts has grown faster than those of the servers."""
+async def test_codex_08_any_reasoning_effort_goes_to_the_host(effort: str) -> None:
+    """It knows more of them than many servers do."""
     host = ScriptedHost()
     await turn_of(ResponsesShim(host), reasoning={"effort": effort, "summary": "auto"})
     assert host.requests[0]["reasoning_effort"] == effort
 
 
-async def test_codex_08_what_it_shows_of_reasoning_is_a_summary() -> None:
+async def test_codex_08_reasoning_comes_as_a_summary_with_a_sealed_copy() -> None:
     """It asks for summaries, shows them, and sends them back with the sealed copy."""
     script = [chunk(reasoning="I think "), chunk(reasoning="so."), chunk("Yes."), chunk(finish_reason="stop")]
     host = ScriptedHost([*script, chunk(usage=usage(7, 3)), DONE])
@@ -269,14 +270,14 @@ async def test_codex_08_what_it_shows_of_reasoning_is_a_summary() -> None:
     events = await turn_of(shim)
     deltas = [event["delta"] for event in events if event["type"] == "response.reasoning_summary_text.delta"]
     assert deltas == ["I think ", "so."]
-    thought, said = events[-1]["response"]["output"]
-    assert thought["encrypted_content"]
-    await turn_of(shim, input=[DEVELOPER, TASK, thought, said, {**TASK, "id": "msg_c"}])
+    reasoning, message = events[-1]["response"]["output"]
+    assert reasoning["encrypted_content"]
+    await turn_of(shim, input=[DEVELOPER, TASK, reasoning, message, {**TASK, "id": "msg_c"}])
     assert host.requests[1]["messages"][2]["reasoning"] == "I think so."
 
 
-async def test_codex_09_it_gets_its_catalogue_and_nobody_else_does() -> None:
-    """Without a catalogue in its own form it warns, guesses the context, and hides its patch tool."""
+async def test_codex_09_it_gets_a_catalogue_of_models_and_other_clients_the_hosts_list() -> None:
+    """Without a catalogue in its own form it warns, guesses the length of the context, and hides its patch tool."""
     listed = {"object": "list", "data": [{"id": "tiny", "object": "model", "max_model_len": 32768}]}
 
     async def host(scope: Any, receive: Any, send: Any) -> None:
@@ -288,9 +289,9 @@ async def test_codex_09_it_gets_its_catalogue_and_nobody_else_does() -> None:
     async def models(query: str) -> Reply:
         return await request(ResponsesShim(host), "GET", "/v1/models", query=query)
 
-    told = (await models("client_version=0.169.0")).json
-    assert told == catalog([Model("tiny", 32768)])
-    [model] = told["models"]
+    codex_models = (await models("client_version=0.169.0")).json
+    assert codex_models == catalog([Model("tiny", 32768)])
+    [model] = codex_models["models"]
     assert (model["slug"], model["context_window"], model["apply_patch_tool_type"]) == ("tiny", 32768, "freeform")
     assert model["input_modalities"] == ["text"]
     for query in ("", "version=0.169.0"):
@@ -298,8 +299,8 @@ async def test_codex_09_it_gets_its_catalogue_and_nobody_else_does() -> None:
 
 
 async def test_codex_10_its_own_compaction_works_and_the_servers_is_refused_by_name() -> None:
-    """With a provider of its own it compacts by an ordinary turn; the server's forms of it are not there yet, and a
-    session must be told so, not left with an answer that is no compaction."""
+    """With any other server than OpenAI's it compacts by an ordinary turn. Compaction by the server is not there yet,
+    and a request for it must be an error, not an answer that is no compaction."""
     host = ScriptedHost(text_answer("Summary: nothing is done yet."))
     shim = ResponsesShim(host)
     summarise = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Sum up."}]}
@@ -315,8 +316,8 @@ async def test_codex_10_its_own_compaction_works_and_the_servers_is_refused_by_n
     assert len(host.requests) == 1
 
 
-def test_codex_11_its_websocket_is_declined_so_that_it_goes_on_over_http() -> None:
-    """Refused in any other way than with a 426 it knocks again and again before it tries HTTP."""
+def test_codex_11_its_websocket_gets_a_426_so_that_it_continues_over_http() -> None:
+    """After any other refusal it tries the WebSocket again and again before it uses HTTP."""
     upgrade = {
         "connection": "Upgrade",
         "upgrade": "websocket",
@@ -333,7 +334,7 @@ def test_codex_11_its_websocket_is_declined_so_that_it_goes_on_over_http() -> No
     assert len(host.requests) == 1
 
 
-async def test_codex_11_a_turn_continues_by_its_whole_history() -> None:
+async def test_codex_11_a_turn_continues_by_its_complete_history() -> None:
     """Over HTTP it sends everything in every turn, and no `previous_response_id`."""
     host = ScriptedHost(call_answer(("call_1", "exec_command", '{"cmd": "ls"}')), text_answer("Done."))
     shim = ResponsesShim(host)

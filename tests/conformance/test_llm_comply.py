@@ -1,4 +1,4 @@
-"""llm-comply, a compliance suite that nobody here wrote, run against the shim over a scripted host."""
+"""llm-comply, an independent compliance suite, run against the shim over a scripted host."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ MUST_PASS = {
     "compact-missing-model",
     "error-handling",
 }
-"""Its tests of text, streaming, errors, usage and function tools. The compact ones accept the 404 of a server that
-has no compaction."""
+"""Tests of text, streaming, errors, usage and function tools. Those of compaction accept the 404 of a server without
+it."""
 SKIPPED = {"reasoning-summary"}
-"""Asks for a summary of hidden reasoning, and only of models with one of OpenAI's names."""
+"""The suite runs this test only for models with one of OpenAI's names."""
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_every_test_of_the_suite_is_accounted_for(results: dict[str, dict[str, A
 
 
 @pytest.mark.parametrize("test", sorted(MUST_PASS))
-def test_it_passes(results: dict[str, dict[str, Any]], test: str) -> None:
+def test_a_test_of_the_suite_passes(results: dict[str, dict[str, Any]], test: str) -> None:
     result = results[test]
     assert result["status"] == "passed", result
     assert not result.get("errors"), result

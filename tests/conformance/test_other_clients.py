@@ -1,4 +1,4 @@
-"""Agent frameworks that nobody here wrote, on the shim: a plain turn and one with a tool, over real HTTP."""
+"""Agent frameworks as clients: a plain turn, and one with a tool, over real HTTP."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def host_at(*scripts: Script) -> Iterator[tuple[str, ScriptedHost]]:
 
 
 def check_round_trip(host: ScriptedHost) -> None:
-    """The tool was offered, its call and its output came back."""
+    """Check that the tool was offered, and that its call and its output came back."""
     first, second = host.requests
     assert first["tools"][0]["function"]["name"] == "get_weather"
-    asked, answered = second["messages"][-2:]
-    assert asked["tool_calls"][0]["function"]["name"] == "get_weather"
-    assert answered == {"role": "tool", "tool_call_id": "call_1", "content": "It is sunny in Paris."}
+    call, output = second["messages"][-2:]
+    assert call["tool_calls"][0]["function"]["name"] == "get_weather"
+    assert output == {"role": "tool", "tool_call_id": "call_1", "content": "It is sunny in Paris."}
 
 
 # Pydantic AI -------------------------------------------------------------------------------------------------------
@@ -58,6 +58,7 @@ def pydantic_ai() -> Any:
 
 
 def ask_pydantic_ai(pydantic_ai: Any, question: str, *scripts: Script, **options: Any) -> tuple[Any, ScriptedHost]:
+    """The output of an agent on a host with these scripts, and the host."""
     openai_models = pytest.importorskip("pydantic_ai.models.openai", reason=NO_PYDANTIC_AI)
     providers = pytest.importorskip("pydantic_ai.providers.openai", reason=NO_PYDANTIC_AI)
 
@@ -71,23 +72,23 @@ def ask_pydantic_ai(pydantic_ai: Any, question: str, *scripts: Script, **options
         return anyio.run(asking, url), host
 
 
-def test_pydantic_ai_asks(pydantic_ai: Any) -> None:
-    said, host = ask_pydantic_ai(pydantic_ai, "Weather?", SUNNY, instructions="Be brief.")
-    assert said == "It is sunny."
+def test_pydantic_ai_gets_text(pydantic_ai: Any) -> None:
+    output, host = ask_pydantic_ai(pydantic_ai, "Weather?", SUNNY, instructions="Be brief.")
+    assert output == "It is sunny."
     assert host.requests[0]["messages"][0] == {"role": "system", "content": "Be brief."}
 
 
 def test_pydantic_ai_calls_a_tool(pydantic_ai: Any) -> None:
-    said, host = ask_pydantic_ai(pydantic_ai, "Weather in Paris?", PARIS, SUNNY, tools=[get_weather])
-    assert said == "It is sunny."
+    output, host = ask_pydantic_ai(pydantic_ai, "Weather in Paris?", PARIS, SUNNY, tools=[get_weather])
+    assert output == "It is sunny."
     check_round_trip(host)
 
 
-def test_pydantic_ai_gets_an_answer_in_its_form(pydantic_ai: Any) -> None:
-    """By a tool of its own, which the model must call."""
-    called = call_answer(("call_1", "final_result", '{"name": "Paris"}'))
-    said, host = ask_pydantic_ai(pydantic_ai, "Where is it sunny?", called, output_type=City)
-    assert said == City(name="Paris")
+def test_pydantic_ai_gets_structured_output(pydantic_ai: Any) -> None:
+    """It comes as a call of a tool that the model must call."""
+    answer = call_answer(("call_1", "final_result", '{"name": "Paris"}'))
+    output, host = ask_pydantic_ai(pydantic_ai, "Where is it sunny?", answer, output_type=City)
+    assert output == City(name="Paris")
     assert host.requests[0]["tool_choice"] == "required"
 
 
@@ -103,6 +104,7 @@ def langchain() -> Any:
 
 @contextmanager
 def chat_of(langchain: Any, *scripts: Script, **options: Any) -> Iterator[tuple[Any, ScriptedHost]]:
+    """LangChain's chat model on a host with these scripts, and the host."""
     with host_at(*scripts) as (url, host):
         yield (
             langchain.ChatOpenAI(
@@ -112,7 +114,7 @@ def chat_of(langchain: Any, *scripts: Script, **options: Any) -> Iterator[tuple[
         )
 
 
-def test_langchain_asks(langchain: Any) -> None:
+def test_langchain_gets_text(langchain: Any) -> None:
     with chat_of(langchain, SUNNY) as (chat, host):
         answer = chat.invoke([("system", "Be brief."), ("human", "Weather?")])
     assert answer.text == "It is sunny."
@@ -127,21 +129,21 @@ def test_langchain_streams(langchain: Any) -> None:
 
 
 def test_langchain_calls_a_tool(langchain: Any) -> None:
-    """Its history holds our items, reasoning among them, as its own messages."""
+    """Its messages keep our items, reasoning among them."""
     with chat_of(langchain, [chunk(reasoning="I look it up."), *PARIS], SUNNY) as (chat, host):
         bound = chat.bind_tools([get_weather])
         history: list[Any] = [("human", "Weather in Paris?")]
-        asked = bound.invoke(history)
-        [call] = asked.tool_calls
+        first = bound.invoke(history)
+        [call] = first.tool_calls
         assert (call["name"], call["args"], call["id"]) == ("get_weather", {"city": "Paris"}, "call_1")
         result = {"role": "tool", "tool_call_id": call["id"], "content": get_weather(**call["args"])}
-        answer = bound.invoke([*history, asked, result])
+        answer = bound.invoke([*history, first, result])
     assert answer.text == "It is sunny."
     check_round_trip(host)
     assert host.requests[1]["messages"][1]["reasoning"] == "I look it up."
 
 
-def test_langchain_gets_an_answer_in_its_form(langchain: Any) -> None:
+def test_langchain_gets_structured_output(langchain: Any) -> None:
     with chat_of(langchain, text_answer('{"name": "Paris"}')) as (chat, host):
         answer = chat.with_structured_output(City).invoke("Where is it sunny?")
     assert answer == City(name="Paris")

@@ -1,9 +1,9 @@
-"""What the model was shown and then wrote is the beginning of what it is shown next, to the last byte.
+"""Prefix caches: a prompt begins with the prompt before and what the model wrote to it, byte for byte.
 
-An engine that finds the beginning of a prompt in its cache reads the rest only. One byte that comes back otherwise than
-the model wrote it, and the whole conversation from there on is read again, in every turn. So the whole shim is driven
-here turn by turn, by OpenAI's own SDK, with a host that renders a real chat template: what it rendered for a turn, and
-what its model wrote then, must be the beginning of what it renders for the next.
+An engine that has the beginning of a prompt in its cache reads only the rest. If one byte comes back otherwise than the
+model wrote it, the engine reads everything after it again, in every turn. So OpenAI's own SDK drives the complete shim
+here, turn by turn, over a host that renders a real chat template: the prompt of a turn, and what the model wrote then,
+must be the beginning of the next prompt.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Json = dict[str, Any]
 
 SEALED = "reasoning.encrypted_content"
 
-# How hosts speak, and what the shim is told of them.
+# The dialect of some hosts, and the settings of the shim for them.
 HOSTS: dict[str, tuple[Dialect, Json]] = {
     "reasoning, arguments as objects": (Dialect("reasoning", reads_json=True), {}),
     "reasoning, arguments as text": (Dialect("reasoning", reads_json=False), {}),
     "reasoning_content, arguments as objects": (Dialect("reasoning_content", reads_json=True), {}),
-    "thoughts in the text": (Dialect(None, reads_json=True), {"reasoning_replay": "think"}),
-    "thoughts in the text, llama.cpp": (Dialect(None, reads_json=False), {"host": "llama-cpp"}),
-    "thoughts in the text, anywhere": (
+    "reasoning in the text": (Dialect(None, reads_json=True), {"reasoning_replay": "think"}),
+    "reasoning in the text, llama.cpp": (Dialect(None, reads_json=False), {"host": "llama-cpp"}),
+    "reasoning in the text, anywhere": (
         Dialect(None, reads_json=False),
         {"host": "llama-cpp", "think_tags": "anywhere"},
     ),
 }
 
-# What clients ask for, and so how reasoning comes to them.
-ASKED: dict[str, Json] = {
+# The forms in which clients may ask for reasoning.
+REASONING_FORMS: dict[str, Json] = {
     "raw reasoning": {},
     "a summary": {"reasoning": {"summary": "auto"}},
     "a seal": {"include": [SEALED], "store": False},
@@ -50,8 +50,8 @@ ASKED: dict[str, Json] = {
 }
 
 
-def as_they_are(item: Any) -> Any:
-    """As the SDK's documentation has it: `history += response.output`."""
+def unchanged(item: Any) -> Any:
+    """As in the SDK's documentation: `history += response.output`."""
     return item
 
 
@@ -61,14 +61,14 @@ def with_every_null(item: Any) -> Json:
 
 
 def without_ids(item: Any) -> Json:
-    """As Codex keeps its history: no ids, no status, and of reasoning that was sealed nothing else."""
+    """As Codex keeps its history: no ids, no status, and of sealed reasoning nothing but the seal."""
     dumped: Json = item.model_dump(mode="json", exclude_none=True, exclude={"id", "status"})
     if "encrypted_content" in dumped:
         dumped |= {"summary": [], "content": None}
     return dumped
 
 
-KEPT = {keep.__name__: keep for keep in (as_they_are, with_every_null, without_ids)}
+KEPT = {keep.__name__: keep for keep in (unchanged, with_every_null, without_ids)}
 
 TOOLS: list[Json] = [
     {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {"city": {}}}},
@@ -91,21 +91,22 @@ OUTPUTS = {
 
 @dataclass(frozen=True)
 class Exchange:
-    """A question, and the turns until it is answered: all but the last call tools."""
+    """A question, and the turns until its answer: all but the last call tools."""
 
     question: str
     turns: Sequence[Turn]
     output: Any = "4"
 
 
-def answer_to(item: Any, output: Any) -> Json:
+def output_of(item: Any, output: Any) -> Json:
+    """The output of a call, as the client sends it."""
     if item.type == "shell_call":
         output = [{"stdout": "a\n", "stderr": "", "outcome": {"type": "exit", "exit_code": 0}}]
     return {"type": OUTPUTS[item.type], "call_id": item.call_id, "output": output}
 
 
-async def talk(shim: ResponsesShim, exchanges: Sequence[Exchange], keep: Any, **asked: Any) -> list[Any]:
-    """The whole conversation; every other turn is streamed. Returns the items of the model's turns."""
+async def converse(shim: ResponsesShim, exchanges: Sequence[Exchange], keep: Any, **options: Any) -> list[Any]:
+    """Go through a conversation in which every other turn is streamed. Returns the items of the model's turns."""
     items: list[Any] = []
     history: list[Any] = []
     # The SDK is typed for httpx2, whose interface this is too.
@@ -113,7 +114,7 @@ async def talk(shim: ResponsesShim, exchanges: Sequence[Exchange], keep: Any, **
     async with AsyncOpenAI(base_url="http://shim/v1", api_key="key", http_client=http, max_retries=0) as client:
 
         async def ask(stream: bool) -> Any:
-            fields: Json = {"model": "m", "input": history, "instructions": "Be brief.", "tools": TOOLS, **asked}
+            fields: Json = {"model": "m", "input": history, "instructions": "Be brief.", "tools": TOOLS, **options}
             if not stream:
                 return await client.responses.create(**fields)
             events: list[Any] = [event async for event in await client.responses.create(**fields, stream=True)]
@@ -126,27 +127,29 @@ async def talk(shim: ResponsesShim, exchanges: Sequence[Exchange], keep: Any, **
                 assert response.status == "completed", response.error
                 items += response.output
                 history += [keep(item) for item in response.output]
-                history += [answer_to(item, exchange.output) for item in response.output if item.type in OUTPUTS]
+                history += [output_of(item, exchange.output) for item in response.output if item.type in OUTPUTS]
     return items
 
 
-def conversation(host: str, exchanges: Sequence[Exchange], keep: Any = as_they_are, **asked: Any) -> TemplateHost:
-    dialect, options = HOSTS[host]
+def conversation(host: str, exchanges: Sequence[Exchange], keep: Any = unchanged, **options: Any) -> TemplateHost:
+    """The host, after a conversation with it."""
+    dialect, settings = HOSTS[host]
     app = TemplateHost(dialect, [turn for exchange in exchanges for turn in exchange.turns])
-    anyio.run(lambda: talk(ResponsesShim(app, **options), exchanges, keep, **asked))
+    anyio.run(lambda: converse(ResponsesShim(app, **settings), exchanges, keep, **options))
     return app
 
 
 def check(host: TemplateHost) -> None:
+    """Check that each prompt begins with every earlier one, and with what the model wrote to it."""
     assert len(host.prompts) == len(host.turns)
     for number, (prompt, written) in enumerate(zip(host.prompts, host.written, strict=True)):
-        for after in host.prompts[number + 1 :]:
-            assert after.startswith(prompt)
-            assert after[len(prompt) :].startswith(written), f"turn {number} comes back as {after[len(prompt) :]!r}"
+        for later in host.prompts[number + 1 :]:
+            assert later.startswith(prompt)
+            assert later[len(prompt) :].startswith(written), f"turn {number} comes back as {later[len(prompt) :]!r}"
 
 
 def custom(name: str, text: str) -> Call:
-    """A call as a model writes it: JSON as templates show it, with spaces, and no more escapes than needed."""
+    """A call of a custom tool as a model writes it: JSON with spaces, as in templates, and with as few escapes."""
     return Call(name, json.dumps({"input": text}, ensure_ascii=False))
 
 
@@ -170,50 +173,50 @@ EXCHANGES = [
 
 
 @pytest.mark.parametrize("keep", KEPT)
-@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("form", REASONING_FORMS)
 @pytest.mark.parametrize("host", HOSTS)
-def test_a_whole_conversation_only_ever_grows(host: str, asked: str, keep: str) -> None:
-    check(conversation(host, EXCHANGES, KEPT[keep], **ASKED[asked]))
+def test_each_prompt_begins_with_the_one_before_and_what_was_written_to_it(host: str, form: str, keep: str) -> None:
+    check(conversation(host, EXCHANGES, KEPT[keep], **REASONING_FORMS[form]))
 
 
-@pytest.mark.parametrize("host", ["reasoning, arguments as text", "thoughts in the text, llama.cpp"])
+@pytest.mark.parametrize("host", ["reasoning, arguments as text", "reasoning in the text, llama.cpp"])
 @pytest.mark.parametrize("arguments", ['{"city":"Paris"}', '{ "city" :\t"Paris" }', '{"city": "Par', "", "Paris"])
 def test_the_arguments_of_a_function_come_back_as_they_were_written(host: str, arguments: str) -> None:
     turns = [Turn("", "", [Call("weather", arguments)]), Turn("", "Sunny.")]
     check(conversation(host, [Exchange("Weather?", turns)]))
 
 
-def test_thoughts_between_sentences_come_back_in_their_places() -> None:
+def test_reasoning_between_sentences_comes_back_between_them() -> None:
     turn = Turn("Hm.", "One <think>Is it?</think>or two.\n<think>Two.</think> Two.", [Call("weather")])
-    check(conversation("thoughts in the text, anywhere", [Exchange("How many?", [turn, Turn("", "Two.")])]))
+    check(conversation("reasoning in the text, anywhere", [Exchange("How many?", [turn, Turn("", "Two.")])]))
 
 
 CAT = Turn("It has whiskers.", "A cat.")
 
 
-def test_an_image_that_a_tool_puts_out_stays_where_it_was_moved() -> None:
-    seen = [
+def test_an_image_that_a_tool_puts_out_is_in_the_same_message_in_every_turn() -> None:
+    output = [
         {"type": "input_text", "text": "A cat."},
         {"type": "input_image", "image_url": "data:image/png;base64,AA=="},
     ]
     turns = [Turn("", "", [Call("weather"), Call("weather", '{"city": "Rome"}')]), Turn("", "", [Call("weather")]), CAT]
-    host = conversation("reasoning, arguments as objects", [Exchange("What is there?", turns, seen), *EXCHANGES])
+    host = conversation("reasoning, arguments as objects", [Exchange("What is there?", turns, output), *EXCHANGES])
     check(host)
     assert host.prompts[1].count("<|image_pad|>") == 2
 
 
-@pytest.mark.parametrize(("folded", "holds"), [("fold", False), ("keep", True)])
-def test_words_of_a_developer_that_come_later_belong_in_their_place_if_the_template_has_one(
-    folded: Any, holds: bool
+@pytest.mark.parametrize(("system_messages", "holds"), [("fold", False), ("keep", True)])
+def test_a_later_developer_message_keeps_the_prefix_only_if_it_stays_where_it_is(
+    system_messages: Any, holds: bool
 ) -> None:
-    """Folded, which most templates ask for, they change the first message, and with it everything that is cached."""
+    """Most templates allow it only at the beginning. There it changes the first message, and so the whole prefix."""
     host = TemplateHost(Dialect("reasoning", reads_json=True, developers=holds), [CAT, Turn("", "Chat.")])
     history: list[Json] = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is it?"}]
 
     async def ask() -> None:
-        shim = ResponsesShim(host, system_messages=folded)
-        whole = await post(shim, "/v1/responses", {"model": "m", "input": history})
-        later = [*whole.json["output"], {"role": "developer", "content": "Speak French."}]
+        shim = ResponsesShim(host, system_messages=system_messages)
+        first_turn = await post(shim, "/v1/responses", {"model": "m", "input": history})
+        later = [*first_turn.json["output"], {"role": "developer", "content": "Speak French."}]
         await post(shim, "/v1/responses", {"model": "m", "input": [*history, *later, {"role": "user", "content": "?"}]})
 
     anyio.run(ask)
@@ -222,13 +225,13 @@ def test_words_of_a_developer_that_come_later_belong_in_their_place_if_the_templ
     assert second.startswith("<|im_start|>system\nBe brief.\n\nSpeak French.") is not holds
 
 
-def test_thoughts_that_the_client_does_not_send_back_are_missed() -> None:
-    """No server can help that: so this is what the tests here look for."""
+def test_reasoning_that_the_client_does_not_send_back_breaks_the_prefix() -> None:
+    """No server can help that. It shows that the other tests here can fail."""
 
-    def forgetful(item: Any) -> Any:
+    def drop_reasoning(item: Any) -> Any:
         return {"type": "reasoning", "summary": []} if item.type == "reasoning" else item
 
-    host = conversation("reasoning, arguments as objects", EXCHANGES, forgetful)
+    host = conversation("reasoning, arguments as objects", EXCHANGES, drop_reasoning)
     with pytest.raises(AssertionError, match="turn 1 comes back as 'Let me see"):
         check(host)
 
@@ -269,20 +272,26 @@ CONVERSATIONS = st.lists(
 )
 
 
-def sayable(turn: Turn, bare: bool) -> Turn:
-    """Not nothing at all, which leaves no item to send back. In `bare` text white space alone is no thought, and before
-    a thought or a call it belongs to the tags.
+def possible(turn: Turn, tags_in_text: bool) -> Turn:
+    """The turn without what cannot come back: a turn of nothing leaves no item to send.
+
+    With tags in the text, white space alone is no reasoning, and before reasoning or a call it belongs to the tags.
     """
-    thought, text = (said if said.strip() or not bare else "" for said in (turn.thought, turn.text))
-    return Turn(thought, text if thought or text or turn.calls else "!", turn.calls)
+    reasoning, text = (part if part.strip() or not tags_in_text else "" for part in (turn.reasoning, turn.text))
+    return Turn(reasoning, text if reasoning or text or turn.calls else "!", turn.calls)
 
 
 @settings(max_examples=50, deadline=None)
-@given(st.sampled_from(sorted(HOSTS)), st.sampled_from(sorted(ASKED)), st.sampled_from(sorted(KEPT)), CONVERSATIONS)
-def test_any_conversation_only_ever_grows(host: str, asked: str, keep: str, exchanges: list[Exchange]) -> None:
-    bare = HOSTS[host][0].field is None
-    sayable_exchanges = [
-        Exchange(exchange.question, [sayable(turn, bare) for turn in exchange.turns], exchange.output)
+@given(
+    st.sampled_from(sorted(HOSTS)),
+    st.sampled_from(sorted(REASONING_FORMS)),
+    st.sampled_from(sorted(KEPT)),
+    CONVERSATIONS,
+)
+def test_the_prefix_is_kept_in_any_conversation(host: str, form: str, keep: str, exchanges: list[Exchange]) -> None:
+    tags_in_text = HOSTS[host][0].field is None
+    possible_exchanges = [
+        Exchange(exchange.question, [possible(turn, tags_in_text) for turn in exchange.turns], exchange.output)
         for exchange in exchanges
     ]
-    check(conversation(host, sayable_exchanges, KEPT[keep], **ASKED[asked]))
+    check(conversation(host, possible_exchanges, KEPT[keep], **REASONING_FORMS[form]))

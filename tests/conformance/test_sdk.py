@@ -1,4 +1,4 @@
-"""OpenAI's own Python SDK as the client, over real HTTP: what people will do first."""
+"""OpenAI's own Python SDK as a client, over real HTTP: what most users do first."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def client_of(*scripts: Script) -> Iterator[tuple[OpenAI, ScriptedHost]]:
 
 
 def as_json(model: Any) -> Any:
-    """What the SDK read, as it stood on the wire: the SDK turns the times of a response into floats."""
+    """What the SDK has read, as it was on the wire. The SDK makes floats of the times of a response."""
     data = model.to_dict(mode="json")
     response = data.get("response", data)
     for key in ("created_at", "completed_at"):
@@ -105,7 +105,7 @@ def test_the_stream_helper() -> None:
     assert final.output_text == "Hello world"
 
 
-def test_the_stream_helper_reads_the_schema_it_asked_for() -> None:
+def test_the_stream_helper_parses_structured_output() -> None:
     with (
         client_of(text_answer('{"name":', '"Paris"}')) as (client, host),
         client.responses.stream(model="scripted", input="Where?", text_format=City) as stream,
@@ -118,7 +118,7 @@ def test_the_stream_helper_reads_the_schema_it_asked_for() -> None:
     assert host.requests[0]["response_format"]["type"] == "json_schema"
 
 
-def test_the_stream_helper_reads_a_summary_of_the_reasoning() -> None:
+def test_the_stream_helper_reads_a_summary_of_reasoning() -> None:
     script: list[Step] = [chunk(reasoning="First "), chunk(reasoning="this."), *text_answer("Hello")]
     with (
         client_of(script) as (client, _),
@@ -127,14 +127,14 @@ def test_the_stream_helper_reads_a_summary_of_the_reasoning() -> None:
         deltas = [event.delta for event in stream if event.type == "response.reasoning_summary_text.delta"]
         final = stream.get_final_response()
     assert deltas == ["First ", "this."]
-    thought, said = final.output
-    assert thought.type == "reasoning"
-    assert [part.text for part in thought.summary] == ["First this."]
-    assert said.type == "message"
+    reasoning, message = final.output
+    assert reasoning.type == "reasoning"
+    assert [part.text for part in reasoning.summary] == ["First this."]
+    assert message.type == "message"
     assert final.output_text == "Hello"
 
 
-def test_parse_reads_the_schema_it_asked_for() -> None:
+def test_parse_parses_structured_output() -> None:
     with client_of(text_answer('{"name":', '"Paris"}')) as (client, host):
         response = client.responses.parse(model="scripted", input="Where?", text_format=City)
     assert response.output_parsed == City(name="Paris")
@@ -144,7 +144,7 @@ def test_parse_reads_the_schema_it_asked_for() -> None:
     assert wanted["json_schema"]["schema"]["required"] == ["name"]
 
 
-def test_parse_reads_calls_and_the_answer_beside_tools() -> None:
+def test_parse_parses_calls_and_structured_output_with_tools() -> None:
     script = call_answer(("call_7", "GetWeather", '{"city": "Paris"}'))
     options: Any = {
         "model": "scripted",
@@ -161,7 +161,7 @@ def test_parse_reads_calls_and_the_answer_beside_tools() -> None:
         second = client.responses.parse(input=[question, as_json(called), result], **options)
     assert second.output_parsed == City(name="Paris")
     assert host.requests[0]["tools"][0]["function"]["strict"] is True
-    # Under a host's constraint no tool could have been called: the form is told in words.
+    # A model that the host holds to a schema can call no tool, so the schema is in the system message.
     assert "response_format" not in host.requests[0]
     assert '"name":{"title":"Name","type":"string"}' in host.requests[0]["messages"][0]["content"]
 
@@ -181,7 +181,7 @@ def test_parse_reads_a_refusal() -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_tool_is_called_and_answered(stream: bool) -> None:
+def test_a_function_is_called_and_its_output_sent_back(stream: bool) -> None:
     question: Any = {"role": "user", "content": "Weather in Paris?"}
     script = call_answer(("call_7", "get_weather", '{"city": "Paris"}'))
     with client_of(script, text_answer("It is", " sunny.")) as (client, host):
@@ -209,18 +209,18 @@ def test_a_tool_is_called_and_answered(stream: bool) -> None:
     assert offered["type"] == "function"
     assert offered["function"]["name"] == "get_weather"
     assert offered["function"]["parameters"] == WEATHER["parameters"]
-    _, asked, answered = host.requests[1]["messages"]
-    assert asked["role"] == "assistant"
-    assert asked["tool_calls"][0]["id"] == answered["tool_call_id"] == "call_7"
-    assert asked["tool_calls"][0]["function"]["name"] == "get_weather"
-    assert json.loads(asked["tool_calls"][0]["function"]["arguments"]) == {"city": "Paris"}
-    assert (answered["role"], answered["content"]) == ("tool", "sunny")
+    _, call, output = host.requests[1]["messages"]
+    assert call["role"] == "assistant"
+    assert call["tool_calls"][0]["id"] == output["tool_call_id"] == "call_7"
+    assert call["tool_calls"][0]["function"]["name"] == "get_weather"
+    assert json.loads(call["tool_calls"][0]["function"]["arguments"]) == {"city": "Paris"}
+    assert (output["role"], output["content"]) == ("tool", "sunny")
 
 
 NOTE: Any = {"type": "custom", "name": "note", "description": "Writes a note."}
 
 
-def test_a_custom_tool_is_called_with_text_and_answered() -> None:
+def test_a_custom_tool_is_called_with_text_and_its_output_sent_back() -> None:
     question: Any = {"role": "user", "content": "Note the weather."}
     script = call_answer(("call_7", "note", json.dumps({"input": 'Rain,\n"heavy" at times'})))
     with client_of(script, text_answer("Noted.")) as (client, host):
@@ -272,7 +272,7 @@ def test_images_and_files_are_seen() -> None:
     assert "Violets too." in text
 
 
-def test_the_report_can_be_read() -> None:
+def test_the_raw_response_has_the_report() -> None:
     tools: Any = [{"type": "web_search"}]
     with client_of(text_answer("Hello")) as (client, _):
         raw = client.responses.with_raw_response.create(
@@ -287,12 +287,12 @@ ANYIO = tuple(map(int, version("anyio").split(".")[:2]))
 
 @pytest.mark.skipif(ANYIO < (4, 10), reason="needs anyio 4.10, as the SDK asks for")
 def test_the_async_client() -> None:
-    """Many at a time, streamed and not, over one client."""
+    """Sixteen requests at a time, streamed and not, over one client."""
 
     async def run(url: str) -> list[str]:
         texts: list[str] = []
 
-        async def whole() -> None:
+        async def unstreamed() -> None:
             response = await client.responses.create(model="scripted", input="Hi")
             texts.append(response.output_text)
 
@@ -307,7 +307,7 @@ def test_the_async_client() -> None:
             AsyncOpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0, timeout=20) as client,
             anyio.create_task_group() as group,
         ):
-            for ask in [whole, streamed] * 8:
+            for ask in [unstreamed, streamed] * 8:
                 group.start_soon(ask)
         return texts
 
@@ -322,7 +322,7 @@ def test_a_bad_request_names_its_field() -> None:
     assert caught.value.param == "temperature"
     assert caught.value.type == "invalid_request_error"
     check_error({"error": caught.value.body})
-    assert not host.requests, "the engine was bothered with it"
+    assert not host.requests
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_a_bad_request_names_its_field() -> None:
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
-def test_a_refusal_of_the_host_keeps_its_status(status: int, error: type[openai.APIStatusError], stream: bool) -> None:
+def test_an_error_of_the_host_keeps_its_status(status: int, error: type[openai.APIStatusError], stream: bool) -> None:
     refusal = {"error": {"message": "not like this", "type": "some_error", "param": None, "code": None}}
     with client_of([Json(status, refusal)]) as (client, _), pytest.raises(error) as caught:
         client.responses.create(model="scripted", input="Hi", stream=stream)
@@ -357,7 +357,7 @@ def test_a_stream_that_breaks_off_ends_as_failed() -> None:
     assert failed.output_text == "Hel"
 
 
-def test_an_answer_cut_short_says_so() -> None:
+def test_an_answer_that_is_cut_is_incomplete() -> None:
     with client_of(text_answer("Hello", finish_reason="length")) as (client, _):
         response = client.responses.create(model="scripted", input="Hi", max_output_tokens=16)
     check_response(as_json(response))
@@ -366,10 +366,10 @@ def test_an_answer_cut_short_says_so() -> None:
     assert response.incomplete_details.reason == "max_output_tokens"
 
 
-def test_requests_at_the_same_time_do_not_mix() -> None:
+def test_simultaneous_streams_are_kept_apart() -> None:
     with client_of(call_then_text) as (client, _):
         streams = [client.responses.create(model="scripted", input="Hi", stream=True) for _ in range(4)]
-        stories = [[as_json(event) for event in stream] for stream in streams]
-    for story in stories:
-        check_stream(story)
-    assert len({story[0]["response"]["id"] for story in stories}) == 4
+        answers = [[as_json(event) for event in stream] for stream in streams]
+    for events in answers:
+        check_stream(events)
+    assert len({events[0]["response"]["id"] for events in answers}) == 4

@@ -122,7 +122,7 @@ def test_no_chat_request_contains_what_some_server_fails_on(request: Json) -> No
 
 
 def test_its_chunks_need_no_filter() -> None:
-    assert PROFILE.filters({"messages": []}) is None
+    assert PROFILE.make_filter({"messages": []}) is None
 
 
 @pytest.mark.parametrize("error", [KeyError("secret"), ValueError("/home/me/secret"), RuntimeError()])

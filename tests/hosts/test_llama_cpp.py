@@ -14,7 +14,7 @@ from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.chunks import ChunkDecoder
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
-from responses_shim.hosts.llama_cpp import PROFILE, adapt, filters, read_error, read_exception
+from responses_shim.hosts.llama_cpp import PROFILE, adapt, make_filter, read_error, read_exception
 from tests.core.driver import Json
 from tests.core.prepared import prepare_body, prepared
 from tests.hosts.replay import CAPTURES
@@ -342,7 +342,7 @@ def test_parallel_tool_calls_is_not_sent_since_the_shim_itself_enforces_it(paral
 
 def filtered(*deltas: Json, choice: Any = NAMED) -> list[str | None]:
     """The finish reasons of chunks with these deltas, behind the filter."""
-    own = filters({"tool_choice": choice})
+    own = make_filter({"tool_choice": choice})
     assert own is not None
     chunks = [ChunkDecoder().decode(json.dumps({"choices": [delta]}).encode()) for delta in deltas]
     passed = [right for chunk in chunks for right in own.feed(chunk)]
@@ -361,8 +361,8 @@ END: Json = {"delta": {}, "finish_reason": "tool_calls"}
 
 @pytest.mark.parametrize("choice", ["auto", "none", None])
 def test_only_calls_that_were_asked_for_by_name_need_a_filter(choice: str | None) -> None:
-    assert filters({"tool_choice": choice}) is None
-    assert filters({}) is None
+    assert make_filter({"tool_choice": choice}) is None
+    assert make_filter({}) is None
 
 
 def test_a_complete_call_keeps_its_finish_reason() -> None:
@@ -389,13 +389,13 @@ def test_a_call_in_an_answer_that_is_not_streamed_is_checked_too() -> None:
 
 
 def test_chunks_without_choices_pass() -> None:
-    own = filters({"tool_choice": NAMED})
+    own = make_filter({"tool_choice": NAMED})
     assert own is not None
     assert own.feed(Chunk(usage={})) == [Chunk(usage={})]
 
 
 def test_everything_but_arguments_passes_it_by() -> None:
-    own = filters({"tool_choice": NAMED})
+    own = make_filter({"tool_choice": NAMED})
     assert own is not None
     assert [own.passes_as(field) for field in ("content", "reasoning", "arguments")] == ["content", "reasoning", None]
 
@@ -452,7 +452,7 @@ def test_the_error_for_an_exception_has_its_message_or_its_class_name() -> None:
 
 def test_the_profile_has_uuid_request_ids_and_says_how_to_turn_interruptions_off() -> None:
     assert PROFILE.request_id == "uuid4"
-    assert "--interrupt_requests False" in PROFILE.unfinished
+    assert "--interrupt_requests False" in PROFILE.unfinished_message
 
 
 def test_sampling_parameters_are_passed_on_under_the_servers_names() -> None:

@@ -317,7 +317,7 @@ STREAMS = [name for name in ANSWERS if name.endswith("_stream")]
 
 def filters(name: str, thinks: bool) -> list[Filter]:
     named = {"type": "function", "function": {"name": "get_weather"}}
-    own = PROFILE.filters({"tool_choice": named} if "named" in name else {})
+    own = PROFILE.make_filter({"tool_choice": named} if "named" in name else {})
     found: list[Filter] = [own] if own is not None else []
     return [*found, ThinkTagFilter("leading")] if thinks else found
 

@@ -1,4 +1,4 @@
-"""What must not be left behind by any run."""
+"""Fixtures that check what no run may leave behind."""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ import pytest
 
 @pytest.fixture
 async def no_task_left() -> AsyncIterator[None]:
-    """Every task that the test's runs began has ended with them."""
+    """Checks after the test that no task is left in the event loop."""
     yield
     for _ in range(5):  # a task that was cancelled takes a turn or two of the loop to end
         await anyio.lowlevel.checkpoint()
@@ -19,6 +19,6 @@ async def no_task_left() -> AsyncIterator[None]:
 
 @pytest.fixture
 async def nothing_logged(caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Nothing went wrong that an operator would have to know of."""
+    """Checks after the test that no warning was logged."""
     yield
     assert not [record for record in caplog.get_records("call") if record.levelno >= logging.WARNING]

@@ -1,4 +1,4 @@
-"""Makes real PDFs for tests."""
+"""Makes PDFs for tests."""
 
 from __future__ import annotations
 

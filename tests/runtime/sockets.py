@@ -1,4 +1,4 @@
-"""Sockets as a server has them: what an app must not do to one, and what one may do to an app."""
+"""Wraps an app so that its `send` behaves like a real socket: one write at a time, and it may break."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 def one_writer(app: ASGIApp) -> ASGIApp:
-    """The app on a socket that two must not write to at once."""
+    """The app on a socket that fails the test if two tasks write to it at once."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         writing = False
@@ -26,7 +26,7 @@ def one_writer(app: ASGIApp) -> ASGIApp:
 
 
 def breaking(app: ASGIApp, after: int) -> ASGIApp:
-    """The app on a socket that breaks after some messages, which nothing but `send` tells."""
+    """The app on a socket that breaks after so many messages: `send` raises, and `receive` says nothing."""
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         left = after

@@ -1,15 +1,13 @@
-"""When the answer begins: until then a failure is an HTTP error with its status, from then on an event."""
+"""The commit: when the HTTP answer starts. A failure before it is an HTTP error with its status, after it an event."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import anyio
 import anyio.lowlevel
 import pytest
 
 from responses_shim import ResponsesShim
-from tests.caller import call, payloads, post
+from tests.caller import Exchange, call, payloads, post
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import (
     DONE,
@@ -46,24 +44,25 @@ FAILURES: list[tuple[Step, int, str]] = [
 failures = pytest.mark.parametrize(("failure", "status", "code"), FAILURES)
 
 
-async def committed_by_clock(exchange: Any) -> None:
+async def read_opening(exchange: Exchange) -> None:
+    """Read the two events that open a stream."""
     assert await exchange.start() == 200
-    assert (await exchange.next_event()).name == "response.created"
-    assert (await exchange.next_event()).name == "response.in_progress"
+    events = [await exchange.next_event() for _ in range(2)]
+    assert [event and event.name for event in events] == ["response.created", "response.in_progress"]
 
 
 @pytest.mark.parametrize("first", [chunk("a"), chunk(reasoning="a"), chunk("", role="assistant") + chunk("a")])
-async def test_the_first_chunk_with_any_of_the_answer_begins_it(first: bytes) -> None:
+async def test_the_first_chunk_with_any_of_the_answer_starts_it(first: bytes) -> None:
     go = anyio.Event()
     host = ScriptedHost([first, Wait(go), *text_answer("b")])
     async with call(ResponsesShim(host), "POST", "/v1/responses", json=STREAMED) as exchange:
-        await committed_by_clock(exchange)
+        await read_opening(exchange)
         go.set()
         await exchange.read()
     assert exchange.body.endswith(DONE)
 
 
-async def test_a_comment_does_not_begin_it() -> None:
+async def test_a_comment_does_not_start_the_answer() -> None:
     reply = await post(ResponsesShim(ScriptedHost([COMMENT, COMMENT, Return()])), "/v1/responses", STREAMED)
     check_error(reply.json)
     assert reply.status == 502
@@ -81,7 +80,7 @@ async def test_before_the_first_chunk_a_failure_is_an_http_error(
 
 
 @failures
-async def test_after_the_commit_it_is_an_event(failure: Step, status: int, code: str) -> None:
+async def test_after_the_commit_a_failure_is_an_event(failure: Step, status: int, code: str) -> None:
     go = anyio.Event()
     app = ResponsesShim(ScriptedHost([Wait(go), failure]), commit_after=0.01)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
@@ -93,40 +92,40 @@ async def test_after_the_commit_it_is_an_event(failure: Step, status: int, code:
     assert events[-1]["response"]["error"]["code"] == events[-2]["code"] == code
 
 
-async def test_a_silent_prefill_begins_the_answer_after_a_while() -> None:
+async def test_without_a_chunk_the_answer_starts_after_commit_after_seconds() -> None:
     go = anyio.Event()
     host = ScriptedHost([Wait(go), *text_answer("a")])
     async with call(ResponsesShim(host, commit_after=0.02), "POST", "/v1/responses", json=STREAMED) as exchange:
-        await committed_by_clock(exchange)
+        await read_opening(exchange)
         assert not host.finished.is_set()
         go.set()
         await exchange.read()
 
 
-async def test_a_commit_may_be_due_at_once() -> None:
+async def test_with_commit_after_zero_the_answer_starts_at_once() -> None:
     host = ScriptedHost([Wait(anyio.Event())])
     async with call(ResponsesShim(host, commit_after=0), "POST", "/v1/responses", json=STREAMED) as exchange:
-        await committed_by_clock(exchange)
+        await read_opening(exchange)
 
 
 async def test_a_response_that_is_not_streamed_keeps_its_status_however_long_it_takes() -> None:
-    """It is not begun when a streamed one beside it, of the same age, is."""
+    """It has not started when a streamed one of the same age has."""
     go = anyio.Event()
     app = ResponsesShim(ScriptedHost([Wait(go), BUSY]), commit_after=0.02)
     async with (
-        call(app, "POST", "/v1/responses", json=REQUEST) as whole,
+        call(app, "POST", "/v1/responses", json=REQUEST) as unstreamed,
         call(app, "POST", "/v1/responses", json=STREAMED) as streamed,
     ):
         await streamed.start()
-        assert not whole.sent
+        assert not unstreamed.sent
         go.set()
-        assert (await whole.reply()).status == 429
+        assert (await unstreamed.reply()).status == 429
         await streamed.read()
 
 
 # Headers -------------------------------------------------------------------------------------------------------------
 
-OF_THE_HOST = [
+HOST_HEADERS = [
     (b"access-control-allow-origin", b"*"),
     (b"set-cookie", b"a=1"),
     (b"set-cookie", b"b=2"),
@@ -135,15 +134,15 @@ OF_THE_HOST = [
 
 
 async def test_the_hosts_headers_come_with_the_first_chunk() -> None:
-    host = ScriptedHost([Start(200, [*EVENT_STREAM, *OF_THE_HOST]), *text_answer("a")])
+    host = ScriptedHost([Start(200, [*EVENT_STREAM, *HOST_HEADERS]), *text_answer("a")])
     for stream in (True, False):
         reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
-        assert reply.headers.raw[: len(OF_THE_HOST)] == OF_THE_HOST
+        assert reply.headers.raw[: len(HOST_HEADERS)] == HOST_HEADERS
 
 
-async def test_a_commit_by_the_clock_has_the_hosts_headers_if_they_have_come() -> None:
+async def test_an_answer_that_starts_without_a_chunk_has_the_hosts_headers_if_they_have_come() -> None:
     go = anyio.Event()
-    host = ScriptedHost([Start(200, [*EVENT_STREAM, *OF_THE_HOST]), Wait(go), *text_answer("a")])
+    host = ScriptedHost([Start(200, [*EVENT_STREAM, *HOST_HEADERS]), Wait(go), *text_answer("a")])
     async with call(ResponsesShim(host, commit_after=0.01), "POST", "/v1/responses", json=STREAMED) as exchange:
         await exchange.start()
         assert exchange.headers.getlist("set-cookie") == ["a=1", "b=2"]
@@ -151,9 +150,9 @@ async def test_a_commit_by_the_clock_has_the_hosts_headers_if_they_have_come() -
         await exchange.read()
 
 
-async def test_a_commit_by_the_clock_goes_out_without_the_hosts_headers_if_they_have_not() -> None:
+async def test_an_answer_that_starts_before_the_hosts_headers_have_come_has_none_of_them() -> None:
     go = anyio.Event()
-    host = ScriptedHost([Wait(go), Start(200, [*EVENT_STREAM, *OF_THE_HOST]), *text_answer("a")])
+    host = ScriptedHost([Wait(go), Start(200, [*EVENT_STREAM, *HOST_HEADERS]), *text_answer("a")])
     async with call(ResponsesShim(host, commit_after=0.01), "POST", "/v1/responses", json=STREAMED) as exchange:
         await exchange.start()
         assert [name for name, _ in exchange.headers.raw] == [b"content-type", b"cache-control", b"x-accel-buffering"]
@@ -168,7 +167,7 @@ ERROR = frame({"error": {"message": "boom", "type": "BadRequestError", "param": 
 
 @pytest.mark.parametrize("before", [[], [COMMENT]])
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_error_frame_that_comes_first_is_an_http_error(before: list[Step], stream: bool) -> None:
+async def test_an_error_frame_before_any_chunk_is_an_http_error(before: list[Step], stream: bool) -> None:
     script = [*before, ERROR, chunk(finish_reason="stop"), DONE]
     reply = await post(ResponsesShim(ScriptedHost(script)), "/v1/responses", {**REQUEST, "stream": stream})
     check_error(reply.json)
@@ -208,7 +207,7 @@ async def test_a_host_that_falls_silent_behind_the_role_does_not_delay_the_answe
     go = anyio.Event()
     app = ResponsesShim(ScriptedHost([ROLE, Wait(go), ERROR, DONE]), commit_after=0.01)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
-        await committed_by_clock(exchange)
+        await read_opening(exchange)
         go.set()
         events = payloads(await exchange.events())
     assert events[-1]["type"] == "response.failed"
@@ -229,5 +228,5 @@ async def test_an_error_after_text_is_an_http_error_if_nothing_is_streamed() -> 
     assert (reply.status, reply.json["error"]["message"]) == (400, "boom")
 
 
-async def test_a_whole_response_needs_no_patience() -> None:
+async def test_a_response_that_is_not_streamed_is_valid() -> None:
     check_response((await post(ResponsesShim(ScriptedHost()), "/v1/responses", REQUEST)).json)

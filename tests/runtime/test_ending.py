@@ -1,4 +1,4 @@
-"""How a run ends, whatever way the host takes: completed, incomplete or failed, and always with a terminal event."""
+"""How a run ends, however the host ends: completed, incomplete or failed, and always with a terminal event."""
 
 from __future__ import annotations
 
@@ -42,6 +42,7 @@ OVERFLOW = "Requested tokens (90) exceed context window of 64"
 
 
 async def ask(*steps: Step, stream: bool = True, listens: bool = True, **settings: Any) -> Reply:
+    """The answer to a request when the host takes these steps."""
     app = ResponsesShim(ScriptedHost(steps, listens=listens), **settings)
     return await post(app, "/v1/responses", {**REQUEST, "stream": stream})
 
@@ -58,7 +59,7 @@ def text_of(response: dict[str, Any]) -> str:
     return str(response["output"][0]["content"][0]["text"])
 
 
-# Well ----------------------------------------------------------------------------------------------------------------
+# Responses that are complete or incomplete ---------------------------------------------------------------------------
 
 
 COMPLETE: dict[str, list[Step]] = {
@@ -67,7 +68,7 @@ COMPLETE: dict[str, list[Step]] = {
     "done": [FINISH, DONE, Return()],
     "return": [FINISH, Return()],
     "end and return": [FINISH, End(), Return()],
-    "more after the end": [FINISH, DONE, End(), chunk("not read any more")],
+    "more after the end": [FINISH, DONE, End(), chunk("after the end")],
     "an error after done": [FINISH, DONE, frame({"error": "too late"})],
     "all in one message": [FINISH + DONE],
 }
@@ -75,24 +76,24 @@ COMPLETE: dict[str, list[Step]] = {
 
 @pytest.mark.parametrize("ending", COMPLETE.values(), ids=COMPLETE.keys())
 @pytest.mark.parametrize("listens", [True, False])
-async def test_with_a_finish_reason_it_is_completed(ending: list[Step], listens: bool) -> None:
+async def test_with_a_finish_reason_the_response_is_completed(ending: list[Step], listens: bool) -> None:
     response = await outcome(chunk("a"), *ending, listens=listens)
     assert (response["status"], text_of(response), response["error"]) == ("completed", "a", None)
     assert response["completed_at"] >= response["created_at"]
 
 
-async def test_usage_is_waited_for_after_the_finish() -> None:
+async def test_usage_after_the_finish_reason_is_read() -> None:
     response = await outcome(chunk("a"), FINISH, chunk(usage=usage(3, 4)), DONE)
     assert (response["usage"]["input_tokens"], response["usage"]["output_tokens"]) == (3, 4)
 
 
-async def test_unknown_usage_is_null() -> None:
+async def test_the_usage_is_null_if_the_host_sends_none() -> None:
     assert (await outcome(chunk("a"), FINISH, DONE))["usage"] is None
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
 @pytest.mark.parametrize("stream", [True, False])
-async def test_an_answer_that_was_cut_is_incomplete(finish: str, reason: str, stream: bool) -> None:
+async def test_an_answer_that_is_cut_is_incomplete(finish: str, reason: str, stream: bool) -> None:
     reply = await ask(chunk("a"), chunk(finish_reason=finish), DONE, stream=stream)
     response = payloads(reply.events)[-1]["response"] if stream else reply.json
     check_response(response)
@@ -100,7 +101,7 @@ async def test_an_answer_that_was_cut_is_incomplete(finish: str, reason: str, st
     assert (response["completed_at"], response["output"][0]["status"]) == (None, "incomplete")
 
 
-async def test_an_exception_after_the_finish_does_not_undo_the_answer() -> None:
+async def test_an_exception_after_the_finish_reason_changes_nothing() -> None:
     assert (await outcome(chunk("a"), FINISH, DONE, Raise(RuntimeError("late"))))["status"] == "completed"
 
 
@@ -108,7 +109,7 @@ async def test_an_exception_after_the_finish_does_not_undo_the_answer() -> None:
 async def test_the_terminal_event_does_not_wait_for_the_call_to_return(
     listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
     host = ScriptedHost([chunk("a"), FINISH, DONE, Wait(anyio.Event())], listens=listens)
     async with call(ResponsesShim(host), "POST", "/v1/responses", json=STREAMED) as exchange:
         events = payloads(await exchange.events())
@@ -119,7 +120,7 @@ async def test_the_terminal_event_does_not_wait_for_the_call_to_return(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_host_that_does_not_stream_is_understood(stream: bool) -> None:
+async def test_a_json_answer_of_the_host_is_read(stream: bool) -> None:
     message = {"role": "assistant", "content": "Hello", "tool_calls": [tool_call(None, "call_1", "f", "{}")]}
     answer = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage(3, 4)}
     reply = await ask(Json(200, answer), stream=stream)
@@ -129,13 +130,13 @@ async def test_a_host_that_does_not_stream_is_understood(stream: bool) -> None:
     assert response["usage"]["total_tokens"] == 7
 
 
-async def test_nothing_but_the_opening_events_comes_before_a_whole_answer_is_whole() -> None:
+async def test_a_json_answer_may_come_in_several_messages() -> None:
     answer = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'
     script: list[Step] = [Start(200, [(b"content-type", b"application/json")]), answer[:20], answer[20:]]
     assert text_of(await outcome(*script)) == "Hello"
 
 
-# Badly ---------------------------------------------------------------------------------------------------------------
+# Responses that have failed ------------------------------------------------------------------------------------------
 
 UNFINISHED = "The host ended its stream before the answer was complete."
 
@@ -153,7 +154,7 @@ RAISES: dict[str, list[Step]] = {"at once": [], "after the end": [End()], "after
 
 @pytest.mark.parametrize("ending", CUT.values(), ids=CUT.keys())
 @pytest.mark.parametrize("listens", [True, False])
-async def test_without_a_finish_reason_it_has_failed(ending: list[Step], listens: bool) -> None:
+async def test_without_a_finish_reason_the_response_has_failed(ending: list[Step], listens: bool) -> None:
     response = await outcome(chunk("a"), *ending, listens=listens)
     assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
     assert response["error"]["message"] == UNFINISHED
@@ -162,7 +163,7 @@ async def test_without_a_finish_reason_it_has_failed(ending: list[Step], listens
 
 @pytest.mark.parametrize("steps", EMPTY.values(), ids=EMPTY.keys())
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_stream_with_nothing_in_it_is_a_bad_gateway(steps: list[Step], stream: bool) -> None:
+async def test_an_empty_stream_is_a_bad_gateway(steps: list[Step], stream: bool) -> None:
     reply = await ask(*steps, stream=stream)
     check_error(reply.json)
     assert (reply.status, reply.json["error"]["message"]) == (502, UNFINISHED)
@@ -173,7 +174,7 @@ async def test_a_stream_with_nothing_in_it_is_a_bad_gateway(steps: list[Step], s
     ("raised", "status", "code"),
     [(ValueError(OVERFLOW), 400, "context_length_exceeded"), (RuntimeError("secret"), 500, None)],
 )
-async def test_an_exception_after_an_empty_stream_is_its_reason(
+async def test_an_exception_without_any_chunk_is_an_http_error(
     steps: list[Step], raised: Exception, status: int, code: str | None
 ) -> None:
     reply = await ask(*steps, Raise(raised))
@@ -183,12 +184,12 @@ async def test_an_exception_after_an_empty_stream_is_its_reason(
 
 
 @pytest.mark.parametrize("ending", RAISES.values(), ids=RAISES.keys())
-async def test_an_exception_after_text_is_the_reason_of_the_failure(ending: list[Step]) -> None:
+async def test_an_exception_after_text_is_the_error_of_the_response(ending: list[Step]) -> None:
     response = await outcome(chunk("a"), *ending, Raise(ValueError(OVERFLOW)))
     assert response["error"] == {"code": "context_length_exceeded", "message": OVERFLOW}
 
 
-async def test_the_first_cause_of_a_group_of_exceptions_is_told() -> None:
+async def test_of_a_group_of_exceptions_the_first_is_the_error() -> None:
     async def raise_group(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
         async with anyio.create_task_group(), anyio.create_task_group():
@@ -199,8 +200,8 @@ async def test_the_first_cause_of_a_group_of_exceptions_is_told() -> None:
     assert (reply.status, reply.json["error"]["code"]) == (400, "context_length_exceeded")
 
 
-async def test_where_the_host_raised_is_in_the_log_and_not_what_it_said(caplog: pytest.LogCaptureFixture) -> None:
-    """An exception may quote the prompt: pydantic's do."""
+async def test_the_log_has_the_place_of_a_hosts_exception_and_not_its_message(caplog: pytest.LogCaptureFixture) -> None:
+    """The message of an exception may quote the prompt: pydantic's do."""
     caplog.set_level(logging.INFO)
     await ask(Raise(RuntimeError("a secret")))
     [record] = [record for record in caplog.records if record.levelno >= logging.WARNING]
@@ -210,7 +211,9 @@ async def test_where_the_host_raised_is_in_the_log_and_not_what_it_said(caplog: 
     assert "a secret" not in caplog.text
 
 
-async def test_at_debug_the_log_has_all_that_the_host_raised(caplog: pytest.LogCaptureFixture) -> None:
+async def test_at_debug_level_the_log_has_the_message_of_a_hosts_exception_too(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.DEBUG, "responses_shim")
     await ask(Raise(RuntimeError("a secret")))
     assert "RuntimeError: a secret" in caplog.text
@@ -230,26 +233,26 @@ async def test_a_frame_that_cannot_be_read_fails_the_run(bad: bytes, listens: bo
     assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
 
 
-async def test_a_last_frame_without_its_blank_line_counts() -> None:
+async def test_a_last_frame_without_a_blank_line_is_read() -> None:
     assert (await outcome(chunk("a"), FINISH[:-2], Return()))["status"] == "completed"
     failed = await outcome(chunk("a"), frame({"error": "last words"})[:-2], Return())
     assert failed["error"]["message"] == "last words"
 
 
-async def test_the_profile_mends_what_its_host_says_wrong() -> None:
-    """llama-cpp-python says `tool_calls` of a named call that the token limit has cut."""
+async def test_the_profile_corrects_a_wrong_finish_reason() -> None:
+    """llama-cpp-python gives `tool_calls` for a named call that the token limit has cut."""
     tool = {"type": "function", "name": "f", "parameters": {"type": "object"}}
-    asked = {**STREAMED, "tools": [tool], "tool_choice": {"type": "function", "name": "f"}}
+    body = {**STREAMED, "tools": [tool], "tool_choice": {"type": "function", "name": "f"}}
     cut = [chunk(tool_calls=[tool_call(0, "call_1", "f", '{"a": ')]), chunk(finish_reason="tool_calls"), DONE]
-    reply = await post(ResponsesShim(ScriptedHost(cut), host="llama-cpp"), "/v1/responses", asked)
+    reply = await post(ResponsesShim(ScriptedHost(cut), host="llama-cpp"), "/v1/responses", body)
     events = payloads(reply.events)
     check_stream(events)
     assert events[-1]["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
 
 
 @pytest.mark.parametrize("by", ["send", "receive"])
-async def test_after_a_failure_the_host_is_told_that_nobody_listens(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GRACE", 60)
+async def test_after_a_failure_the_host_sees_a_disconnect(by: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 60)
     then = [Hold()] if by == "receive" else [chunk("b"), Wait(anyio.Event())]
     host = ScriptedHost([chunk("a"), b"data: {not json\n\n", *then], listens=False)
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
@@ -258,10 +261,10 @@ async def test_after_a_failure_the_host_is_told_that_nobody_listens(by: str, mon
 
 @pytest.mark.parametrize("ending", [End(), DONE], ids=["end", "done"])
 @pytest.mark.parametrize("listens", [True, False])
-async def test_a_call_that_hangs_after_the_end_of_its_stream_is_cut_off(
+async def test_a_call_that_hangs_after_the_end_of_its_stream_is_cancelled(
     ending: Step, listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
     response = await outcome(chunk("a"), ending, Wait(anyio.Event()), listens=listens, ping="off")
     assert (response["status"], response["error"]["message"]) == ("failed", UNFINISHED)
 
@@ -271,13 +274,13 @@ async def test_a_call_that_hangs_after_the_end_of_its_stream_is_cut_off(
     "answer",
     [Json(200, {"error": {"message": "boom", "code": 400}}), Json(200, {"detail": "boom"}), Json(200, [])],
 )
-async def test_a_whole_answer_that_is_an_error_is_one(answer: Json, stream: bool) -> None:
+async def test_a_json_answer_without_choices_is_an_error(answer: Json, stream: bool) -> None:
     reply = await ask(answer, stream=stream)
     check_error(reply.json)
     assert reply.status >= 400
 
 
-async def test_a_whole_answer_that_breaks_off_is_a_bad_gateway() -> None:
+async def test_a_json_answer_that_breaks_off_is_a_bad_gateway() -> None:
     reply = await ask(Start(200, [(b"content-type", b"application/json")]), b'{"choices": [', Return())
     check_error(reply.json)
     assert reply.status == 502
@@ -287,16 +290,16 @@ async def test_a_whole_answer_that_breaks_off_is_a_bad_gateway() -> None:
 
 
 @pytest.mark.parametrize(
-    ("steps", "told"),
+    ("steps", "line_end"),
     [
-        (text_answer("a", "b"), "completed in .* s, 1 items, 2 tokens out$"),
-        ([chunk("secret"), FINISH], "completed in .* tokens out$"),
-        ([chunk("secret")], r"failed in .* \? tokens out: server_error$"),
+        (text_answer("a", "b"), "completed in .* s, 1 items, 2 output tokens$"),
+        ([chunk("secret"), FINISH], "completed in .* output tokens$"),
+        ([chunk("secret")], r"failed in .* \? output tokens: server_error$"),
     ],
 )
-async def test_a_run_leaves_one_line_in_the_log(steps: list[Step], told: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_run_logs_one_line(steps: list[Step], line_end: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "responses_shim")
     await post(ResponsesShim(ScriptedHost(steps)), "/v1/responses", {**STREAMED, "input": "a secret"})
     [line] = caplog.messages
     assert "secret" not in line
-    assert re.match(rf"resp_\w+ {told}", line)
+    assert re.match(rf"resp_\w+ {line_end}", line)

@@ -61,7 +61,7 @@ async def spoil(view: RequestView, headers: Mapping[str, str]) -> None:
     view.params["temperature"] = 99
 
 
-# The request -------------------------------------------------------------------------------------------------------
+# The request ---------------------------------------------------------------------------------------------------------
 
 
 async def test_a_request_that_no_interceptor_changes_stays_the_same() -> None:
@@ -115,7 +115,7 @@ async def test_an_invalid_request_of_the_client_is_refused_before_any_intercepto
     assert (error.status, error.param) == (400, "temperature")
 
 
-# Failures ----------------------------------------------------------------------------------------------------------
+# Failures ------------------------------------------------------------------------------------------------------------
 
 
 def assert_internal_error(error: ShimError) -> None:
@@ -172,7 +172,7 @@ async def test_an_interceptor_without_a_name_is_logged_by_its_class(caplog: pyte
     assert "functools.partial failed" in caplog.text
 
 
-# The response ------------------------------------------------------------------------------------------------------
+# The response --------------------------------------------------------------------------------------------------------
 
 
 class Observer:
@@ -220,7 +220,7 @@ async def test_a_finished_that_fails_is_logged_and_the_others_are_called(caplog:
     assert record.exc_info is not None
 
 
-# Checking them at the start ----------------------------------------------------------------------------------------
+# Checking them at the start ------------------------------------------------------------------------------------------
 
 
 def test_callables_are_accepted_as_interceptors() -> None:

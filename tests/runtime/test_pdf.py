@@ -17,45 +17,45 @@ ENOUGH = 1000
 
 
 def test_pages_are_separated_by_a_blank_line() -> None:
-    assert pdf.text_of(pdf_of("One", "Two"), ENOUGH) == (pdf.READ, "One\n\nTwo")
+    assert pdf.extract_text(pdf_of("One", "Two"), ENOUGH) == (pdf.READ, "One\n\nTwo")
 
 
 def test_pages_without_text_are_skipped() -> None:
-    assert pdf.text_of(pdf_of("One", "", "Two"), ENOUGH) == (pdf.READ, "One\n\nTwo")
+    assert pdf.extract_text(pdf_of("One", "", "Two"), ENOUGH) == (pdf.READ, "One\n\nTwo")
 
 
 def test_a_pdf_that_is_encrypted_with_an_empty_password_is_read() -> None:
     """Such files are only restricted (no printing, no changes): any reader opens them."""
     restricted = pdf_of("One", user_password="", owner_password="o", algorithm="AES-256")
-    assert pdf.text_of(restricted, ENOUGH) == (pdf.READ, "One")
+    assert pdf.extract_text(restricted, ENOUGH) == (pdf.READ, "One")
 
 
 @pytest.mark.parametrize("algorithm", ["RC4-128", "AES-256"])
 def test_a_pdf_with_a_password_is_encrypted(algorithm: str) -> None:
-    assert pdf.text_of(pdf_of("One", user_password="u", algorithm=algorithm), ENOUGH) == (pdf.ENCRYPTED, "")
+    assert pdf.extract_text(pdf_of("One", user_password="u", algorithm=algorithm), ENOUGH) == (pdf.ENCRYPTED, "")
 
 
 @pytest.mark.parametrize(
     "data", [b"", b"%PDF-1.7\n", b"%PDF-1.7\nnonsense\n%%EOF", pdf_of("One")[:300], pdf_of("One").replace(b"/", b"(")]
 )
 def test_anything_but_a_complete_pdf_is_damaged(data: bytes) -> None:
-    assert pdf.text_of(data, ENOUGH) == (pdf.DAMAGED, "")
+    assert pdf.extract_text(data, ENOUGH) == (pdf.DAMAGED, "")
 
 
 def test_a_pdf_that_decompresses_to_too_much_is_damaged() -> None:
     data = drawn(b" " * 80 * 1024 * 1024)
     assert len(data) < 100_000
-    assert pdf.text_of(data, ENOUGH) == (pdf.DAMAGED, "")
+    assert pdf.extract_text(data, ENOUGH) == (pdf.DAMAGED, "")
 
 
 def test_a_pdf_without_any_text_gives_no_text() -> None:
-    assert pdf.text_of(pdf_of("", ""), ENOUGH) == (pdf.NO_TEXT, "")
+    assert pdf.extract_text(pdf_of("", ""), ENOUGH) == (pdf.NO_TEXT, "")
 
 
 def test_the_limit_of_characters_is_for_all_pages_together() -> None:
     data = pdf_of("x" * 6, "y" * 4)
-    assert pdf.text_of(data, 10) == (pdf.READ, "xxxxxx\n\nyyyy")
-    assert pdf.text_of(data, 9) == (pdf.TOO_LONG, "")
+    assert pdf.extract_text(data, 10) == (pdf.READ, "xxxxxx\n\nyyyy")
+    assert pdf.extract_text(data, 9) == (pdf.TOO_LONG, "")
 
 
 def test_the_child_limits_its_time_and_memory_and_writes_utf_8(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_the_child_limits_its_time_and_memory_and_writes_utf_8(monkeypatch: pyte
     monkeypatch.setattr(resource, "setrlimit", lambda kind, pair: limits.update({kind: pair}))
     data = pdf_of("One")
     out = BytesIO()
-    monkeypatch.setattr(pdf, "text_of", lambda data, limit: (pdf.READ, f"é\ud800{len(data)}, {limit}"))
+    monkeypatch.setattr(pdf, "extract_text", lambda data, limit: (pdf.READ, f"é\ud800{len(data)}, {limit}"))
     monkeypatch.setattr(sys, "argv", ["-c", "99", "7"])
     monkeypatch.setattr(sys, "stdin", TextIOWrapper(BytesIO(data)))
     monkeypatch.setattr(sys, "stdout", TextIOWrapper(out))

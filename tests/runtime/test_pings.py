@@ -1,4 +1,4 @@
-"""A stream that has nothing to say is kept alive, from its opening events to the terminal one."""
+"""Pings: while a host is silent, a stream is kept alive from its opening events to the terminal one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import run as runs
+from responses_shim.settings import PingKind
 from tests.caller import Exchange, call, parse_events, payloads
 from tests.oracle import check_stream
 from tests.runtime.sockets import one_writer
@@ -33,11 +34,15 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "nothin
 
 STREAMED = {"model": "scripted", "input": "Hi", "stream": True}
 OFTEN: dict[str, Any] = {"ping_interval": 0.01, "commit_after": 0}
-PINGS = {"event": b"event: response.ping\n", "in_progress": b"event: response.in_progress\n", "comment": b": "}
+PINGS: dict[PingKind, bytes] = {
+    "event": b"event: response.ping\n",
+    "in_progress": b"event: response.in_progress\n",
+    "comment": b": ",
+}
 
 
-async def pinged(exchange: Exchange, kind: str, times: int = 2) -> None:
-    """Wait for a body message that is nothing but a ping, some times."""
+async def pinged(exchange: Exchange, kind: PingKind, times: int = 2) -> None:
+    """Wait for so many body messages that are nothing but a ping."""
     while times:
         message = await exchange.next_message()
         assert message is not None
@@ -57,7 +62,7 @@ def events_of(exchange: Exchange) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("kind", PINGS)
 @pytest.mark.parametrize("before", [[], [chunk("a")]], ids=["in the prefill", "between tokens"])
-async def test_silence_is_broken_by_pings(kind: str, before: list[Step]) -> None:
+async def test_a_silent_host_is_bridged_by_pings(kind: PingKind, before: list[Step]) -> None:
     go = anyio.Event()
     host = ScriptedHost([*before, Wait(go), *text_answer("b")])
     app = one_writer(ResponsesShim(host, ping=kind, **OFTEN))
@@ -74,7 +79,7 @@ async def test_silence_is_broken_by_pings(kind: str, before: list[Step]) -> None
     assert events[-1]["type"] == "response.completed"
 
 
-async def test_in_progress_pings_show_what_is_finished_so_far() -> None:
+async def test_pings_by_in_progress_have_the_items_that_are_done_so_far() -> None:
     go = anyio.Event()
     host = ScriptedHost([chunk(reasoning="so"), chunk("a"), Wait(go), *text_answer("b")])
     app = ResponsesShim(host, ping="in_progress", **OFTEN)
@@ -89,7 +94,7 @@ async def test_in_progress_pings_show_what_is_finished_so_far() -> None:
         await exchange.read()
 
 
-async def test_switched_off_there_are_none() -> None:
+async def test_with_ping_off_there_are_no_pings() -> None:
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")])
     async with call(ResponsesShim(host, ping="off", **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
@@ -101,7 +106,7 @@ async def test_switched_off_there_are_none() -> None:
     assert b"ping" not in exchange.body
 
 
-async def test_a_response_that_is_not_streamed_has_none() -> None:
+async def test_a_response_that_is_not_streamed_has_no_pings() -> None:
     go = anyio.Event()
     host = ScriptedHost([Wait(go), *text_answer("b")])
     body = {**STREAMED, "stream": False}
@@ -113,9 +118,9 @@ async def test_a_response_that_is_not_streamed_has_none() -> None:
         assert (await exchange.reply()).json["status"] == "completed"
 
 
-async def test_after_the_terminal_event_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller refuses what is sent after the end."""
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+async def test_after_the_terminal_event_there_are_no_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller of the test fails at a message after the end."""
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
     host = ScriptedHost([*text_answer("a"), Wait(anyio.Event())])
     async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
         await exchange.read()
@@ -124,7 +129,7 @@ async def test_after_the_terminal_event_there_are_none(monkeypatch: pytest.Monke
     assert exchange.body.endswith(DONE)
 
 
-async def test_while_a_call_is_waited_for_after_its_stream_they_go_on() -> None:
+async def test_pings_go_on_while_a_call_without_a_finish_reason_has_not_returned() -> None:
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), DONE, Wait(go)])
     async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
@@ -134,18 +139,18 @@ async def test_while_a_call_is_waited_for_after_its_stream_they_go_on() -> None:
     check_stream(events_of(exchange))
 
 
-async def test_the_interval_counts_from_the_first_write() -> None:
-    """The watch looks for the first time while that write is going on, when nothing is due."""
+async def test_the_first_ping_comes_an_interval_after_the_first_write() -> None:
+    """The timer looks for the first time during that write, when no ping is due."""
     host = ScriptedHost([chunk("a"), Hold()])
     async with call(ResponsesShim(host, ping_interval=0.05), "POST", "/v1/responses", json=STREAMED) as exchange:
         await pinged(exchange, "event", times=1)
 
 
-# One writer ----------------------------------------------------------------------------------------------------------
+# One write at a time -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", PINGS)
-async def test_a_chunk_that_comes_while_a_ping_is_held_up_follows_it(kind: str) -> None:
+async def test_a_chunk_that_comes_while_a_ping_is_blocked_is_written_after_it(kind: PingKind) -> None:
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")], listens=False)
     app = one_writer(ResponsesShim(host, ping=kind, **OFTEN))
@@ -154,20 +159,20 @@ async def test_a_chunk_that_comes_while_a_ping_is_held_up_follows_it(kind: str) 
         exchange.stall()
         await exchange.blocked()
         go.set()
-        await intervals_pass(3)  # the host waits for the clock, and no second ping may overtake it
+        await intervals_pass(3)  # the host waits for that ping, and no second one may be written
         exchange.resume()
         await exchange.read()
     check_stream(events_of(exchange))
 
 
 @pytest.mark.parametrize("kind", PINGS)
-async def test_there_is_no_ping_beside_a_write_that_is_held_up(kind: str) -> None:
+async def test_there_is_no_ping_while_a_write_is_blocked(kind: PingKind) -> None:
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")], listens=False)
     app = one_writer(ResponsesShim(host, ping=kind, ping_interval=0.01))
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
         exchange.stall()
-        await exchange.blocked()  # in the write that begins the answer
+        await exchange.blocked()  # in the write that starts the answer
         await intervals_pass(3)
         exchange.resume()
         await exchange.start()
@@ -179,7 +184,7 @@ async def test_there_is_no_ping_beside_a_write_that_is_held_up(kind: str) -> Non
 
 
 @pytest.mark.parametrize("end", [Raise(RuntimeError("boom")), Return(), Json(400, {"error": {"message": "no"}})])
-async def test_a_call_that_returns_while_the_clock_writes_does_not_cut_that_write(
+async def test_a_call_that_returns_during_a_write_of_the_timer_does_not_cut_that_write(
     end: Step, caplog: pytest.LogCaptureFixture
 ) -> None:
     go = anyio.Event()
@@ -200,12 +205,12 @@ async def test_a_call_that_returns_while_the_clock_writes_does_not_cut_that_writ
 
 @pytest.mark.parametrize("seed", range(12))
 @pytest.mark.parametrize("kind", PINGS)
-async def test_however_host_client_and_clock_interleave_the_stream_is_whole(kind: str, seed: int) -> None:
-    dice = Random(seed)
-    words = [f"{place} " for place in range(20)]
+async def test_however_host_client_and_timer_interleave_the_stream_is_valid(kind: PingKind, seed: int) -> None:
+    rng = Random(seed)
+    words = [f"{number} " for number in range(20)]
 
     async def pause() -> None:
-        await anyio.sleep(dice.choice([0, 0, 0, 0.001, 0.003]))
+        await anyio.sleep(rng.choice([0, 0, 0, 0.001, 0.003]))
 
     async def host(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)

@@ -1,4 +1,4 @@
-"""A response that needs several chat calls: one stream of events, and an end however the rounds go."""
+"""A response that takes several chat calls: one stream of events, which always ends."""
 
 from __future__ import annotations
 
@@ -9,19 +9,15 @@ from typing import Any
 import anyio
 import pytest
 
-from responses_shim.asgi.sinks import EventStreamSink, JSONSink
-from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.think_tags import ThinkTagFilter
-from responses_shim.core.response.translator import Translator
 from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
+from responses_shim.hosts.profile import Chat
 from responses_shim.runtime import run as runs
 from responses_shim.runtime.interfaces import Listener
-from responses_shim.runtime.run import Chat, Run
-from responses_shim.settings import Settings
-from tests.caller import parse_events, payloads
-from tests.core.driver import new_stream
-from tests.oracle import check_response, check_stream
+from responses_shim.runtime.run import Run
+from tests.oracle import check_response
+from tests.runtime.direct import Client, NextRound, new_run
 from tests.scripted import DONE, call, chunk, usage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
@@ -31,47 +27,22 @@ ANSWER = [chunk("<think>"), chunk("So."), chunk("</think>"), chunk("Hel"), chunk
 Step = bytes | Callable[[Listener], Awaitable[None]]
 
 
-class Client:
-    """The server's end of a request: what was sent, and whether the client has left."""
-
-    def __init__(self) -> None:
-        self.body = b""
-        self.left = anyio.Event()
-        self.news = anyio.Event()
-
-    async def send(self, message: Any) -> None:
-        self.body += message.get("body", b"")
-        self.news.set()
-        self.news = anyio.Event()
-
-    async def sent(self, text: bytes) -> None:
-        with anyio.fail_after(5):
-            while text not in self.body:
-                await self.news.wait()
-
-    @property
-    def events(self) -> list[dict[str, Any]]:
-        events = payloads(parse_events(self.body))
-        check_stream(events)
-        return events
-
-
 class Host:
-    """Answers one chat call after the other, each by its messages; keeps what it was asked."""
+    """Answers each chat call with the messages of one round; keeps the requests."""
 
     def __init__(self, *rounds: list[Step], error: ShimError | None = None) -> None:
         self.rounds = list(rounds)
         self.error = error
-        self.asked: list[Chat] = []
+        self.requests: list[Chat] = []
 
     async def __call__(self, chat: Chat, listener: Listener) -> ShimError | None:
-        self.asked.append(chat)
-        for step in self.rounds[len(self.asked) - 1]:
+        self.requests.append(chat)
+        for step in self.rounds[len(self.requests) - 1]:
             if isinstance(step, bytes):
                 await listener.data(step, True)
             else:
                 await step(listener)
-        return self.error if len(self.asked) == len(self.rounds) else None
+        return self.error if len(self.requests) == len(self.rounds) else None
 
 
 def again_while_there_are_calls(result: RoundResult) -> Callable[[], Awaitable[Chat]] | None:
@@ -85,29 +56,17 @@ def again_while_there_are_calls(result: RoundResult) -> Callable[[], Awaitable[C
     return request
 
 
-def running(
-    client: Client, *, stream: bool = True, next_round: Any = again_while_there_are_calls, **settings: Any
-) -> Run:
-    def filters() -> list[Filter]:
-        return [ThinkTagFilter("leading")]
-
-    sink = EventStreamSink(client.send, []) if stream else JSONSink(client.send, [])
-    return Run(
-        Translator(new_stream(), filters=filters, framing=sink.framing),
-        sink,
-        Settings(**settings),
-        disconnected=client.left.wait,
-        unfinished="cut",
-        next_round=next_round,
-    )
+def run_with_calls(client: Client, *, next_round: NextRound = again_while_there_are_calls, **options: Any) -> Run:
+    """A run that makes another chat call as long as the last one made calls, and takes think tags out of the text."""
+    return new_run(client, filters=lambda: [ThinkTagFilter("leading")], next_round=next_round, **options)
 
 
 @pytest.mark.parametrize("ends", [[DONE], []], ids=["done", "no done"])
 async def test_three_rounds_are_one_response(ends: list[Step]) -> None:
     client, host = Client(), Host([*CALLING, chunk(usage=usage(1, 2)), *ends], [*CALLING, *ends], [*ANSWER, *ends])
     with anyio.fail_after(5):
-        await running(client).execute(host, {"first": True})
-    assert host.asked == [{"first": True}, {"outputs": ["a"]}, {"outputs": ["a"]}]
+        await run_with_calls(client).execute(host, {"first": True})
+    assert host.requests == [{"first": True}, {"outputs": ["a"]}, {"outputs": ["a"]}]
     events = client.events
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events].count("response.created") == 1
@@ -123,13 +82,13 @@ async def test_three_rounds_are_one_response(ends: list[Step]) -> None:
 async def test_a_response_that_is_not_streamed_has_rounds_too() -> None:
     client, host = Client(), Host([*CALLING, DONE], [*ANSWER, DONE])
     with anyio.fail_after(5):
-        await running(client, stream=False).execute(host, {})
+        await run_with_calls(client, stream=False).execute(host, {})
     response = json.loads(client.body)
     check_response(response)
     assert [item["type"] for item in response["output"]] == ["reasoning", "function_call", "reasoning", "message"]
 
 
-async def test_what_a_round_made_is_sent_before_the_next_begins() -> None:
+async def test_the_items_of_a_round_are_sent_before_the_next_round_begins() -> None:
     client, ready = Client(), anyio.Event()
 
     def later(result: RoundResult) -> Callable[[], Awaitable[Chat]] | None:
@@ -144,46 +103,46 @@ async def test_what_a_round_made_is_sent_before_the_next_begins() -> None:
 
     async with anyio.create_task_group() as group:
         host = Host([*CALLING, DONE], [*ANSWER, DONE])
-        group.start_soon(running(client, next_round=later, ping_interval=0.05).execute, host, {})
-        await client.sent(b'"type":"response.output_item.done"')
-        await client.sent(b"response.ping")
-        assert len(host.asked) == 1
+        group.start_soon(run_with_calls(client, next_round=later, ping_interval=0.05).execute, host, {})
+        await client.wait_for(b'"type":"response.output_item.done"')
+        await client.wait_for(b"response.ping")
+        assert len(host.requests) == 1
         ready.set()
     assert client.events[-1]["type"] == "response.completed"
 
 
-async def test_a_call_that_does_not_return_holds_up_no_round(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.05)
+async def test_a_call_that_does_not_return_does_not_hold_up_the_next_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
 
     async def hang(listener: Listener) -> None:
         await anyio.sleep_forever()
 
     client, host = Client(), Host([*CALLING, DONE, hang], [*ANSWER, DONE])
     with anyio.fail_after(5):
-        await running(client).execute(host, {})
+        await run_with_calls(client).execute(host, {})
     assert client.events[-1]["type"] == "response.completed"
 
 
-async def test_what_a_call_sends_behind_its_end_belongs_to_no_round() -> None:
+async def test_what_a_call_sends_after_the_end_of_its_stream_is_ignored() -> None:
     client, host = Client(), Host([*CALLING, DONE, chunk("late")], [*ANSWER, DONE])
     with anyio.fail_after(5):
-        await running(client).execute(host, {})
+        await run_with_calls(client).execute(host, {})
     assert b"late" not in client.body
     assert len(client.events[-1]["response"]["output"]) == 4
 
 
-async def test_a_round_that_fails_is_the_last() -> None:
+async def test_a_failed_round_is_the_last() -> None:
     client = Client()
     host = Host([*CALLING, DONE], [chunk("Hel")], error=UpstreamError("the host's own reason"))
     with anyio.fail_after(5):
-        await running(client).execute(host, {})
+        await run_with_calls(client).execute(host, {})
     response = client.events[-1]["response"]
     assert response["error"]["message"] == "the host's own reason"
     assert [item["type"] for item in response["output"]] == ["reasoning", "function_call", "message"]
 
 
 @pytest.mark.parametrize("error", [InvalidRequest("no such tool"), RuntimeError("a secret")])
-async def test_where_the_next_round_cannot_be_prepared_the_response_fails(
+async def test_an_exception_while_the_next_round_is_prepared_fails_the_response(
     error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
     def failing(result: RoundResult) -> Callable[[], Awaitable[Chat]]:
@@ -194,7 +153,7 @@ async def test_where_the_next_round_cannot_be_prepared_the_response_fails(
 
     client = Client()
     with anyio.fail_after(5):
-        await running(client, next_round=failing).execute(Host([*CALLING, DONE]), {})
+        await run_with_calls(client, next_round=failing).execute(Host([*CALLING, DONE]), {})
     response = client.events[-1]["response"]
     assert response["status"] == "failed"
     assert (response["error"]["message"] == "no such tool") == isinstance(error, InvalidRequest)
@@ -203,7 +162,7 @@ async def test_where_the_next_round_cannot_be_prepared_the_response_fails(
 
 
 async def test_a_client_that_leaves_between_two_rounds_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.05)
 
     def never(result: RoundResult) -> Callable[[], Awaitable[Chat]]:
         async def request() -> Chat:
@@ -215,6 +174,6 @@ async def test_a_client_that_leaves_between_two_rounds_ends_the_run(monkeypatch:
 
     client, host = Client(), Host([*CALLING, DONE])
     with anyio.fail_after(5):
-        await running(client, next_round=never).execute(host, {})
-    assert len(host.asked) == 1
+        await run_with_calls(client, next_round=never).execute(host, {})
+    assert len(host.requests) == 1
     assert b"response.completed" not in client.body

@@ -1,4 +1,4 @@
-"""A host that says nothing and a client that takes nothing: both are given up in time, and neither for the other."""
+"""A host that sends nothing, and a client that takes nothing: each is given up in time, and only for its own fault."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import run as runs
+from responses_shim.settings import PingKind
 from tests.caller import Exchange, call, parse_events, payloads, post
 from tests.oracle import check_error, check_stream
 from tests.runtime.sockets import one_writer
@@ -23,15 +24,17 @@ listening = pytest.mark.parametrize("listens", [True, False], ids=["listens", "d
 
 @pytest.fixture
 def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "GONE_GRACE", 0.05)
+    """A call whose client has gone is cancelled soon."""
+    monkeypatch.setattr(runs, "CANCEL_SECONDS", 0.05)
 
 
 def silent(*before: Step) -> list[Step]:
+    """A script of these steps, and silence for ever."""
     return [*before, Wait(anyio.Event())]
 
 
 async def time_passes(seconds: float, unless: anyio.Event) -> None:
-    """Some time in which something must not happen."""
+    """Wait so long, and check that the event does not happen meanwhile."""
     with anyio.move_on_after(seconds):
         await unless.wait()
     assert not unless.is_set()
@@ -43,7 +46,7 @@ async def time_passes(seconds: float, unless: anyio.Event) -> None:
 @listening
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize("before", [[], [Start()], [b": thinking\n\n"]], ids=["nothing", "headers", "a comment"])
-async def test_a_host_that_says_nothing_is_a_gateway_timeout(before: list[Step], stream: bool, listens: bool) -> None:
+async def test_a_silent_host_is_a_gateway_timeout(before: list[Step], stream: bool, listens: bool) -> None:
     host = ScriptedHost(silent(*before), listens=listens)
     app = ResponsesShim(host, upstream_idle=0.05)
     async with call(app, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
@@ -57,7 +60,7 @@ async def test_a_host_that_says_nothing_is_a_gateway_timeout(before: list[Step],
 
 @listening
 @pytest.mark.parametrize("before", [[], [chunk("a")]], ids=["in the prefill", "between tokens"])
-async def test_after_the_commit_it_is_a_failed_response(before: list[Step], listens: bool) -> None:
+async def test_a_host_that_falls_silent_after_the_commit_fails_the_response(before: list[Step], listens: bool) -> None:
     host = ScriptedHost(silent(*before), listens=listens)
     app = one_writer(ResponsesShim(host, commit_after=0, upstream_idle=0.1, ping_interval=0.02))
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
@@ -69,12 +72,12 @@ async def test_after_the_commit_it_is_a_failed_response(before: list[Step], list
     assert host.finished.is_set()
 
 
-async def test_the_idle_time_is_kept_without_pings() -> None:
+async def test_upstream_idle_holds_without_pings() -> None:
     app = ResponsesShim(ScriptedHost(silent(chunk("a"))), upstream_idle=0.05, ping="off")
     check_stream(payloads((await post(app, "/v1/responses", STREAMED)).events))
 
 
-async def test_a_host_that_only_comments_is_not_idle() -> None:
+async def test_a_host_that_sends_comments_is_not_idle() -> None:
     idle = 0.5
 
     go = [anyio.Event() for _ in range(6)]
@@ -92,7 +95,7 @@ async def test_a_host_that_only_comments_is_not_idle() -> None:
 
 @pytest.mark.parametrize("write", ["chunk", "ping"])
 async def test_a_host_is_not_idle_while_its_client_takes_nothing(write: str) -> None:
-    """The host may not go on, so its silence is not its own, and counts from when it may."""
+    """The host is blocked, so its silence is no fault of its own: it counts from when it may send again."""
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")])
     app = ResponsesShim(host, upstream_idle=0.4, write_timeout=5, ping_interval=0.02)
@@ -109,6 +112,7 @@ async def test_a_host_is_not_idle_while_its_client_takes_nothing(write: str) -> 
 
 
 async def until_pinged(exchange: Exchange) -> None:
+    """Read up to the next ping."""
     while (event := await exchange.next_event()) is None or event.name != "response.ping":
         assert event is not None
         assert event.name != "response.failed"
@@ -149,7 +153,7 @@ async def test_a_client_that_stops_taking_frees_the_engine(listens: bool) -> Non
 
 @listening
 @pytest.mark.parametrize("kind", ["event", "in_progress", "comment"])
-async def test_a_client_that_does_not_take_a_ping_frees_the_engine(kind: str, listens: bool) -> None:
+async def test_a_client_that_does_not_take_a_ping_frees_the_engine(kind: PingKind, listens: bool) -> None:
     host = ScriptedHost(silent(chunk("a")), listens=listens)
     app = ResponsesShim(host, write_timeout=0.2, ping=kind, ping_interval=0.02)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
@@ -174,7 +178,7 @@ async def test_a_client_that_does_not_take_the_commit_frees_the_engine(listens: 
         assert host.finished.is_set()
 
 
-async def test_a_client_that_does_not_take_what_a_returned_call_left_to_say_is_given_up() -> None:
+async def test_a_client_that_does_not_take_the_failure_of_a_silent_host_is_given_up() -> None:
     host = ScriptedHost(silent(), listens=False)
     app = ResponsesShim(host, write_timeout=0.2, commit_after=0.01, upstream_idle=0.2, ping="off")
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
@@ -192,8 +196,8 @@ async def test_a_client_that_does_not_take_what_a_returned_call_left_to_say_is_g
 async def test_a_slow_client_gets_the_end_of_its_answer(
     stream: bool, listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only `write_timeout` judges a client; how long the call may take to return is another matter."""
-    monkeypatch.setattr(runs, "GRACE", 0.01)
+    """Only `write_timeout` is for the client; how long the call may take to return is another limit."""
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), chunk(finish_reason="stop"), DONE], listens=listens)
     app = ResponsesShim(host, write_timeout=5)
@@ -214,14 +218,14 @@ async def test_a_slow_client_gets_the_end_of_its_answer(
 
 
 @listening
-async def test_a_slow_client_gets_what_came_before_the_end_of_a_stream_that_hangs(
+async def test_a_slow_client_gets_the_text_of_a_call_that_hangs_after_its_stream(
     listens: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs, "GRACE", 0.01)
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
     host = ScriptedHost([chunk("a") + DONE, Wait(anyio.Event())], listens=listens)
     async with call(ResponsesShim(host, write_timeout=1), "POST", "/v1/responses", json=STREAMED) as exchange:
         exchange.stall()
-        await exchange.blocked()  # in the write of the text, while the call is waited for
+        await exchange.blocked()  # in the write of the text, while the call has not returned
         await time_passes(0.1, unless=exchange.ended)
         exchange.resume()
         events = payloads(await exchange.events())
@@ -232,23 +236,23 @@ async def test_a_slow_client_gets_what_came_before_the_end_of_a_stream_that_hang
 # The server ----------------------------------------------------------------------------------------------------------
 
 
-async def test_a_server_that_fails_under_the_clock_ends_the_run_and_hears_of_it() -> None:
+async def test_an_exception_of_send_in_a_write_of_the_timer_ends_the_run_and_is_raised() -> None:
     host = ScriptedHost(silent())
     app = ResponsesShim(host, commit_after=0)
 
     async def server(scope: Scope, receive: Receive, send: Send) -> None:
         async def broken(message: Message) -> None:
-            raise RuntimeError("a fault of the server's")
+            raise RuntimeError("a fault of the server")
 
         await app(scope, receive, broken)
 
-    with pytest.raises(RuntimeError, match="a fault of the server's"):
+    with pytest.raises(RuntimeError, match="a fault of the server"):
         async with call(server, "POST", "/v1/responses", json=STREAMED) as exchange:
             await exchange.finish()
     assert host.finished.is_set()
 
 
-async def test_an_answer_that_has_finished_is_whole_although_its_host_then_hangs() -> None:
+async def test_an_answer_with_a_finish_reason_is_complete_although_its_host_then_hangs() -> None:
     host = ScriptedHost(silent(chunk("a"), chunk(finish_reason="stop")))
     reply = await post(ResponsesShim(host, upstream_idle=0.05), "/v1/responses", STREAMED)
     events = payloads(reply.events)
@@ -257,23 +261,23 @@ async def test_an_answer_that_has_finished_is_whole_although_its_host_then_hangs
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_a_server_that_cannot_tell_of_the_client_ends_the_run_and_hears_of_it(stream: bool) -> None:
+async def test_an_exception_of_receive_ends_the_run_and_is_raised(stream: bool) -> None:
     host = ScriptedHost(silent())
     app = ResponsesShim(host)
 
     async def server(scope: Scope, receive: Receive, send: Send) -> None:
-        asked = False
+        called = False
 
         async def broken() -> Message:
-            nonlocal asked
-            if asked:
-                raise RuntimeError("a fault of the server's")
-            asked = True
+            nonlocal called
+            if called:
+                raise RuntimeError("a fault of the server")
+            called = True
             return await receive()
 
         await app(scope, broken, send)
 
-    with pytest.raises(RuntimeError, match="a fault of the server's"):
+    with pytest.raises(RuntimeError, match="a fault of the server"):
         async with call(server, "POST", "/v1/responses", json={**REQUEST, "stream": stream}) as exchange:
             await exchange.finish()
     assert host.finished.is_set()

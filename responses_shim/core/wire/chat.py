@@ -241,7 +241,7 @@ def _bytes(entry: ChatTopLogprob) -> list[int]:
 def annotations_of(delta: Delta) -> list[dict[str, Any]]:
     """The annotations of a delta in the form that `output_text.annotations` has.
 
-    Chat nests a citation in a key of its own, `{"type": "url_citation", "url_citation": {…}}`; here its keys stand
+    Chat nests a citation in a key of its own, `{"type": "url_citation", "url_citation": {…}}`; here its keys are
     beside `type`, and a `url_citation` has all that the API requires of it. An annotation without a `type` is left
     out: no client could read it.
     """

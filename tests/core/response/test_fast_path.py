@@ -184,7 +184,7 @@ def test_log_probabilities_take_the_fast_path() -> None:
     assert [(entry["token"], len(entry["top_logprobs"])) for entry in entries] == [("Hel", 2), ("lo", 2), ("!", 2)]
 
 
-def test_log_probabilities_take_it_however_many_and_whatever_changes_around_them() -> None:
+def test_log_probabilities_take_the_fast_path_however_many_and_whatever_changes_around_them() -> None:
     def numbered(created: int) -> bytes:
         entry = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
         choice = {"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [entry]}}

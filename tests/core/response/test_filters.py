@@ -1,4 +1,4 @@
-"""The chain of filters: one behind the other, each until it is done."""
+"""The chain of filters: each chunk passes one after the other, and a filter that is done is taken out."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ def read(chunk: Chunk) -> str:
     return delta.content or ""
 
 
-def test_a_chunk_passes_one_filter_after_the_other() -> None:
+def test_a_chunk_passes_all_filters_in_order() -> None:
     chain = FilterChain([Appending("a"), Appending("b")])
     assert [read(chunk) for chunk in chain.feed(text("x"))] == ["xab"]
 
 
-def test_what_one_held_back_passes_those_behind_it() -> None:
+def test_a_chunk_that_a_filter_held_back_passes_the_filters_after_it() -> None:
     chain = FilterChain([Appending("a"), Appending("b")])
     assert [read(chunk) for chunk in chain.close()] == ["Ab", "B"]
     assert chain.empty
@@ -57,14 +57,14 @@ def test_what_one_held_back_passes_those_behind_it() -> None:
 
 def test_a_filter_that_is_done_is_taken_out() -> None:
     chain = FilterChain([Appending("a", chunks=1), Appending("b", chunks=0)])
-    assert not chain.empty
+    empty_before = chain.empty
     assert [read(chunk) for chunk in chain.feed(text("x"))] == ["xa"]
-    assert chain.empty
+    assert (empty_before, chain.empty) == (False, True)
     assert [read(chunk) for chunk in chain.feed(text("x"))] == ["x"]
 
 
 @pytest.mark.parametrize("field", ["content", "reasoning", "arguments"])
-def test_what_passes_every_filter_passes_the_chain(field: Field) -> None:
+def test_a_delta_passes_the_chain_as_it_passes_every_filter(field: Field) -> None:
     assert FilterChain().passes_as(field) == field
     assert FilterChain([LogprobFilter()]).passes_as(field) == field
     assert FilterChain([Appending("a"), LogprobFilter()]).passes_as(field) is None

@@ -113,7 +113,7 @@ def test_a_chat_completion_is_read_like_one_chunk() -> None:
     assert played.response["usage"]["total_tokens"] == 8
 
 
-# Calls -------------------------------------------------------------------------------------------------------------
+# Calls ---------------------------------------------------------------------------------------------------------------
 
 
 def calls(played: Played) -> list[tuple[str, str, str]]:
@@ -226,7 +226,7 @@ def test_the_arguments_of_a_function_need_not_be_json() -> None:
     assert calls(answer(chunk(tool_calls=[call(0, "a", "f", "not json")]), STOP)) == [("a", "f", "not json")]
 
 
-# The end ---------------------------------------------------------------------------------------------------------
+# The end -------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
@@ -359,7 +359,7 @@ def test_only_a_completed_response_has_an_end_time() -> None:
     assert answer(DONE).response["completed_at"] is None
 
 
-# Usage -----------------------------------------------------------------------------------------------------------
+# Usage ---------------------------------------------------------------------------------------------------------------
 
 
 def test_the_last_usage_counts() -> None:
@@ -384,7 +384,7 @@ def test_a_failed_response_keeps_its_usage() -> None:
     assert answer(chunk("Hel"), chunk(usage=usage(7, 1))).response["usage"]["total_tokens"] == 8
 
 
-# Rounds ------------------------------------------------------------------------------------------------------------
+# Rounds --------------------------------------------------------------------------------------------------------------
 
 
 def two_rounds(first: Json | None, second: Json | None) -> Played:
@@ -425,7 +425,7 @@ def test_a_second_round_without_a_finish_reason_is_a_failure() -> None:
     assert [item["status"] for item in played.output] == ["completed"]
 
 
-# Log-probabilities and pings ------------------------------------------------------------------------------------
+# Log-probabilities and pings -----------------------------------------------------------------------------------------
 
 
 def test_log_probabilities_are_shown_only_when_asked_for() -> None:

@@ -93,7 +93,7 @@ def test_nothing_but_tags_and_white_space_is_dropped(where: Where, text: str) ->
     assert "".join(text.replace("<think>", "").replace("</think>", "").split()) in (kept, kept.replace("</think>", ""))
 
 
-# In a stream ------------------------------------------------------------------------------------------------------
+# In a stream ---------------------------------------------------------------------------------------------------------
 
 
 def items(*frames: bytes) -> list[tuple[str, str]]:

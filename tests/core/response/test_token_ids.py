@@ -38,7 +38,7 @@ def contradiction(*chunks: Chunk) -> str:
     return caught.value.message.removeprefix("The host was asked for token ids and gave ").removesuffix(".")
 
 
-# Where the ids come from --------------------------------------------------------------------------------------------
+# Where the ids come from ---------------------------------------------------------------------------------------------
 
 
 def test_ids_on_the_message_come_first() -> None:
@@ -85,7 +85,7 @@ def test_an_answer_without_a_token_has_an_empty_list() -> None:
     assert collected(chunk(prompt_token_ids=[1])) == Tokens([1], [], [])
 
 
-# What is an error ---------------------------------------------------------------------------------------------------
+# What is an error ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ON_MESSAGE)

@@ -46,8 +46,13 @@ def test_the_first_chunk_with_any_of_the_answer_starts_the_response(nothing: byt
     assert not translator.started
     frames = translator.feed(chunk("a"))
     assert types(frames)[:3] == ["created", "in_progress", "output_item.added"]
-    assert translator.started
     assert translator.start() == []
+
+
+def test_a_response_knows_that_it_has_started() -> None:
+    translator = new_translator()
+    translator.feed(chunk("a"))
+    assert translator.started
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def deltas(*payloads: Any) -> list[Delta]:
     return found
 
 
-# Fields that are passed over, and fields of other types ---------------------------------------------------------------
+# Fields that are passed over, and fields of other types --------------------------------------------------------------
 
 
 def test_unknown_keys_are_passed_over() -> None:
@@ -125,7 +125,7 @@ def test_the_token_ids_of_the_prompt_may_come_in_a_chunk_of_their_own() -> None:
     assert decode(*({"object": "ping", "prompt_token_ids": ids} for ids in ([1, 2], [1, 2], [1, "x"]))) == expected
 
 
-# Annotations -------------------------------------------------------------------------------------------------------
+# Annotations ---------------------------------------------------------------------------------------------------------
 
 CITATION = {"start_index": 1, "end_index": 2, "title": "t", "url": "u"}
 
@@ -356,7 +356,7 @@ def test_without_log_probabilities_the_list_is_empty(none: Any) -> None:
     assert logprobs_of(chunk.choices[0]) is NO_LOGPROBS
 
 
-# Usage -------------------------------------------------------------------------------------------------------------
+# Usage ---------------------------------------------------------------------------------------------------------------
 
 
 def test_usage_keeps_its_details() -> None:

@@ -141,7 +141,7 @@ def test_an_empty_body_gets_a_message_for_its_status(status: int, message: str) 
     assert error_from("", status).message == message
 
 
-# Status ------------------------------------------------------------------------------------------------------------
+# Status --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 413, 429])
@@ -337,7 +337,7 @@ def test_a_code_that_the_host_gives_is_kept() -> None:
     assert error_from({"error": {"message": "No.", "code": "their_code"}}, 400).code == "their_code"
 
 
-# Params ------------------------------------------------------------------------------------------------------------
+# Params --------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -384,7 +384,7 @@ def test_the_param_of_a_nested_field_is_a_path() -> None:
     assert error_from({"detail": [{"loc": ["body", "tools", 0], "msg": "No."}]}, 422).param == "tools[0]"
 
 
-# In a stream -------------------------------------------------------------------------------------------------------
+# In a stream ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

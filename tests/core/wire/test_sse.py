@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from responses_shim.core.wire.sse import COMMENT, DONE, SSEDecoder, sse_framing
 from tests.cuts import POSITIONS, cut
 
-# Decoding ----------------------------------------------------------------------------------------------------------
+# Decoding ------------------------------------------------------------------------------------------------------------
 
 
 def decode(*messages: bytes) -> list[bytes]:
@@ -97,7 +97,7 @@ def test_a_complete_stream_leaves_nothing_for_the_end() -> None:
     assert decoder.close() == []
 
 
-# Framing -----------------------------------------------------------------------------------------------------------
+# Framing -------------------------------------------------------------------------------------------------------------
 
 
 def test_a_frame_is_an_event_line_a_data_line_and_a_blank_line() -> None:

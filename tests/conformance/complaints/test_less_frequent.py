@@ -1,4 +1,4 @@
-"""Complaints that are heard less often than the twenty-five of `test_complaints`, as far as they touch what is here."""
+"""Complaints that come less often than the twenty-five that have numbers."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tests.conformance.asking import (
     QUESTION,
     WEATHER,
     Json,
-    both_ways,
     response_of,
+    streaming,
     text_of,
 )
 from tests.scripted import DONE, ScriptedHost, call, chunk, text_answer, usage
@@ -23,27 +23,26 @@ THANKS: Json = {"role": "user", "content": "Thanks."}
 
 
 @pytest.mark.parametrize("content", ["", [], [{"type": "output_text", "text": ""}], None])
-async def test_also_an_empty_assistant_message(content: Any) -> None:
-    """An answer without text, replayed, went to the host as a message with nothing in it: templates fail on that."""
+async def test_an_empty_assistant_message_is_left_out(content: Any) -> None:
+    """An answer without text came back to the host as an empty message, on which templates fail."""
     host = ScriptedHost()
     empty = {"type": "message", "role": "assistant", "content": content}
     await response_of(ResponsesShim(host), input=[QUESTION, empty, THANKS])
     assert host.requests[0]["messages"] == [QUESTION, THANKS]
 
 
-@both_ways
-async def test_also_tool_markup_in_the_text(stream: bool) -> None:
-    """A model wrote its call as markup that the host did not read; a filter ate it, and the answer was empty. What is
-    not read is shown."""
+@streaming
+async def test_tool_markup_in_the_text_is_shown_as_text(stream: bool) -> None:
+    """A model wrote its call as markup that the host did not parse; a filter removed it, and the answer was empty."""
     markup = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>'
-    script = text_answer(*(markup[place : place + 7] for place in range(0, len(markup), 7)))
+    script = text_answer(*(markup[start : start + 7] for start in range(0, len(markup), 7)))
     response = await response_of(ResponsesShim(ScriptedHost(script)), tools=[WEATHER], stream=stream)
     assert text_of(response) == markup
 
 
-@both_ways
-async def test_also_pieces_of_arguments_without_an_index(stream: bool) -> None:
-    """Pieces that named neither call nor index were each taken for a call of their own."""
+@streaming
+async def test_pieces_of_arguments_without_an_index_belong_to_the_latest_call(stream: bool) -> None:
+    """Each piece without an id and an index became a call of its own."""
     script = [
         chunk(tool_calls=[call(None, "call_1", "get_weather", '{"city"')]),
         chunk(tool_calls=[call(None, arguments=": ")]),
@@ -59,9 +58,9 @@ async def test_also_pieces_of_arguments_without_an_index(stream: bool) -> None:
     ]
 
 
-@both_ways
-async def test_also_text_after_a_call(stream: bool) -> None:
-    """What the model said once it had called a tool was lost."""
+@streaming
+async def test_text_after_a_call_is_kept(stream: bool) -> None:
+    """What the model wrote after it had called a tool was lost."""
     called = chunk(tool_calls=[call(0, "call_1", "get_weather", '{"city": "Paris"}')])
     script = [chunk("I look."), called, *text_answer("One moment.", finish_reason="tool_calls")]
     response = await response_of(ResponsesShim(ScriptedHost(script)), tools=[WEATHER], stream=stream)
@@ -69,9 +68,9 @@ async def test_also_text_after_a_call(stream: bool) -> None:
     assert text_of(response) == "I look.One moment."
 
 
-@both_ways
+@streaming
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("sent", "expected"),
     [
         (None, None),
         (usage(7, 3), (7, 0, 3, 0, 10)),
@@ -80,10 +79,10 @@ async def test_also_text_after_a_call(stream: bool) -> None:
     ],
     ids=["none", "counts", "details", "half"],
 )
-async def test_also_usage_that_is_not_known(told: Json | None, expected: Any, stream: bool) -> None:
-    """A host that counts no tokens looked as if it had used none, or the details that it gave were lost. Details that
-    it does not give are 0, for there the API knows no "unknown"."""
-    script = [chunk("Hello"), chunk(finish_reason="stop"), *([chunk(usage=told)] if told else []), DONE]
+async def test_unknown_usage_is_null_and_not_zero(sent: Json | None, expected: Any, stream: bool) -> None:
+    """Without counts from the host the usage was 0, or the details that it gave were lost. Details that it leaves out
+    are 0, because the API allows no null there."""
+    script = [chunk("Hello"), chunk(finish_reason="stop"), *([chunk(usage=sent)] if sent else []), DONE]
     response = await response_of(ResponsesShim(ScriptedHost(script)), stream=stream)
     counts = response["usage"] and (
         response["usage"]["input_tokens"],
@@ -95,15 +94,14 @@ async def test_also_usage_that_is_not_known(told: Json | None, expected: Any, st
     assert counts == expected
 
 
-async def test_also_the_prompt_after_a_turn_of_text() -> None:
-    """One plain answer in between, and the engine read the whole prompt anew. Each turn's messages begin with the
-    last one's, unchanged, whatever the client says in its next."""
+async def test_the_messages_of_a_turn_begin_with_those_of_the_turn_before() -> None:
+    """After an answer of plain text the engine read the complete prompt again, since earlier messages had changed."""
     host = ScriptedHost(text_answer("Sunny", ", I think."), text_answer("Gladly."))
     shim = ResponsesShim(host)
     history: list[Any] = [{"role": "developer", "content": "Be brief."}, QUESTION]
-    for said in (THANKS, {"role": "user", "content": [{"type": "input_text", "text": "And Rome?"}]}, None):
+    for question in (THANKS, {"role": "user", "content": [{"type": "input_text", "text": "And Rome?"}]}, None):
         response = await response_of(shim, input=history, tools=[WEATHER])
-        history = [*history, *response["output"], said]
+        history = [*history, *response["output"], question]
     first, second, third = (request["messages"] for request in host.requests)
     assert second == [*first, {"role": "assistant", "content": "Sunny, I think."}, THANKS]
     assert third[: len(second)] == second
@@ -111,16 +109,16 @@ async def test_also_the_prompt_after_a_turn_of_text() -> None:
 
 
 @pytest.mark.parametrize("reasoning", [None, {}, {"effort": None}, {"effort": None, "summary": "auto"}])
-async def test_also_an_effort_that_nobody_asked_for(reasoning: Json | None) -> None:
-    """A client that names no effort got one all the same, and the server's own default had no say."""
+async def test_no_reasoning_effort_is_sent_unless_the_client_asks_for_one(reasoning: Json | None) -> None:
+    """An effort was sent for clients that asked for none, in place of the host's own default."""
     host = ScriptedHost()
     await response_of(ResponsesShim(host), reasoning=reasoning)
     assert "reasoning_effort" not in host.requests[0]
 
 
-@both_ways
-async def test_also_a_call_with_nothing_said_beside_it(stream: bool) -> None:
-    """A turn that only calls came with an empty message before the call, which agents took for the answer."""
+@streaming
+async def test_a_call_without_text_gets_no_empty_message(stream: bool) -> None:
+    """Before a call without text came an empty message, which agents took for the answer."""
     script = [chunk("", role="assistant"), chunk("", tool_calls=[call(0, "call_1", "get_weather", "{}")])]
     host = ScriptedHost([*script, chunk("", finish_reason="tool_calls"), DONE])
     response = await response_of(ResponsesShim(host), tools=[WEATHER], stream=stream)
