@@ -198,7 +198,8 @@ class Answer:
 class _ChatAnswer:
     """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected.
 
-    The call is given up, by `limit`, if an answer that is none takes too long to end.
+    `limit` is the scope of the call. It gives an error, or what is no answer to a chat call, `ERROR_BODY_TIMEOUT`
+    seconds to end.
     """
 
     def __init__(self, listener: Listener, profile: HostProfile, limit: anyio.CancelScope) -> None:
@@ -249,7 +250,7 @@ class _ChatAnswer:
         self._collected.take(start)
 
     def _first_bytes(self, start: Message, data: bytes, more: bool) -> Awaitable[None]:
-        """The first bytes of a stream go to the listener like all others, unless it is JSON or a web page in truth."""
+        """Take the first bytes of what should be an event stream: by them JSON and web pages are recognised too."""
         first = data.lstrip()[:1]
         if first == b"<":
             self._stream = None

@@ -148,12 +148,20 @@ async def test_an_answer_whose_media_type_is_not_json_is_read_as_a_stream(conten
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
 
 
-WHOLE = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'
+JSON_ANSWER = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'
 
 
 @pytest.mark.parametrize("content_type", [b"text/event-stream", b"text/plain", b"application/problem+json", None])
-@pytest.mark.parametrize("body", [[WHOLE], [b"", b" \n", WHOLE], [WHOLE[:20], WHOLE[20:]], [WHOLE[:1], WHOLE[1:]]])
-async def test_json_is_read_as_json_whatever_it_is_called(content_type: bytes | None, body: list[bytes]) -> None:
+@pytest.mark.parametrize(
+    "body",
+    [
+        [JSON_ANSWER],
+        [b"", b" \n", JSON_ANSWER],
+        [JSON_ANSWER[:20], JSON_ANSWER[20:]],
+        [JSON_ANSWER[:1], JSON_ANSWER[1:]],
+    ],
+)
+async def test_a_json_answer_is_read_whatever_its_content_type(content_type: bytes | None, body: list[bytes]) -> None:
     headers = [(b"content-type", content_type)] if content_type else []
     host = ScriptedHost([Start(200, headers), *body])
     events = payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events)
@@ -161,7 +169,7 @@ async def test_json_is_read_as_json_whatever_it_is_called(content_type: bytes | 
     assert events[-1]["response"]["output"][0]["content"][0]["text"] == "Hello"
 
 
-async def test_an_error_in_json_that_is_called_a_stream_is_an_http_error() -> None:
+async def test_a_json_error_with_the_content_type_of_a_stream_is_an_http_error() -> None:
     reply = await failed(Start(200, EVENT_STREAM), b'{"error": {"message": "busy", "code": "429"}}')
     assert (reply.status, reply.json["error"]["message"]) == (429, "busy")
 
@@ -274,7 +282,7 @@ async def test_a_web_page_in_place_of_an_answer_is_named_as_such(steps: list[Ste
 
 
 @pytest.mark.parametrize("status", [404, 500, 502, 503])
-async def test_an_error_that_is_a_web_page_is_told_by_its_title(status: int) -> None:
+async def test_the_message_of_an_error_that_is_a_web_page_is_its_title(status: int) -> None:
     reply = await failed(Start(status, HTML), PAGE)
     assert (reply.status, reply.json["error"]["message"]) == (
         status,
@@ -282,7 +290,7 @@ async def test_an_error_that_is_a_web_page_is_told_by_its_title(status: int) -> 
     )
 
 
-async def test_an_answer_that_begins_with_nothing_is_read() -> None:
+async def test_a_stream_that_begins_with_white_space_is_read() -> None:
     host = ScriptedHost([Start(200, EVENT_STREAM), b"", b"\n", *text_answer("<a")])
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
 

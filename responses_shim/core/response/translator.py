@@ -186,7 +186,7 @@ class Translator:
             if chunk is END_OF_STREAM:
                 self.state = RoundState.COMPLETE if self.finished else RoundState.CUT
             elif not (self.finished and isinstance(chunk, UnreadableChunk)):  # the answer is there already
-                if not self.started and _answers(chunk):
+                if not self.started and _has_any_answer(chunk):
                     frames += self.start()
                 frames += self._feed_chunk(chunk)
         return frames
@@ -210,10 +210,10 @@ class Translator:
         return self._encoder.encode(events) if self._encoder is not None and events else []
 
 
-def _answers(chunk: Chunk) -> bool:
-    """Whether a chunk has any of the answer.
+def _has_any_answer(chunk: Chunk) -> bool:
+    """Whether a chunk carries any text, reasoning, refusal, call or annotation.
 
-    A role alone is none. Hosts send it before they know whether there will be an answer (vllm-mlx: the role, then the
+    Hosts send a role before they know whether there will be an answer (vllm-mlx: the role, then the
     error that it is busy), and until the response starts a failure can have an HTTP status.
     """
     for choice in chunk.choices or ():

@@ -141,7 +141,7 @@ class Chunk(Struct, gc=False):
 #
 # Where hosts put data that OpenAI puts elsewhere. The usual place comes first, and the others count where it is empty.
 
-USAGE = ("usage", "choices[0].usage", "x_groq.usage")
+USAGE = ("usage", "choices.0.usage", "x_groq.usage")
 """Places of the usage in a chunk: OpenAI, Moonshot, Groq."""
 
 REASONING = ("reasoning", "reasoning_content", "thinking", "reasoning_text", "reasoning_details")
@@ -182,6 +182,16 @@ COUNTS = {
     ),
 }
 """Places of each count in a usage object."""
+
+
+def value_at(value: Any, place: str) -> Any:
+    """What JSON data has at a place such as `choices.0.usage`; None if there is nothing."""
+    for step in place.split("."):
+        if isinstance(value, list) and step.isdecimal():
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value
 
 
 def reasoning_in(value: Any, depth: int = 3) -> str:
@@ -307,9 +317,7 @@ def _count(counts: dict[str, Any], name: str) -> int | None:
     """One of `COUNTS`: the first that is not 0, since some hosts leave the usual place at 0; None if there is none."""
     found = None
     for place in COUNTS[name]:
-        details, _, key = place.rpartition(".")
-        inside = counts.get(details) if details else counts
-        number = _number(inside.get(key)) if isinstance(inside, dict) else None
+        number = _number(value_at(counts, place))
         if number:
             return number
         if found is None:

@@ -12,6 +12,7 @@ import msgspec
 
 from responses_shim.core.wire.chat import (
     REASONING,
+    USAGE,
     Choice,
     Chunk,
     Delta,
@@ -20,6 +21,7 @@ from responses_shim.core.wire.chat import (
     ToolCallDelta,
     object_or_none,
     reasoning_in,
+    value_at,
 )
 from responses_shim.core.wire.lenient_json import join_surrogates, writable_json
 from responses_shim.core.wire.sse import ErrorData, SSEDecoder
@@ -55,12 +57,12 @@ class ChunkDecoder:
         return self.settle(chunk)
 
     def settle(self, chunk: Chunk) -> Chunk:
-        """The chunk, without what must not count, which it is changed in place for.
+        """The chunk, changed in place where the host repeats itself or sends an empty error.
 
-        - a message beside deltas: what a delta gave is not given again, and the rest goes into the delta
-        - an `error` that says nothing, beside an answer
+        - A message beside deltas: what deltas have given is dropped, and the rest is moved into the delta.
+        - An `error` without any content, beside an answer, is removed.
         """
-        if chunk.error is not None and (chunk.choices is not None or chunk.usage) and _says_nothing(chunk.error):
+        if chunk.error is not None and (chunk.choices is not None or chunk.usage) and _is_empty_error(chunk.error):
             chunk.error = None
         for choice in chunk.choices or ():
             if choice.index:
@@ -193,11 +195,9 @@ class ChunkDecoder:
 
 
 def _usage(frame: dict[str, Any]) -> dict[str, Any] | None:
-    """The usage of a frame, in the first of its places (`chat.USAGE`) that has any."""
-    choices, groq = frame.get("choices"), object_or_none(frame.get("x_groq")) or {}
-    first = choices[0] if isinstance(choices, list) and choices else None
-    places = (frame.get("usage"), (object_or_none(first) or {}).get("usage"), groq.get("usage"))
-    return next((usage for usage in places if usage and isinstance(usage, dict)), object_or_none(places[0]))
+    """The usage of a frame, from the first of the places in `USAGE` that has any."""
+    found = (object_or_none(value_at(frame, place)) for place in USAGE)
+    return next(filter(None, found), object_or_none(frame.get("usage")))
 
 
 def _split_parts(content: Any) -> tuple[Any, str]:
@@ -215,10 +215,10 @@ def _split_parts(content: Any) -> tuple[Any, str]:
     return "".join(texts), "".join(thoughts)
 
 
-def _says_nothing(error: Any) -> bool:
+def _is_empty_error(error: Any) -> bool:
     """Whether an `error` is empty: `{}`, `""`, `"null"`, or an object of nothing but such values and zeros."""
     if isinstance(error, dict):
-        return all(map(_says_nothing, error.values()))
+        return all(map(_is_empty_error, error.values()))
     return not error or (isinstance(error, str) and error.strip().lower() in ("", "none", "null"))
 
 
