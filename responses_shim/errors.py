@@ -2,7 +2,8 @@
 
 An error that a client gets says whose fault it is, and has the HTTP status and the four fields that OpenAI's errors
 have. It is raised where the cause is known. Before the response has begun it is sent as an HTTP error with the JSON of
-`body()`; after that `failure_code` is the code in a `response.failed` event.
+`body()`; after that it is an `error` event with the same fields, and its `failure_code` is the code in the
+`response.failed` that follows.
 """
 
 from __future__ import annotations

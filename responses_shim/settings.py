@@ -24,6 +24,7 @@ ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
 FormatWithTools = Literal["auto", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
+ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
 Overflow = Literal["error", "incomplete"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
@@ -42,6 +43,7 @@ class SettingsArguments(TypedDict, total=False):
     system_messages: SystemMessages
     think_tags: ThinkTags
     format_with_tools: FormatWithTools
+    reasoning_display: ReasoningDisplay
     reasoning_replay: ReasoningReplay
     overflow: Overflow
     return_token_ids: bool
@@ -114,6 +116,14 @@ class Settings(BaseModel):
     most hosts cannot call tools. `auto`: whichever is right for the host.
     """
 
+    reasoning_display: ReasoningDisplay = "auto"
+    """How a client is shown the reasoning.
+
+    `text`: as the raw text that it is. `summary`: as a summary, which many clients show and nothing else. Nothing is
+    summarised: the text is the same. `both`: as both at once, which takes two events for each token. `auto`: as a
+    summary if the request asks for one, else as text.
+    """
+
     reasoning_replay: ReasoningReplay = "auto"
     """How past reasoning is sent to the host.
 
@@ -139,11 +149,12 @@ class Settings(BaseModel):
     If the host fails before that, the client gets the HTTP status of the error; afterwards it gets an error event.
     """
 
-    ping: PingKind = "event"
+    ping: PingKind = "in_progress"
     """What is sent to keep a silent stream alive.
 
-    `event`: a `response.ping` event. `in_progress`: `response.in_progress` again. `comment`: an SSE comment. `off`:
-    nothing.
+    `in_progress`: `response.in_progress` again, which every client knows. `event`: a `response.ping` event, which is
+    not OpenAI's: openai-node's `responses.stream()` and the Java SDK fail at it. `comment`: an SSE comment, which
+    resets no idle timer that counts events. `off`: nothing.
     """
 
     ping_interval: float = Field(default=15.0, gt=0)

@@ -126,7 +126,7 @@ class Stream:
         self.response: Json | None = None
         self.last_number = -1
         self.seen = 0
-        self.failing = False
+        self.error: Json | None = None
         self.terminal: Json | None = None
 
     def take(self, event: Json) -> None:
@@ -144,7 +144,8 @@ class Stream:
         if "response" in event:
             self._snapshot(event)
         elif name == "error":
-            self.failing = True
+            assert self.error is None, "a second error"
+            self.error = event
         elif stem == "response.output_item":
             self._open_item(event) if verb == "added" else self._close_item(event)
         elif stem in PARTS:
@@ -174,7 +175,11 @@ class Stream:
             return
         self.terminal = event
         assert response["status"] == TERMINAL[name], f"status {response['status']!r}"
-        assert name == "response.failed" or not self.failing, "an error was sent before it"
+        assert name == "response.failed" or self.error is None, "an error was sent before it"
+        if name == "response.failed":
+            assert self.error is not None, "no error was sent before it"
+            for key in ("code", "message"):
+                assert response["error"][key] == self.error[key], f"the {key} of the error changes"
         still_open = [index for index, item in enumerate(self.items) if item.final is None]
         assert not still_open, f"items {still_open} are not done"
         changed = difference(response["output"], [item.final for item in self.items], "output")

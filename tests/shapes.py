@@ -42,6 +42,7 @@ TOKENS = {"prompt_token_ids", "generation_token_ids", "generation_log_probs", "r
 
 EXTRA_KEYS = {
     "Response": {"frequency_penalty", "presence_penalty", "store"},
+    "ResponseErrorEvent": {"error"},
     "ResponseFunctionCallArgumentsDoneEvent": {"name"},
     "ResponseCustomToolCall": {"status"},  # its type for stored items has it
     "Logprob": {"bytes"},
@@ -118,7 +119,10 @@ ITEM_STATUSES = {"in_progress", "completed", "incomplete"}
 def check_event(event: Json) -> None:
     """Check one event by itself."""
     name = event.get("type")
-    assert "error" not in event, f"{name}: a top-level error makes the SDK raise and hide what follows"
+    if name == "error":
+        _check_error_event(event)
+    else:
+        assert "error" not in event, f"{name}: a top-level error makes the SDK raise and hide what follows"
     _check_tokens(event, str(name))
     if name == "response.ping":
         assert type(event.get("sequence_number")) is int, f"response.ping: no number in {event}"
@@ -131,6 +135,21 @@ def check_event(event: Json) -> None:
     if isinstance(event.get("item"), dict):
         event = {**event, "item": _item_for_sdk(event["item"])}
     _check_shape(event, EVENT_TYPES[name], name)
+
+
+def _check_error_event(event: Json) -> None:
+    """An `error` event has the flat and the nested form of one error, and the HTTP status in the latter."""
+    assert {"code", "message", "param", "error"} <= event.keys(), f"error: its keys are {sorted(event)}"
+    nested = event["error"]
+    inner = {"type", "code", "message", "param", "status"}
+    assert nested.keys() == inner, f"error: the inner keys are {sorted(nested)}"
+    status = nested["status"]
+    assert type(status) is int, f"error: status {status!r}"
+    assert 400 <= status <= 599, f"error: status {status}"
+    for key in ("message", "param"):
+        assert nested[key] == event[key], f"error: {key} is {event[key]!r} and {nested[key]!r}"
+    assert nested["code"], "error: no code"
+    check_error({"error": {key: nested[key] for key in inner - {"status"}}})
 
 
 def check_response(response: Json) -> None:

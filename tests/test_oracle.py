@@ -207,6 +207,7 @@ def failed_stream() -> list[Json]:
     """A stream of a host that died in the middle of its answer."""
     part = {"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}
     failure = {"code": "context_length_exceeded", "message": "too long"}
+    error = {**failure, "param": None}
     events = [event for event in good_stream() if event["sequence_number"] < 2]
     at = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
     pairs: list[tuple[str, Json]] = [
@@ -216,7 +217,7 @@ def failed_stream() -> list[Json]:
         ("response.output_text.done", {**at, "text": "Hello", "logprobs": []}),
         ("response.content_part.done", {**at, "part": part}),
         ("response.output_item.done", {"output_index": 0, "item": message("incomplete", part)}),
-        ("error", {"code": "context_length_exceeded", "message": "too long", "param": None}),
+        ("error", {**error, "error": {**error, "type": "invalid_request_error", "status": 400}}),
         ("response.failed", {"response": snapshot("failed", [message("incomplete", part)], error=failure)}),
     ]
     events += [{"type": name, "sequence_number": number, **data} for number, (name, data) in enumerate(pairs, 2)]
@@ -502,6 +503,30 @@ def test_a_stream_with_an_error_must_end_with_failed() -> None:
     }
     with pytest.raises(AssertionError, match="an error was sent before it"):
         check_stream(events)
+
+
+# Ways to corrupt the `error` event of `failed_stream`, and a part of the oracle's message for each.
+CORRUPTIONS_OF_ERRORS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
+    "it is not there": (lambda e: drop(e, "error"), "no error was sent before it"),
+    "it comes twice": (lambda e: repeat(e, "error"), "a second error"),
+    "the flat form alone": (lambda e: first(e, "error").pop("error"), "its keys are"),
+    "the nested form alone": (lambda e: first(e, "error").pop("code"), "its keys are"),
+    "no status": (lambda e: first(e, "error")["error"].pop("status"), "the inner keys are"),
+    "a status that is none": (lambda e: first(e, "error")["error"].update(status=200), "status 200"),
+    "no code": (lambda e: first(e, "error")["error"].update(code=None), "no code"),
+    "two messages": (lambda e: first(e, "error")["error"].update(message="too short"), "message is 'too long' and"),
+    "another code than the response": (lambda e: first(e, "error").update(code="x_error"), "the code of the error"),
+}
+
+
+@pytest.mark.parametrize("way", CORRUPTIONS_OF_ERRORS)
+def test_a_corrupted_error_is_found(way: str) -> None:
+    events = failed_stream()
+    corrupt, expected = CORRUPTIONS_OF_ERRORS[way]
+    corrupt(events)
+    with pytest.raises(AssertionError) as caught:
+        check_stream(events)
+    assert expected in str(caught.value)
 
 
 def test_only_the_last_item_may_be_incomplete() -> None:

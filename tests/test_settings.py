@@ -37,13 +37,14 @@ def test_the_defaults() -> None:
         "system_messages": "fold",
         "think_tags": "leading",
         "format_with_tools": "auto",
+        "reasoning_display": "auto",
         "reasoning_replay": "auto",
         "overflow": "error",
         "return_token_ids": False,
         "nemo_gym": False,
         "audio_root": None,
         "commit_after": 2.0,
-        "ping": "event",
+        "ping": "in_progress",
         "ping_interval": 15.0,
         "upstream_idle": 600.0,
         "write_timeout": 60.0,
@@ -67,13 +68,14 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "system_messages": ("keep", "keep"),
     "think_tags": ("prefilled", "prefilled"),
     "format_with_tools": ("constrain", "constrain"),
+    "reasoning_display": ("both", "both"),
     "reasoning_replay": ("think", "think"),
     "overflow": ("incomplete", "incomplete"),
     "return_token_ids": ("true", True),
     "nemo_gym": ("true", True),
     "audio_root": (HERE, HERE),
     "commit_after": ("0", 0.0),
-    "ping": ("in_progress", "in_progress"),
+    "ping": ("event", "event"),
     "ping_interval": ("0.5", 0.5),
     "upstream_idle": ("30", 30.0),
     "write_timeout": ("1e2", 100.0),
@@ -98,7 +100,7 @@ def test_every_setting_can_be_given_as_an_environment_variable() -> None:
 def test_the_default_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"{PREFIX}PING", "off")
     assert Settings.load().ping == "off"
-    assert Settings.load({}).ping == "event"
+    assert Settings.load({}).ping == "in_progress"
 
 
 def test_a_keyword_argument_wins_over_the_environment() -> None:
@@ -229,7 +231,7 @@ def test_settings_are_frozen_and_hashable() -> None:
     settings = load()
     with pytest.raises(ValidationError, match="frozen"):
         settings.ping = "off"
-    assert settings.ping == "event"
+    assert settings.ping == "in_progress"
     assert hash(settings) == hash(load())
 
 

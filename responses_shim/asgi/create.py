@@ -16,7 +16,8 @@ from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
-from responses_shim.core.request.params import SEALED, wants_logprobs, wants_summary
+from responses_shim.core.items.reasoning import ReasoningDisplay
+from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request, unknown_fields
 from responses_shim.core.request.prepare import PreparedRequest, prepare
 from responses_shim.core.response.filters import Filter
@@ -112,9 +113,12 @@ def _prepare(request: Request, parsed: CreateRequest, gym: GymOptions) -> Transl
     prepared = prepare(parsed, options=options, response_id=ids.response, created_at=_now())
     report = prepared.report
     prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
+        name = "generate_summary" if parsed.reasoning.summary is None else "summary"
+        report.dropped(f"reasoning.{name}")
     if request.keys.sealer is None:
         for index, included in enumerate(parsed.include or ()):
-            if included == SEALED:
+            if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
     return TranslatedRequest(ids, parsed, gym, prepared)
 
@@ -157,17 +161,25 @@ def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, 
 def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:
     """The options of the response: what the client asked for, as far as this server can give it."""
     parsed, settings = translated.request, request.settings
-    sealer = request.keys.sealer if SEALED in (parsed.include or ()) else None
+    sealer = request.keys.sealer if ENCRYPTED_REASONING in (parsed.include or ()) else None
     obfuscates = parsed.stream and parsed.stream_options is not None and parsed.stream_options.include_obfuscation
     return ResponseOptions(
         logprobs=wants_logprobs(parsed),
-        summary=wants_summary(parsed) or settings.nemo_gym,
+        reasoning=_reasoning_display(request, parsed),
         seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
         token_ids="return_token_ids" in translated.prepared.chat,
         obfuscate=random_text if obfuscates else None,
         empty_message=settings.nemo_gym,
         incomplete_on_overflow=settings.overflow == "incomplete",
     )
+
+
+def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisplay:
+    """How reasoning is shown: as the operator has set it, else as the client asks."""
+    settings = request.settings
+    if settings.reasoning_display != "auto":
+        return settings.reasoning_display
+    return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
 
 
 def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.headers import headers_from_host, headers_to_host
 from responses_shim.core.request.tokenize import tokenize_request
+from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.interfaces import Listener, RawHeaders
@@ -293,7 +294,7 @@ class _ChatAnswer:
             return self._profile.read_error(_web_page(body), status)
         try:
             error = msgspec.json.decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        except JSON_ERRORS:
             error = body.decode("utf-8", "replace").strip()
         return self._profile.read_error(error, status)
 

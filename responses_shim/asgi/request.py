@@ -53,10 +53,10 @@ class Request:
         return replace(
             policy,
             format_with_tools=policy.format_with_tools if format_with_tools == "auto" else format_with_tools,
-            reasoning=policy.reasoning if reasoning == "auto" else reasoning,
+            reasoning_replay=policy.reasoning_replay if reasoning == "auto" else reasoning,
             # Chat templates that write the opening tag into the prompt write a line end after it.
-            opening="<think>\n" if settings.think_tags == "prefilled" else policy.opening,
+            think_opening="<think>\n" if settings.think_tags == "prefilled" else policy.think_opening,
             image_urls=settings.image_urls,
-            system=settings.system_messages,
+            system_messages=settings.system_messages,
             unseal=lambda sealed: self.keys.open(self.owners, sealed),
         )

@@ -55,7 +55,9 @@ _FIELDS = [
     Row("text.format", "mapped", "`response_format`; beside tools described in words (`format_with_tools`)"),
     Row("text.verbosity", "mapped", "`verbosity`"),
     Row("reasoning.effort", "mapped", "`reasoning_effort`"),
-    Row("reasoning.summary", "honoured", "the reasoning itself, as a summary; it is not shortened"),
+    Row(
+        "reasoning.summary", "honoured", "the reasoning itself, as a summary; it is not shortened (`reasoning_display`)"
+    ),
     Row("reasoning.generate_summary", "honoured", "the older name of `summary`"),
     Row(
         "reasoning.context", "honoured", "`current_turn` leaves earlier reasoning out; else the host's template decides"
@@ -181,17 +183,20 @@ _NOT_SENT = [
 
 def _items() -> list[Row]:
     rows = [Row(name, "mapped", _ITEM_NOTES.get(name, "")) for name in sorted([*READ_ITEMS, *KINDS.by_call_type])]
-    rows.append(Row("additional_tools", "mapped", _ITEM_NOTES["additional_tools"]))
     rows += [
         Row(name, "accepted", _ITEM_NOTES.get(name, "of a hosted tool: skipped and reported"))
-        for name in sorted(SKIPPED_ITEMS - {"additional_tools"})
+        for name in sorted(SKIPPED_ITEMS)
     ]
     return rows + [Row(name, "refused", note) for name, note in sorted(REFUSED_ITEMS.items())]
 
 
 def _events() -> list[Row]:
     sent = {kind.__struct_config__.tag: kind for kind in events.ALL}
-    notes = {"response.ping": "not OpenAI's; keeps a silent stream alive", "error": "before `response.failed`"}
+    notes = {
+        "response.in_progress": "repeated while a stream is silent",
+        "response.ping": "not OpenAI's; in its place with `ping=event`",
+        "error": "before `response.failed`; flat as in the reference, and nested under `error` with the HTTP `status`",
+    }
     rows = [Row(str(name), "sent", notes.get(str(name), "")) for name in sent]
     return rows + [Row(name, "not sent") for name in sorted(_NOT_SENT)]
 

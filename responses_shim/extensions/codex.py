@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from responses_shim.core.wire.lenient_json import JSON_ERRORS
+
 INSTRUCTIONS = """\
 You are a coding agent. You work in the user's workspace through the Codex CLI: with the tools that you are given you \
 read files, run commands and change files.
@@ -94,7 +96,7 @@ def decode_models(body: bytes) -> list[Model] | None:
     """`read_models` of a body that should be JSON; None also if it is not."""
     try:
         return read_models(msgspec.json.decode(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except JSON_ERRORS:
         return None
 
 

@@ -198,7 +198,7 @@ PROFILE = HostProfile(
     #   the server leaves such spans in its answers.
     # - A response format may constrain the answer even if there are tools: unless one is named, the server parses no
     #   calls in it anyway.
-    policy=TranslationOptions(parts=frozenset({"image"}), reasoning="think", format_with_tools="constrain"),
+    policy=TranslationOptions(parts=frozenset({"image"}), reasoning_replay="think", format_with_tools="constrain"),
     unfinished_message=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
         "comes; start it with --interrupt_requests False to have requests wait for one another."

@@ -13,6 +13,8 @@ from typing import Any, Literal, Union, cast
 
 import msgspec
 
+from responses_shim.core.wire.lenient_json import JSON_ERRORS
+
 # Fields --------------------------------------------------------------------------------------------------------
 
 
@@ -180,7 +182,7 @@ def decode_if_json(text: str) -> Any:
     """The decoded JSON; the text itself if it is not JSON, as happens with arguments that a model wrote."""
     try:
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeError, RecursionError):
+    except JSON_ERRORS:
         return text
 
 

@@ -166,6 +166,54 @@ async def test_reasoning_between_tags_is_sealed_too() -> None:
     assert host.requests[1]["messages"][1]["reasoning"] == "Hm."
 
 
+# How reasoning is shown ----------------------------------------------------------------------------------------------
+
+
+@streaming
+@pytest.mark.parametrize(
+    ("display", "nemo_gym", "asked", "shown"),
+    [
+        ("auto", False, None, ["content"]),
+        ("auto", False, "auto", ["summary"]),
+        ("auto", True, None, ["summary"]),
+        ("text", False, "auto", ["content"]),
+        ("summary", False, None, ["summary"]),
+        ("both", False, None, ["content", "summary"]),
+        ("both", False, "auto", ["content", "summary"]),
+        ("both", True, None, ["content", "summary"]),
+    ],
+)
+async def test_reasoning_is_shown_as_the_operator_has_set_it_or_as_the_client_asks(
+    display: str, nemo_gym: bool, asked: str | None, shown: list[str], stream: bool
+) -> None:
+    settings = {"reasoning_display": display, "nemo_gym": nemo_gym}
+    response, events = await answer(*THINKS, settings=settings, stream=stream, reasoning={"summary": asked})
+    thought = response["output"][0]
+    assert [key for key in ("content", "summary") if thought[key]] == shown
+    assert {part["text"] for key in shown for part in thought[key]} == {THOUGHT}
+    if stream:
+        kinds = {"content": "reasoning_text.delta", "summary": "reasoning_summary_text.delta"}
+        pieces = {key: [event["delta"] for event in of_type(events, kind)] for key, kind in kinds.items()}
+        assert pieces == {key: [THOUGHT[:5], THOUGHT[5:]] if key in shown else [] for key in kinds}
+
+
+@pytest.mark.parametrize("field", ["summary", "generate_summary"])
+async def test_a_summary_that_is_asked_for_in_vain_is_reported(field: str) -> None:
+    asked: Json = {"reasoning": {field: "auto"}}
+    _, _, reply = await ask(ResponsesShim(ScriptedHost(THINKS), reasoning_display="text"), **asked)
+    assert report_of(reply) == f'dropped=("reasoning.{field}")'
+    _, _, reply = await ask(ResponsesShim(ScriptedHost(THINKS), reasoning_display="both"), **asked)
+    assert report_of(reply) == ""
+
+
+async def test_reasoning_that_was_shown_as_both_comes_back_once() -> None:
+    host = ScriptedHost(THINKS, text_answer("Well."))
+    app = ResponsesShim(host, reasoning_display="both")
+    response, _, _ = await ask(app)
+    await ask(app, input=[QUESTION, *response["output"], QUESTION])
+    assert [message.get("reasoning") for message in host.requests[1]["messages"]] == [None, THOUGHT, None]
+
+
 # Obfuscation ---------------------------------------------------------------------------------------------------------
 
 TOOLS: list[Json] = [

@@ -167,7 +167,10 @@ SHIMS_OWN = {  # done by the shim itself: nothing of it is in the chat request
     "include: reasoning.encrypted_content",
     "metadata",
 }
-UNREPORTED = {"safety_identifier", "access_programs", "image", "client_metadata"}  # no host could have done anything
+UNREPORTED = {  # no host could have done anything, or does by itself what the field is for
+    *("safety_identifier", "access_programs", "image", "client_metadata"),
+    "prompt_cache_key",
+}
 STRUCTURAL = {"model", "input", "tools", "tool_choice", "anything else"}
 FUNCTION = {"type": "function", "name": "f", "parameters": {}}
 

@@ -85,9 +85,7 @@ async def test_codex_01_pings_are_events_that_it_counts() -> None:
     """Codex gives up on a stream when no event has come for a while, and does not count comments. Before `created` no
     event may be sent, so that one must not wait for the model either."""
     read = anyio.Event()
-    shim = ResponsesShim(
-        ScriptedHost([Wait(read), *text_answer("Done.")]), commit_after=0, ping="in_progress", ping_interval=0.02
-    )
+    shim = ResponsesShim(ScriptedHost([Wait(read), *text_answer("Done.")]), commit_after=0, ping_interval=0.02)
     async with call(shim, "POST", "/v1/responses", json={**TURN, "stream": True}) as exchange:
         seen = [await exchange.next_event() for _ in range(6)]
         assert [event.name for event in seen if event] == ["response.created", *["response.in_progress"] * 5]

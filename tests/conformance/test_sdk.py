@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version
 from typing import Any
 
@@ -14,11 +14,24 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel
+from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
+from tests.caller import parse_events, payloads
 from tests.oracle import check_error, check_response, check_stream
 from tests.runtime.pdfs import pdf_of
-from tests.scripted import DONE, Json, Script, ScriptedHost, Step, call_answer, call_then_text, chunk, text_answer
+from tests.scripted import (
+    DONE,
+    Json,
+    Script,
+    ScriptedHost,
+    Step,
+    Wait,
+    call_answer,
+    call_then_text,
+    chunk,
+    text_answer,
+)
 from tests.serving import serving
 
 WEATHER: Any = {
@@ -347,14 +360,62 @@ def test_an_error_of_the_host_keeps_its_status(status: int, error: type[openai.A
 
 
 def test_a_stream_that_breaks_off_ends_as_failed() -> None:
-    with client_of([chunk("Hel")]) as (client, _):
-        events = stream_of(client)
-    check_stream([as_json(event) for event in events])
-    assert [event.type for event in events][-2:] == ["error", "response.failed"]
-    failed = events[-1].response
-    assert failed.status == "failed"
-    assert failed.error.message
-    assert failed.output_text == "Hel"
+    with (
+        client_of([chunk("Hel")]) as (client, _),
+        client.responses.with_streaming_response.create(model="scripted", input="Hi", stream=True) as raw,
+    ):
+        events = payloads(parse_events(raw.read()))
+    check_stream(events)
+    assert [event["type"] for event in events][-2:] == ["error", "response.failed"]
+    failed = events[-1]["response"]
+    assert failed["status"] == "failed"
+    assert failed["error"]["message"]
+    assert failed["output"][0]["content"][0]["text"] == "Hel"
+
+
+@pytest.mark.parametrize("helper", [False, True])
+def test_a_stream_that_breaks_off_raises(helper: bool) -> None:
+    """As with OpenAI's own service: nobody can take half an answer for a complete one."""
+    asked: Any = {"model": "scripted", "input": "Hi"}
+    types: list[str] = []
+    with ExitStack() as stack:
+        client, _ = stack.enter_context(client_of([chunk("Hel")]))
+        events: Iterable[Any]
+        if helper:
+            events = stack.enter_context(client.responses.stream(**asked))
+        else:
+            events = client.responses.create(**asked, stream=True)
+        with pytest.raises(openai.APIError) as caught:
+            types.extend(event.type for event in events)
+    assert types[-1] == "response.output_item.done"
+    assert caught.value.message == "The host ended its stream before the answer was complete."
+    assert (caught.value.type, caught.value.code, caught.value.param) == ("server_error", "server_error", None)
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(404, "no_such_model"), (429, "rate_limit_exceeded"), (503, "server_is_overloaded")]
+)
+def test_a_refusal_after_the_stream_has_begun_keeps_type_code_and_status(status: int, code: str) -> None:
+    error = {"message": "not like this", "type": "some_error", "param": None, "code": code}
+    go = anyio.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def refuse_once_begun(message: Message) -> None:
+            await send(message)
+            if b"response.created" in message.get("body", b""):
+                go.set()
+
+        await shim(scope, receive, refuse_once_begun)
+
+    shim = ResponsesShim(ScriptedHost([Wait(go), Json(status, {"error": error})]), commit_after=0)
+    with (
+        serving(app) as url,
+        OpenAI(base_url=f"{url}/v1", api_key="key", max_retries=0, timeout=20) as client,
+        pytest.raises(openai.APIError) as caught,
+    ):
+        stream_of(client)
+    assert (caught.value.message, caught.value.type, caught.value.code) == ("not like this", "some_error", code)
+    assert caught.value.body == {**error, "status": status}
 
 
 def test_an_answer_that_is_cut_is_incomplete() -> None:

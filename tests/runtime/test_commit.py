@@ -90,6 +90,23 @@ async def test_after_the_commit_a_failure_is_an_event(failure: Step, status: int
     check_stream(events)
     assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
     assert events[-1]["response"]["error"]["code"] == events[-2]["code"] == code
+    assert events[-2]["error"]["status"] == status
+
+
+@failures
+async def test_after_the_commit_the_event_has_what_the_http_error_would_have_had(
+    failure: Step, status: int, code: str
+) -> None:
+    """Its code only if it has one: else that of `response.error`, for a client must be able to tell by it."""
+    before = await post(ResponsesShim(ScriptedHost([failure])), "/v1/responses", STREAMED)
+    go = anyio.Event()
+    app = ResponsesShim(ScriptedHost([Wait(go), failure]), commit_after=0)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await exchange.start()
+        go.set()
+        after = payloads(await exchange.events())[-2]["error"]
+    error = before.json["error"]
+    assert after == {**error, "code": error["code"] or code, "status": before.status}
 
 
 async def test_without_a_chunk_the_answer_starts_after_commit_after_seconds() -> None:

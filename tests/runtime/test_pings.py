@@ -53,7 +53,7 @@ async def intervals_pass(times: int) -> None:
     """Let some intervals pass, as another stream counts them."""
     app = ResponsesShim(ScriptedHost([Wait(anyio.Event())]), **OFTEN)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as other:
-        await pinged(other, "event", times)
+        await pinged(other, "in_progress", times)
 
 
 def events_of(exchange: Exchange) -> list[dict[str, Any]]:
@@ -103,6 +103,7 @@ async def test_with_ping_off_there_are_no_pings() -> None:
         go.set()
         await exchange.read()
     check_stream(events_of(exchange))
+    assert exchange.body.count(b"event: response.in_progress\n") == 1
     assert b"ping" not in exchange.body
 
 
@@ -133,7 +134,7 @@ async def test_pings_go_on_while_a_call_without_a_finish_reason_has_not_returned
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), DONE, Wait(go)])
     async with call(ResponsesShim(host, **OFTEN), "POST", "/v1/responses", json=STREAMED) as exchange:
-        await pinged(exchange, "event")
+        await pinged(exchange, "in_progress")
         go.set()
         await exchange.read()
     check_stream(events_of(exchange))
@@ -143,7 +144,7 @@ async def test_the_first_ping_comes_an_interval_after_the_first_write() -> None:
     """The timer looks for the first time during that write, when no ping is due."""
     host = ScriptedHost([chunk("a"), Hold()])
     async with call(ResponsesShim(host, ping_interval=0.05), "POST", "/v1/responses", json=STREAMED) as exchange:
-        await pinged(exchange, "event", times=1)
+        await pinged(exchange, "in_progress", times=1)
 
 
 # One write at a time -------------------------------------------------------------------------------------------------

@@ -103,7 +103,8 @@ async def test_the_items_of_a_round_are_sent_before_the_next_round_begins() -> N
 
     async with anyio.create_task_group() as group:
         host = Host([*CALLING, DONE], [*ANSWER, DONE])
-        group.start_soon(run_with_calls(client, next_round=later, ping_interval=0.05).execute, host, {})
+        run = run_with_calls(client, next_round=later, ping="event", ping_interval=0.05)
+        group.start_soon(run.execute, host, {})
         await client.wait_for(b'"type":"response.output_item.done"')
         await client.wait_for(b"response.ping")
         assert len(host.requests) == 1

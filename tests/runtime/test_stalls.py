@@ -98,7 +98,7 @@ async def test_a_host_is_not_idle_while_its_client_takes_nothing(write: str) -> 
     """The host is blocked, so its silence is no fault of its own: it counts from when it may send again."""
     go = anyio.Event()
     host = ScriptedHost([chunk("a"), Wait(go), *text_answer("b")])
-    app = ResponsesShim(host, upstream_idle=0.4, write_timeout=5, ping_interval=0.02)
+    app = ResponsesShim(host, upstream_idle=0.4, write_timeout=5, ping="event", ping_interval=0.02)
     async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
         if write == "ping":
             await until_pinged(exchange)

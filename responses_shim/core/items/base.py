@@ -14,7 +14,7 @@ from responses_shim.core.wire.events import DeltaEvent, Event, OutputItemAdded, 
 from responses_shim.core.wire.responses import ItemStatus, OutputItem
 from responses_shim.core.wire.tokens import Tokens
 
-Number = Callable[[], int]
+NextNumber = Callable[[], int]
 """Gives the next `sequence_number` of the response, each time it is called."""
 
 
@@ -24,13 +24,13 @@ class ItemBuilder(ABC):
     `id` is the item's, `index` its position in `output`; neither ever changes.
     """
 
-    def __init__(self, id: str, index: int, number: Number) -> None:
+    def __init__(self, id: str, index: int, next_number: NextNumber) -> None:
         self.id = id
         self.index = index
-        self.number = number
+        self.next_number = next_number
         self.pieces: list[str] = []
         """The text of the part or value that is open, in pieces. Each part has a list of its own."""
-        self._joined = 0  # how many of the pieces have been joined from several
+        self._joined = 0  # how many of the first pieces are results of `join_pieces`
 
     @abstractmethod
     def item(self, status: ItemStatus) -> OutputItem:
@@ -44,7 +44,7 @@ class ItemBuilder(ABC):
 
     def open(self, events: list[Event]) -> None:
         """Append `output_item.added`, and what opens the first part where every item of the kind has one."""
-        events.append(OutputItemAdded(self.number(), self.index, self.item("in_progress")))
+        events.append(OutputItemAdded(self.next_number(), self.index, self.item("in_progress")))
 
     def close(self, status: ItemStatus, events: list[Event], tokens: Tokens | None = None) -> OutputItem:
         """Append the closing events and `output_item.done`; return the item as the snapshot will have it.
@@ -56,13 +56,14 @@ class ItemBuilder(ABC):
         if tokens is not None:
             for name in tokens.__struct_fields__:
                 setattr(item, name, getattr(tokens, name))
-        events.append(OutputItemDone(self.number(), self.index, item))
+        events.append(OutputItemDone(self.next_number(), self.index, item))
         return item
 
     def next_delta(self) -> DeltaEvent | None:
         """The event that one more piece of text would make, with number 0 and an empty delta.
 
-        The fast path makes its template from it. None if a piece of text does not become one delta with that text.
+        The fast path makes its template from it. None if a piece of text would not become exactly one delta with that
+        text.
         """
         return None
 

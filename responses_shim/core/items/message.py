@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import Raw
 
-from responses_shim.core.items.base import ItemBuilder, Number
+from responses_shim.core.items.base import ItemBuilder, NextNumber
 from responses_shim.core.wire.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -23,8 +23,8 @@ from responses_shim.core.wire.responses import NO_LOGPROBS, ItemStatus, MessageI
 class MessageBuilder(ItemBuilder):
     """Builds a `message` item. Log-probabilities are kept as JSON, so that they are encoded once."""
 
-    def __init__(self, id: str, index: int, number: Number) -> None:
-        super().__init__(id, index, number)
+    def __init__(self, id: str, index: int, next_number: NextNumber) -> None:
+        super().__init__(id, index, next_number)
         self._parts: list[OutputText | Refusal] = []
         self._logprobs: list[bytes] = []  # JSON arrays without their brackets
         self._annotations: list[dict[str, Any]] = []
@@ -33,20 +33,20 @@ class MessageBuilder(ItemBuilder):
     def item(self, status: ItemStatus) -> MessageItem:
         return MessageItem(id=self.id, status=status, content=list(self._parts))
 
-    def text(self, delta: str, logprobs: Raw, events: list[Event]) -> None:
+    def add_text(self, delta: str, logprobs: Raw, events: list[Event]) -> None:
         """Append a piece of text. `logprobs` is a JSON array of its tokens' log-probabilities, or `NO_LOGPROBS`."""
         if self._open_part is not OutputText:
             self._begin_part(OutputText(""), events)
         self.pieces.append(delta)
         if logprobs is not NO_LOGPROBS:
             self.keep_logprobs(bytes(logprobs))
-        events.append(OutputTextDelta(self.number(), self.id, self.index, delta, self._part_index, logprobs))
+        events.append(OutputTextDelta(self.next_number(), self.id, self.index, delta, self._part_index, logprobs))
 
     def keep_logprobs(self, array: bytes) -> None:
         """Keep the log-probabilities of a piece of text: a JSON array with at least one entry."""
         self._logprobs.append(array[1:-1])
 
-    def empty_text(self, events: list[Event]) -> None:
+    def open_empty_text(self, events: list[Event]) -> None:
         """Open a text part, for a message that is to have an empty text."""
         self._begin_part(OutputText(""), events)
 
@@ -54,18 +54,20 @@ class MessageBuilder(ItemBuilder):
         """Add a citation to the text part that is open; open one if none is."""
         if self._open_part is not OutputText:
             self._begin_part(OutputText(""), events)
-        number = len(self._annotations)
+        annotation_index = len(self._annotations)
         self._annotations.append(annotation)
         events.append(
-            OutputTextAnnotationAdded(self.number(), self.id, self.index, self._part_index, number, annotation)
+            OutputTextAnnotationAdded(
+                self.next_number(), self.id, self.index, self._part_index, annotation_index, annotation
+            )
         )
 
-    def refusal(self, delta: str, events: list[Event]) -> None:
+    def add_refusal(self, delta: str, events: list[Event]) -> None:
         """Append a piece of a refusal."""
         if self._open_part is not Refusal:
             self._begin_part(Refusal(""), events)
         self.pieces.append(delta)
-        events.append(RefusalDelta(self.number(), self.id, self.index, delta, self._part_index))
+        events.append(RefusalDelta(self.next_number(), self.id, self.index, delta, self._part_index))
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         self._end_part(events)
@@ -83,7 +85,7 @@ class MessageBuilder(ItemBuilder):
     def _begin_part(self, part: OutputText | Refusal, events: list[Event]) -> None:
         self._end_part(events)
         self._open_part = type(part)
-        events.append(ContentPartAdded(self.number(), self.id, self.index, self._part_index, part))
+        events.append(ContentPartAdded(self.next_number(), self.id, self.index, self._part_index, part))
 
     def _end_part(self, events: list[Event]) -> None:
         if self._open_part is None:
@@ -94,11 +96,11 @@ class MessageBuilder(ItemBuilder):
         if self._open_part is OutputText:
             logprobs = Raw(b"[%b]" % b",".join(self._logprobs)) if self._logprobs else NO_LOGPROBS
             part = OutputText(value, self._annotations, logprobs)
-            events.append(OutputTextDone(self.number(), self.id, self.index, index, value, logprobs))
+            events.append(OutputTextDone(self.next_number(), self.id, self.index, index, value, logprobs))
         else:
             part = Refusal(value)
-            events.append(RefusalDone(self.number(), self.id, self.index, index, value))
-        events.append(ContentPartDone(self.number(), self.id, self.index, index, part))
+            events.append(RefusalDone(self.next_number(), self.id, self.index, index, value))
+        events.append(ContentPartDone(self.next_number(), self.id, self.index, index, part))
         self._parts.append(part)
         self._open_part = None
         self.pieces = []

@@ -24,7 +24,10 @@ _DESCRIPTION = "When you answer, rather than call a tool, answer with one JSON o
 def apply_format(
     request: CreateRequest, chat: dict[str, Any], options: TranslationOptions, report: Report
 ) -> str | None:
-    """Put `response_format` into `chat`, which has its tools already; or return the words that describe it instead."""
+    """Put `response_format` into `chat`, which already has its tools.
+
+    Return None, or the description for the system message where the format is to be described instead.
+    """
     answer = request.text.format if request.text is not None else None
     if not isinstance(answer, (JsonSchemaFormat, JsonObjectFormat)):
         return None

@@ -1,4 +1,4 @@
-"""Content parts as chat completions has them: plain text wherever there is only text, parts for images and sound.
+"""Content parts as chat completions has them: a string if there is only text, else parts for images, audio and video.
 
 Some chat templates cannot take a list of parts at all, so text is given as a string if it can be.
 """
@@ -35,26 +35,29 @@ _MEDIA = {
 
 
 def text_of(content: Any, path: str, separator: str) -> str:
-    """The text of a string, or of a list of text parts. InvalidRequest names a part that is none."""
+    """The text of a string, or of a list of text parts. Raises InvalidRequest that names a part that is not text."""
     return content if isinstance(content, str) else separator.join(texts_of(content, path))
 
 
 def texts_of(content: Any, path: str) -> list[str]:
-    """The same, part by part."""
+    """The text of each part; one for a string. Raises as `text_of`."""
     if isinstance(content, str):
         return [content]
     return [_text(part, part_path) for part, part_path in _parts(content, path)]
 
 
 def parts_of(content: Any, path: str, options: TranslationOptions) -> list[Part]:
-    """A string or a list of parts as chat parts. InvalidRequest names a part that is wrong or that the host refuses."""
+    """A string or a list of parts as chat parts.
+
+    Raises InvalidRequest that names a part that is wrong or that the host refuses.
+    """
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [_chat_part(part, part_path, options) for part, part_path in _parts(content, path)]
 
 
 def user_content(content: Any, path: str, options: TranslationOptions) -> str | list[Part]:
-    """The content of a user message: a string if there is only text, else chat parts. InvalidRequest as above."""
+    """The content of a user message: a string if there is only text, else chat parts. Raises as `parts_of`."""
     if isinstance(content, str):
         return content
     parts = parts_of(content, path, options)
@@ -94,7 +97,7 @@ def _chat_part(part: Part, path: str, options: TranslationOptions) -> Part:
     kind = part["type"]
     media = _MEDIA.get(kind) if isinstance(kind, str) else None
     if kind == "input_file":
-        # Where files are read at all, they have become text before.
+        # `runtime.files` has already replaced the files that can be read.
         raise unsupported(f"{path}.type", "files cannot be read here.")
     if media is None:
         if not isinstance(kind, str) or kind not in _TEXT_FIELDS:
@@ -108,7 +111,10 @@ def _chat_part(part: Part, path: str, options: TranslationOptions) -> Part:
 
 
 def _url(part: Part, key: str, path: str, options: TranslationOptions) -> dict[str, Any]:
-    """`{"url", "detail"}`, as chat completions nests them; here the URL is a string, but clients send both forms."""
+    """`{"url", "detail"}`, as chat completions nests them.
+
+    In the Responses API the URL is a string, but clients send both forms.
+    """
     url = part.get(key)
     detail, detail_path = part.get("detail"), f"{path}.detail"
     if isinstance(url, dict):
@@ -121,9 +127,9 @@ def _url(part: Part, key: str, path: str, options: TranslationOptions) -> dict[s
         raise missing(f"{path}.{key}")
     if not isinstance(url, str) or not url:
         raise wrong_type(f"{path}.{key}", "a non-empty string")
-    if options.image_urls == "data-only" and not url[:5].lower() == "data:":
+    if options.image_urls == "data-only" and url[:5].lower() != "data:":
         raise InvalidRequest(
-            "This server fetches nothing: send the content itself as a data URL.",
+            "URLs are not passed to the model here (setting image_urls): send the content itself as a data URL.",
             param=f"{path}.{key}",
             code="invalid_image_url",
         )

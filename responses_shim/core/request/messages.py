@@ -1,10 +1,10 @@
 """Input items as chat messages.
 
-The Responses API has an item for everything that is said or done; chat completions has messages. Chat templates agree
+The Responses API has an item for every message, reasoning and call; chat completions has messages. Chat templates agree
 on one order of them: a system message first, then user, assistant and tool messages. So
 
 - all system text (`instructions`, system and developer messages, wherever they are) goes into the leading message
-- what the model said and did in one turn (reasoning, text, calls) goes into one assistant message
+- what the model wrote in one turn (reasoning, text, calls) goes into one assistant message
 
     instructions: "Be brief."                             {"role": "system", "content": "Be brief.\\n\\nUse metres."}
     {"role": "user", "content": "How high is it?"}        {"role": "user", "content": "How high is it?"}
@@ -17,11 +17,11 @@ on one order of them: a system message first, then user, assistant and tool mess
 
 The same items always give the same messages, and more items only add messages at the end; so from turn to turn the
 host finds the beginning of its prompt in its cache. (A developer message changes the leading one, unless
-`TranslationOptions.system` keeps it in place.)
+`TranslationOptions.system_messages` keeps it where it is.)
 
-Each of the 33 types of item that the API has is in one of four places. A type in `READ_ITEMS` or of a call
-(`ToolKinds.by_call_type`) becomes part of a message; one in `SKIPPED_ITEMS` is passed over and reported; one in
-`REFUSED_ITEMS` is a 400 that says what to do instead.
+Each type of item is in one of four tables. A type in `READ_ITEMS` or of a call (`ToolKinds.by_call_type`) becomes part
+of a message, or declares tools; one in `SKIPPED_ITEMS` is left out and reported; one in `REFUSED_ITEMS` is a 400 that
+says what to do instead.
 """
 
 from __future__ import annotations
@@ -54,15 +54,17 @@ Message = dict[str, Any]
 Located = tuple[Item, str]
 """An item and its path in the request."""
 
-READ_ITEMS = frozenset({"message", "reasoning", *KINDS.by_output_type})
-SKIPPED_ITEMS = hosted.SKIPPED_ITEMS | {"additional_tools", "compaction"}
+READ_ITEMS = frozenset({"message", "reasoning", "additional_tools", *KINDS.by_output_type})
+"""Types of items that become part of a message, or declare tools. The types of calls are in `KINDS.by_call_type`."""
+SKIPPED_ITEMS = hosted.SKIPPED_ITEMS | {"compaction"}
+"""Types of items that are left out and reported."""
 REFUSED_ITEMS = {
     **hosted.REFUSED_ITEMS,
     "compaction_trigger": "there is no compaction here; summarise in a message.",
     "configuration_update": "the configuration cannot change between items; use 'reasoning' and 'text'.",
     "item_reference": "items are not stored here; send the item itself.",
 }
-"""Types that ask for what does not exist here: to pass them over would change the answer."""
+"""Types of items that this server cannot honour, and why. Skipping them would change the answer."""
 
 _DECLARE_TOOLS = ("additional_tools", "tool_search_output")
 _ROLES = ["user", "assistant", "system", "developer", "tool"]
@@ -71,7 +73,7 @@ _ROLES = ["user", "assistant", "system", "developer", "tool"]
 def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> list[Located]:
     """The history and the input as one list of items with their paths: `history[0]` and so on, `input[0]` and so on.
 
-    An input that is a string is a user message.
+    An input that is a string is a user message. The history is for stored conversations.
     """
     if isinstance(items, str):
         items = [{"role": "user", "content": items}]
@@ -82,7 +84,7 @@ def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> list[L
 def declared_tools(items: Iterable[Located]) -> list[tuple[Tool, str]]:
     """The tools that items declare, with their paths: Codex's `additional_tools`, and what a tool search has found.
 
-    InvalidRequest if such an item has no array of objects.
+    Raises InvalidRequest that names `tools` of an item, or an entry, if it is not an array of objects.
     """
     found = []
     for item, path in items:
@@ -113,7 +115,7 @@ def to_messages(
     last_instruction: str | None = None,
     reasoning_from: int = 0,
 ) -> list[Message]:
-    """The chat messages for `instructions` and items. InvalidRequest names the item and its field that is wrong.
+    """The chat messages for `instructions` and items. Raises InvalidRequest that names the item's field that is wrong.
 
     `last_instruction` goes to the end of the leading message. Reasoning before the item of index `reasoning_from` is
     left out.
@@ -143,9 +145,9 @@ class _Conversation:
         self._texts: list[tuple[bool, str]] = []
         self._calls: list[dict[str, Any]] = []
         self._fields: Message = {}
-        # Calls so far. Their ids are found by themselves, and by the ids of their items.
+        # The call id of each call so far, by the call id itself and by its item's id.
         self._call_ids: dict[str, str] = {}
-        self._unanswered: dict[str, None] = {}
+        self._unanswered: set[str] = set()  # the ids of calls without an output
         self._images: list[Part] = []  # of tool outputs, which go into a user message after them
 
     def read(self, item: Item, path: str) -> None:
@@ -167,13 +169,14 @@ class _Conversation:
             self._output(item, path, content, f"{path}.output")
         elif kind == "reasoning":
             self._reasoning(item, path)
+        elif kind == "additional_tools":
+            return  # declares tools: see `declared_tools`
         elif kind in SKIPPED_ITEMS:
-            if kind != "additional_tools":  # whose tools are offered: see `declared_tools`
-                self._report.dropped(path)
+            self._report.dropped(path)
         elif kind in REFUSED_ITEMS:
             raise unsupported(f"{path}.type", f"items of type '{kind}': {REFUSED_ITEMS[kind]}")
         else:
-            known = {"message", "reasoning", *kinds.by_call_type, *kinds.by_output_type}
+            known = {"message", "reasoning", "additional_tools", *kinds.by_call_type, *kinds.by_output_type}
             raise bad_value(f"{path}.type", kind, sorted(known))
 
     def finish(self, last_instruction: str | None) -> list[Message]:
@@ -198,13 +201,13 @@ class _Conversation:
         if not turn:
             return
         message: Message = {"role": "assistant"}
-        if self._options.reasoning == "think":
-            opening = self._options.opening
-            texts = [f"{opening}{text}</think>" if inner else text for inner, text in self._texts]
+        if self._options.reasoning_replay == "think":
+            opening = self._options.think_opening
+            texts = [f"{opening}{text}</think>" if is_reasoning else text for is_reasoning, text in self._texts]
             message["content"] = "".join(texts) or None
         else:
-            message["content"] = "".join([text for inner, text in self._texts if not inner]) or None
-            if reasoning := "\n".join([text for inner, text in self._texts if inner]):
+            message["content"] = "".join([text for is_reasoning, text in self._texts if not is_reasoning]) or None
+            if reasoning := "\n".join([text for is_reasoning, text in self._texts if is_reasoning]):
                 message["reasoning"] = reasoning
         if self._calls:
             message["tool_calls"] = self._calls
@@ -225,7 +228,7 @@ class _Conversation:
             self._assistant(item, path)
         elif role in ("system", "developer"):
             text = text_of(content, f"{path}.content", "\n")
-            if self._options.system == "fold":
+            if self._options.system_messages == "fold":
                 self.system.append(text)
             else:
                 self._end_turn()
@@ -238,7 +241,7 @@ class _Conversation:
             raise bad_value(f"{path}.role", role, _ROLES)
 
     def _assistant(self, item: Item, path: str) -> None:
-        """Its text goes on where that of the message before ended, if it is of the same turn."""
+        """Append its text to the assistant message that is being put together."""
         content = item.get("content")
         if content is not None and (text := text_of(content, f"{path}.content", "")):
             self._texts.append((False, text))
@@ -249,7 +252,7 @@ class _Conversation:
         self._keep_tokens(item, path)
 
     def _reasoning(self, item: Item, path: str) -> None:
-        """Its text, or what this server has sealed, or its summary: the first that there is."""
+        """Add its text, else the text in its `encrypted_content`, else its summary."""
         sealed = item.get("encrypted_content")
         unsealed = self._options.unseal(sealed) if isinstance(sealed, str) and sealed else None
         if sealed and unsealed is None:
@@ -275,23 +278,23 @@ class _Conversation:
         if not isinstance(calls, list):
             raise wrong_type(path, "an array")
         for index, call in enumerate(calls):
-            at = f"{path}[{index}]"
+            call_path = f"{path}[{index}]"
             function = call.get("function") if isinstance(call, dict) else None
             if not isinstance(function, dict):
-                raise missing(f"{at}.function")
-            name, arguments = (required_string(function, key, f"{at}.function") for key in ("name", "arguments"))
+                raise missing(f"{call_path}.function")
+            name, arguments = (required_string(function, key, f"{call_path}.function") for key in ("name", "arguments"))
             name = self._tools.function_name(ToolIdentity(FUNCTION, name))
-            self._add_call(required_string(call, "id", at), name, arguments)
+            self._add_call(required_string(call, "id", call_path), name, arguments)
 
     def _add_call(self, call_id: str, name: str, arguments: str) -> None:
         self._call_ids[call_id] = call_id
-        self._unanswered[call_id] = None
+        self._unanswered.add(call_id)
         self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
 
     def _output(self, item: Item, path: str, content: Any, content_path: str, key: str = "call_id") -> None:
         """Add a tool message. `content` is a text or content parts; `key` is the field that names the call."""
         call_id = self._answered_call(item, path, key)
-        self._unanswered.pop(call_id, None)
+        self._unanswered.discard(call_id)
         self._end_turn(before_output=True)
         message: Message = {"role": "tool", "tool_call_id": call_id, "content": content}
         if not isinstance(content, str):
@@ -302,19 +305,19 @@ class _Conversation:
             elif self._options.tool_images == "tool":
                 message["content"] = parts
             else:
-                message["content"] = self._set_images_aside(call_id, parts)
+                message["content"] = self._defer_images(call_id, parts)
                 self._report.mapped(content_path)
         self.messages.append(message)
 
-    def _set_images_aside(self, call_id: str, parts: list[Part]) -> str:
-        """Keep what is not text for the user message that follows the outputs; returns the text."""
+    def _defer_images(self, call_id: str, parts: list[Part]) -> str:
+        """Keep the parts that are not text for a user message after the outputs. Returns the text."""
         self._images.append({"type": "text", "text": f"Output of the tool call {call_id}:"})
         self._images += [part for part in parts if part["type"] != "text"]
         texts = [part["text"] for part in parts if part["type"] == "text"]
         return "\n".join(texts) or "The output follows in the next message."
 
     def _answered_call(self, item: Item, path: str, key: str) -> str:
-        """The id of the call that an output belongs to. InvalidRequest if there was no such call before it.
+        """The id of the call that an output belongs to. Raises InvalidRequest if there was no such call before it.
 
         An output that does not say so belongs to the call whose item has the same `id` (as a local shell's has), or
         to the only one that still waits for an output.

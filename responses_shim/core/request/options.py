@@ -18,10 +18,10 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
     """How a request is translated.
 
     - `parts`: the kinds of content that a user message may have besides text, of `image`, `audio` and `video`
-    - `tool_images`: an image in a tool's output stays in the `tool` message, or goes into a `user` message after it
-    - `system`: `fold` all system and developer messages into one leading message, or `keep` them where they are
-    - `reasoning`: past reasoning is a `field` of the assistant message, or a `think` span in its content
-    - `opening`: what such a span begins with: the tag, and a line end if the host's prompts have one after it
+    - `tool_images`: where an image in a tool's output goes: the `tool` message, or a `user` message after it
+    - `system_messages`: `fold` system and developer messages into one leading message, or `keep` them where they are
+    - `reasoning_replay`: past reasoning is a `field` of the assistant message, or a `think` span in its content
+    - `think_opening`: what such a span begins with: the tag, and a line end if the host's prompts have one after it
     - `format_with_tools`: beside tools `text.format` is `describe`d to the model, or the host has to `constrain` it
     - `image_urls`: URLs of images and other media are passed on (`pass`), or refused unless they are `data:` URLs
     - `replay_tokens`: the token ids of a past turn go back on its assistant message
@@ -31,9 +31,9 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
 
     parts: frozenset[str] = frozenset({"image", "audio", "video"})
     tool_images: Literal["tool", "user"] = "user"
-    system: Literal["fold", "keep"] = "fold"
-    reasoning: Literal["field", "think"] = "field"
-    opening: str = "<think>"
+    system_messages: Literal["fold", "keep"] = "fold"
+    reasoning_replay: Literal["field", "think"] = "field"
+    think_opening: str = "<think>"
     format_with_tools: Literal["describe", "constrain"] = "describe"
     image_urls: Literal["pass", "data-only"] = "pass"
     replay_tokens: bool = False

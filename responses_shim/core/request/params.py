@@ -14,13 +14,14 @@ from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest, TextFormat
 
 # The same name and the same meaning in both APIs; `seed` and what follows are chat hosts' own.
-_SAME = (
+_PASSED_ON = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty", "user"),
     *("seed", "top_k", "min_p", "repetition_penalty"),
 )
-_CACHE_FIELDS = ("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options")
+# Not `prompt_cache_key`: agents send one every turn, and what it is for, hosts do without it.
+_CACHE_FIELDS = ("prompt_cache_retention", "prompt_cache_options")
 
-SEALED = "reasoning.encrypted_content"
+ENCRYPTED_REASONING = "reasoning.encrypted_content"
 """The entry of `include` by which a client asks for reasoning that it can send back: see `runtime.sealing`."""
 
 
@@ -31,7 +32,7 @@ def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
         "stream": True,
         "stream_options": {"include_usage": True},
     }
-    for name in _SAME:
+    for name in _PASSED_ON:
         value = getattr(request, name)
         if value is not None:
             chat[name] = value
@@ -51,7 +52,7 @@ def chat_params(request: CreateRequest, report: Report) -> dict[str, Any]:
         chat["top_logprobs"] = request.top_logprobs or 0
     if request.return_token_ids:
         chat["return_token_ids"] = True
-        # This gives the ids in the place of the tokens' text: not where the client wants to read that.
+        # Hosts then write `token_id:123` instead of each token's text, so not if the client wants log-probabilities.
         chat["return_tokens_as_token_ids"] = not wants_logprobs(request)
     _report_without_effect(request, report)
     return chat
@@ -69,7 +70,7 @@ def wants_logprobs(request: CreateRequest) -> bool:
 
 
 def _report_without_effect(request: CreateRequest, report: Report) -> None:
-    """Report what is accepted and changes nothing, for no chat host has it."""
+    """Report the fields that are accepted without effect, because no chat host has them."""
     if request.truncation == "auto":
         report.dropped("truncation")
     if request.reasoning is not None and request.reasoning.mode is not None:
@@ -84,7 +85,7 @@ def _report_without_effect(request: CreateRequest, report: Report) -> None:
     if request.store is True:
         report.defaulted("store")
     for index, included in enumerate(request.include or ()):
-        if included not in ("message.output_text.logprobs", SEALED):
+        if included not in ("message.output_text.logprobs", ENCRYPTED_REASONING):
             report.dropped(f"include[{index}]")
 
 

@@ -15,17 +15,20 @@ UNSUPPORTED = {
     "context_management": "there is no server-side compaction here; leave it out.",
     "moderation": "there is no moderation here; leave it out.",
 }
-"""Fields that need what does not exist here, and what to do instead: refused, for the answer would be another."""
+"""Request fields that this server cannot honour, and what to do instead.
 
-WARM_UP = "there is no reading of a prompt without an answer here; leave it out."
+They are refused, because ignoring them would change the answer.
+"""
+
+WARM_UP = "a request cannot fill the prompt cache without an answer here; leave it out."
 """Why a request that only fills the prompt cache is refused: it would be answered, and paid for."""
 
-# What is read, and what could have no effect on a host: a server's grants and image models, Codex's notes to OpenAI.
+# The fields that are read, and three that could have no effect on any host: they concern OpenAI's own service.
 _KNOWN = {*CreateRequest.__struct_fields__, "access_programs", "image", "client_metadata"}
 
 
 def parse_request(body: Any) -> CreateRequest:
-    """A request body (JSON data) as a checked request. InvalidRequest names the first field that is wrong.
+    """A request body (JSON data) as a checked request. Raises InvalidRequest that names the first field that is wrong.
 
     Input items and tools are checked later, when they are translated (`prepare`).
     """
@@ -45,5 +48,5 @@ def parse_request(body: Any) -> CreateRequest:
 
 
 def unknown_fields(body: dict[str, Any]) -> list[str]:
-    """The keys of a request body that are read nowhere and could have had an effect, in its order."""
+    """The keys of a request body that this server does not know, in the order of the body."""
     return [name for name in body if name not in _KNOWN]

@@ -46,10 +46,10 @@ def prepare(
     response_id: str,
     created_at: int,
 ) -> PreparedRequest:
-    """Translate a request, with `history`, the items of earlier turns, before its input.
+    """Translate a request, with `history`, the items of earlier turns (for stored conversations), before its input.
 
     `created_at` is in Unix seconds. Raises InvalidRequest that names the tool, item or field that is wrong or that
-    this server does not support; an item of the history is named `history[3]`. Nothing that is given is changed.
+    this server does not support; an item of the history is named `history[3]`. No argument is changed.
     """
     report = Report()
     items = located(request.input, history)

@@ -74,6 +74,6 @@ class CallIndex:
         """Calls of which an id or arguments have come, but no name."""
         return [call for call in self._calls if call.builder is None and call.allowed and (call.id or call.pieces)]
 
-    def not_allowed(self) -> int:
-        """How many calls became no item."""
+    def count_ignored(self) -> int:
+        """How many calls were ignored, because only one is allowed."""
         return sum(not call.allowed for call in self._calls)

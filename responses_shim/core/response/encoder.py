@@ -20,7 +20,8 @@ Frame: TypeAlias = "tuple[int, bytes]"
 Framing: TypeAlias = "Callable[[str], tuple[bytes, bytes]]"
 """From an event type to the bytes before and after the event's JSON."""
 
-_json = msgspec.json.Encoder().encode
+encode_json = msgspec.json.Encoder().encode
+"""The compact JSON of an event or a value, in bytes."""
 _NUMBER = b'"sequence_number":0'
 _DELTA = b'"delta":""'
 
@@ -46,7 +47,7 @@ class EventEncoder:
         `delta` has the number 0 and an empty text.
         """
         before, after = self._framing(delta.wire_type)
-        head, _, rest = _json(delta).replace(b"%", b"%%").partition(_NUMBER)
+        head, _, rest = encode_json(delta).replace(b"%", b"%%").partition(_NUMBER)
         middle, _, tail = rest.partition(_DELTA)
         before, after = before.replace(b"%", b"%%"), after.replace(b"%", b"%%")
         return b"".join([before, head, _NUMBER[:-1], b"%d", middle, _DELTA[:-2], b"%b", tail, after])
@@ -54,9 +55,9 @@ class EventEncoder:
     def _frame(self, event: Event) -> Frame:
         before, after = self._framing(event.wire_type)
         if not isinstance(event, (Created, InProgress)):
-            return event.sequence_number, before + _json(event) + after
+            return event.sequence_number, before + encode_json(event) + after
         if event.response is not self._response:
-            self._response, self._response_json = event.response, _json(event.response)
+            self._response, self._response_json = event.response, encode_json(event.response)
         data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (
             before,
             event.wire_type.encode(),

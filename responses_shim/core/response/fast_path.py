@@ -11,7 +11,8 @@ becomes, by a template in which only number and text change,
     event: response.output_text.delta
     data: {"type":"response.output_text.delta","sequence_number":7,"item_id":"msg_1","output_index":0,"delta":" fox",…}
 
-Which frames carry one thing only, `plain_frames` says. Any other is refused, without a trace, and takes the slow path.
+Which frames carry one thing only, `plain_frames` says. Any other frame is refused, without side effects, and takes
+the slow path.
 """
 
 from __future__ import annotations
@@ -19,14 +20,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeAlias
 
-import msgspec
-
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
-from responses_shim.core.response.encoder import EventEncoder, Frame
+from responses_shim.core.response.encoder import EventEncoder, Frame, encode_json
 from responses_shim.core.response.filters import FilterChain
 from responses_shim.core.response.plain_frames import (
-    REFUSED,
     CarriedField,
     Reader,
     arguments_reader,
@@ -35,23 +33,23 @@ from responses_shim.core.response.plain_frames import (
     decode_text,
     read_logprobs,
 )
-from responses_shim.core.response.stream import ResponseStream
+from responses_shim.core.response.stream import JOIN_EVERY, ResponseStream
 from responses_shim.core.tools.base import CallBuilder
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.events import DeltaEvent, Event
+from responses_shim.core.wire.lenient_json import JSON_ERRORS
 
-JOIN_EVERY = 64
-"""After so many events the pieces of text that were kept are joined."""
-TRIES = 16
-"""So many frames of a part may be refused before its fast path is given up, if they are half of all or more."""
-LESSONS = 8
-"""How often the bytes around the text of a frame are learned: they change with a `created` that is the time."""
+MAX_REFUSED = 16
+"""The fast path of a part is given up when it has refused more frames than this, and more than half of the events."""
+MAX_LEARNED = 8
+"""How often one path learns the bytes around the text.
 
-_json = msgspec.json.Encoder().encode
+They change, for example, with `created`, which some hosts set to the time of each chunk.
+"""
 
-_NOTHING = frozenset[str]()
-_TAG = frozenset("<")
-_IN_JSON = frozenset('"\\')
+_NO_CHARACTERS = frozenset[str]()
+_TAG_CHARACTERS = frozenset("<")
+_ESCAPED_CHARACTERS = frozenset('"\\')
 
 # The paths ----------------------------------------------------------------------------------------------------------
 
@@ -59,65 +57,65 @@ FastPath: TypeAlias = "Callable[[bytes], Frame | None]"
 """Our frame for one body message of the host; None, and nothing done, if the message carries anything else."""
 
 
-def plain_path(builder: ItemBuilder, read: Reader, template: bytes, stops: frozenset[str]) -> FastPath:
+def plain_path(builder: ItemBuilder, read: Reader, template: bytes, refused_characters: frozenset[str]) -> FastPath:
     """The fast path of text, reasoning or arguments.
 
-    `read` gives the text of a body message, or None; text with one of the characters of `stops` is refused.
+    `read` gives the text of a body message, or None. Text with one of `refused_characters` is refused.
 
     The frames of a host differ in their text alone, as a rule. So the bytes around the text of one frame are learned,
     and where another begins and ends with the same bytes, only the string between them is decoded.
     """
-    number, keep, join = builder.number, builder.pieces.append, builder.join_pieces
-    before, after, start, end, lessons = b"\n", b"", 0, 0, LESSONS  # no frame begins with a line end
+    next_number, keep, join = builder.next_number, builder.pieces.append, builder.join_pieces
+    before, after, start, end, learns_left = b"\n", b"", 0, 0, MAX_LEARNED  # no frame begins with a line end
 
     def path(data: bytes) -> Frame | None:
-        nonlocal before, after, start, end, lessons
+        nonlocal before, after, start, end, learns_left
         text: str | None
         if data.startswith(before) and data.endswith(after):
             try:
                 text = decode_text(data[start:end])
-            except REFUSED:
+            except JSON_ERRORS:
                 return None
         else:
             text = read(data)
-            if text is not None and lessons:
-                lessons -= 1
-                before, after = _around(data, text, read)
+            if text is not None and learns_left:
+                learns_left -= 1
+                before, after = _surrounding_bytes(data, text, read)
                 start, end = len(before), -len(after)
-        if text is None or (stops and not stops.isdisjoint(text)):
+        if text is None or (refused_characters and not refused_characters.isdisjoint(text)):
             return None
         keep(text)
-        count = number()
-        if not count % JOIN_EVERY:
+        sequence_number = next_number()
+        if not sequence_number % JOIN_EVERY:
             join()
-        return count, template % (count, _json(text))
+        return sequence_number, template % (sequence_number, encode_json(text))
 
     return path
 
 
-def _around(data: bytes, text: str, read: Reader) -> tuple[bytes, bytes]:
-    """The bytes of a frame before and after its text; what no frame begins with, if they cannot be told.
+def _surrounding_bytes(data: bytes, text: str, read: Reader) -> tuple[bytes, bytes]:
+    """The bytes of a frame before and after its text; if they cannot be found, a line end, with which no frame begins.
 
-    Wherever the text stands in the frame: if another text in its place is read as the text of the frame, it is there.
+    To check that the right string was found, another text is put there: the reader must then read that.
     """
-    before, found, after = data.partition(_json(text))
+    before, found, after = data.partition(encode_json(text))
     if found and read(before + b'"\\u0001"' + after) == "\x01":
         return before, after
     return b"\n", b""
 
 
-def logprobs_path(builder: MessageBuilder, template: bytes, stops: frozenset[str]) -> FastPath:
+def logprobs_path(builder: MessageBuilder, template: bytes, refused_characters: frozenset[str]) -> FastPath:
     """The fast path of text with log-probabilities: one entry, of that very text, goes on as the JSON that came.
 
     As `plain_path` it learns the bytes around both.
     """
-    number, keep, join = builder.number, builder.pieces.append, builder.join_pieces
+    next_number, keep, join = builder.next_number, builder.pieces.append, builder.join_pieces
     keep_logprobs = builder.keep_logprobs
     template = template.replace(b'"logprobs":[]', b'"logprobs":%b')
-    before, between, after, start, end, lessons = b"\n", b"", b"", 0, 0, LESSONS
+    before, between, after, start, end, learns_left = b"\n", b"", b"", 0, 0, MAX_LEARNED
 
     def path(data: bytes) -> Frame | None:
-        nonlocal before, between, after, start, end, lessons
+        nonlocal before, between, after, start, end, learns_left
         try:
             if data.startswith(before) and data.endswith(after):
                 middle = data.find(between, start)  # not inside the text: there a quote is escaped
@@ -125,34 +123,34 @@ def logprobs_path(builder: MessageBuilder, template: bytes, stops: frozenset[str
                 logprobs = data[middle + len(between) : end]
             else:
                 text, logprobs = read_logprobs(data)
-                if lessons:
-                    lessons -= 1
-                    before, between, after = _around_logprobs(data, text, logprobs)
+                if learns_left:
+                    learns_left -= 1
+                    before, between, after = _surrounding_bytes_with_logprobs(data, text, logprobs)
                     start, end = len(before), -len(after)
             (entry,) = decode_logprobs(logprobs)
-        except REFUSED:
+        except JSON_ERRORS:
             return None
         # A line end between the keys would end the `data` line of our frame.
-        if entry.token != text or b"\n" in logprobs or b"\r" in logprobs or not stops.isdisjoint(text):
+        if entry.token != text or b"\n" in logprobs or b"\r" in logprobs or not refused_characters.isdisjoint(text):
             return None
         keep(text)
         keep_logprobs(logprobs)
-        count = number()
-        if not count % JOIN_EVERY:
+        sequence_number = next_number()
+        if not sequence_number % JOIN_EVERY:
             join()
-        return count, template % (count, _json(text), logprobs)
+        return sequence_number, template % (sequence_number, encode_json(text), logprobs)
 
     return path
 
 
-def _around_logprobs(data: bytes, text: str, logprobs: bytes) -> tuple[bytes, bytes, bytes]:
+def _surrounding_bytes_with_logprobs(data: bytes, text: str, logprobs: bytes) -> tuple[bytes, bytes, bytes]:
     """The bytes of a frame before its text, between text and log-probabilities, and after them."""
-    before, _, rest = data.partition(_json(text))
+    before, _, rest = data.partition(encode_json(text))
     between, _, after = rest.partition(logprobs)
     try:
         if between and read_logprobs(before + b'"\\u0001"' + between + b"[1]" + after) == ("\x01", b"[1]"):
             return before, between, after
-    except REFUSED:
+    except JSON_ERRORS:
         pass
     return b"\n", b"", b""
 
@@ -161,7 +159,7 @@ def _around_logprobs(data: bytes, text: str, logprobs: bytes) -> tuple[bytes, by
 
 
 def carried_field(chunk: Chunk) -> CarriedField | None:
-    """What a chunk carries more of, if it is one thing only."""
+    """The one field that a chunk extends; None if it extends none or several."""
     choices = chunk.choices
     delta = choices[0].delta if choices and len(choices) == 1 else None
     if delta is None or delta.refusal or delta.annotations:
@@ -181,7 +179,7 @@ class FastPaths:
 
     def __init__(self, stream: ResponseStream, encoder: EventEncoder) -> None:
         self.current: FastPath | None = None
-        """None if nothing that has one is open. After a chunk took the slow path, `choose` chooses it anew."""
+        """The path of the open part; None if it has none. `choose` updates it after every chunk on the slow path."""
         self._stream = stream
         self._encoder = encoder
         self._chosen_for: _Part | None = None
@@ -194,6 +192,7 @@ class FastPaths:
         The path of a part that is still open stays, so that an empty delta between costs nothing more.
         """
         if carried is None and not events and self._chosen_for is not None:
+            # An empty delta, such as a chunk with a role.
             if filters.empty:
                 return
             carried = self._chosen_for.carried
@@ -206,7 +205,7 @@ class FastPaths:
             self.current = self._path(part)
         elif events:
             self._refused += 1
-            if self._refused > TRIES and 2 * self._refused > events[-1].sequence_number - self._first_number:
+            if self._refused > MAX_REFUSED and 2 * self._refused > events[-1].sequence_number - self._first_number:
                 self.current = None
 
     def _part(self, carried: CarriedField, filters: FilterChain) -> _Part | None:
@@ -225,12 +224,12 @@ class FastPaths:
         builder = part.builder
         template = self._encoder.template(part.delta)
         if isinstance(builder, CallBuilder):
-            stops = _IN_JSON if builder.unwraps else _NOTHING
-            return plain_path(builder, arguments_reader(part.call_index), template, stops)
-        stops = _TAG if part.filtered else _NOTHING
+            refused_characters = _ESCAPED_CHARACTERS if builder.unwraps else _NO_CHARACTERS
+            return plain_path(builder, arguments_reader(part.call_index), template, refused_characters)
+        refused_characters = _TAG_CHARACTERS if part.filtered else _NO_CHARACTERS
         if isinstance(builder, MessageBuilder) and self._stream.options.logprobs:
-            return logprobs_path(builder, template, stops)
-        return plain_path(builder, content_reader(part.carried), template, stops)
+            return logprobs_path(builder, template, refused_characters)
+        return plain_path(builder, content_reader(part.carried), template, refused_characters)
 
 
 class _Part(NamedTuple):

@@ -1,7 +1,7 @@
 """Filters: what corrects a host's chunks before the state machine sees them.
 
 A filter undoes one quirk of a host: reasoning left in the text between `<think>` tags, log-probabilities that belong to
-another chunk. It takes chunks and gives chunks, may hold text back while it cannot tell what that is, and is made anew
+another chunk. It takes chunks and gives chunks, may hold text back while it is undecided what that is, and is made anew
 for every round. The state machine therefore knows no host.
 """
 
@@ -31,7 +31,7 @@ class Filter(Protocol):
         ...
 
     def passes_as(self, field: Field) -> Field | None:
-        """The field in which the text of a delta would leave now, if `field` were all that the chunk has.
+        """The field that text in `field` would be in after this filter, for a chunk with nothing else.
 
         The same `field` where it passes unchanged. The answer must hold for every text without a `<`, until the next
         `feed`; None where it depends on more than that. The fast path takes such deltas past the filter.
@@ -47,7 +47,7 @@ class FilterChain:
 
     @property
     def empty(self) -> bool:
-        """Chunks pass unchanged."""
+        """Whether chunks pass unchanged."""
         return not self._filters
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:

@@ -1,7 +1,7 @@
 """Frames of a host that carry one thing: more text, reasoning, or arguments of a call.
 
-The types below fit such a frame and nothing else, so the JSON decoder, which looks at every key anyway, tells them from
-all others. `text` is the thing; every other key that could mean something must be null or absent.
+The types below fit such a frame and nothing else, so the JSON decoder, which looks at every key anyway, refuses all
+others. `text` is what the frame carries; every other key with a meaning must be null or absent.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ import msgspec
 from msgspec import Meta, Raw, Struct, field
 
 from responses_shim.core.wire.chat import MIN_LOGPROB
+from responses_shim.core.wire.lenient_json import JSON_ERRORS
 
-REFUSED = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What a decoder raises for a frame that carries anything else."""
 Reader: TypeAlias = "Callable[[bytes], str | None]"
 """The text that a body message of the host carries; None if it carries anything else."""
 
@@ -25,7 +24,7 @@ D = TypeVar("D")
 
 
 class _Delta(Struct, gc=False, forbid_unknown_fields=True, kw_only=True):
-    """What the deltas have in common: a role changes nothing, the rest must not be there."""
+    """What the deltas have in common: `role` is ignored; the others must be null or absent."""
 
     role: Any = None
     name: None = None
@@ -102,7 +101,7 @@ class _TopLogprob(Struct, gc=False, forbid_unknown_fields=True):
 
 
 class _TokenLogprob(Struct, gc=False, forbid_unknown_fields=True):
-    """An entry that needs no work: in chat it is what it is in this API."""
+    """A log-probability entry that is the same in both APIs, so its JSON can be copied."""
 
     token: str
     logprob: Logprob
@@ -130,7 +129,9 @@ class _ChunkWithLogprobs(Struct, gc=False):
 
 _CONTENT_WITH_LOGPROBS = msgspec.json.Decoder(_ChunkWithLogprobs)
 decode_text = msgspec.json.Decoder(Text).decode
+"""A non-empty JSON string, decoded."""
 decode_logprobs = msgspec.json.Decoder(tuple[_TokenLogprob]).decode
+"""A JSON array of one log-probability entry, decoded."""
 
 CarriedField = Literal["content", "reasoning", "reasoning_content", "arguments"]
 """What a frame carries, by the name of the host's field."""
@@ -153,7 +154,7 @@ def content_reader(carried: CarriedField) -> Reader:
             return None
         try:
             text: str = decode(data[6:-2]).choices[0].delta.text
-        except REFUSED:
+        except JSON_ERRORS:
             return None
         return text
 
@@ -169,7 +170,7 @@ def arguments_reader(index: int | None) -> Reader:
             return None
         try:
             (call,) = decode(data[6:-2]).choices[0].delta.tool_calls
-        except REFUSED:
+        except JSON_ERRORS:
             return None
         if call.index != index or (index is None and call.id is not None):
             return None
@@ -179,7 +180,7 @@ def arguments_reader(index: int | None) -> Reader:
 
 
 def read_logprobs(data: bytes) -> tuple[str, bytes]:
-    """The text of a frame of text, and the JSON array of its log-probabilities. Raises one of `REFUSED`."""
+    """The text of a frame of text, and the JSON array of its log-probabilities. Raises one of `JSON_ERRORS`."""
     if data[:7] != b"data: {" or data[-3:] != b"}\n\n":
         raise msgspec.DecodeError
     choice = _CONTENT_WITH_LOGPROBS.decode(data[6:-2]).choices[0]

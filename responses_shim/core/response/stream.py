@@ -10,12 +10,13 @@ that makes its own events; the machine decides which opens, which closes, and wh
     end_round()              output_text.done, content_part.done, output_item.done
     close()                  response.completed
 
-It knows no host: a host's quirk is undone by a filter before its chunks come here. It knows no time and no chance
-either: ids and clock are handed in.
+It knows no host: a host's quirk is undone by a filter before its chunks come here. It has no clock and no
+randomness: ids and times are passed in.
 
 What it promises, and the property tests hold over random chunk streams:
 
- 1. `sequence_number` is unique and strictly increasing from 0, pings included; nobody after this module numbers.
+ 1. `sequence_number` is unique and strictly increasing from 0, pings included. All numbers come from one
+    counter, those of the fast path too.
  2. Each item has one `added` and one `done` with everything of the item between them; each part likewise.
  3. The joined deltas, the value in the `done` event and the value in the terminal snapshot are the same string; the
     snapshot is made of the items that were streamed, and is never parsed again.
@@ -24,7 +25,8 @@ What it promises, and the property tests hold over random chunk streams:
  5. Exactly one terminal event, last, whatever happened. Only the last item may be `incomplete`.
  6. How the host's bytes were cut, or its chunks merged, changes no value: text, arguments, items, status, usage.
  7. The streamed response equals the one that is not streamed: both are the terminal event's `response`.
- 8. What follows event N is the same whether it was seen live or replayed: events are never changed once made.
+ 8. What follows event N is the same whether it was seen live or replayed: events are never changed once they are
+    returned.
  9. One item per host call. Calls stay open side by side until the round ends; reasoning, message and the opening of a
     call close what is being written; an empty delta opens nothing.
 10. The first error wins. An end without a finish_reason, or with one that is not known to be good, is a failure, not
@@ -38,14 +40,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import count
 
-import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
-from responses_shim.core.items.reasoning import ReasoningBuilder, SummaryBuilder
+from responses_shim.core.items.reasoning import BUILDERS, ReasoningBuilder
 from responses_shim.core.response.call_index import CallIndex, PendingCall
+from responses_shim.core.response.encoder import encode_json
 from responses_shim.core.response.filters import Field
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
 from responses_shim.core.response.token_ids import TokenCollector, contradiction
@@ -58,6 +60,7 @@ from responses_shim.core.wire.events import (
     Completed,
     Created,
     Error,
+    ErrorDetails,
     Event,
     Failed,
     Incomplete,
@@ -82,26 +85,25 @@ from responses_shim.core.wire.tokens import Tokens
 from responses_shim.errors import ShimError, UpstreamError
 
 JOIN_EVERY = 64
-"""After so many events the pieces of text that were kept are joined."""
+"""How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
 QUOTED = 80
-"""Characters of a host's unknown finish_reason that are quoted to the client."""
+"""How many characters of an unknown finish_reason are quoted to the client."""
 OBFUSCATED_SIZE = 16
-"""A delta, as JSON with its quotes, and its obfuscation together are a multiple of so many bytes."""
-
-_json = msgspec.json.Encoder().encode
+"""An obfuscated delta has a length that is a multiple of this: its JSON with quotes, plus the obfuscation, in bytes."""
 
 
 class RoundResult(Struct, frozen=True):
-    """How one chat call ended: its finish_reason (None: it never came) and the calls it made, in order."""
+    """How one chat call ended: its `finish_reason` (None: it never came) and the calls it made, in order."""
 
-    finish: str | None
+    finish_reason: str | None
     calls: list[CallItem]
 
 
 class ResponseStream:
     """One response. `response` is the snapshot; it is complete once `close` has returned.
 
-    `new_id` gives an id for a prefix (`msg` → `msg_…`), `now` Unix seconds. `tools` knows what each call is a call of.
+    `new_id` gives an id for a prefix (`msg` → `msg_…`), `now` Unix seconds. `tools` maps each called function
+    back to its tool.
     """
 
     def __init__(
@@ -115,7 +117,7 @@ class ResponseStream:
     ) -> None:
         self.response = response
         self.options = options
-        self.finish: str | None = None
+        self.finish_reason: str | None = None
         """The finish_reason of the round, once it has come."""
         self.error: ShimError | None = None
         """Why the response fails; the first reason."""
@@ -126,9 +128,9 @@ class ResponseStream:
         self._tools = tools if tools is not None else ToolMap(None, None, None, Report())
         self._extras = options.token_ids or options.obfuscate is not None
         self._number = count().__next__
-        self._items: dict[int, OutputItem] = {}  # that are done, by their index
-        self._opened = 0  # items
-        self._rounds = 0  # that have ended
+        self._items: dict[int, OutputItem] = {}  # finished items by output index
+        self._opened = 0  # how many items have been opened
+        self._rounds = 0  # how many rounds have ended
         self._reset_round()
 
     def _reset_round(self) -> None:
@@ -161,7 +163,7 @@ class ResponseStream:
         """Remember why the response cannot complete. The first reason stays."""
         overflow = error.code == "context_length_exceeded" and self.options.incomplete_on_overflow
         if overflow and not (self._opened or self.error):
-            self.finish, self._tokens = "length", None
+            self.finish_reason, self._tokens = "length", None
         elif self.error is None:
             self.error = error
 
@@ -169,7 +171,7 @@ class ResponseStream:
 
     def begin_round(self) -> None:
         """Another chat call for the same response: its finish_reason is still to come."""
-        self.finish = None
+        self.finish_reason = None
 
     def feed(self, chunk: Chunk) -> list[Event]:
         """The events of one chunk: none, one or several."""
@@ -184,25 +186,25 @@ class ResponseStream:
                     self._feed_choice(choice, events)
         if self._extras:
             self._add_extras(events)
-        if events and not events[-1].sequence_number % JOIN_EVERY:
+        if events and events[-1].sequence_number % JOIN_EVERY < len(events):  # a multiple is among their numbers
             for builder in self._open:
                 builder.join_pieces()
         return events
 
     def _feed_choice(self, choice: Choice, events: list[Event]) -> None:
         if choice.finish_reason:
-            self.finish = later_finish(self.finish, choice.finish_reason)
+            self.finish_reason = later_finish(self.finish_reason, choice.finish_reason)
         delta = choice.delta or choice.message
         if delta is None:
             return
         reasoning = delta.reasoning or delta.reasoning_content
         if reasoning:
-            (self._reasoning or self._open_reasoning(events)).text(reasoning, events)
+            (self._reasoning or self._open_reasoning(events)).add_text(reasoning, events)
         if content := delta.content:
             message = self._message or self._open_message(events)
-            message.text(content, logprobs_of(choice) if self.options.logprobs else NO_LOGPROBS, events)
+            message.add_text(content, logprobs_of(choice) if self.options.logprobs else NO_LOGPROBS, events)
         if delta.refusal:
-            (self._message or self._open_message(events)).refusal(delta.refusal, events)
+            (self._message or self._open_message(events)).add_refusal(delta.refusal, events)
         if delta.annotations:
             for annotation in annotations_of(delta):
                 (self._message or self._open_message(events)).annotate(annotation, events)
@@ -227,18 +229,18 @@ class ResponseStream:
                 return
         builder = call.builder or self._open_call(call, name or "", events)
         if arguments:
-            builder.arguments(arguments, events)
+            builder.add_arguments(arguments, events)
 
     def end_round(self) -> tuple[RoundResult, list[Event]]:
         """The chat call is over: close its items, add its usage. `begin_round` or `close` comes next."""
         events: list[Event] = []
         for call in self.calls.nameless():
             self._open_call(call, "", events)
-        self.ignored_calls += self.calls.not_allowed()
-        blank = self.options.empty_message and not self._opened and self._end != "failed"
+        self.ignored_calls += self.calls.count_ignored()
+        needs_empty_message = self.options.empty_message and not self._opened and self._end != "failed"
         tokens = self._round_tokens(events)
-        if blank and self.error is None:
-            (self._message or self._open_message(events)).empty_text(events)
+        if needs_empty_message and self.error is None:
+            (self._message or self._open_message(events)).open_empty_text(events)
         complete = self.error is None and self._end == "completed"
         calls: list[CallItem] = []
         for builder in self._open:
@@ -254,7 +256,7 @@ class ResponseStream:
         self.response.usage = usage if self._rounds == 0 else add_usage(self.response.usage, usage)
         self._rounds += 1
         self._reset_round()
-        return RoundResult(self.finish, calls), events
+        return RoundResult(self.finish_reason, calls), events
 
     # Items -------------------------------------------------------------------------------------------------------
 
@@ -264,13 +266,13 @@ class ResponseStream:
         builder = call.builder = self._tools.open(name, self._new_id, self._opened, self._number, call_id)
         self._begin(builder, events)
         for arguments in call.pieces:
-            builder.arguments(arguments, events)
+            builder.add_arguments(arguments, events)
         return builder
 
     def _open_reasoning(self, events: list[Event]) -> ReasoningBuilder:
         self._close_writing(events)
-        kind = SummaryBuilder if self.options.summary else ReasoningBuilder
-        self._reasoning = kind(self._new_id("rs"), self._opened, self._number, self.options.seal)
+        builder = BUILDERS[self.options.reasoning]
+        self._reasoning = builder(self._new_id("rs"), self._opened, self._number, self.options.seal)
         self._begin(self._reasoning, events)
         return self._reasoning
 
@@ -304,17 +306,21 @@ class ResponseStream:
 
     @property
     def plain_deltas(self) -> bool:
-        """Deltas carry nothing that is made for each, and more of them may come."""
+        """Whether deltas carry their text alone, without token ids or obfuscation, and the response has not failed.
+
+        That is what the fast path needs.
+        """
         return not self._extras and self.error is None
 
     def _add_extras(self, events: Sequence[Event]) -> None:
         """Put token ids and obfuscation on the deltas."""
         deltas = [event for event in events if isinstance(event, DELTAS)]
-        if self._tokens is not None and deltas and (new := self._tokens.take_new()):
-            deltas[0].generation_token_ids, deltas[0].generation_log_probs = new
+        if self._tokens is not None and deltas and (new_tokens := self._tokens.take_new()):
+            deltas[0].generation_token_ids, deltas[0].generation_log_probs = new_tokens
         if self.options.obfuscate is not None:
             for delta in deltas:
-                delta.obfuscation = self.options.obfuscate(OBFUSCATED_SIZE - len(_json(delta.delta)) % OBFUSCATED_SIZE)
+                size = len(encode_json(delta.delta))
+                delta.obfuscation = self.options.obfuscate(OBFUSCATED_SIZE - size % OBFUSCATED_SIZE)
 
     # Token ids -----------------------------------------------------------------------------------------------------
 
@@ -328,11 +334,14 @@ class ResponseStream:
 
     @property
     def lacks_prompt_tokens(self) -> bool:
-        """The token ids of the prompt are wanted, and the host's stream did not have them."""
+        """Whether the prompt's token ids are wanted and the host's stream did not have them."""
         return self._tokens is not None and self._tokens.lacks_prompt and self.error is None
 
     def set_prompt_tokens(self, token_ids: list[int]) -> None:
-        """The token ids of the prompt, from another source. Their number must be that of the usage."""
+        """The token ids of the prompt, from another source.
+
+        The response fails if there are not as many as the usage counts.
+        """
         if self._tokens is not None:
             self._tokens.prompt = token_ids
             usage = usage_of(self._usage)
@@ -357,24 +366,21 @@ class ResponseStream:
     @property
     def _end(self) -> End:
         """How the round has ended, as far as its finish_reason says."""
-        return end_of(self.finish) if self.finish is not None else "failed"
+        return end_of(self.finish_reason) if self.finish_reason is not None else "failed"
 
     def close(self) -> list[Event]:
         """The terminal event, after `error` if the response failed. Call `end_round` first, and this once."""
         response = self.response
         response.output = [self._items[index] for index in sorted(self._items)]
-        if self.error is None and self.finish is None:
+        if self.error is None and self.finish_reason is None:
             self.fail(UpstreamError("The host ended its stream before the answer was complete."))
         if self.error is None and self._end == "failed":
-            word = join_surrogates((self.finish or "")[:QUOTED])
+            word = join_surrogates((self.finish_reason or "")[:QUOTED])
             self.fail(UpstreamError(f"The host did not complete the answer (finish_reason {word!r})."))
         if self.error is not None:
             response.status = "failed"
             response.error = ResponseError(self.error.failure_code, self.error.message)
-            return [
-                Error(self._number(), response.error.code, self.error.message, self.error.param),
-                Failed(self._number(), response),
-            ]
+            return [_error_event(self._number(), self.error), Failed(self._number(), response)]
         if self._end == "max_output_tokens" or self._end == "content_filter":
             response.status = "incomplete"
             response.incomplete_details = IncompleteDetails(self._end)
@@ -382,3 +388,9 @@ class ResponseStream:
         response.status = "completed"
         response.completed_at = self._now()
         return [Completed(self._number(), response)]
+
+
+def _error_event(number: int, error: ShimError) -> Error:
+    code, message, param = error.failure_code, error.message, error.param
+    details = ErrorDetails(error.type, error.code or code, message, param, error.status)
+    return Error(number, code, message, param, details)

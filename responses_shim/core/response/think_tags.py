@@ -11,8 +11,8 @@ It works on the fly: only text that may be the beginning of a tag is held back.
 Where a tag counts is the operator's choice (the setting `think_tags`):
 
 - `leading`: at the beginning of the answer, any number of spans with nothing but white space between. The first word
-  or call of the answer ends it, so an answer that talks about `<think>` keeps its text, and none costs more from there
-  on than any other.
+  or call of the answer ends it, so an answer that talks about `<think>` keeps its text, and costs no more than one
+  without tags.
 - `anywhere`: in the middle too, for models that think between sentences.
 - `prefilled`: as `leading`, with the first tag already in the prompt: the answer begins inside a span.
 
@@ -49,6 +49,7 @@ class ThinkTagSplitter:
 
     def __init__(self, where: Where) -> None:
         self.done = False
+        """True once all further text is answer."""
         self.held = ""
         self._anywhere = where == "anywhere"
         self._in_span = where == "prefilled"
@@ -57,6 +58,7 @@ class ThinkTagSplitter:
         self._had_span = where == "prefilled"
 
     def feed(self, text: str) -> list[Piece]:
+        """The pieces that `text` completes."""
         text = self.held + text
         pieces: list[Piece] = []
         position: int | None = 0
@@ -70,7 +72,10 @@ class ThinkTagSplitter:
         return pieces
 
     def close(self) -> list[Piece]:
-        """What was held back, before something that is no text. White space alone is nothing behind a span."""
+        """The pieces of the text that was held back, because something else follows it: a call, reasoning or the end.
+
+        White space next to a span is markup, and dropped.
+        """
         self.done = not self._anywhere
         held, self.held = self.held, ""
         in_span, blank_span = self._in_span, self._blank_span
@@ -80,7 +85,7 @@ class ThinkTagSplitter:
 
     @property
     def state(self) -> Literal["reasoning", "answer"] | None:
-        """What text without a `<` would be now, all of it at once; None while that depends on what is held back."""
+        """What the next text without a `<` will count as; None while that depends on what is held back."""
         if self.held or (self._blank_span if self._in_span else self._before_answer):
             return None
         return "reasoning" if self._in_span else "answer"

@@ -40,7 +40,7 @@ class TokenCollector:
         self._ids: list[int] = []  # way 2
         self._ids_as_text: list[int] = []  # way 3
         self._logprobs: list[float] = []
-        self._taken = 0  # that `take_new` has given
+        self._taken = 0  # how many tokens `take_new` has returned
 
     def feed(self, chunk: Chunk) -> None:
         """Take the ids of one chunk. Raises UpstreamError if they contradict earlier ones."""
@@ -66,7 +66,7 @@ class TokenCollector:
 
     @property
     def lacks_prompt(self) -> bool:
-        """The host has given no ids of the prompt, nor a message that should have them."""
+        """Whether the prompt's ids are missing: neither the stream nor a message had them."""
         return self.prompt is None and self._on_message.keys().isdisjoint(_REQUIRED)
 
     def _set_prompt(self, ids: list[int]) -> None:
@@ -86,10 +86,10 @@ class TokenCollector:
         start, self._taken = self._taken, known
         return ids[start:known], self._logprobs[start:known]
 
-    def close(self, *, answered: bool = False) -> Tokens:
+    def close(self, *, answered: bool) -> Tokens:
         """All ids of the call. Raises UpstreamError where something is missing or contradicts itself.
 
-        `answered` says that there was an answer, which must have been made of tokens.
+        `answered`: whether there was any output, which then must have token ids.
         """
         prompt, ids, logprobs = self.prompt, self._ids or self._ids_as_text, self._logprobs
         if self._ids and self._ids_as_text and self._ids != self._ids_as_text:
@@ -107,12 +107,12 @@ class TokenCollector:
         if len(ids) != len(logprobs):
             raise contradiction(f"{len(ids)} tokens with {len(logprobs)} log-probabilities")
         if not all(map(isfinite, logprobs)):
-            raise contradiction("log-probabilities that are no numbers")
+            raise contradiction("log-probabilities that are not finite")
         if answered and not ids:
             raise contradiction("no tokens of the answer")
         return Tokens(prompt, ids, logprobs, self._on_message.get("routed_experts", UNSET))
 
 
 def contradiction(what: str) -> UpstreamError:
-    """The error of a host whose token ids cannot be trusted; `what` it gave."""
+    """The error for token ids that are missing or contradict one another; `what` says what the host sent."""
     return UpstreamError(f"The host was asked for token ids and gave {what}.", code="token_ids_inconsistent")

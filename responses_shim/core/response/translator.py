@@ -1,6 +1,6 @@
-"""The one entrance: a host's bytes in, ready frames of our events out, round by round.
+"""The entry point of the translation: a host's bytes in, ready frames of our events out, round by round.
 
-It puts the parts in a row: the chunk decoder, the filters of the round, the state machine, the encoder; and the fast
+It connects the parts: the chunk decoder, the filters of the round, the state machine, the encoder; and the fast
 path past all of them. `runtime.run` drives it with what a host sends, the tests with what they make up. For example
 
     feed(b'data: {"choices":[{"delta":{"role":"assistant"}}]}\\n\\n')   nothing
@@ -39,7 +39,7 @@ class RoundState(Enum):
     CUT = auto()
     """It has ended without a finish_reason: the call itself may still say why."""
     FAILED = auto()
-    """It carried an error, or what cannot be: nothing that follows counts."""
+    """It carried an error or was invalid: whatever follows is ignored."""
 
 
 def _no_filters() -> Iterable[Filter]:
@@ -66,7 +66,7 @@ class Translator:
         framing: Framing | None = sse_framing,
     ) -> None:
         self.started = False
-        """`response.created` has been made."""
+        """Whether `response.created` has been made."""
         self._stream = stream
         self._make_filters = filters
         self._encoder = EventEncoder(framing) if framing is not None else None
@@ -74,6 +74,7 @@ class Translator:
 
     def _begin(self) -> None:
         self.state = RoundState.OPEN
+        """How far the stream of the current round has come."""
         self._filters = FilterChain([*self._make_filters()])
         self._reader = ChunkReader()
         self._fast_paths: FastPaths | None = None
@@ -81,7 +82,7 @@ class Translator:
             self._fast_paths = FastPaths(self._stream, self._encoder)
         self.fast_path: FastPath | None = None
 
-    # What the response has come to ---------------------------------------------------------------------------------
+    # The state of the response -------------------------------------------------------------------------------------
 
     @property
     def response(self) -> Response:
@@ -95,8 +96,8 @@ class Translator:
 
     @property
     def finished(self) -> bool:
-        """The finish_reason of the round has come: what follows is usage at most."""
-        return self._stream.finish is not None
+        """Whether the finish_reason of the round has come: at most usage follows."""
+        return self._stream.finish_reason is not None
 
     @property
     def ignored_calls(self) -> int:
@@ -116,8 +117,8 @@ class Translator:
         """The frames for bytes of the host's event stream, cut anywhere. Offer them to `fast_path` before."""
         frames = self._feed_chunks(self._reader.read(data))
         if self._fast_paths is not None:
-            between = self.state is RoundState.OPEN and not self._reader.pending
-            self.fast_path = self._fast_paths.current if between else None
+            at_frame_boundary = self.state is RoundState.OPEN and not self._reader.pending
+            self.fast_path = self._fast_paths.current if at_frame_boundary else None
         return frames
 
     def end_stream(self) -> list[Frame]:
@@ -153,7 +154,7 @@ class Translator:
         """The frames of the terminal event, after that of `error` if the response failed. Once, after `end_round`."""
         return self._encode(self._stream.close())
 
-    # Between -------------------------------------------------------------------------------------------------------
+    # At any time ---------------------------------------------------------------------------------------------------
 
     def fail(self, error: ShimError) -> None:
         """Remember why the response fails. The first reason stays."""
@@ -169,7 +170,7 @@ class Translator:
 
     @property
     def lacks_prompt_tokens(self) -> bool:
-        """The token ids of the prompt are wanted, and the host's stream did not have them."""
+        """Whether the prompt's token ids are wanted and the host's stream did not have them."""
         return self._stream.lacks_prompt_tokens
 
     def set_prompt_tokens(self, token_ids: list[int]) -> None:
@@ -182,7 +183,7 @@ class Translator:
         frames: list[Frame] = []
         for chunk in chunks:
             if self.state in (RoundState.COMPLETE, RoundState.FAILED):
-                break  # what comes behind that does not count
+                break  # whatever follows the end or an error is ignored
             if chunk is END_OF_STREAM:
                 self.state = RoundState.COMPLETE if self.finished else RoundState.CUT
             elif not (self.finished and isinstance(chunk, UnreadableChunk)):  # the answer is there already

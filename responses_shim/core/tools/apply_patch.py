@@ -10,7 +10,7 @@ from responses_shim.core.tools.arguments import (
     string_or_none,
     write_given_arguments,
 )
-from responses_shim.core.tools.base import BuiltInToolKind, DeclaredTools, Function, Item, ParsedCallBuilder
+from responses_shim.core.tools.base import BuiltInToolKind, Function, Item, ParsedCallBuilder, ToolSummaries
 from responses_shim.core.wire.responses import (
     ApplyPatchCallItem,
     CreateFile,
@@ -66,7 +66,7 @@ class ApplyPatchKind(BuiltInToolKind):
         operation = required_object(item, "operation", path)
         return write_given_arguments({name: operation.get(name) for name in ("type", "path", "diff")})
 
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> str:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         """`completed` or `failed`, and the client's words about it if there are any."""
         status = item.get("status")
         if status not in ("completed", "failed"):

@@ -42,12 +42,12 @@ def object_or_empty(value: Any) -> dict[str, Any]:
 
 
 def integer_or_none(value: Any) -> int | None:
-    """The integer; a boolean is none."""
+    """The integer; None for anything else, a boolean included."""
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def string_or_none(value: Any) -> str | None:
-    """The string."""
+    """The string; None for anything else."""
     return value if isinstance(value, str) else None
 
 
@@ -55,7 +55,10 @@ def string_or_none(value: Any) -> str | None:
 
 
 def required_object(item: dict[str, Any], key: str, path: str) -> dict[str, Any]:
-    """The object at `key`. InvalidRequest names `path.key` if it is missing, no object, or nested too deep."""
+    """The object at `key`.
+
+    Raises InvalidRequest that names `path.key` if it is missing, not an object, or nested too deep.
+    """
     value = item.get(key)
     if value is None:
         raise missing(f"{path}.{key}")
@@ -75,5 +78,5 @@ def write_arguments(value: Any) -> str:
 
 
 def write_given_arguments(fields: dict[str, Any]) -> str:
-    """The same, without the fields that a model leaves out: those that are null or an empty object."""
+    """As `write_arguments`, without the fields that a model leaves out: those that are null or an empty object."""
     return write_arguments({name: value for name, value in fields.items() if value not in (None, {})})

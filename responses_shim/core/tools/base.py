@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from responses_shim.core.items.base import ItemBuilder, Number
+from responses_shim.core.items.base import ItemBuilder, NextNumber
 from responses_shim.core.tools.arguments import parse_arguments
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.responses import ItemStatus
@@ -43,25 +43,28 @@ class CallBuilder(ItemBuilder):
 
     prefix = "fc"
     unwraps = False
-    """The text is taken out of a JSON string: only pieces without an escape or a quote are pieces of the text."""
+    """Whether the arguments are a JSON string around the text.
 
-    def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
-        super().__init__(id, index, number)
+    Then only a piece without escapes or quotes is text as it is.
+    """
+
+    def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
+        super().__init__(id, index, next_number)
         self.call_id = call_id
 
     @abstractmethod
-    def arguments(self, delta: str, events: list[Event]) -> None:
+    def add_arguments(self, delta: str, events: list[Event]) -> None:
         """Take the next piece of the arguments, which are the text of a JSON object, and append its events."""
         ...
 
 
 class NamedCallBuilder(CallBuilder):
-    """A call of a tool that the client has named, perhaps within a namespace."""
+    """A call of a tool whose name the client has chosen, perhaps within a namespace."""
 
     def __init__(
-        self, id: str, index: int, number: Number, call_id: str, name: str, namespace: str | UnsetType = UNSET
+        self, id: str, index: int, next_number: NextNumber, call_id: str, name: str, namespace: str | UnsetType = UNSET
     ) -> None:
-        super().__init__(id, index, number, call_id)
+        super().__init__(id, index, next_number, call_id)
         self._name = name
         self._namespace = namespace
 
@@ -72,11 +75,11 @@ class ParsedCallBuilder(CallBuilder):
     A call that was cut off has no arguments: half a command is not to be carried out.
     """
 
-    def __init__(self, id: str, index: int, number: Number, call_id: str) -> None:
-        super().__init__(id, index, number, call_id)
+    def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
+        super().__init__(id, index, next_number, call_id)
         self._parsed: dict[str, Any] = {}
 
-    def arguments(self, delta: str, events: list[Event]) -> None:
+    def add_arguments(self, delta: str, events: list[Event]) -> None:
         self.pieces.append(delta)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
@@ -106,7 +109,7 @@ class Declaration(Struct):
     """A declaration that has been read and checked.
 
     - `function`: the chat function that the tool is offered as; it has the tool's own name
-    - `offered`: False for a tool that is there, and that the model cannot call here: others run it
+    - `offered`: False for a tool that the model cannot call here, because nobody here runs it
     - `deferred`: the tool is to be found by a tool search before it is offered
     - `searches`: this is the search that finds deferred tools
     """
@@ -117,10 +120,12 @@ class Declaration(Struct):
     searches: bool = False
 
 
-class DeclaredTools(Protocol):
+class ToolSummaries(Protocol):
     """What an output may have to know of the request's tools: the names that the host knows them by."""
 
-    def summaries(self, tool: Tool) -> list[dict[str, Any]]: ...
+    def summaries(self, tool: Tool) -> list[dict[str, Any]]:
+        """`name` and `description` of the function that a tool is offered as; for a namespace, of all its tools."""
+        ...
 
 
 class ToolKind(ABC):
@@ -133,32 +138,40 @@ class ToolKind(ABC):
 
     @abstractmethod
     def read_declaration(self, tool: Tool, path: str) -> Declaration:
-        """The chat function for a declaration. InvalidRequest names the field below `path` that is wrong."""
+        """The chat function for a declaration. Raises InvalidRequest that names the wrong field below `path`."""
         ...
 
     @abstractmethod
     def past_arguments(self, item: Item, path: str) -> str:
-        """The arguments, as JSON text, that the function was called with. InvalidRequest names a wrong field."""
-        ...
+        """The arguments, as JSON text, that the function was called with.
 
-    @abstractmethod
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> Any:
-        """What the model is shown of an output: a text, or content parts, not checked yet.
-
-        InvalidRequest names a wrong field.
+        Raises InvalidRequest that names a wrong field.
         """
         ...
 
-    def new_call(self, identity: ToolIdentity, id: str, index: int, number: Number, call_id: str) -> CallBuilder:
+    @abstractmethod
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> Any:
+        """What the model is shown of an output: a text, or content parts, not checked yet.
+
+        Raises InvalidRequest that names a wrong field.
+        """
+        ...
+
+    def new_call(
+        self, identity: ToolIdentity, id: str, index: int, next_number: NextNumber, call_id: str
+    ) -> CallBuilder:
         """The builder for a call that the model has begun."""
-        return self.builder(id, index, number, call_id)
+        return self.builder(id, index, next_number, call_id)
 
     def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
-        """Which tool of this kind a past call, or a `tool_choice`, is about. InvalidRequest names a wrong field."""
+        """Which tool of this kind a past call, or a `tool_choice`, is about.
+
+        Raises InvalidRequest that names a wrong field.
+        """
         return ToolIdentity(self, self.tool_type)
 
     def past_call_id(self, item: Item, path: str) -> str:
-        """The id by which a past call and its output belong together. InvalidRequest if it is missing."""
+        """The id by which a past call and its output belong together. Raises InvalidRequest if it is missing."""
         return required_string(item, "call_id", path)
 
     def echo(self, tool: Tool) -> Tool:
@@ -171,8 +184,10 @@ class NamedToolKind(ToolKind):
 
     builder: ClassVar[type[NamedCallBuilder]]
 
-    def new_call(self, identity: ToolIdentity, id: str, index: int, number: Number, call_id: str) -> CallBuilder:
-        return self.builder(id, index, number, call_id, identity.name, identity.namespace or UNSET)
+    def new_call(
+        self, identity: ToolIdentity, id: str, index: int, next_number: NextNumber, call_id: str
+    ) -> CallBuilder:
+        return self.builder(id, index, next_number, call_id, identity.name, identity.namespace or UNSET)
 
     def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
         name = required_string(fields, "name", path)
@@ -180,7 +195,7 @@ class NamedToolKind(ToolKind):
             return ToolIdentity(self, name)
         return ToolIdentity(self, name, required_string(fields, "namespace", path) or None)
 
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> Any:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> Any:
         if item.get("output") is None:
             raise missing(f"{path}.output")
         return item["output"]
@@ -199,7 +214,7 @@ class BuiltInToolKind(ToolKind):
 
 
 def for_programs_only(tool: Tool) -> bool:
-    """Whether only programs that the model writes may call a tool (`allowed_callers`): nobody here runs those."""
+    """Whether only programs that the model writes may call a tool (`allowed_callers`). They are not run here."""
     callers = tool.get("allowed_callers")
     return bool(callers) and isinstance(callers, list) and "direct" not in callers
 

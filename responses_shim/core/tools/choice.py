@@ -38,21 +38,32 @@ class ToolChoice(Struct):
         return self.allowed is None or function in self.allowed
 
 
-class OfferedTools(Protocol):
+class ToolLookup(Protocol):
     """What has to be known of a request's tools to read a choice of them."""
 
     kinds: ToolKinds
 
-    def names(self) -> list[str]: ...
-    def find(self, identity: ToolIdentity) -> str | None: ...
-    def resolve(self, spelling: str) -> str | None: ...
-    def is_left_out(self, identity: ToolIdentity) -> bool: ...
+    def names(self) -> list[str]:
+        """The names of the offered functions."""
+        ...
+
+    def find(self, identity: ToolIdentity) -> str | None:
+        """The name of the function that a tool is offered as; None if it is not offered."""
+        ...
+
+    def resolve(self, spelling: str) -> str | None:
+        """The function that is meant by a name that is not quite its own; None if none is, or several could be."""
+        ...
+
+    def is_left_out(self, identity: ToolIdentity) -> bool:
+        """Whether the request has that tool, and the model cannot call it here, or not yet."""
+        ...
 
 
-def read_choice(choice: str | dict[str, Any] | None, tools: OfferedTools, report: Report) -> ToolChoice:
-    """The request's `tool_choice`. InvalidRequest if it is not valid, or cannot be met with the tools that there are.
+def read_choice(choice: str | dict[str, Any] | None, tools: ToolLookup, report: Report) -> ToolChoice:
+    """The request's `tool_choice`. Raises InvalidRequest if it is not valid, or cannot be met.
 
-    It cannot, if it forces the model to call a tool that is not offered.
+    It cannot be met if it forces a call of a tool that is not offered.
     """
     if choice is None:
         return ToolChoice(None, "auto")
@@ -85,7 +96,7 @@ def _mode(mode: Any, path: str, modes: tuple[str, ...], callable_functions: Coll
     return str(mode)
 
 
-def _allowed_tools(choice: dict[str, Any], tools: OfferedTools, report: Report) -> ToolChoice:
+def _allowed_tools(choice: dict[str, Any], tools: ToolLookup, report: Report) -> ToolChoice:
     allowed = choice.get("tools")
     if allowed is None:
         raise missing("tool_choice.tools")
@@ -107,10 +118,10 @@ def _allowed_tools(choice: dict[str, Any], tools: OfferedTools, report: Report) 
     return ToolChoice(mode, {"type": "allowed_tools", "mode": mode, "tools": allowed}, frozenset(names))
 
 
-def _function_of(choice: Tool, kind_type: str, tools: OfferedTools, path: str) -> str | None:
+def _function_of(choice: Tool, kind_type: str, tools: ToolLookup, path: str) -> str | None:
     """The function that a chosen tool is offered as; None if nobody runs it here, or it may not be called yet.
 
-    InvalidRequest if the request has no such tool.
+    Raises InvalidRequest if the request has no such tool.
     """
     kind = tools.kinds.by_tool_type.get(kind_type)
     if kind is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from responses_shim.core.items.base import Number
+from responses_shim.core.items.base import NextNumber
 from responses_shim.core.tools.arguments import write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
@@ -31,9 +31,9 @@ class CustomCallBuilder(NamedCallBuilder):
     unwraps = True
 
     def __init__(
-        self, id: str, index: int, number: Number, call_id: str, name: str, namespace: str | UnsetType = UNSET
+        self, id: str, index: int, next_number: NextNumber, call_id: str, name: str, namespace: str | UnsetType = UNSET
     ) -> None:
-        super().__init__(id, index, number, call_id, name, namespace)
+        super().__init__(id, index, next_number, call_id, name, namespace)
         self._text = FreeText()
 
     def item(self, status: ItemStatus) -> CustomToolCallItem:
@@ -46,12 +46,12 @@ class CustomCallBuilder(NamedCallBuilder):
             status=status,
         )
 
-    def arguments(self, delta: str, events: list[Event]) -> None:
+    def add_arguments(self, delta: str, events: list[Event]) -> None:
         self._add(self._text.feed(delta), events)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         self._add(self._text.close(cut=status == "incomplete"), events)
-        events.append(CustomToolCallInputDone(self.number(), self.id, self.index, "".join(self.pieces)))
+        events.append(CustomToolCallInputDone(self.next_number(), self.id, self.index, "".join(self.pieces)))
 
     def next_delta(self) -> CustomToolCallInputDelta | None:
         return CustomToolCallInputDelta(0, self.id, self.index, "") if self._text.in_string else None
@@ -59,7 +59,7 @@ class CustomCallBuilder(NamedCallBuilder):
     def _add(self, text: str, events: list[Event]) -> None:
         if text:
             self.pieces.append(text)
-            events.append(CustomToolCallInputDelta(self.number(), self.id, self.index, text))
+            events.append(CustomToolCallInputDelta(self.next_number(), self.id, self.index, text))
 
 
 class CustomKind(NamedToolKind):

@@ -51,25 +51,28 @@ class Declarations(Struct):
 
 
 def read_declarations(tools: Iterable[tuple[Tool, str]], kinds: ToolKinds) -> Declarations:
-    """Check declarations, each given with its path. InvalidRequest names the tool and its field that is wrong."""
-    read = Declarations()
+    """Check declarations, each given with its path.
+
+    Raises InvalidRequest that names the tool and its field that is wrong.
+    """
+    declarations = Declarations()
     for tool, path in tools:
         if tool.get("type") == NAMESPACE:
             namespace = read_namespace(tool, path)
             check_depth({key: value for key, value in tool.items() if key != "tools"}, path)
-            read.namespaces[namespace.name] = namespace.description
+            declarations.namespaces[namespace.name] = namespace.description
             for index, inner in enumerate(namespace.tools):
-                read.tools.append(_read_tool(inner, f"{path}.tools[{index}]", kinds, namespace.name))
-            read.echo.append(tool)
+                declarations.tools.append(_read_tool(inner, f"{path}.tools[{index}]", kinds, namespace.name))
+            declarations.echo.append(tool)
         else:
             declared = _read_tool(tool, path, kinds)
-            read.tools.append(declared)
+            declarations.tools.append(declared)
             kind = declared.identity.kind if declared.identity is not None else None
-            read.echo.append(kind.echo(declared.flat) if kind is not None else declared.flat)
+            declarations.echo.append(kind.echo(declared.flat) if kind is not None else declared.flat)
     # All in one call, for it costs less: what is nested too deep could not be written for the host or the client.
-    if (index_of_deep := first_too_deep([declared.tool for declared in read.tools])) is not None:
-        raise _too_deep(read.tools[index_of_deep])
-    return read
+    if (deep_index := first_too_deep([declared.tool for declared in declarations.tools])) is not None:
+        raise _too_deep(declarations.tools[deep_index])
+    return declarations
 
 
 def _read_tool(tool: Tool, path: str, kinds: ToolKinds, namespace: str | None = None) -> DeclaredTool:

@@ -10,7 +10,8 @@ Models do not always write what was offered, so more is accepted:
 
 - Text that begins with neither `{` nor `"` is the input itself.
 - JSON of another shape is held back until the call ends. An object of a single string, `{"patch": "…"}`, is that
-  string; an object with `input` among its keys is that string; any other object is, as it was written, the input.
+  string; an object with `input` among its keys is that string; an empty object is an empty text; any other object is,
+  as it was written, the input.
 - A string is the input, unless it holds an object in turn: then it is read as that object.
 - Within the string, a raw line end is a line end; an escape that JSON does not have is kept as it is written; and a
   quote is a quote if what follows it is neither the end of the object nor another key.
@@ -52,7 +53,9 @@ class FreeText:
 
     def __init__(self) -> None:
         self._state = _State.HEAD
-        self._undecided = ""  # of the head, an escape, or what follows a quote: more must come to read it
+        self._undecided = (
+            ""  # the beginning of the head, of an escape, or of what follows a quote, which needs more text
+        )
         self._held: list[str] = []
 
     def feed(self, piece: str) -> str:
@@ -169,7 +172,12 @@ def _unwrapped(source: str, cut: bool) -> str:
     except (ValueError, RecursionError):
         return "" if cut and source.lstrip(_WHITE)[:1] in ("{", '"') else source
     if isinstance(value, dict):
-        wrapped = value["input"] if "input" in value else next(iter(value.values()), "") if len(value) < 2 else None
+        if "input" in value:
+            wrapped = value["input"]
+        elif len(value) == 1:  # a single string under any key
+            (wrapped,) = value.values()
+        else:  # an empty object is an empty input
+            wrapped = None if value else ""
         if isinstance(wrapped, str):
             return join_surrogates(wrapped)
         return source

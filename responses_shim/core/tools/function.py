@@ -30,16 +30,16 @@ class FunctionCallBuilder(NamedCallBuilder):
             status=status,
         )
 
-    def arguments(self, delta: str, events: list[Event]) -> None:
+    def add_arguments(self, delta: str, events: list[Event]) -> None:
         self.pieces.append(delta)
-        events.append(FunctionCallArgumentsDelta(self.number(), self.id, self.index, delta))
+        events.append(FunctionCallArgumentsDelta(self.next_number(), self.id, self.index, delta))
 
     def next_delta(self) -> FunctionCallArgumentsDelta:
         return FunctionCallArgumentsDelta(0, self.id, self.index, "")
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         value = "".join(self.pieces)
-        events.append(FunctionCallArgumentsDone(self.number(), self.id, self.index, value, self._name))
+        events.append(FunctionCallArgumentsDone(self.next_number(), self.id, self.index, value, self._name))
 
 
 class FunctionKind(NamedToolKind):

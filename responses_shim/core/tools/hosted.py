@@ -1,4 +1,4 @@
-"""Tools that a server runs itself (web search, MCP, …). There is no such server here: nobody runs them.
+"""Tools that a server runs itself (web search, MCP, …). This server runs none of them.
 
 A declaration of one is left out and reported, and so is any other that no kind is known for, unless its type is in
 `REFUSED_TOOLS`. Items that such tools left in a conversation are passed over and reported, or refused.
@@ -9,7 +9,7 @@ from __future__ import annotations
 REFUSED_TOOLS = {
     "mcp": "tools of type 'mcp' are not run here; offer functions instead.",
 }
-"""Types of declarations that are refused, and what to do instead: without these tools the answer would be another."""
+"""Types of declarations that are refused, and what to do instead: leaving them out would change the answer."""
 
 SKIPPED_ITEMS = frozenset(
     {

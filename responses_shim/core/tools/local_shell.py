@@ -12,7 +12,7 @@ from responses_shim.core.tools.arguments import (
     strings,
     write_given_arguments,
 )
-from responses_shim.core.tools.base import BuiltInToolKind, DeclaredTools, Function, Item, ParsedCallBuilder
+from responses_shim.core.tools.base import BuiltInToolKind, Function, Item, ParsedCallBuilder, ToolSummaries
 from responses_shim.core.wire.responses import ExecAction, ItemStatus, LocalShellCallItem
 from responses_shim.core.wire.validation import required_string
 
@@ -38,7 +38,7 @@ class LocalShellCallBuilder(ParsedCallBuilder):
         return {"command": value}
 
     def _command(self) -> list[str]:
-        """A command that is one string is written for a shell."""
+        """The command; a single string is taken as a line for a shell."""
         command = self._parsed.get("command")
         return ["bash", "-lc", command] if isinstance(command, str) else strings(command)
 
@@ -73,5 +73,5 @@ class LocalShellKind(BuiltInToolKind):
         names = ("command", "env", "timeout_ms", "user", "working_directory")
         return write_given_arguments({name: action.get(name) for name in names})
 
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> str:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         return required_string(item, "output", path)

@@ -1,6 +1,6 @@
 """The names of tools as chat functions, and the spellings of them that models use.
 
-Hosts take function names of letters, digits, `_` and `-`, at most 64 of them.
+Hosts take function names of at most 64 characters: letters, digits, `_` and `-`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def function_name(namespace: str | None, name: str) -> str:
     """The name of a tool as a chat function: `crm__find` for `find` of the namespace `crm`.
 
     A tool outside a namespace keeps its name. Within one, characters that hosts do not take become `_`, and a name
-    that is changed or too long gets a digest of what it was, so that two of them stay two.
+    that is changed or too long gets a digest of what it was, so that two tools never share a name.
     """
     if not namespace:
         return name
@@ -31,7 +31,7 @@ def function_name(namespace: str | None, name: str) -> str:
 
 
 def with_digest(function: str, kind: str, namespace: str | None, name: str) -> str:
-    """The function's name, shortened, and behind it eight hexadecimal digits made of it and of the tool's identity."""
+    """The function's name, shortened; at its end eight hexadecimal digits of a hash of it and the tool's identity."""
     identity = "\0".join((function, kind, namespace or "", name))
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_DIGEST]
     return f"{function[: MAX_NAME - _DIGEST - 1]}_{digest}"

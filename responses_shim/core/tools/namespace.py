@@ -17,7 +17,7 @@ NAMESPACE = "namespace"
 
 
 def read_namespace(tool: Tool, path: str) -> NamespaceTool:
-    """A namespace, its own fields checked. InvalidRequest names the one below `path` that is wrong."""
+    """A namespace, its own fields checked. Raises InvalidRequest that names the one below `path` that is wrong."""
     namespace: NamespaceTool = convert(tool, NamespaceTool, path)
     if not namespace.name:
         raise missing(f"{path}.name")

@@ -9,11 +9,11 @@ from responses_shim.core.tools.arguments import integer_or_none, required_object
 from responses_shim.core.tools.base import (
     BuiltInToolKind,
     Declaration,
-    DeclaredTools,
     Function,
     Item,
     ParsedCallBuilder,
     Tool,
+    ToolSummaries,
 )
 from responses_shim.core.wire.events import (
     Event,
@@ -41,9 +41,9 @@ class ShellCallBuilder(ParsedCallBuilder):
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         super().finish(status, events)
         for index, command in enumerate(self._commands()):
-            events.append(ShellCallCommandAdded(self.number(), self.index, index, ""))
-            events.append(ShellCallCommandDelta(self.number(), self.index, index, command))
-            events.append(ShellCallCommandDone(self.number(), self.index, index, command))
+            events.append(ShellCallCommandAdded(self.next_number(), self.index, index, ""))
+            events.append(ShellCallCommandDelta(self.next_number(), self.index, index, command))
+            events.append(ShellCallCommandDone(self.next_number(), self.index, index, command))
 
     def from_bare(self, value: str | list[Any]) -> dict[str, Any]:
         return {"commands": value}
@@ -94,7 +94,7 @@ class ShellKind(BuiltInToolKind):
         names = ("commands", "timeout_ms", "max_output_length")
         return write_given_arguments({name: action.get(name) for name in names})
 
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> str:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         """What each command printed, with how it ended on the last line; a blank line between two commands."""
         output = item.get("output")
         if output is None:

@@ -12,7 +12,7 @@
 `additional_tools`, and the output of a tool search has those that were found. One from the input replaces one of the
 same name.
 
-**Names.** Each tool is a function of another name, and the name leads back to the tool.
+**Names.** Each tool becomes a function with a name of its own, by which a call leads back to the tool.
 
 - A tool outside a namespace keeps its name; one in a namespace is called `<namespace>__<name>` (`names.function_name`).
 - If two tools would have one name, the second gets a digest behind it. A tool in a namespace gives way to one outside.
@@ -32,7 +32,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from responses_shim.core.items.base import Number
+from responses_shim.core.items.base import NextNumber
 from responses_shim.core.tools.base import CallBuilder, Function, NamedToolKind, Tool, ToolIdentity, flattened
 from responses_shim.core.tools.choice import ToolChoice, read_choice
 from responses_shim.core.tools.declarations import Declarations, DeclaredTool, read_declarations
@@ -82,7 +82,7 @@ class ToolMap:
         self._names: dict[ToolIdentity, str] = {}
         self._left_out: set[ToolIdentity] = set()
         self._deferred: dict[str, ToolIdentity] = {}  # by the names that they would be offered under
-        self._findable: dict[str, str | None] = {}  # what a search can find: names and descriptions
+        self._searchable: dict[str, str | None] = {}  # what a search can find: names and descriptions
         listed = read_declarations([(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())], kinds)
         found = read_declarations(from_input, kinds)
         declared = [*listed.tools, *found.tools]
@@ -182,7 +182,7 @@ class ToolMap:
         return functions
 
     def summaries(self, tool: Tool) -> list[dict[str, Any]]:
-        """`name` and `description` of the function that a declared tool is offered as; of a namespace, all of its."""
+        """`name` and `description` of the function that a tool is offered as; for a namespace, of all its tools."""
         if tool["type"] == NAMESPACE:
             return [summary for inner in tool["tools"] for summary in self._summary(inner, tool["name"])]
         return self._summary(tool, None)
@@ -197,11 +197,13 @@ class ToolMap:
 
     # Calls -----------------------------------------------------------------------------------------------------------
 
-    def open(self, name: str, new_id: Callable[[str], str], index: int, number: Number, call_id: str) -> CallBuilder:
+    def open(
+        self, name: str, new_id: Callable[[str], str], index: int, next_number: NextNumber, call_id: str
+    ) -> CallBuilder:
         """The builder for a call of the function `name`, in whatever spelling the model used.
 
-        A model may also call a tool that it should have searched for first. A call of no tool in the request is one of
-        a function: the client judges it.
+        A model may also call a tool that it should have searched for first. A call of an unknown name becomes a
+        function call, for the client to judge.
         """
         function = name if name in self._offered else self.resolve(name)
         if function is not None:
@@ -209,17 +211,20 @@ class ToolMap:
         else:
             identity = self._deferred.get(name) or ToolIdentity(FUNCTION, name)
         kind = identity.kind
-        return kind.new_call(identity, new_id(kind.builder.prefix), index, number, call_id)
+        return kind.new_call(identity, new_id(kind.builder.prefix), index, next_number, call_id)
 
     def allows(self, name: str) -> bool:
-        """Whether `tool_choice` lets the model call the function `name`; also true if no tool is called so."""
+        """Whether `tool_choice` lets the model call the function `name`; also true for an unknown name."""
         function = name if name in self._offered else self.resolve(name)
         return function is None or self.choice.allows(function)
 
     # Offering --------------------------------------------------------------------------------------------------------
 
     def _offer_all(self, declared: Declarations, *, replacing: bool) -> None:
-        """Offer tools, a search last: it lists the deferred ones. `replacing`: they win over those before them."""
+        """Offer tools, a search last: it lists the deferred ones.
+
+        `replacing`: they replace earlier tools with the same identity.
+        """
         search: DeclaredTool | None = None
         for tool in declared.tools:
             if tool.declaration.searches and tool.declaration.offered:
@@ -227,7 +232,7 @@ class ToolMap:
             else:
                 self._offer(tool, tool.declaration.function, replacing)
         if search is not None:
-            self._offer(search, list_deferred(search.declaration.function, self._findable), replacing=True)
+            self._offer(search, list_deferred(search.declaration.function, self._searchable), replacing=True)
 
     def _offer(self, tool: DeclaredTool, function: Function, replacing: bool) -> None:
         identity, declaration, path = tool.identity, tool.declaration, tool.path
@@ -259,9 +264,9 @@ class ToolMap:
     def _defer(self, identity: ToolIdentity, tool: DeclaredTool) -> None:
         """Keep a tool back until the model has searched for it. A search lists a namespace, not the tools in it."""
         if identity.namespace is None:
-            self._findable[identity.name] = tool.flat.get("description")
+            self._searchable[identity.name] = tool.flat.get("description")
         else:
-            self._findable[identity.namespace] = self._namespaces[identity.namespace]
+            self._searchable[identity.namespace] = self._namespaces[identity.namespace]
         self._left_out.add(identity)
         self._deferred[function_name(identity.namespace, identity.name)] = identity
         self._report.mapped(f"{tool.path}.defer_loading")

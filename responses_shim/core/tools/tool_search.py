@@ -13,12 +13,12 @@ import msgspec
 from responses_shim.core.tools.arguments import write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
-    DeclaredTools,
     Function,
     Item,
     ParsedCallBuilder,
     Tool,
     ToolKind,
+    ToolSummaries,
 )
 from responses_shim.core.wire.requests import ToolSearchTool
 from responses_shim.core.wire.responses import ItemStatus, ToolSearchCallItem
@@ -41,7 +41,10 @@ class ToolSearchCallBuilder(ParsedCallBuilder):
 
 
 class ToolSearchKind(ToolKind):
-    """The tool search. One that the server is to run is not offered; what it would find is, then."""
+    """The tool search.
+
+    If the server should run it, it is not offered, and the deferred tools are offered at once.
+    """
 
     tool_type = "tool_search"
     call_type = "tool_search_call"
@@ -68,7 +71,7 @@ class ToolSearchKind(ToolKind):
         check_depth(arguments, f"{path}.arguments")
         return write_arguments({} if arguments is None else arguments)
 
-    def read_output(self, item: Item, path: str, tools: DeclaredTools) -> str:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         """The names that the found tools can be called by; they are offered to the host with the request's own."""
         found = [summary for tool in item["tools"] for summary in tools.summaries(tool)]
         return msgspec.json.encode({"tools": found}).decode()

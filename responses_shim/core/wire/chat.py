@@ -1,7 +1,7 @@
 """What chat-completions hosts send: chunks, deltas, log-probabilities, usage; and what of it becomes ours.
 
 The types are those of OpenAI's API reference ("The chat completion chunk object") with the fields that other hosts add;
-a comment names the host. A chunk is decoded straight into the few keys that are needed, and what it has besides is
+the docstrings name the host. A chunk is decoded straight into the few keys that are needed, and what it has besides is
 skipped unread. `chunks.py` decodes them; it also reads frames that this strict decoder refuses (NaN, half a surrogate
 pair, `content` as a list of parts, arguments as an object), and finds what hosts put elsewhere. Which other places are
 known, the tables `USAGE`, `COUNTS` and `REASONING` say. In the types these are fields that must be null: what fills one

@@ -23,7 +23,7 @@ from responses_shim.core.wire.chat import (
     reasoning_in,
     value_at,
 )
-from responses_shim.core.wire.lenient_json import join_surrogates, writable_json
+from responses_shim.core.wire.lenient_json import JSON_ERRORS, join_surrogates, writable_json
 from responses_shim.core.wire.sse import ErrorData, SSEDecoder
 from responses_shim.errors import UpstreamError
 
@@ -34,8 +34,8 @@ class ChunkDecoder:
     """Decodes the data payloads of one stream into chunks, in their order.
 
     What the strict decoder refuses is read by the standard library: NaN, half a surrogate pair, a control character in
-    a string, a field of another type. A field that cannot be read is left out; only a payload that is no JSON object is
-    an error. What hosts are known to put elsewhere is moved to its usual place (`settle`).
+    a string, a field of another type. A field that cannot be read is left out; only a payload that is not a JSON object
+    is an error. What hosts are known to put elsewhere is moved to its usual place (`settle`).
     """
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class ChunkDecoder:
         self._lists_calls = False  # a delta has had `tool_calls`, so that its `function_call` gives the same again
 
     def decode(self, payload: bytes) -> Chunk:
-        """The chunk of one payload. Raises UpstreamError if the payload is no JSON object."""
+        """The chunk of one payload. Raises UpstreamError if the payload is not a JSON object."""
         if self.halves:
             return self.settle(self._lenient(payload))
         try:
             chunk = _decode(payload)
-        except _NOT_STRICT:
+        except JSON_ERRORS:
             return self.settle(self._lenient(payload))
         if chunk.choices is None and chunk.usage is None and not chunk.error:
             chunk = self._lenient(payload)
@@ -178,9 +178,10 @@ class ChunkDecoder:
         return FunctionDelta(name=_str(function.get("name")), arguments=self._text(field, arguments))
 
     def _text(self, field: str, value: Any, last: bool = False) -> str | None:
-        """The text of a field, which begins with the half that was held back, and of which a half is held back.
+        """The text of a field: a half surrogate held back before goes in front of it, and one at its end is held back.
 
-        With `last` nothing is held back.
+        Nothing is held back from the `last` chunk. Arguments are never read as `last`: half a pair at their end is
+        dropped.
         """
         if last:
             value = self.halves.pop(field, "") + (value if isinstance(value, str) else "")
@@ -242,15 +243,14 @@ class UnreadableChunk(Chunk, gc=False):
     """The chunk that stands for a frame that is no JSON object; its `error` says so."""
 
 
-_NOT_STRICT = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _decode = msgspec.json.Decoder(Chunk).decode
 
 
 class ChunkReader:
     """Reads the chunks of a host's answer, wherever its bytes are cut.
 
-    Nothing is raised: a frame that is no JSON object becomes an `UnreadableChunk`, one with `event: error` a chunk with
-    that `error`.
+    Nothing is raised: a frame that is not a JSON object becomes an `UnreadableChunk`, one with `event: error` a chunk
+    with that `error`.
 
     Most body messages are one frame, `data: {…}` and a blank line. Such a message need not be searched for line ends:
     the JSON decoder itself says whether there is one object and nothing but white space behind it. Anything else
@@ -270,7 +270,7 @@ class ChunkReader:
                 chunk = _decode(data[6:])
                 if chunk.choices is not None and chunk.error is None:
                     return [self._chunks.settle(chunk)]
-            except _NOT_STRICT:
+            except JSON_ERRORS:
                 if (repaired := self._broken_lines(data)) is not None:
                     self.pending = bool(self._chunks.halves)
                     return [repaired]

@@ -40,7 +40,11 @@ class Created(Event, tag="response.created"):
 
 
 class InProgress(Event, tag="response.in_progress"):
-    """The second event, with the response of the first. It may come again as a ping, with the items done so far."""
+    """The second event, with the response of the first. It may come again as a ping, with the items done so far.
+
+    No client is known that fails at the repetition, and Codex, whose idle timer counts events and no comments, waits
+    on.
+    """
 
     response: Response
 
@@ -64,22 +68,44 @@ class Failed(Event, tag="response.failed"):
 
 
 class Ping(Event, tag="response.ping"):
-    """Keeps a client waiting whose idle timer counts events only: Codex, on which comments have no effect.
+    """Keeps a stream alive, as vLLM's fork does it (`ping: event`).
 
-    It is no event of OpenAI's API. Clients skip types that they do not know.
+    It is no event of OpenAI's API. Many clients skip types that they do not know; openai-node's `responses.stream()`
+    and the Java SDK fail at them.
     """
+
+
+class ErrorDetails(Struct):
+    """The `error` of an `error` event: what the body of an HTTP error would have had, and its status.
+
+    - `type`, `code`, `param`: those of the host's error, where the host has failed or refused. `code` is never null:
+      without one of its own it is that of `response.error`. An error without a code is taken by some clients for one
+      that passes, and is tried again.
+    - `status`: the HTTP status, had the stream not begun. The status is no key of OpenAI's. It is in here because at an
+      `error` event the OpenAI SDKs raise an APIError with this object, and nothing else of the event.
+    """
+
+    type: str
+    code: str
+    message: str
+    param: str | None
+    status: int
 
 
 class Error(Event, tag="error"):
     """Why a response fails: `response.failed` comes next.
 
-    Flat, as in OpenAI's reference: at an event with a top-level `error` key the OpenAI SDK raises, and never sees
-    `response.failed`.
+    In two forms at once. `code`, `message` and `param` are what OpenAI's reference has; `error` is what its service
+    sends, and what Open Responses requires. Clients that look for one form only (crewai, Haystack, LlamaIndex and
+    others) take a response that has failed for a complete one if they find the other, in silence.
+
+    It is the only event with a top-level `error`: there the OpenAI SDKs raise, and do not read on to `response.failed`.
     """
 
-    code: str | None
+    code: str
     message: str
     param: str | None
+    error: ErrorDetails
 
 
 class OutputItemAdded(Event, tag="response.output_item.added"):
@@ -311,10 +337,11 @@ ALL: tuple[type[Event], ...] = (
 )
 """Every event."""
 TERMINAL = (Completed, Incomplete, Failed)
-"""The events that end a stream."""
+"""The events that end a stream (checked by the tests)."""
 DELTAS = (DeltaEvent, ShellCallCommandDelta)
 """The classes of all deltas."""
 
+# The order of events (checked by the tests).
 # Items may overlap: calls stay open side by side. Around all items: created, in_progress, …, then `error` (only before
 # failed), one terminal event; ping and a repeated in_progress may come anywhere between created and the terminal event.
 ALLOWED_AFTER: dict[type[Event], tuple[type[Event], ...]] = {
@@ -336,17 +363,22 @@ ALLOWED_AFTER: dict[type[Event], tuple[type[Event], ...]] = {
         RefusalDone,
         ReasoningTextDelta,
         ReasoningTextDone,
+        ReasoningSummaryPartAdded,
     ),
     OutputTextDelta: (OutputTextDelta, OutputTextAnnotationAdded, OutputTextDone),
     OutputTextAnnotationAdded: (OutputTextDelta, OutputTextAnnotationAdded, OutputTextDone),
     OutputTextDone: (ContentPartDone,),
     RefusalDelta: (RefusalDelta, RefusalDone),
     RefusalDone: (ContentPartDone,),
-    ReasoningTextDelta: (ReasoningTextDelta, ReasoningTextDone),
+    # Reasoning and its summary may grow side by side: text, summary, text, summary, …, the text's end, the summary's.
+    ReasoningTextDelta: (ReasoningTextDelta, ReasoningTextDone, ReasoningSummaryTextDelta),
     ReasoningTextDone: (ContentPartDone,),
-    ContentPartDone: (ContentPartAdded, OutputItemDone),
-    ReasoningSummaryPartAdded: (ReasoningSummaryTextDelta, ReasoningSummaryTextDone),
-    ReasoningSummaryTextDelta: (ReasoningSummaryTextDelta, ReasoningSummaryTextDone),
+    ContentPartDone: (ContentPartAdded, OutputItemDone, ReasoningSummaryTextDone),
+    ReasoningSummaryPartAdded: (ReasoningSummaryTextDelta, ReasoningSummaryTextDone, ReasoningTextDelta),
+    ReasoningSummaryTextDelta: (
+        *(ReasoningSummaryTextDelta, ReasoningSummaryTextDone),
+        *(ReasoningTextDelta, ReasoningTextDone),
+    ),
     ReasoningSummaryTextDone: (ReasoningSummaryPartDone,),
     ReasoningSummaryPartDone: (OutputItemDone,),
     FunctionCallArgumentsDelta: (FunctionCallArgumentsDelta, FunctionCallArgumentsDone),

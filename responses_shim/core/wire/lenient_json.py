@@ -1,4 +1,4 @@
-"""JSON that hosts and clients send although it is none: halves of surrogate pairs, NaN, Infinity.
+"""JSON that hosts and clients send although it is invalid: halves of surrogate pairs, NaN, Infinity.
 
 Python's `json.loads` reads them, `msgspec` and every strict reader refuse them. The two functions here make of what
 `json.loads` gave something that can be written again.
@@ -11,6 +11,9 @@ import re
 from typing import Any
 
 import msgspec
+
+JSON_ERRORS = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What msgspec raises for what is not JSON or not of the expected type, not Unicode, or nested too deep."""
 
 _STRING_OR_NOT_A_NUMBER = re.compile(r'"(?:[^"\\]|\\.)*"|-?Infinity|NaN')
 

@@ -16,9 +16,10 @@ import re
 from urllib.parse import quote
 
 MAX_BYTES = 2048
+"""The longest header value, in bytes."""
 
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\%')
-_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]]*")  # as all paths are that no client's key is in
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]]*")  # paths that contain no key chosen by the client need no escaping
 
 
 class Report:
@@ -54,19 +55,19 @@ class Report:
         for path, outcome in self._outcomes.items():
             paths_by_outcome.setdefault(outcome, []).append(path)
         members = []
-        room = MAX_BYTES - len(", truncated=?1")
+        bytes_left = MAX_BYTES - len(", truncated=?1")
         for outcome, paths in paths_by_outcome.items():
             strings = []
-            room -= len(outcome) + len("=(), ")
+            bytes_left -= len(outcome) + len("=(), ")
             for path in paths:
                 string = f'"{path if _PLAIN_PATH.fullmatch(path) else quote(path, safe=_VISIBLE)}"'
-                room -= len(string) + 1
-                if room < 0:
+                bytes_left -= len(string) + 1
+                if bytes_left < 0:
                     break
                 strings.append(string)
             if strings:
                 members.append(f"{outcome}=({' '.join(strings)})")
-            if room < 0:
+            if bytes_left < 0:
                 members.append("truncated=?1")
                 break
         return ", ".join(members)

@@ -31,6 +31,8 @@ MetadataValue = Annotated[str, Meta(max_length=512)]
 
 
 class ReasoningConfig(Struct, kw_only=True):
+    """The request's `reasoning`."""
+
     effort: Effort | None = None
     summary: Summary | None = None
     generate_summary: Summary | None = None
@@ -39,14 +41,16 @@ class ReasoningConfig(Struct, kw_only=True):
 
 
 class TextFormat(Struct, tag_field="type", tag="text"):
-    pass
+    """`text.format`: plain text."""
 
 
 class JsonObjectFormat(Struct, tag_field="type", tag="json_object"):
-    pass
+    """`text.format`: any JSON object."""
 
 
 class JsonSchemaFormat(Struct, tag_field="type", tag="json_schema", kw_only=True):
+    """`text.format`: JSON that is valid against `schema`."""
+
     name: Annotated[str, Meta(min_length=1, max_length=64)]
     schema: dict[str, Any]
     description: str | None = None
@@ -54,15 +58,21 @@ class JsonSchemaFormat(Struct, tag_field="type", tag="json_schema", kw_only=True
 
 
 class TextConfig(Struct, kw_only=True):
+    """The request's `text`."""
+
     format: TextFormat | JsonObjectFormat | JsonSchemaFormat | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
 class StreamOptions(Struct, kw_only=True):
+    """The request's `stream_options`."""
+
     include_obfuscation: bool | None = None
 
 
 class PromptCacheOptions(Struct, kw_only=True):
+    """The request's `prompt_cache_options`."""
+
     mode: Literal["implicit", "explicit"] | None = None
     ttl: Literal["30m", "12h"] | None = None
     prewarm: bool | None = None
@@ -118,6 +128,8 @@ class CreateRequest(Struct, kw_only=True):
 
 
 class FunctionTool(Struct, tag_field="type", tag="function", kw_only=True):
+    """The declaration of a function; `parameters` is a JSON schema."""
+
     name: str
     description: str | None = None
     parameters: dict[str, Any] | None = None
@@ -127,15 +139,19 @@ class FunctionTool(Struct, tag_field="type", tag="function", kw_only=True):
 
 
 class TextInput(Struct, tag_field="type", tag="text"):
-    pass
+    """The input of a custom tool: free text."""
 
 
 class GrammarInput(Struct, tag_field="type", tag="grammar", kw_only=True):
+    """The input of a custom tool: text that a grammar in `definition` describes."""
+
     syntax: Literal["lark", "regex"]
     definition: str
 
 
 class CustomTool(Struct, tag_field="type", tag="custom", kw_only=True):
+    """The declaration of a custom tool, which takes text."""
+
     name: str
     description: str | None = None
     format: TextInput | GrammarInput | None = None
@@ -144,12 +160,16 @@ class CustomTool(Struct, tag_field="type", tag="custom", kw_only=True):
 
 
 class NamespaceTool(Struct, tag_field="type", tag="namespace", kw_only=True):
+    """The declaration of a namespace, with the declarations of its tools."""
+
     name: str
     description: str | None = None
     tools: list[dict[str, Any]]
 
 
 class ToolSearchTool(Struct, tag_field="type", tag="tool_search", kw_only=True):
+    """The declaration of the tool search; `parameters` is a JSON schema."""
+
     execution: Literal["server", "client"] | None = None
     description: str | None = None
     parameters: dict[str, Any] | None = None

@@ -72,7 +72,7 @@ ContentPart = Union[OutputText, Refusal, ReasoningText]
 """A part of an item's `content`."""
 
 
-class Item(Struct, tag_field="type", kw_only=True):
+class BaseItem(Struct, tag_field="type", kw_only=True):
     """What every output item has.
 
     `id` begins with a prefix of the item's type: `msg_…`, `rs_…`, `fc_…`. The other fields are there on the last item
@@ -87,15 +87,15 @@ class Item(Struct, tag_field="type", kw_only=True):
     routed_experts: Any = UNSET
 
 
-class MessageItem(Item, tag="message", kw_only=True):
+class MessageItem(BaseItem, tag="message", kw_only=True):
     """What the model says to the user."""
 
     role: Literal["assistant"] = "assistant"
     content: list[OutputText | Refusal]
 
 
-class ReasoningItem(Item, tag="reasoning", kw_only=True):
-    """What the model thought: as raw text in `content`, or as a summary; the other of the two is empty.
+class ReasoningItem(BaseItem, tag="reasoning", kw_only=True):
+    """What the model thought: as raw text in `content`, as a summary, or as both; what is not shown is empty.
 
     `encrypted_content` is the reasoning in a sealed form that the client can keep and send back, if it asked for that
     (`include: ["reasoning.encrypted_content"]`). It is a string or absent: Open Responses allows no null.
@@ -106,7 +106,7 @@ class ReasoningItem(Item, tag="reasoning", kw_only=True):
     encrypted_content: str | UnsetType = UNSET
 
 
-class FunctionCallItem(Item, tag="function_call", kw_only=True):
+class FunctionCallItem(BaseItem, tag="function_call", kw_only=True):
     """A call of a function. `arguments` is the text of a JSON object, as the model wrote it.
 
     `call_id` is what the output of the call refers to. `namespace` is there only for a tool of a namespace: Codex
@@ -119,7 +119,7 @@ class FunctionCallItem(Item, tag="function_call", kw_only=True):
     arguments: str
 
 
-class CustomToolCallItem(Item, tag="custom_tool_call", kw_only=True):
+class CustomToolCallItem(BaseItem, tag="custom_tool_call", kw_only=True):
     """A call of a custom tool. `input` is free text."""
 
     call_id: str
@@ -128,7 +128,7 @@ class CustomToolCallItem(Item, tag="custom_tool_call", kw_only=True):
     input: str
 
 
-class ToolSearchCallItem(Item, tag="tool_search_call", kw_only=True):
+class ToolSearchCallItem(BaseItem, tag="tool_search_call", kw_only=True):
     """A search for deferred tools, which the client carries out. `arguments` are the model's, an object here."""
 
     call_id: str
@@ -149,7 +149,7 @@ class ExecAction(Struct, tag_field="type", tag="exec", kw_only=True, omit_defaul
     working_directory: str | None = None
 
 
-class LocalShellCallItem(Item, tag="local_shell_call", kw_only=True):
+class LocalShellCallItem(BaseItem, tag="local_shell_call", kw_only=True):
     """A call of the tool `local_shell`: one command, which the client runs."""
 
     call_id: str
@@ -157,7 +157,7 @@ class LocalShellCallItem(Item, tag="local_shell_call", kw_only=True):
 
 
 class ShellAction(Struct, kw_only=True):
-    """The action of a shell call: command lines to be run one after the other, like `["cd src", "ls -l"]`.
+    """The action of a shell call: command lines, each run by itself, like `["git status", "ls -l"]`.
 
     `timeout_ms` is in milliseconds for each, `max_output_length` in characters; null where the model gave none.
     """
@@ -167,7 +167,7 @@ class ShellAction(Struct, kw_only=True):
     max_output_length: int | None = None
 
 
-class ShellCallItem(Item, tag="shell_call", kw_only=True):
+class ShellCallItem(BaseItem, tag="shell_call", kw_only=True):
     """A call of the tool `shell`. `environment` is null: the client runs the commands where it likes."""
 
     call_id: str
@@ -199,7 +199,7 @@ PatchOperation = Union[CreateFile, UpdateFile, DeleteFile]
 """What a patch does to one file."""
 
 
-class ApplyPatchCallItem(Item, tag="apply_patch_call", kw_only=True):
+class ApplyPatchCallItem(BaseItem, tag="apply_patch_call", kw_only=True):
     """A call of the tool `apply_patch`: a change of one file, which the client makes.
 
     It may be `incomplete`, a status that OpenAI's type does not have here: half a patch must not pass for all of it.
@@ -217,7 +217,6 @@ CallItem = Union[
     ShellCallItem,
     ApplyPatchCallItem,
 ]
-
 """An output item that is a call of a tool: the client answers it with an output item of the same `call_id`."""
 
 OutputItem = Union[MessageItem, ReasoningItem, CallItem]
@@ -264,7 +263,7 @@ class ResponseError(Struct):
     message: str
 
 
-class ReasoningEcho(Struct, omit_defaults=False):
+class ReasoningEcho(Struct):
     """The `reasoning` that the request asked for, as the response repeats it."""
 
     effort: str | None = None

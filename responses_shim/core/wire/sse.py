@@ -20,9 +20,9 @@ class SSEDecoder:
     """Decodes an event stream into the data of its frames, wherever the bytes are cut.
 
     As the standard demands (WHATWG HTML, "Server-sent events"): line ends are LF, CRLF or CR; several `data:` lines of
-    one frame are joined by LF; a frame without data is none; comments are passed over. `id:`, `retry:` and any `event:`
-    but `error`, which mean nothing in a chat stream, are passed over too. Unlike a browser, `close` gives a last frame
-    that lacks its blank line, because some hosts end so.
+    one frame are joined by LF; a frame without data is ignored, and so are comments. `id:`, `retry:` and any `event:`
+    but `error`, which mean nothing in a chat stream, are ignored too. Unlike a browser, `close` gives a last frame that
+    lacks its blank line, because some hosts end so.
     """
 
     def __init__(self) -> None:

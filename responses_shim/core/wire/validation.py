@@ -85,7 +85,7 @@ def quoted(got: object) -> str:
 
 
 def required_string(fields: dict[str, Any], key: str, path: str) -> str:
-    """The string at `key`. InvalidRequest names `path.key` if it is missing or of another type."""
+    """The string at `key`. Raises InvalidRequest that names `path.key` if it is missing or of another type."""
     value = fields.get(key)
     if isinstance(value, str):
         return value
@@ -126,10 +126,10 @@ def first_too_deep(values: Sequence[Any]) -> int | None:
     if len(max(brackets, key=len)) <= MAX_DEPTH:
         return None
     suspects = (index for index, line in enumerate(brackets) if len(line) > MAX_DEPTH)
-    return next((index for index in suspects if _walk_finds_too_deep(values[index])), None)
+    return next((index for index in suspects if _is_too_deep(values[index])), None)
 
 
-def _walk_finds_too_deep(value: Any) -> bool:
+def _is_too_deep(value: Any) -> bool:
     """Peel one layer of arrays and objects off after the other, without recursion, until nothing is left."""
     layer = [value]
     for _ in range(MAX_DEPTH + 1):
@@ -146,14 +146,14 @@ def _walk_finds_too_deep(value: Any) -> bool:
 
 def _invalid(message: str, kind: Any, base: str) -> InvalidRequest:
     """Reword a message of msgspec's, such as "Expected `int`, got `str` - at `$.a[0].b`"."""
-    parsed = re.fullmatch(r"(?P<problem>.*)(?: - at (?P<key>`key` in )?`\$(?P<at>.*?)`)", message, re.DOTALL)
-    at = (parsed["at"] or "").replace("[...]", "") if parsed else ""
-    path = base + (at if base else at.removeprefix("."))
+    parsed = re.fullmatch(r"(?P<problem>.*)(?: - at (?P<key>`key` in )?`\$(?P<path>.*?)`)", message, re.DOTALL)
+    msgspec_path = (parsed["path"] or "").replace("[...]", "") if parsed else ""
+    path = base + (msgspec_path if base else msgspec_path.removeprefix("."))
     problem = parsed["problem"] if parsed else message
     if field := re.fullmatch(r"Object missing required field `(.*)`", problem):
         return missing(f"{path}.{field[1]}" if path else field[1])
     if value := re.fullmatch(r"Invalid (?:enum )?value (.*)", problem):
-        supported = _supported(kind, at)
+        supported = _supported(kind, msgspec_path)
         got = value[1].strip("'")
         if supported:
             return bad_value(path, got, supported)
@@ -176,9 +176,9 @@ def _invalid(message: str, kind: Any, base: str) -> InvalidRequest:
     )
 
 
-def _supported(kind: Any, at: str) -> list[str]:
-    """The values that a Literal, or the tags that a tagged union, allows at msgspec path `at` below `kind`."""
-    for step in re.findall(r"\.(\w+)|\[[^\]]*\]", at):
+def _supported(kind: Any, msgspec_path: str) -> list[str]:
+    """The values that a Literal, or the tags that a tagged union, allows at `msgspec_path` below `kind`."""
+    for step in re.findall(r"\.(\w+)|\[[^\]]*\]", msgspec_path):
         options = [kind, *get_args(kind)]
         if step == "type":
             tags = [option.__struct_config__.tag for option in options if hasattr(option, "__struct_config__")]

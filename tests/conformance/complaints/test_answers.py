@@ -7,13 +7,13 @@ import json
 import sys
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import anyio
 import httpx
 import pytest
 
 from responses_shim import ResponsesShim
+from responses_shim.settings import SettingsArguments
 from tests.caller import call, payloads
 from tests.conformance.asking import (
     QUESTION,
@@ -42,14 +42,19 @@ else:
 pytestmark = pytest.mark.anyio
 
 
-@pytest.mark.parametrize(("ping", "kind"), [("event", "response.ping"), ("in_progress", "response.in_progress")])
-async def test_17_pings_bridge_a_long_silence(ping: Any, kind: str) -> None:
+OFTEN = SettingsArguments(commit_after=0, ping_interval=0.02)
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind"),
+    [(OFTEN, "response.in_progress"), (SettingsArguments(ping="event", **OFTEN), "response.ping")],
+    ids=["default", "event"],
+)
+async def test_17_pings_bridge_a_long_silence(settings: SettingsArguments, kind: str) -> None:
     """A long prompt takes minutes to read. Clients that count events gave up although comments came, and proxies hung
     up, or kept what came in a buffer."""
     read = anyio.Event()
-    shim = ResponsesShim(
-        ScriptedHost([Wait(read), *text_answer("Hello")]), commit_after=0, ping=ping, ping_interval=0.02
-    )
+    shim = ResponsesShim(ScriptedHost([Wait(read), *text_answer("Hello")]), **settings)
     async with call(shim, "POST", "/v1/responses", json={"model": "m", "input": "Hi", "stream": True}) as exchange:
         opening = [await exchange.next_event() for _ in range(5)]
         assert (exchange.headers["x-accel-buffering"], exchange.headers["cache-control"]) == ("no", "no-store")

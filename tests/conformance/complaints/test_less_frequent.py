@@ -123,3 +123,28 @@ async def test_a_call_without_text_gets_no_empty_message(stream: bool) -> None:
     host = ScriptedHost([*script, chunk("", finish_reason="tool_calls"), DONE])
     response = await response_of(ResponsesShim(host), tools=[WEATHER], stream=stream)
     assert [item["type"] for item in response["output"]] == ["function_call"]
+
+
+@streaming
+async def test_also_items_that_a_client_sorts_by_their_ids(stream: bool) -> None:
+    """Calls were answered in another order than they were made in: Haystack sorts them by their ids, which were random.
+
+    There are enough calls for numbers of more than one digit; their pieces come in turns, and some have no id of the
+    host's.
+    """
+    calls = range(20)
+    ids = [f"call_{index}" if index % 3 else None for index in calls]
+    script = [
+        *[chunk(reasoning="Well"), chunk(reasoning=", then."), chunk("I look "), chunk("it up.")],
+        *[chunk(tool_calls=[call(index, ids[index], "get_weather", '{"city":')]) for index in calls],
+        *[chunk(tool_calls=[call(index, arguments=f' "{index}"}}')]) for index in calls],
+        *[chunk(finish_reason="tool_calls"), DONE],
+    ]
+    response = await response_of(ResponsesShim(ScriptedHost(script)), tools=[WEATHER], stream=stream)
+    output = response["output"]
+    assert [item["type"] for item in output] == ["reasoning", "message", *["function_call"] * 20]
+    numbers = [item["id"].partition("_")[2] for item in output]
+    assert numbers == sorted(set(numbers)), "of whatever type they are"
+    made = [item for item in output if item["type"] == "function_call"]
+    assert made == sorted(made, key=lambda item: str(item["id"]))
+    assert [item["arguments"] for item in made] == [f'{{"city": "{index}"}}' for index in calls]

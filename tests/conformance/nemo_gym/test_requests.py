@@ -42,7 +42,7 @@ def test_an_item_with_a_role_needs_no_type() -> None:
 
 def test_reasoning_text_and_calls_of_one_turn_are_one_assistant_message() -> None:
     items = [user("Hi"), reasoning("So."), assistant("Let me see."), function_call("a"), function_call("b")]
-    assert messages_for(*items, options=TranslationOptions(reasoning="think")) == [
+    assert messages_for(*items, options=TranslationOptions(reasoning_replay="think")) == [
         user("Hi"),
         {
             "role": "assistant",
@@ -85,7 +85,7 @@ async def test_an_unknown_host_gets_an_empty_string_in_place_of_null_content() -
 
 def test_each_summary_part_is_put_between_tags_unless_it_is_empty() -> None:
     (message,) = messages_for(
-        reasoning("One", "", "Two"), assistant("So."), options=TranslationOptions(reasoning="think")
+        reasoning("One", "", "Two"), assistant("So."), options=TranslationOptions(reasoning_replay="think")
     )
     assert message["content"] == "<think>One</think><think>Two</think>So."
 

@@ -191,7 +191,7 @@ def test_reasoning_and_text_come_back_to_the_host_byte_for_byte(thinking: str, t
     pieces = filter(None, cut(written, positions))
     steps = [*map(chunk, pieces), chunk(finish_reason="stop"), DONE]
     response = play(steps, filters=lambda: [ThinkTagFilter("anywhere")]).response
-    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning="think"))
+    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning_replay="think"))
     assert message["content"] == written
     (message,) = messages_for(*response["output"])
     assert (message["reasoning"], message["content"]) == (thinking, text)
@@ -216,5 +216,5 @@ def test_some_white_space_and_tags_do_not_come_back(written: str, kept: str) -> 
     response = play(
         [chunk(written), chunk(finish_reason="stop"), DONE], filters=lambda: [ThinkTagFilter("anywhere")]
     ).response
-    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning="think"))
+    (message,) = messages_for(*response["output"], options=TranslationOptions(reasoning_replay="think"))
     assert message["content"] == kept

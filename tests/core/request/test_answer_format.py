@@ -20,7 +20,7 @@ NESTED = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHE
 def translate(
     answer_format: dict[str, Any] | None, options: TranslationOptions = DEFAULT_OPTIONS, **fields: Any
 ) -> PreparedRequest:
-    text = {"text": {"format": answer_format}} if answer_format is not None else {}
+    text: dict[str, Any] = {"text": {"format": answer_format}} if answer_format is not None else {}
     return prepared(options=options, **text, **fields)
 
 

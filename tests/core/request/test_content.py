@@ -28,8 +28,9 @@ def refusal(content: Any, options: TranslationOptions = DEFAULT_OPTIONS) -> Inva
 
 
 def part(content: Json, options: TranslationOptions = DEFAULT_OPTIONS) -> Json:
-    (made,) = user_content([content], "content", options)
-    assert isinstance(made, dict)
+    parts = user_content([content], "content", options)
+    assert isinstance(parts, list)
+    (made,) = parts
     return made
 
 
@@ -146,7 +147,9 @@ def test_where_the_host_must_not_fetch_only_data_urls_pass(url: str) -> None:
     for media, key in (("input_image", "image_url"), ("audio_url", "audio_url"), ("input_video", "video_url")):
         for value in (url, {"url": url}):
             error = refusal([{"type": media, key: value}], DATA_ONLY)
-            assert error.message == "This server fetches nothing: send the content itself as a data URL."
+            assert error.message == (
+                "URLs are not passed to the model here (setting image_urls): send the content itself as a data URL."
+            )
             assert (error.param, error.code) == (f"content[0].{key}", "invalid_image_url")
 
 

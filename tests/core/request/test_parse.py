@@ -224,8 +224,9 @@ def test_a_field_that_does_not_exist_here_is_refused_by_name(field: str, value: 
 
 @pytest.mark.parametrize("field", ["background", "context_management", "previous_response_id", "prompt", "moderation"])
 def test_a_field_that_does_not_exist_here_may_be_left_empty(field: str) -> None:
-    empty = {"background": False, "context_management": []}.get(field)
-    assert prepared(**{field: empty}).chat["messages"] == [{"role": "user", "content": "Hi"}]
+    empty: Json = {"background": False, "context_management": []}
+    fields: Json = {field: empty.get(field)}
+    assert prepared(**fields).chat["messages"] == [{"role": "user", "content": "Hi"}]
 
 
 @pytest.mark.parametrize(

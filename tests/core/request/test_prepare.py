@@ -153,7 +153,7 @@ EVERYTHING = body(
 
 
 @pytest.mark.parametrize(
-    "options", [DEFAULT_OPTIONS, TranslationOptions(tool_images="tool", system="keep", replay_tokens=True)]
+    "options", [DEFAULT_OPTIONS, TranslationOptions(tool_images="tool", system_messages="keep", replay_tokens=True)]
 )
 def test_the_request_and_the_history_are_not_changed(options: TranslationOptions) -> None:
     """Interceptors read it afterwards, the echo is made of it, and it will be stored."""

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.response.fast_path import LESSONS, TRIES, FastPath
+from responses_shim.core.response.fast_path import MAX_LEARNED, MAX_REFUSED, FastPath
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
 from responses_shim.core.response.options import ResponseOptions
@@ -159,7 +159,7 @@ def test_a_call_whose_arguments_are_parsed_at_its_end_takes_the_slow_path() -> N
 
 
 def test_a_summary_takes_the_fast_path() -> None:
-    options = ResponseOptions(summary=True, seal=lambda text: f"sealed {text}")
+    options = ResponseOptions(reasoning="summary", seal=lambda text: f"sealed {text}")
     assert answer(*map(reasoning, "Hmm."), options=options).fast == 3
 
 
@@ -190,9 +190,9 @@ def test_log_probabilities_take_the_fast_path_however_many_and_whatever_changes_
         choice = {"index": 0, "delta": {"content": "a"}, "logprobs": {"content": [entry]}}
         return frame({"created": created, "choices": [choice]})
 
-    played = answer(*[numbered(created) for created in range(3 * LESSONS)] * 10, logprobs=True)
-    assert played.fast == 30 * LESSONS - 1
-    assert played.response["output"][0]["content"][0]["text"] == "a" * 30 * LESSONS
+    played = answer(*[numbered(created) for created in range(3 * MAX_LEARNED)] * 10, logprobs=True)
+    assert played.fast == 30 * MAX_LEARNED - 1
+    assert played.response["output"][0]["content"][0]["text"] == "a" * 30 * MAX_LEARNED
 
 
 ENTRY: Json = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
@@ -257,7 +257,7 @@ def test_each_part_has_a_fast_path_of_its_own() -> None:
 def test_the_fast_path_is_given_up_if_most_frames_are_refused() -> None:
     """A host whose frames all carry something more costs a few tries for each part, not one for each token."""
     translator = new_translator()
-    for _ in range(TRIES + 5):
+    for _ in range(MAX_REFUSED + 5):
         translator.feed(chunk("a", usage=usage(1, 1)))
     assert translator.fast_path is None
     translator.feed(chunk(refusal="No."))
@@ -266,7 +266,9 @@ def test_the_fast_path_is_given_up_if_most_frames_are_refused() -> None:
 
 
 def test_the_bytes_around_the_text_are_learned_only_a_few_times() -> None:
-    frames = [frame({"created": n, "choices": [{"index": 0, "delta": {"content": "a"}}]}) for n in range(LESSONS * 3)]
+    frames = [
+        frame({"created": n, "choices": [{"index": 0, "delta": {"content": "a"}}]}) for n in range(MAX_LEARNED * 3)
+    ]
     assert answer(*frames).fast == len(frames) - 1
     assert answer(*[data for data in frames for _ in range(2)]).fast == 2 * len(frames) - 1
 

@@ -48,7 +48,7 @@ def test_every_delta_is_padded_to_a_multiple_of_the_same_size() -> None:
 
 def test_the_deltas_of_a_summary_are_padded_too() -> None:
     frames = [chunk(reasoning="Let me "), chunk(reasoning="see."), chunk("Hello"), STOP, DONE]
-    played = answer(*frames, options=ResponseOptions(summary=True, obfuscate=obfuscation))
+    played = answer(*frames, options=ResponseOptions(reasoning="summary", obfuscate=obfuscation))
     assert [padded_size(event) % OBFUSCATED_SIZE for event in played.of_type("reasoning_summary_text.delta")] == [0, 0]
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from random import Random
+from typing import get_args
 
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from responses_shim.core.items.reasoning import ReasoningDisplay
 from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.stream import OBFUSCATED_SIZE
 from responses_shim.core.response.think_tags import ThinkTagFilter, Where
@@ -23,7 +25,7 @@ from tests.oracle import check_stream
 OPTIONS = st.builds(
     ResponseOptions,
     logprobs=st.booleans(),
-    summary=st.booleans(),
+    reasoning=st.sampled_from(get_args(ReasoningDisplay)),
     seal=st.sampled_from([None, seal]),
     obfuscate=st.sampled_from([None, obfuscation]),
 )
@@ -37,12 +39,13 @@ def filters(where: Where | None) -> list[ThinkTagFilter]:
 def without_extras(item: Json, options: ResponseOptions) -> ExpectedItem:
     """The item without what the options add to it, which has been checked."""
     if item["type"] == "reasoning":
-        used, empty = ("summary", "content") if options.summary else ("content", "summary")
-        assert item[empty] == []
-        (part,) = item[used]
-        assert part["type"] == ("summary_text" if options.summary else "reasoning_text")
-        assert item.get("encrypted_content") == (seal(part["text"]) if options.seal is not None else None)
-        item = item | {"content": [part | {"type": "reasoning_text"}]}
+        shown = {"text": ["content"], "summary": ["summary"], "both": ["content", "summary"]}[options.reasoning]
+        assert [key for key in ("content", "summary") if item[key]] == shown
+        text: str = item[shown[0]][0]["text"]
+        assert item["content"] in ([], [{"type": "reasoning_text", "text": text}])
+        assert item["summary"] in ([], [{"type": "summary_text", "text": text}])
+        assert item.get("encrypted_content") == (seal(text) if options.seal is not None else None)
+        item = item | {"content": [{"type": "reasoning_text", "text": text}]}
     return comparable(item)
 
 

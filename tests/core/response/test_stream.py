@@ -52,7 +52,7 @@ def test_the_result_of_each_round_has_its_calls_and_its_finish_reason(rounds: Se
     for round, ended in zip(rounds, played.rounds, strict=True):
         calls = [item for item in expected_items(round) if item.call is not None]
         assert [output[call.id] for call in ended.calls] == calls
-        assert ended.finish == (round.finish if round.error is None else None)
+        assert ended.finish_reason == (round.finish if round.error is None else None)
 
 
 @given(TOOL_ROUNDS, RNGS, POSITIONS)

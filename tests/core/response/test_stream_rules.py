@@ -402,7 +402,7 @@ def test_the_indices_of_a_second_round_continue_those_of_the_first() -> None:
     played = two_rounds(None, None)
     assert texts(played) == [["One."], "{}", ["Two."], "[]"]
     assert [call.call_id for ended in played.rounds for call in ended.calls] == ["a", "b"]
-    assert [ended.finish for ended in played.rounds] == ["tool_calls", "stop"]
+    assert [ended.finish_reason for ended in played.rounds] == ["tool_calls", "stop"]
 
 
 def test_the_usage_of_rounds_adds_up() -> None:

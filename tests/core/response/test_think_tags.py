@@ -237,7 +237,7 @@ def test_reasoning_from_tags_is_summarised_and_sealed_like_any_other(
             *map(chunk, pieces),
             STOP,
             filters=lambda: [ThinkTagFilter(where)] if where is not None else [],
-            options=ResponseOptions(summary=summary, seal=seal),
+            options=ResponseOptions(reasoning="summary" if summary else "text", seal=seal),
         )
         texts = [
             (item["type"], "".join(part["text"] for part in item.get("content", []) + item.get("summary", [])))

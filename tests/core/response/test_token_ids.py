@@ -27,7 +27,7 @@ def collected(*chunks: Chunk) -> Tokens:
     collector = TokenCollector()
     for one in chunks:
         collector.feed(one)
-    return collector.close()
+    return collector.close(answered=False)
 
 
 def contradiction(*chunks: Chunk) -> str:
@@ -58,7 +58,7 @@ def test_log_probabilities_with_ids_for_tokens_come_third() -> None:
         collector.feed(one)
     assert collector.lacks_prompt
     collector.prompt = [1, 2]
-    assert collector.close() == Tokens([1, 2], [3, 4], [-3.0, -4.0])
+    assert collector.close(answered=False) == Tokens([1, 2], [3, 4], [-3.0, -4.0])
 
 
 @pytest.mark.parametrize("with_prompt", [chunk(message=ON_MESSAGE), chunk(prompt_token_ids=[1, 2])])

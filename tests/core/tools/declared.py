@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from responses_shim.core.tools.base import DeclaredTools
+from responses_shim.core.tools.base import ToolSummaries
 from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.events import ALLOWED_AFTER, Event
@@ -110,7 +110,7 @@ def call(tool: Json, pieces: Sequence[str] | str, status: ItemStatus = "complete
     events: list[Event] = []
     builder.open(events)
     for piece in [pieces] if isinstance(pieces, str) else pieces:
-        builder.arguments(piece, events)
+        builder.add_arguments(piece, events)
     builder.close(status, events)
     assert all(type(after) in ALLOWED_AFTER[type(before)] for before, after in pairwise(events))
     payloads = [event_json(event) for event in events]
@@ -146,7 +146,7 @@ def refused_call(call_type: str, **fields: Any) -> tuple[str | None, str | None]
     return _below("input[3].", caught.value)
 
 
-def output(output_type: str, among: DeclaredTools | None = None, **fields: Any) -> Any:
+def output(output_type: str, among: ToolSummaries | None = None, **fields: Any) -> Any:
     """What the model is shown of an output, in a request with these tools."""
     item = {"type": output_type, "call_id": "call_1", **fields}
     return KINDS.by_output_type[output_type].read_output(item, "input[1]", among or tool_map()[0])

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from responses_shim.core.tools import tool_map
+from responses_shim.core.tools.names import loosely_spelled
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
@@ -145,8 +146,12 @@ def test_a_tool_of_a_namespace_is_chosen_with_it_or_if_only_one_can_be_meant(cho
 def test_each_name_is_read_once_however_many_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looked for one by one, the tools of a request of 200 kB once held the host's event loop for 14 seconds."""
     read: list[str] = []
-    loosely_spelled = tool_map.loosely_spelled
-    monkeypatch.setattr(tool_map, "loosely_spelled", lambda name: read.append(name) or loosely_spelled(name))
+
+    def recorded(name: str) -> str:
+        read.append(name)
+        return loosely_spelled(name)
+
+    monkeypatch.setattr(tool_map, "loosely_spelled", recorded)
     many = [{**F, "name": f"f{number}"} for number in range(100)]
     tools, _ = choose([{**CRM, "tools": many}], {"type": "allowed_tools", "mode": "auto", "tools": many})
     assert len(names(tools)) == 100

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.tools.arguments import write_arguments
-from responses_shim.core.tools.base import Declaration, DeclaredTools, ParsedCallBuilder, ToolKind
+from responses_shim.core.tools.base import Declaration, ParsedCallBuilder, ToolKind, ToolSummaries
 from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.responses import Item, ItemStatus
+from responses_shim.core.wire.responses import BaseItem, ItemStatus
 from responses_shim.core.wire.validation import required_string
 from tests.core.driver import Json
 from tests.core.prepared import prepared
@@ -183,7 +183,7 @@ def test_however_the_arguments_are_split_the_call_is_the_same(
 # A new kind ----------------------------------------------------------------------------------------------------------
 
 
-class ClockCallItem(Item, tag="clock_call", kw_only=True):
+class ClockCallItem(BaseItem, tag="clock_call", kw_only=True):
     call_id: str
     zone: str
 
@@ -210,7 +210,7 @@ class ClockKind(ToolKind):
     def past_arguments(self, item: Json, path: str) -> str:
         return write_arguments({"zone": required_string(item, "zone", path)})
 
-    def read_output(self, item: Json, path: str, tools: DeclaredTools) -> str:
+    def read_output(self, item: Json, path: str, tools: ToolSummaries) -> str:
         return f"It is {required_string(item, 'time', path)}."
 
 
@@ -231,8 +231,8 @@ def test_a_call_of_a_new_kind_is_an_item_of_its_own() -> None:
     tools = ToolMap([CLOCK], None, None, Report(), kinds=WITH_CLOCKS)
     builder = tools.open("clock", lambda prefix: f"{prefix}_1", 0, count().__next__, "call_1")
     events: list[Event] = []
-    builder.arguments('{"zone": ', events)
-    builder.arguments('"CET"}', events)
+    builder.add_arguments('{"zone": ', events)
+    builder.add_arguments('"CET"}', events)
     done = msgspec.to_builtins(builder.close("completed", events))
     assert done == {"type": "clock_call", "id": "clk_1", "call_id": "call_1", "zone": "CET", "status": "completed"}
 

@@ -24,15 +24,26 @@ def parse(header: str) -> Dictionary:
     if not header:
         return {}
     members: Dictionary = {}
-    for name, (value, parameters) in http_sf.parse(header.encode("ascii"), tltype="dictionary").items():
-        assert not parameters
+    parsed = http_sf.parse(header.encode("ascii"), tltype="dictionary")
+    assert isinstance(parsed, dict)
+    for name, member in parsed.items():
+        value = without_parameters(member)
         if isinstance(value, list):
-            assert all(type(path) is str and not parameters for path, parameters in value)
-            members[name] = [path for path, _ in value]
+            paths = [without_parameters(path) for path in value]
+            assert all(type(path) is str for path in paths)
+            members[name] = [str(path) for path in paths]
         else:
             assert value is True
             members[name] = True
     return members
+
+
+def without_parameters(member: object) -> object:
+    """The value of a member of the dictionary or of an inner list, which has no parameters."""
+    assert isinstance(member, tuple)
+    value, parameters = member
+    assert not parameters
+    return value
 
 
 METHODS: dict[str, Callable[[Report, str], None]] = {
