@@ -222,11 +222,11 @@ class _ChatAnswer:
         self._collected.take(message)
         if message["type"] == "http.response.start":
             self._begin(message)
-        elif self._collected.complete and self._succeeded:
+        elif self._collected.complete and (self._succeeded or self.is_invalid):
             body = self._collected.body
             if _is_web_page(body):
                 self._refuse(_web_page(body))
-            else:
+            elif self._succeeded:
                 await self._listener.json(body)
 
     def _begin(self, start: Message) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -279,6 +280,12 @@ async def test_a_web_page_in_place_of_an_answer_is_named_as_such(steps: list[Ste
     reply = await failed(*steps, stream=stream)
     assert (reply.status, reply.json["error"]["type"]) == (502, "server_error")
     assert reply.json["error"]["message"].startswith("The host answered with a web page")
+
+
+@pytest.mark.parametrize("headers", [HTML, EVENT_STREAM, ((b"content-type", b"application/json"),)])
+async def test_the_message_about_a_web_page_has_its_title(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    reply = await failed(Start(200, headers), PAGE)
+    assert reply.json["error"]["message"] == "The host answered with a web page: 502 Bad Gateway."
 
 
 @pytest.mark.parametrize("status", [404, 500, 502, 503])
