@@ -148,7 +148,7 @@ class Settings(BaseModel):
     """The absolute path of the directory below which NeMo Gym's audio files are. Without it no file is read."""
 
     commit_after: float = Field(default=2.0, ge=0)
-    """How long to wait for the host's first chunk before the stream is begun, with status 200.
+    """How long to wait for the first of the host's answer before the stream is begun, with status 200.
 
     If the host fails before that, the client gets the HTTP status of the error; afterwards it gets an error event.
     """

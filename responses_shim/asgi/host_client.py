@@ -9,9 +9,10 @@ since some hosts go and look for the connection there (vllm-mlx).
 from __future__ import annotations
 
 import logging
+import re
 import traceback
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote
 
@@ -30,6 +31,8 @@ logger = logging.getLogger("responses_shim")
 
 MAX_ERROR_BODY = 1024 * 1024
 """How many bytes of an error body are kept."""
+ERROR_BODY_TIMEOUT = 5.0
+"""Seconds that the body of an error may take. Its status is known by then, and some proxies never end one."""
 MAX_JSON_ANSWER = 256 * 1024 * 1024
 """How many bytes of the JSON answer of a host that was asked to stream and did not."""
 MAX_TOKENIZED = 64 * 1024 * 1024
@@ -58,13 +61,15 @@ class HostClient:
     async def chat(self, chat: dict[str, Any], listener: Listener) -> ShimError | None:
         """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed."""
         body = msgspec.json.encode(chat)
-        answer = _ChatAnswer(listener, self._profile)
+        limit = anyio.CancelScope()
+        answer = _ChatAnswer(listener, self._profile, limit)
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
         try:
-            await self._app(scope, _receive(body, listener.gone.wait), answer.send)
+            with limit:
+                await self._app(scope, _receive(body, listener.gone.wait), answer.send)
         except Exception as error:
-            if not listener.gone.is_set():
+            if not listener.gone.is_set() and not answer.is_invalid:
                 return self._error_from(error)
         return answer.error()
 
@@ -192,13 +197,18 @@ class Answer:
 
 
 class _ChatAnswer:
-    """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected."""
+    """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected.
 
-    def __init__(self, listener: Listener, profile: HostProfile) -> None:
+    `limit` is the scope of the call. It gives an error, or what is no answer to a chat call, `ERROR_BODY_TIMEOUT`
+    seconds to end.
+    """
+
+    def __init__(self, listener: Listener, profile: HostProfile, limit: anyio.CancelScope) -> None:
         self._listener = listener
         self._profile = profile
+        self._limit = limit
         self._collected = Answer(MAX_ERROR_BODY)
-        # `Listener.data`, once an event stream has begun
+        # Where the bytes of an event stream go, once one has begun: `Listener.data`, behind a look at the first bytes
         self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None
         self._invalid_answer: str | None = None
 
@@ -212,24 +222,56 @@ class _ChatAnswer:
         self._collected.take(message)
         if message["type"] == "http.response.start":
             self._begin(message)
-        elif self._collected.complete and self._succeeded:
-            await self._listener.json(self._collected.body)
+        elif self._collected.complete and (self._succeeded or self.is_invalid):
+            body = self._collected.body
+            if _is_web_page(body):
+                self._refuse(_web_page(body))
+            elif self._succeeded:
+                await self._listener.json(body)
 
     def _begin(self, start: Message) -> None:
         headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
         self._listener.head(headers_from_host(start.get("headers", ())))
         coding = headers.get(b"content-encoding", b"identity")
+        content_type = headers.get(b"content-type", b"")
         if coding != b"identity":
-            self._invalid_answer = (
-                f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to."
-            )
+            self._refuse(f"The host compressed its stream ({coding.decode('latin-1')}) although it was not asked to.")
+        elif self._succeeded and content_type.startswith((b"text/html", b"application/xhtml")):
+            self._refuse(_web_page(b""))
         if not self._succeeded:
-            return
-        if headers.get(b"content-type", b"").startswith(b"application/json"):
-            self._collected = Answer(MAX_JSON_ANSWER)
-            self._collected.take(start)
+            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+        elif content_type.startswith(b"application/json"):
+            self._collect_json(start)
         else:
-            self._stream = self._listener.data
+            self._stream = partial(self._first_bytes, start)
+
+    def _collect_json(self, start: Message) -> None:
+        self._stream = None
+        self._collected = Answer(MAX_JSON_ANSWER)
+        self._collected.take(start)
+
+    def _first_bytes(self, start: Message, data: bytes, more: bool) -> Awaitable[None]:
+        """Take the first bytes of what should be an event stream: by them JSON and web pages are recognised too."""
+        first = data.lstrip()[:1]
+        if first == b"<":
+            self._stream = None
+            self._refuse(_web_page(data))
+            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+        elif first == b"{":
+            self._collect_json(start)
+        else:
+            if first:
+                self._stream = self._listener.data
+            return self._listener.data(data, more)
+        return self._collect({"type": "http.response.body", "body": data, "more_body": more})
+
+    def _refuse(self, message: str) -> None:
+        self._invalid_answer = message
+
+    @property
+    def is_invalid(self) -> bool:
+        """Whether it is no answer to a chat call, whatever its status."""
+        return self._invalid_answer is not None
 
     @property
     def _succeeded(self) -> bool:
@@ -248,8 +290,26 @@ class _ChatAnswer:
         if status < 400:
             return UpstreamError(f"The host answered with status {status}, which is no answer to a chat call.")
         body = self._collected.body
+        if _is_web_page(body):
+            return self._profile.read_error(_web_page(body), status)
         try:
             error = msgspec.json.decode(body)
         except JSON_ERRORS:
             error = body.decode("utf-8", "replace").strip()
         return self._profile.read_error(error, status)
+
+
+MAX_HEAD = 4096  # bytes of a page in which its title is looked for
+_TITLE = re.compile(rb"<title[^>]*>\s*([^<]{1,200}?)\s*</title>", re.IGNORECASE)
+
+
+def _is_web_page(body: bytes) -> bool:
+    """Whether a body is HTML (or XML): neither JSON nor an event stream begins with `<`."""
+    return body[:200].lstrip().startswith(b"<")
+
+
+def _web_page(body: bytes) -> str:
+    """The message for a body that is one, with its title: as a rule it says what went wrong ("502 Bad Gateway")."""
+    title = _TITLE.search(body[:MAX_HEAD])
+    words = f": {title[1].decode('utf-8', 'replace')}" if title is not None else ", not as a chat server does"
+    return f"The host answered with a web page{words}."

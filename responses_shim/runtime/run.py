@@ -7,8 +7,9 @@ client's `send`. There is no queue between a token and the socket, and a slow cl
 whether another follows; if not, the response is closed.
 
 **Commit.** Until the first frame is written, a failure is raised by `execute`, and becomes an HTTP error with the right
-status. The first chunk commits, or `commit_after` seconds without one. From then on every failure is an `error` event
-and `response.failed`. A sink that takes no frames commits with its last write only.
+status. The first chunk with any of the answer commits (a role alone is none), or `commit_after` seconds without one.
+From then on every failure is an `error` event and `response.failed`. A sink that takes no frames commits with its last
+write only.
 
 **The end of a round.** It is over at `[DONE]`, at the end of the body, or when the call returns; never at
 finish_reason, since usage may follow. If a finish_reason has come, the closing events go out at once. If not, the run
@@ -235,7 +236,7 @@ class Run:
         with suppress(OSError):
             frames = self._translator.end_stream()
             failure = None if self._translator.finished else cause or UpstreamError(self._unfinished_message)
-            await self._write_with_timeout(lambda: self._end_round([*frames, *self._translator.start()], failure))
+            await self._write_with_timeout(lambda: self._end_round(frames, failure))
 
     async def _end_round(self, frames: Sequence[Frame] = (), failure: ShimError | None = None) -> None:
         """Close the items of the round; then the response too, unless another round follows.
@@ -339,7 +340,7 @@ class Run:
         """The host is silent. An answer whose finish_reason has come is complete all the same."""
         silent = UpstreamError(f"The host sent nothing for {self._settings.upstream_idle:g} seconds.", status=504)
         failure = None if self._translator.finished else silent
-        await self._write_with_timeout(lambda: self._end_round(self._translator.start(), failure))
+        await self._write_with_timeout(lambda: self._end_round(failure=failure))
         self._cancel_at = self._clock() + CANCEL_SECONDS
 
     async def _commit(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -14,7 +15,9 @@ from tests.caller import Reply, call, payloads, post
 from tests.oracle import check_error, check_stream
 from tests.scripted import (
     EVENT_STREAM,
+    Hold,
     Json,
+    Raise,
     Return,
     ScriptedHost,
     Start,
@@ -146,6 +149,32 @@ async def test_an_answer_whose_media_type_is_not_json_is_read_as_a_stream(conten
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
 
 
+JSON_ANSWER = b'{"choices": [{"message": {"content": "Hello"}, "finish_reason": "stop"}]}'
+
+
+@pytest.mark.parametrize("content_type", [b"text/event-stream", b"text/plain", b"application/problem+json", None])
+@pytest.mark.parametrize(
+    "body",
+    [
+        [JSON_ANSWER],
+        [b"", b" \n", JSON_ANSWER],
+        [JSON_ANSWER[:20], JSON_ANSWER[20:]],
+        [JSON_ANSWER[:1], JSON_ANSWER[1:]],
+    ],
+)
+async def test_a_json_answer_is_read_whatever_its_content_type(content_type: bytes | None, body: list[bytes]) -> None:
+    headers = [(b"content-type", content_type)] if content_type else []
+    host = ScriptedHost([Start(200, headers), *body])
+    events = payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events)
+    check_stream(events)
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == "Hello"
+
+
+async def test_a_json_error_with_the_content_type_of_a_stream_is_an_http_error() -> None:
+    reply = await failed(Start(200, EVENT_STREAM), b'{"error": {"message": "busy", "code": "429"}}')
+    assert (reply.status, reply.json["error"]["message"]) == (429, "busy")
+
+
 # Errors, redirects and compressed answers ----------------------------------------------------------------------------
 
 
@@ -226,6 +255,81 @@ async def test_a_compressed_answer_is_a_bad_gateway(stream: bool, status: int) -
 async def test_an_answer_may_have_the_content_coding_identity() -> None:
     host = ScriptedHost([Start(200, [*EVENT_STREAM, (b"content-encoding", b"identity")]), *text_answer("a")])
     check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
+
+
+PAGE = b"<!DOCTYPE html><html><head><title> 502 Bad Gateway </title></head><body>nginx</body></html>"
+HTML = ((b"content-type", b"text/html; charset=utf-8"),)
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [Start(200, HTML), PAGE],
+        [Start(200, HTML)],
+        [Start(200, HTML), b"no tags"],
+        [Start(200, EVENT_STREAM), PAGE],
+        [Start(200, EVENT_STREAM), b"", b"\n ", PAGE],
+        [Start(200, EVENT_STREAM), PAGE[:40], PAGE[40:]],
+        [Start(200, []), b"\n  <html>", b"</html>"],
+        [Start(200, ((b"content-type", b"application/json"),)), PAGE],
+        [Start(200, HTML), PAGE, Raise(RuntimeError("cut"))],
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_web_page_in_place_of_an_answer_is_named_as_such(steps: list[Step], stream: bool) -> None:
+    reply = await failed(*steps, stream=stream)
+    assert (reply.status, reply.json["error"]["type"]) == (502, "server_error")
+    assert reply.json["error"]["message"].startswith("The host answered with a web page")
+
+
+@pytest.mark.parametrize("headers", [HTML, EVENT_STREAM, ((b"content-type", b"application/json"),)])
+async def test_the_message_about_a_web_page_has_its_title(headers: Sequence[tuple[bytes, bytes]]) -> None:
+    reply = await failed(Start(200, headers), PAGE)
+    assert reply.json["error"]["message"] == "The host answered with a web page: 502 Bad Gateway."
+
+
+@pytest.mark.parametrize("status", [404, 500, 502, 503])
+async def test_the_message_of_an_error_that_is_a_web_page_is_its_title(status: int) -> None:
+    reply = await failed(Start(status, HTML), PAGE)
+    assert (reply.status, reply.json["error"]["message"]) == (
+        status,
+        "The host answered with a web page: 502 Bad Gateway.",
+    )
+
+
+async def test_a_stream_that_begins_with_white_space_is_read() -> None:
+    host = ScriptedHost([Start(200, EVENT_STREAM), b"", b"\n", *text_answer("<a")])
+    check_stream(payloads((await post(ResponsesShim(host), "/v1/responses", STREAMED)).events))
+
+
+@pytest.mark.parametrize(
+    ("steps", "status", "message"),
+    [
+        ([Start(503, []), Hold()], 503, "The host is busy."),
+        ([Start(429, []), b"slow ", b"down", Hold()], 429, "slow down"),
+        ([Json(400, {"error": "no"}), Hold()], 400, "no"),
+        ([Start(200, HTML), PAGE, Hold()], 502, "The host answered with a web page"),
+        ([Start(200, EVENT_STREAM), PAGE, Hold()], 502, "The host answered with a web page"),
+        ([Start(301, []), Hold()], 502, "status 301"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_error_whose_body_never_ends_is_given_up_with_its_status(
+    monkeypatch: pytest.MonkeyPatch, steps: list[Step], status: int, message: str, stream: bool
+) -> None:
+    monkeypatch.setattr(host_client, "ERROR_BODY_TIMEOUT", 0.01)
+    host = ScriptedHost(steps)
+    reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
+    check_error(reply.json)
+    assert reply.status == status
+    assert message in reply.json["error"]["message"]
+    assert host.finished.is_set()
+
+
+async def test_a_good_answer_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host_client, "ERROR_BODY_TIMEOUT", 0.0)
+    check_stream(payloads((await post(ResponsesShim(ScriptedHost()), "/v1/responses", STREAMED)).events))
 
 
 @pytest.mark.parametrize("stream", [True, False])

@@ -22,6 +22,7 @@ from tests.scripted import (
     chunk,
     frame,
     text_answer,
+    usage,
 )
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
@@ -50,8 +51,8 @@ async def read_opening(exchange: Exchange) -> None:
     assert [event and event.name for event in events] == ["response.created", "response.in_progress"]
 
 
-@pytest.mark.parametrize("first", [chunk("", role="assistant"), chunk("a"), b"data: {}\n\n"])
-async def test_the_first_chunk_starts_the_answer(first: bytes) -> None:
+@pytest.mark.parametrize("first", [chunk("a"), chunk(reasoning="a"), chunk("", role="assistant") + chunk("a")])
+async def test_the_first_chunk_with_any_of_the_answer_starts_it(first: bytes) -> None:
     go = anyio.Event()
     host = ScriptedHost([first, Wait(go), *text_answer("b")])
     async with call(ResponsesShim(host), "POST", "/v1/responses", json=STREAMED) as exchange:
@@ -190,14 +191,52 @@ async def test_an_error_frame_before_any_chunk_is_an_http_error(before: list[Ste
     assert (reply.status, reply.json["error"]["message"]) == (400, "boom")
 
 
-async def test_an_error_frame_after_the_first_chunk_is_an_event() -> None:
-    script = [chunk("", role="assistant"), ERROR, DONE]
-    reply = await post(ResponsesShim(ScriptedHost(script)), "/v1/responses", STREAMED)
+ROLE = chunk("", role="assistant")
+BUSY_FRAME = frame({"error": {"message": "busy", "code": "text_generation_busy"}})
+
+
+@pytest.mark.parametrize(
+    ("before", "error", "status"),
+    [
+        ([ROLE], ERROR, 400),
+        ([ROLE, b"data: {}\n\n", chunk(usage=usage(7, 0))], ERROR, 400),
+        ([ROLE], BUSY_FRAME, 503),
+        ([ROLE], frame({"error": {"message": "busy", "code": "429"}}), 429),
+        ([ROLE], frame({"error": {"message": "gone", "type": "InternalServerError", "code": 500}}), 500),
+        ([ROLE, chunk(finish_reason="stop")], ERROR, 400),
+        ([ROLE], chunk(finish_reason="abort"), 502),
+        ([ROLE], Raise(RuntimeError("boom")), 500),
+        ([ROLE], Return(), 502),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+async def test_an_error_behind_the_role_is_an_http_error(
+    before: list[Step], error: Step, status: int, stream: bool
+) -> None:
+    """vllm-mlx answers with 200 and the role, and then says that it is busy."""
+    script = [*before, error] if isinstance(error, Return) else [*before, error, DONE]
+    reply = await post(ResponsesShim(ScriptedHost(script)), "/v1/responses", {**REQUEST, "stream": stream})
+    check_error(reply.json)
+    assert reply.status == status
+
+
+async def test_a_host_that_falls_silent_behind_the_role_does_not_delay_the_answer() -> None:
+    go = anyio.Event()
+    app = ResponsesShim(ScriptedHost([ROLE, Wait(go), ERROR, DONE]), commit_after=0.01)
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await read_opening(exchange)
+        go.set()
+        events = payloads(await exchange.events())
+    assert events[-1]["type"] == "response.failed"
+
+
+async def test_an_error_frame_after_text_is_an_event() -> None:
+    reply = await post(ResponsesShim(ScriptedHost([ROLE, chunk("a"), ERROR, DONE])), "/v1/responses", STREAMED)
     assert reply.status == 200
     events = payloads(reply.events)
     check_stream(events)
     assert events[-1]["response"]["error"] == {"code": "invalid_prompt", "message": "boom"}
-    assert events[-1]["response"]["output"] == []
+    assert events[-1]["response"]["output"][0]["status"] == "incomplete"
 
 
 async def test_an_error_after_text_is_an_http_error_if_nothing_is_streamed() -> None:

@@ -132,7 +132,7 @@ async def test_after_another_failure_the_prompts_tokens_are_not_asked_for() -> N
 @pytest.mark.parametrize("stream", [True, False])
 async def test_contradictory_prompt_tokens_are_a_502_or_a_failed_response(stream: bool) -> None:
     first, second = (frame({"choices": [], "prompt_token_ids": [id]}) for id in (1, 2))
-    app = ResponsesShim(ScriptedHost([first, second, chunk("Hello"), FINISH, DONE]))
+    app = ResponsesShim(ScriptedHost([first, chunk("Hello"), second, FINISH, DONE]))
     reply = await post(app, "/v1/responses", {**REQUEST, "stream": stream, "return_token_ids": True})
     if stream:
         check_stream(payloads(reply.events))

@@ -29,8 +29,9 @@ What it promises, and the property tests hold over random chunk streams:
     returned.
  9. One item per host call. Calls stay open side by side until the round ends; reasoning, message and the opening of a
     call close what is being written; an empty delta opens nothing.
-10. The first error wins. An end without a finish_reason is a failure, not a completion. `length` and `content_filter`
-    make the response incomplete. Whether there are calls is decided by deltas, not by finish_reason.
+10. The first error wins. An end without a finish_reason, or with one that is not known to be good, is a failure, not
+    a completion. `length` and `content_filter` make the response incomplete, whatever finish_reason follows. Whether
+    there are calls is decided by deltas, not by finish_reason.
 11. Several rounds make one response of which all this holds: indices run on, usage adds up.
 """
 
@@ -66,6 +67,8 @@ from responses_shim.core.wire.events import (
     InProgress,
     Ping,
 )
+from responses_shim.core.wire.finish_reasons import End, end_of, later_finish
+from responses_shim.core.wire.lenient_json import join_surrogates
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import (
     NO_LOGPROBS,
@@ -83,15 +86,10 @@ from responses_shim.errors import ShimError, UpstreamError
 
 JOIN_EVERY = 32
 """How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
+QUOTED = 80
+"""How many characters of an unknown finish_reason are quoted to the client."""
 OBFUSCATED_SIZE = 16
 """An obfuscated delta has a length that is a multiple of this: its JSON with quotes, plus the obfuscation, in bytes."""
-
-_ABORTED = ("abort", "error")  # vLLM: the request was aborted, or the engine failed
-_INCOMPLETE = {
-    "length": IncompleteDetails("max_output_tokens"),
-    "content_filter": IncompleteDetails("content_filter"),
-}
-_NOT_COMPLETED = (None, *_ABORTED, *_INCOMPLETE)
 
 
 class RoundResult(Struct, frozen=True):
@@ -195,7 +193,7 @@ class ResponseStream:
 
     def _feed_choice(self, choice: Choice, events: list[Event]) -> None:
         if choice.finish_reason:
-            self.finish_reason = choice.finish_reason
+            self.finish_reason = later_finish(self.finish_reason, choice.finish_reason)
         delta = choice.delta or choice.message
         if delta is None:
             return
@@ -239,13 +237,11 @@ class ResponseStream:
         for call in self.calls.nameless():
             self._open_call(call, "", events)
         self.ignored_calls += self.calls.count_ignored()
-        needs_empty_message = (
-            self.options.empty_message and not self._opened and self.finish_reason not in (None, *_ABORTED)
-        )
+        needs_empty_message = self.options.empty_message and not self._opened and self._end != "failed"
         tokens = self._round_tokens(events)
         if needs_empty_message and self.error is None:
             (self._message or self._open_message(events)).open_empty_text(events)
-        complete = self.error is None and self.finish_reason not in _NOT_COMPLETED
+        complete = self.error is None and self._end == "completed"
         calls: list[CallItem] = []
         for builder in self._open:
             last = builder.index == self._opened - 1
@@ -367,22 +363,27 @@ class ResponseStream:
 
     # The end -----------------------------------------------------------------------------------------------------
 
+    @property
+    def _end(self) -> End:
+        """How the round has ended, as far as its finish_reason says."""
+        return end_of(self.finish_reason) if self.finish_reason is not None else "failed"
+
     def close(self) -> list[Event]:
         """The terminal event, after `error` if the response failed. Call `end_round` first, and this once."""
         response = self.response
         response.output = [self._items[index] for index in sorted(self._items)]
         if self.error is None and self.finish_reason is None:
             self.fail(UpstreamError("The host ended its stream before the answer was complete."))
-        if self.error is None and self.finish_reason in _ABORTED:
-            self.fail(UpstreamError(f"The host gave up on the answer (finish_reason {self.finish_reason!r})."))
+        if self.error is None and self._end == "failed":
+            word = join_surrogates((self.finish_reason or "")[:QUOTED])
+            self.fail(UpstreamError(f"The host did not complete the answer (finish_reason {word!r})."))
         if self.error is not None:
             response.status = "failed"
             response.error = ResponseError(self.error.failure_code, self.error.message)
             return [_error_event(self._number(), self.error), Failed(self._number(), response)]
-        reason = _INCOMPLETE.get(self.finish_reason or "")
-        if reason is not None:
+        if self._end == "max_output_tokens" or self._end == "content_filter":
             response.status = "incomplete"
-            response.incomplete_details = reason
+            response.incomplete_details = IncompleteDetails(self._end)
             return [Incomplete(self._number(), response)]
         response.status = "completed"
         response.completed_at = self._now()

@@ -3,6 +3,7 @@
 It connects the parts: the chunk decoder, the filters of the round, the state machine, the encoder; and the fast
 path past all of them. `runtime.run` drives it with what a host sends, the tests with what they make up. For example
 
+    feed(b'data: {"choices":[{"delta":{"role":"assistant"}}]}\\n\\n')   nothing
     feed(b'data: {"choices":[{"delta":{"content":"Hi"}}]}\\n\\n')     created, in_progress, …, output_text.delta
     feed(b'data: {"choices":[{"finish_reason":"stop"}]}\\n\\n')       nothing
     feed(b'data: [DONE]\\n\\n')                                       nothing; `state` is COMPLETE
@@ -21,7 +22,7 @@ from responses_shim.core.response.fast_path import FastPath, FastPaths, carried_
 from responses_shim.core.response.filters import Filter, FilterChain
 from responses_shim.core.response.stream import ResponseStream, RoundResult
 from responses_shim.core.wire.chat import Chunk
-from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader
+from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader, UnreadableChunk
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import sse_framing
@@ -129,8 +130,15 @@ class Translator:
         return self._feed_chunks(self._reader.read_json(body))
 
     def flush(self) -> list[Frame]:
-        """The frames for what the filters still hold back. The host's stream has ended, well or badly."""
-        return self._encode([event for chunk in self._filters.close() for event in self._stream.feed(chunk)])
+        """The frames for what the filters still hold back. The host's stream has ended, well or badly.
+
+        If it has said nothing, the response starts here.
+        """
+        frames = self.start()
+        return [
+            *frames,
+            *self._encode([event for chunk in self._filters.close() for event in self._stream.feed(chunk)]),
+        ]
 
     def end_round(self) -> tuple[RoundResult, list[Frame]]:
         """How the round ended, and the frames that close its items. `begin_round` or `close` comes next."""
@@ -178,8 +186,8 @@ class Translator:
                 break  # whatever follows the end or an error is ignored
             if chunk is END_OF_STREAM:
                 self.state = RoundState.COMPLETE if self.finished else RoundState.CUT
-            else:
-                if not self.started:
+            elif not (self.finished and isinstance(chunk, UnreadableChunk)):  # the answer is there already
+                if not self.started and _has_any_answer(chunk):
                     frames += self.start()
                 frames += self._feed_chunk(chunk)
         return frames
@@ -201,3 +209,20 @@ class Translator:
 
     def _encode(self, events: Sequence[Event]) -> list[Frame]:
         return self._encoder.encode(events) if self._encoder is not None and events else []
+
+
+def _has_any_answer(chunk: Chunk) -> bool:
+    """Whether a chunk carries any text, reasoning, refusal, call or annotation.
+
+    Hosts send a role before they know whether there will be an answer (vllm-mlx: the role, then the
+    error that it is busy), and until the response starts a failure can have an HTTP status.
+    """
+    for choice in chunk.choices or ():
+        delta = choice.delta or choice.message
+        if choice.index or delta is None:
+            continue
+        if delta.content or delta.reasoning or delta.reasoning_content:
+            return True
+        if delta.tool_calls or delta.refusal or delta.annotations:
+            return True
+    return False

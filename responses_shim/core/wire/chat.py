@@ -3,7 +3,9 @@
 The types are those of OpenAI's API reference ("The chat completion chunk object") with the fields that other hosts add;
 the docstrings name the host. A chunk is decoded straight into the few keys that are needed, and what it has besides is
 skipped unread. `chunks.py` decodes them; it also reads frames that this strict decoder refuses (NaN, half a surrogate
-pair, `content` as a list of parts, arguments as an object).
+pair, `content` as a list of parts, arguments as an object), and finds what hosts put elsewhere. Which other places are
+known, the tables `USAGE`, `COUNTS` and `REASONING` say. In the types these are fields that must be null: what fills one
+is refused by the strict decoder, so that the others need not be searched.
 """
 
 from __future__ import annotations
@@ -52,6 +54,8 @@ class Delta(Struct, gc=False):
 
     - `content`, `refusal`, `tool_calls`, `annotations`: OpenAI's
     - `reasoning`: vLLM's and OpenRouter's. `reasoning_content`: DeepSeek's, older vLLM's, llama.cpp's.
+    - `function_call`: the older form of `tool_calls`; `thinking`, `reasoning_text`, `reasoning_details`: other places
+      of reasoning (see `REASONING`)
     - the others: all token ids of an answer, on the message of a server for training (NeMo Gym's; see `Tokens`)
     """
 
@@ -65,6 +69,10 @@ class Delta(Struct, gc=False):
     generation_token_ids: list[int] | None = None
     generation_log_probs: list[float] | None = None
     routed_experts: Any = None
+    function_call: None = None
+    thinking: None = None
+    reasoning_text: None = None
+    reasoning_details: None = None
 
 
 class ChatTopLogprob(Struct, gc=False):
@@ -93,9 +101,11 @@ class Logprobs(Struct, gc=False):
 class Choice(Struct, gc=False):
     """`choices[]`: a delta of one of the answers. Only the answer with `index` 0 is read anywhere.
 
-    - `message`: in place of `delta`, in the JSON answer of a host that was asked to stream and did not
+    - `message`: in place of `delta`, in the JSON answer of a host that was asked to stream and did not. Where it came
+      beside deltas, `chunks.py` has put what no delta gave into `delta`.
     - `finish_reason`: why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, or a host's own word
     - `token_ids`: those of the chunk's tokens (vLLM, with `return_token_ids`)
+    - `usage`: another place of the chunk's `usage` (see `USAGE`)
     """
 
     index: int = 0
@@ -104,6 +114,11 @@ class Choice(Struct, gc=False):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     token_ids: list[int] | None = None
+    usage: None = None
+
+
+class _Groq(Struct, gc=False):
+    usage: None = None
 
 
 class Chunk(Struct, gc=False):
@@ -119,6 +134,78 @@ class Chunk(Struct, gc=False):
     usage: dict[str, Any] | None = None
     error: Any = None
     prompt_token_ids: list[int] | None = None
+    x_groq: _Groq | None = None
+
+
+# Other places ------------------------------------------------------------------------------------------------------
+#
+# Where hosts put data that OpenAI puts elsewhere. The usual place comes first, and the others count where it is empty.
+
+USAGE = ("usage", "choices.0.usage", "x_groq.usage")
+"""Places of the usage in a chunk: OpenAI, Moonshot, Groq."""
+
+REASONING = ("reasoning", "reasoning_content", "thinking", "reasoning_text", "reasoning_details")
+"""Fields of a delta with reasoning: vLLM, DeepSeek, Ollama, Copilot, OpenRouter.
+
+Each is a text, an object, or a list of parts. Parts of type `thinking` or `reasoning` in `content` (Mistral) come last.
+"""
+
+REASONING_KEYS = ("text", "thinking", "content", "summary")
+"""Keys of such an object or part that have the text."""
+
+COUNTS = {
+    "input": ("prompt_tokens", "input_tokens"),
+    "output": ("completion_tokens", "output_tokens"),
+    "total": ("total_tokens",),
+    "reasoning": (
+        "completion_tokens_details.reasoning_tokens",
+        "output_tokens_details.reasoning_tokens",
+        "reasoning_tokens",
+    ),
+    "cached": (
+        "prompt_tokens_details.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "cached_input_tokens",  # NeMo Gym reads it before the next
+        "cache_read_input_tokens",  # Anthropic
+        "cached_tokens",  # Moonshot
+        "prompt_cache_hit_tokens",  # DeepSeek
+        "prompt_tokens_details.cache_read_tokens",
+    ),
+    "cache_write": (
+        "prompt_tokens_details.cache_write_tokens",  # OpenRouter
+        "prompt_tokens_details.created_cache_tokens",  # vLLM
+        "prompt_tokens_details.cache_creation_tokens",  # LiteLLM
+        "input_tokens_details.cache_write_tokens",
+        "cache_write_tokens",
+        "cache_creation_input_tokens",  # Anthropic
+        "created_cache_tokens",
+    ),
+}
+"""Places of each count in a usage object."""
+
+
+def value_at(value: Any, place: str) -> Any:
+    """What JSON data has at a place such as `choices.0.usage`; None if there is nothing."""
+    for step in place.split("."):
+        if isinstance(value, list) and step.isdecimal():
+            value = value[int(step)] if int(step) < len(value) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def reasoning_in(value: Any, depth: int = 3) -> str:
+    """The text of reasoning that is a text, an object or a list of parts; "" if there is none.
+
+    Mistral nests: `{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}`.
+    """
+    if isinstance(value, str):
+        return value
+    if depth and isinstance(value, list):
+        return "".join([reasoning_in(part, depth - 1) for part in value])
+    if depth and isinstance(value, dict):
+        return next((text for key in REASONING_KEYS if (text := reasoning_in(value.get(key), depth - 1))), "")
+    return ""
 
 
 def object_or_none(value: Any) -> dict[str, Any] | None:
@@ -189,20 +276,18 @@ def usage_of(usage: dict[str, Any] | None) -> Usage | None:
     gives is kept even if it is not the sum.
     """
     counts = usage or {}
-    prompt, completion = _count(counts, "prompt_tokens"), _count(counts, "completion_tokens")
+    prompt, completion = _count(counts, "input"), _count(counts, "output")
     if prompt is None or completion is None:
         return None
-    of_prompt = object_or_none(counts.get("prompt_tokens_details")) or {}
-    of_completion = object_or_none(counts.get("completion_tokens_details")) or {}
-    total = _count(counts, "total_tokens")
+    total = _count(counts, "total")
     return Usage(
         input_tokens=prompt,
         input_tokens_details=InputTokensDetails(
-            cached_tokens=_cached(counts, of_prompt) or 0,
-            cache_write_tokens=_count(of_prompt, "created_cache_tokens") or 0,
+            cached_tokens=_count(counts, "cached") or 0,
+            cache_write_tokens=_count(counts, "cache_write") or 0,
         ),
         output_tokens=completion,
-        output_tokens_details=OutputTokensDetails(reasoning_tokens=_count(of_completion, "reasoning_tokens") or 0),
+        output_tokens_details=OutputTokensDetails(reasoning_tokens=_count(counts, "reasoning") or 0),
         total_tokens=total if total is not None else prompt + completion,
     )
 
@@ -228,15 +313,24 @@ def add_usage(left: Usage | None, right: Usage | None) -> Usage | None:
     )
 
 
-_CACHED_TOKENS_ELSEWHERE = ("cached_input_tokens", "cache_read_input_tokens")
+def _count(counts: dict[str, Any], name: str) -> int | None:
+    """One of `COUNTS`: the first that is not 0, since some hosts leave the usual place at 0; None if there is none."""
+    found = None
+    for place in COUNTS[name]:
+        number = _number(value_at(counts, place))
+        if number:
+            return number
+        if found is None:
+            found = number
+    return found
 
 
-def _cached(counts: dict[str, Any], of_prompt: dict[str, Any]) -> int | None:
-    """The cached tokens of the prompt: where OpenAI has them, else under another gateway's name beside the counts."""
-    found = (_count(of_prompt, "cached_tokens"), *(_count(counts, name) for name in _CACHED_TOKENS_ELSEWHERE))
-    return next((count for count in found if count is not None), None)
+def _number(value: Any) -> int | None:
+    """A count of tokens; None for what is none. It may be a float (3.0), which is what some JSON writers make of it."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < MAX_COUNT or value % 1:
+        return None
+    return int(value)
 
 
-def _count(counts: dict[str, Any], key: str) -> int | None:
-    value = counts.get(key)
-    return value if isinstance(value, int) and value >= 0 else None
+MAX_COUNT = 2**53
+"""Counts from here on cannot be exact in a client that reads JSON numbers as floats; no model has read so much."""

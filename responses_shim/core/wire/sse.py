@@ -12,20 +12,25 @@ COMMENT = b": ping\n\n"
 _BOM = b"\xef\xbb\xbf"
 
 
+class ErrorData(bytes):
+    """The data of a frame with `event: error`: an error even if it is plain text."""
+
+
 class SSEDecoder:
     """Decodes an event stream into the data of its frames, wherever the bytes are cut.
 
     As the standard demands (WHATWG HTML, "Server-sent events"): line ends are LF, CRLF or CR; several `data:` lines of
-    one frame are joined by LF; a frame without data is ignored, and so are comments. `event:`, `id:` and `retry:`,
-    which mean nothing in a chat stream, are ignored too. Unlike a browser, `close` gives a last frame that lacks
-    its blank line, because some hosts end so.
+    one frame are joined by LF; a frame without data is ignored, and so are comments. `id:`, `retry:` and any `event:`
+    but `error`, which mean nothing in a chat stream, are ignored too. Unlike a browser, `close` gives a last frame that
+    lacks its blank line, because some hosts end so.
     """
 
     def __init__(self) -> None:
         self.pending = False
-        """Whether a line or a frame has begun and not ended."""
+        """Whether a line or a frame has begun and not ended, as far as that matters."""
         self._tail = b""  # bytes of a line whose end has not come
         self._data: list[bytes] = []  # the data lines of a frame whose blank line has not come
+        self._is_error = False  # that frame has `event: error`
         self._at_start = True  # of the stream, where a byte order mark may be
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -57,12 +62,13 @@ class SSEDecoder:
                 name, _, value = line.partition(b":")
                 if name == b"data":
                     self._data.append(value.removeprefix(b" "))
-            elif self._data:
-                payload = b"\n".join(self._data)
-                self._data = []
-                if payload:
-                    payloads.append(payload)
-        self.pending = bool(self._tail or self._data)
+                elif name == b"event":
+                    self._is_error = value.strip() == b"error"
+            else:
+                if payload := b"\n".join(self._data):
+                    payloads.append(ErrorData(payload) if self._is_error else payload)
+                self._data, self._is_error = [], False
+        self.pending = bool(self._tail or self._data or self._is_error)
         return payloads
 
 

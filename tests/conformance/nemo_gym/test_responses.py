@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import anyio
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 from responses_shim import ResponsesShim
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.response.think_tags import ThinkTagFilter
-from tests.conformance.asking import Json, ask, events_of, items_of, streaming, text_of
+from tests.caller import call, payloads
+from tests.conformance.asking import Json, ask, items_of, streaming, text_of
 from tests.conformance.nemo_gym.gym import FUNCTION, GYM, answer, messages_for, text_of_item
 from tests.core.driver import play
 from tests.cuts import POSITIONS, cut
-from tests.scripted import DONE, Raise, ScriptedHost, Step, call_answer, chunk, text_answer, usage
+from tests.scripted import DONE, Raise, ScriptedHost, Step, Wait, call_answer, chunk, text_answer, usage
 from tests.scripted import call as tool_call
 
 pytestmark = pytest.mark.anyio
@@ -110,7 +112,14 @@ async def test_reasoning_or_a_call_alone_gets_no_message(steps: list[Step]) -> N
 async def test_a_failed_answer_gets_no_message() -> None:
     reply = await ask(ResponsesShim(ScriptedHost([chunk("", role="assistant"), Raise(OSError())]), **GYM))
     assert reply.status == 500
-    events = await events_of(ResponsesShim(ScriptedHost([chunk("", role="assistant"), Raise(OSError())]), **GYM))
+    go = anyio.Event()
+    app = ResponsesShim(ScriptedHost([chunk("", role="assistant"), Wait(go), Raise(OSError())]), commit_after=0, **GYM)
+    body = {"model": "scripted", "input": "Hi", "stream": True}
+    async with call(app, "POST", "/v1/responses", json=body) as exchange:
+        await exchange.next_event()  # the stream has begun before the failure
+        go.set()
+        events = payloads(await exchange.events())
+    assert events[-1]["type"] == "response.failed"
     assert events[-1]["response"]["output"] == []
 
 
@@ -144,7 +153,7 @@ async def usage_from(counts: Json | None) -> Any:
         ({"prompt_tokens_details": {"cached_tokens": 5}, "cached_input_tokens": 7}, 5),
         ({"cached_input_tokens": 7, "cache_read_input_tokens": 8}, 7),
         ({"cache_read_input_tokens": 8}, 8),
-        ({"prompt_tokens_details": None, "cached_tokens": 99}, 0),
+        ({"prompt_tokens_details": None, "cached_tokens": 9}, 9),
     ],
 )
 async def test_cached_tokens_are_read_from_any_of_their_names(names: Json, cached: int) -> None:

@@ -257,16 +257,68 @@ def test_an_empty_stream_is_a_failure() -> None:
     assert answer().response["status"] == "failed"
 
 
-@pytest.mark.parametrize("finish", ["abort", "error"])
-def test_an_aborted_answer_is_a_failure(finish: str) -> None:
+@pytest.mark.parametrize(
+    "finish", ["abort", "error", "insufficient_system_resource", "malformed_function_call", "why?"]
+)
+def test_an_end_that_is_not_known_to_be_good_is_a_failure_that_quotes_it(finish: str) -> None:
     played = answer(chunk("Hel"), chunk(finish_reason=finish))
     assert played.response["status"] == "failed"
+    assert played.response["error"]["code"] == "server_error"
     assert played.output[0]["status"] == "incomplete"
-    assert finish in played.response["error"]["message"]
+    assert repr(finish) in played.response["error"]["message"]
 
 
-def test_an_unknown_finish_reason_completes_the_response() -> None:
-    assert answer(chunk("Hello"), chunk(finish_reason="eos")).response["status"] == "completed"
+def test_of_a_long_finish_reason_the_beginning_is_quoted() -> None:
+    message = answer(chunk("Hel"), chunk(finish_reason="x" * 500)).response["error"]["message"]
+    assert message.count("x") == 80 + "finish_reason".count("x")
+
+
+@pytest.mark.parametrize(
+    "finish", ["eos", "eos_token", "end_turn", "stop_sequence", "function_call", "STOP", "end-turn"]
+)
+def test_every_good_end_completes_the_response(finish: str) -> None:
+    assert answer(chunk("Hello"), chunk(finish_reason=finish)).response["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("finish", "reason"),
+    [
+        ("max_tokens", "max_output_tokens"),
+        ("MAX_TOKENS", "max_output_tokens"),
+        ("model_length", "max_output_tokens"),
+        ("max_output_tokens", "max_output_tokens"),
+        ("model_context_window_exceeded", "max_output_tokens"),
+        ("SAFETY", "content_filter"),
+        ("guardrail_intervened", "content_filter"),
+    ],
+)
+def test_the_words_of_other_hosts_for_a_cut_are_known(finish: str, reason: str) -> None:
+    response = answer(chunk("Hel", finish_reason=finish)).response
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": reason})
+
+
+@pytest.mark.parametrize(
+    ("reasons", "status"),
+    [
+        (["length", "stop"], "incomplete"),
+        (["stop", "length"], "incomplete"),
+        (["content_filter", "stop"], "incomplete"),
+        (["abort", "stop"], "failed"),
+        (["length", "abort"], "failed"),
+        (["stop", "tool_calls"], "completed"),
+    ],
+)
+def test_a_later_finish_reason_does_not_undo_a_worse_one(reasons: list[str], status: str) -> None:
+    played = answer(chunk("Hel"), *(chunk(finish_reason=reason) for reason in reasons))
+    assert played.response["status"] == status
+
+
+@pytest.mark.parametrize("finish", ["", "null", "None"])
+def test_a_finish_reason_that_says_nothing_is_none(finish: str) -> None:
+    assert answer(chunk("Hel", finish_reason=finish), STOP).response["status"] == "completed"
+    unfinished = answer(chunk("Hel", finish_reason=finish), DONE).response
+    assert unfinished["status"] == "failed"
+    assert "before the answer was complete" in unfinished["error"]["message"]
 
 
 def test_the_error_event_is_flat_and_has_the_error_of_the_response() -> None:

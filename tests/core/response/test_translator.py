@@ -26,19 +26,59 @@ def types(frames: Iterable[Frame]) -> list[str]:
     return [payload["type"].removeprefix("response.") for payload in payloads(frames)]
 
 
-def test_the_first_chunk_starts_the_response() -> None:
+@pytest.mark.parametrize(
+    "nothing",
+    [
+        chunk("", role="assistant"),
+        chunk(role="assistant"),
+        frame({"choices": []}),
+        frame({}),
+        chunk(usage=usage(7, 0)),
+        frame({"choices": [{"index": 1, "delta": {"content": "another choice"}}]}),
+        frame({"choices": [{"delta": {"content": "", "reasoning": "", "tool_calls": [], "refusal": None}}]}),
+    ],
+    ids=str,
+)
+def test_the_first_chunk_with_any_of_the_answer_starts_the_response(nothing: bytes) -> None:
     translator = new_translator()
     assert translator.feed(b": a comment\n\n") == []
+    assert translator.feed(nothing) == []
     assert not translator.started
-    frames = translator.feed(chunk("", role="assistant"))
-    assert types(frames) == ["created", "in_progress"]
+    frames = translator.feed(chunk("a"))
+    assert types(frames)[:3] == ["created", "in_progress", "output_item.added"]
     assert translator.start() == []
 
 
 def test_a_response_knows_that_it_has_started() -> None:
     translator = new_translator()
-    translator.feed(chunk("", role="assistant"))
+    translator.feed(chunk("a"))
     assert translator.started
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        chunk(reasoning="a"),
+        chunk(reasoning_content="a"),
+        chunk(refusal="a"),
+        chunk(tool_calls=[call(0, "a", "f")]),
+        chunk("<"),
+        frame({"choices": [{"delta": {"annotations": [{"type": "x"}]}}]}),
+        frame({"choices": [{"message": {"content": "a"}}]}),
+        frame({"choices": [{"delta": {"function_call": {"name": "f"}}}]}),
+    ],
+    ids=str,
+)
+def test_any_part_of_an_answer_starts_the_response(first: bytes) -> None:
+    translator = new_translator(filters=lambda: [ThinkTagFilter("leading")])
+    assert types(translator.feed(first))[:2] == ["created", "in_progress"]
+
+
+def test_an_empty_answer_starts_when_the_stream_has_ended() -> None:
+    translator = new_translator()
+    assert translator.feed(chunk("", role="assistant") + chunk(finish_reason="stop") + DONE) == []
+    assert types(translator.flush()) == ["created", "in_progress"]
+    assert types(translator.flush()) == []
 
 
 def test_a_response_may_be_started_before_the_first_chunk() -> None:

@@ -444,6 +444,9 @@ DELTA = an_object(
     reasoning=VALUES,
     reasoning_content=VALUES,
     refusal=VALUES,
+    thinking=VALUES,
+    reasoning_details=VALUES,
+    function_call=an_object(name=SCALARS, arguments=VALUES),
     tool_calls=st.lists(CALL, max_size=2),
     annotations=st.lists(an_object(type=SCALARS, url_citation=VALUES), max_size=2) | VALUES,
     prompt_token_ids=VALUES,
@@ -454,6 +457,8 @@ DELTA = an_object(
 CHOICE = an_object(
     index=SCALARS,
     delta=DELTA,
+    message=DELTA,
+    usage=VALUES,
     finish_reason=SCALARS,
     logprobs=an_object(content=st.lists(LOGPROB, max_size=2)),
     token_ids=VALUES,
