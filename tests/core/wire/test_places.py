@@ -257,6 +257,11 @@ def test_a_call_in_both_forms_is_one_call() -> None:
     assert [(item["call_id"], item["arguments"]) for item in played.output] == [("a", '{"a":1}')]
 
 
+def test_a_call_in_the_older_form_beside_an_empty_list_of_calls_is_a_call() -> None:
+    beside = frame(of({"tool_calls": [], "function_call": {"name": "f", "arguments": "{}"}}))
+    assert calls(beside, FINISH, DONE) == [("f", "{}")]
+
+
 def test_the_older_form_in_a_json_answer_is_a_call() -> None:
     body = {"choices": [{"message": {"content": None, "function_call": {"name": "f", "arguments": "{}"}}}]}
     [found, _] = ChunkReader().read_json(json.dumps(body).encode())
@@ -304,6 +309,12 @@ def test_what_no_delta_gave_is_taken_from_the_message(delta: Json) -> None:
 def test_a_message_beside_the_only_delta_repeats_nothing() -> None:
     played = answer(last({"content": "Hello"}, delta={"content": "Hello"}), DONE)
     assert [part["text"] for item in played.output for part in item["content"]] == ["Hello"]
+
+
+def test_reasoning_in_a_message_beside_the_only_delta_is_not_repeated_under_its_other_name() -> None:
+    message = {"content": "Hello", "reasoning_content": "Hm."}
+    played = answer(last(message, delta={"reasoning": "Hm."}), DONE)
+    assert [part["text"] for item in played.output for part in item["content"]] == ["Hm.", "Hello"]
 
 
 # Errors that are none, and frames that are no chunks -----------------------------------------------------------------
