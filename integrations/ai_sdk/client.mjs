@@ -1,9 +1,9 @@
-// One story with the AI SDK, told on standard output as JSON: node client.mjs BASE_URL STORY
+// Runs one scenario with the AI SDK and prints what came of it as JSON: node client.mjs BASE_URL SCENARIO
 import { createOpenAI } from '@ai-sdk/openai';
 import { generateText, Output, stepCountIs, streamText, tool } from 'ai';
 import { z } from 'zod';
 
-const [baseURL, story] = process.argv.slice(2);
+const [baseURL, scenario] = process.argv.slice(2);
 const model = createOpenAI({ baseURL, apiKey: 'key' }).responses('scripted');
 
 const getWeather = tool({
@@ -15,7 +15,7 @@ const place = Output.object({ schema: z.object({ city: z.string() }) });
 const question = { model, maxRetries: 0, system: 'Be brief.', prompt: 'Weather in Paris?' };
 const withTools = { ...question, tools: { getWeather }, stopWhen: stepCountIs(3) };
 
-const stories = {
+const scenarios = {
   async text() {
     const { text, usage, finishReason } = await generateText(question);
     return { text, totalTokens: usage.totalTokens, finishReason };
@@ -64,4 +64,4 @@ const stories = {
   },
 };
 
-console.log(JSON.stringify(await stories[story]()));
+console.log(JSON.stringify(await scenarios[scenario]()));

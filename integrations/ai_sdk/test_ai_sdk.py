@@ -32,7 +32,7 @@ SUNNY = text_answer("It is", " sunny.")
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The command that tells a story. Where there is no AI SDK the tests are skipped, but in CI they fail."""
+    """The command that runs a scenario. Where there is no AI SDK the tests are skipped, but in CI they fail."""
     node, modules = shutil.which("node"), Path(os.environ.get("AI_SDK", "no such folder"), "node_modules").resolve()
     if node is None or not (modules / "@ai-sdk" / "openai").is_dir():
         reason = f"needs node, and AI_SDK to name the folder of: {INSTALL}"
@@ -43,20 +43,20 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [str(node), str(folder / "client.mjs")]
 
 
-def tell(client: list[str], story: str, *scripts: Script) -> tuple[Any, ScriptedHost]:
-    """What comes of a story on a host with these scripts."""
+def run_client(client: list[str], scenario: str, *scripts: Script) -> tuple[Any, ScriptedHost]:
+    """Run one scenario of `client.mjs` on a host with these scripts: the JSON that it prints, and the host."""
     host = ScriptedHost(*scripts)
     with serving(ResponsesShim(host)) as url:
-        command = [*client, f"{url}/v1", story]
+        command = [*client, f"{url}/v1", scenario]
         environment = {**os.environ, **NOWHERE, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-        told = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
-    assert told.returncode == 0, told.stderr
-    return json.loads(told.stdout), host
+        printed = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
+    assert printed.returncode == 0, printed.stderr
+    return json.loads(printed.stdout), host
 
 
 def test_text(client: list[str]) -> None:
-    told, host = tell(client, "text", SUNNY)
-    assert told == {"text": "It is sunny.", "totalTokens": 9, "finishReason": "stop"}
+    printed, host = run_client(client, "text", SUNNY)
+    assert printed == {"text": "It is sunny.", "totalTokens": 9, "finishReason": "stop"}
     assert host.requests[0]["messages"] == [
         {"role": "system", "content": "Be brief."},
         {"role": "user", "content": "Weather in Paris?"},
@@ -64,13 +64,13 @@ def test_text(client: list[str]) -> None:
 
 
 def test_an_answer_that_was_cut_says_so(client: list[str]) -> None:
-    told, _ = tell(client, "stream", text_answer("It is", finish_reason="length"))
-    assert told == {"pieces": ["It is"], "finishReason": "length"}
+    printed, _ = run_client(client, "stream", text_answer("It is", finish_reason="length"))
+    assert printed == {"pieces": ["It is"], "finishReason": "length"}
 
 
 def test_text_that_is_streamed(client: list[str]) -> None:
-    told, _ = tell(client, "stream", SUNNY)
-    assert told == {"pieces": ["It is", " sunny."], "finishReason": "stop"}
+    printed, _ = run_client(client, "stream", SUNNY)
+    assert printed == {"pieces": ["It is", " sunny."], "finishReason": "stop"}
 
 
 def check_round_trip(host: ScriptedHost) -> None:
@@ -84,40 +84,40 @@ def check_round_trip(host: ScriptedHost) -> None:
 
 
 def test_a_tool(client: list[str]) -> None:
-    told, host = tell(client, "tool", PARIS, SUNNY)
-    assert told == {"text": "It is sunny.", "outputs": ["It is sunny in Paris."]}
+    printed, host = run_client(client, "tool", PARIS, SUNNY)
+    assert printed == {"text": "It is sunny.", "outputs": ["It is sunny in Paris."]}
     check_round_trip(host)
 
 
 def test_a_tool_in_a_stream(client: list[str]) -> None:
-    told, host = tell(client, "streamedTool", PARIS, SUNNY)
-    assert told["text"] == "It is sunny."
-    assert {"tool-input-start", "tool-input-delta", "tool-call", "tool-result", "text-delta"} <= set(told["types"])
-    assert "error" not in told["types"]
-    assert told["input"] == '{"city": "Paris"}'
+    printed, host = run_client(client, "streamedTool", PARIS, SUNNY)
+    assert printed["text"] == "It is sunny."
+    assert {"tool-input-start", "tool-input-delta", "tool-call", "tool-result", "text-delta"} <= set(printed["types"])
+    assert "error" not in printed["types"]
+    assert printed["input"] == '{"city": "Paris"}'
     check_round_trip(host)
 
 
 def test_an_object_beside_tools(client: list[str]) -> None:
-    """Its form is told to the model in words: held to it by the host, it could call no tool."""
+    """Its format is described to the model in words: if the host enforced it, the model could call no tool."""
 
     def answer(chat: dict[str, Any]) -> list[Step]:
         assert "response_format" not in chat
         return text_answer('{"city":', '"Paris"}' if '"city"' in chat["messages"][0]["content"] else "")
 
-    told, _ = tell(client, "object", PARIS, answer)
-    assert told == {"output": {"city": "Paris"}, "steps": 2}
+    printed, _ = run_client(client, "object", PARIS, answer)
+    assert printed == {"output": {"city": "Paris"}, "steps": 2}
 
 
 def test_reasoning_goes_out_and_comes_back(client: list[str]) -> None:
     thinks: list[Step] = [chunk(reasoning="I look "), chunk(reasoning="it up."), *PARIS]
-    told, host = tell(client, "reasoning", thinks, SUNNY)
-    assert (told["text"], told["first"]) == ("It is sunny.", "I look it up.")
+    printed, host = run_client(client, "reasoning", thinks, SUNNY)
+    assert (printed["text"], printed["first"]) == ("It is sunny.", "I look it up.")
     assert host.requests[1]["messages"][2]["reasoning"] == "I look it up."
 
 
-def test_a_refusal_is_told_by_name(client: list[str]) -> None:
-    told, host = tell(client, "error", SUNNY)
-    assert told["status"] == 400
-    assert "previous_response_id" in told["message"]
+def test_an_error_reaches_the_caller_with_its_status_and_field(client: list[str]) -> None:
+    printed, host = run_client(client, "error", SUNNY)
+    assert printed["status"] == 400
+    assert "previous_response_id" in printed["message"]
     assert not host.requests

@@ -107,8 +107,8 @@ class Run:
     @property
     def errors(self) -> list[str]:
         """Whatever Codex complained of, warnings included."""
-        told = [event["message"] for event in self.events if event["type"] == "error"]
-        return [*told, *(item["message"] for item in self.items("error"))]
+        messages = [event["message"] for event in self.events if event["type"] == "error"]
+        return [*messages, *(item["message"] for item in self.items("error"))]
 
 
 class Codex:

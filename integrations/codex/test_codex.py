@@ -1,4 +1,4 @@
-"""Codex CLI 0.169.0 on the shim, turn by turn: it must end well, and have done what the model told it to.
+"""Codex CLI 0.169.0 on the shim, turn by turn: it must end well, and have done what the model asked for.
 
     npm install --prefix ~/codex-cli @openai/codex@0.169.0
     CODEX_CLI=~/codex-cli/node_modules/.bin/codex pytest integrations/codex
@@ -269,7 +269,7 @@ def test_an_image_that_a_tool_shows_reaches_the_host(start: Start) -> None:
     assert RED in json.dumps(codex.host.requests[1]["messages"])
 
 
-def test_a_model_that_sees_no_images_is_told_so(start: Start) -> None:
+def test_codex_knows_that_a_model_sees_no_images(start: Start) -> None:
     codex = start(calls_then_says("view_image", {"path": "red.png"}))
     (codex.work / "red.png").write_bytes(base64.b64decode(RED))
     well(codex.exec("Which colour is it?"))

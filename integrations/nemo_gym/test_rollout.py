@@ -37,10 +37,14 @@ def test_a_rollout_collects_the_tokens_of_each_turn() -> None:
     assert second == Turn([1, 2, 3, 4, 5, 6], [7], [-7.0])
     assert second.continues(first)
     assert not first.continues(second)
-    asked = host.requests[1]
-    assert asked["chat_template_kwargs"] == {"enable_thinking": False}
-    assert asked["messages"][-1] == {"role": "tool", "tool_call_id": "call_1", "content": "It is sunny in Paris."}
-    assert asked["messages"][-2]["generation_token_ids"] == [3, 4]
+    chat_request = host.requests[1]
+    assert chat_request["chat_template_kwargs"] == {"enable_thinking": False}
+    assert chat_request["messages"][-1] == {
+        "role": "tool",
+        "tool_call_id": "call_1",
+        "content": "It is sunny in Paris.",
+    }
+    assert chat_request["messages"][-2]["generation_token_ids"] == [3, 4]
 
 
 def test_the_example_prints_what_it_collected(capsys: pytest.CaptureFixture[str]) -> None:

@@ -56,11 +56,11 @@ def tags(union: Any) -> Iterator[str]:
 
 
 def test_every_field_of_the_sdk_and_of_ours_is_told() -> None:
-    told = {re.split(r"[.:]", name)[0] for name in names(FIELDS)}
+    listed = {re.split(r"[.:]", name)[0] for name in names(FIELDS)}
     of_sdk = {key for member in get_args(ResponseCreateParams) for key in get_type_hints(member)}
-    assert of_sdk - told == set()
-    assert set(CreateRequest.__struct_fields__) - told == set()
-    assert told - of_sdk - set(CreateRequest.__struct_fields__) == {"client_metadata", "anything else"}
+    assert of_sdk - listed == set()
+    assert set(CreateRequest.__struct_fields__) - listed == set()
+    assert listed - of_sdk - set(CreateRequest.__struct_fields__) == {"client_metadata", "anything else"}
 
 
 def test_every_part_of_reasoning_and_text_and_every_include_is_told() -> None:

@@ -29,7 +29,7 @@ class Exchange:
     sent: list[Message] = field(default_factory=list)
     ended: dict[str, str] = field(default_factory=dict)
     gone: anyio.Event = field(default_factory=anyio.Event)
-    """Set it, and the app is told that the client has disconnected."""
+    """Set it, and the app learns that the client has disconnected."""
 
     async def run(self, app: Any) -> None:
         body = self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()

@@ -235,11 +235,11 @@ def make_model() -> None:
         for name, tag in tags.items():
             text = text.replace(f'"{name}"', f'"{tag}"')
         file.write_text(text)
-    told = json.loads((MODEL / "tokenizer.json").read_text())
-    for token in told["added_tokens"]:
+    tokenizer = json.loads((MODEL / "tokenizer.json").read_text())
+    for token in tokenizer["added_tokens"]:
         if token["content"] in tags.values():
             token["special"] = False
-    (MODEL / "tokenizer.json").write_text(json.dumps(told, ensure_ascii=False))
+    (MODEL / "tokenizer.json").write_text(json.dumps(tokenizer, ensure_ascii=False))
 
 
 if __name__ == "__main__":
