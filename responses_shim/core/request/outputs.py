@@ -71,7 +71,7 @@ class Calls:
         """The id of the call that an output of a tool of `kind` answers; None if it names its tool and no call.
 
         An output that names neither belongs to the call whose item has the same `id` (as a local shell's has), or to
-        the only one that still waits for an output. InvalidRequest if there is no such call.
+        the only one that still waits for an output. Raises InvalidRequest if it names no call in any way.
         """
         if item.get(output.key) is None:
             own = item.get("id")
@@ -84,7 +84,7 @@ class Calls:
         return required_string(item, output.key, output.path)
 
     def put(self, output: Output, call_id: str) -> None:
-        """Put an output behind its call, or keep it until that comes. InvalidRequest names a part that is wrong."""
+        """Put an output behind its call, or keep it until that comes. Raises InvalidRequest that names a wrong part."""
         turn = self._turns.get(call_id)
         if turn is None:
             self._early.setdefault(call_id, []).append(output)
@@ -93,7 +93,7 @@ class Calls:
             self._add_output(output, call_id, turn)
 
     def close(self) -> None:
-        """No more calls will come: raise InvalidRequest for an output of a call that is nowhere."""
+        """End the conversation: no more calls come. Raises InvalidRequest for an output whose call is nowhere in it."""
         for call_id, outputs in self._early.items():
             for output in outputs:
                 if not output.optional:

@@ -52,7 +52,8 @@ def _collect(value: Any, shape: Shape, path: str, also_read: frozenset[str], pat
         return
     if isinstance(value, list):
         for index, entry in enumerate(value):
-            _collect(entry, shape, f"{path}[{index}]", also_read, paths)
+            if isinstance(entry, dict):  # an array within an array is none that is read, and may be nested deeply
+                _collect(entry, shape, f"{path}[{index}]", also_read, paths)
     elif isinstance(value, dict):
         while callable(shape):
             shape = shape(value)

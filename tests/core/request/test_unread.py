@@ -186,6 +186,14 @@ def test_what_is_read_as_a_whole_may_be_nested_deeply() -> None:
     assert unread_fields({"input": [{"type": "newer", "x": deep}], "metadata": deep, "y": deep}) == ["y"]
 
 
+def test_an_array_within_an_array_is_not_searched_however_deep() -> None:
+    deep: list[Any] = []
+    for _ in range(10_000):
+        deep = [deep]
+    newer = {"type": "newer", "role": "user", "content": deep, "call_id": "a", "output": deep}
+    assert unread_fields({"input": [newer]}) == ["input[0].call_id", "input[0].output"]
+
+
 def test_the_time_is_linear() -> None:
     """It is taken for each request, before the host gets it. 20,000 items with a part each take some 50 ms."""
     items = [user({"type": "input_text", "text": "a"}) for _ in range(20_000)]
