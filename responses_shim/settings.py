@@ -1,4 +1,7 @@
-"""The settings of the shim, from keyword arguments or RESPONSES_SHIM_* variables, which nothing else reads."""
+"""The settings of the shim, from keyword arguments or RESPONSES_SHIM_* variables.
+
+Nothing else in the package reads the environment: what the command line needs of it comes through `environment`.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,12 @@ from responses_shim.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
+
+
+def environment() -> Mapping[str, str]:
+    """The environment variables of this process, by name."""
+    return os.environ
+
 
 PREFIX = "RESPONSES_SHIM_"
 """How the name of each setting's environment variable begins."""
@@ -240,7 +249,7 @@ class Settings(BaseModel):
         Raises ConfigurationError, one line that names the setting or the variable, for a wrong value and for an unknown
         name: a misspelt setting would otherwise be ignored without a word.
         """
-        environ = os.environ if environ is None else environ
+        environ = environment() if environ is None else environ
         names = {PREFIX + name.upper(): name for name in cls.model_fields}
         values: dict[str, Any] = dict(options)
         variables: dict[str, str] = {}  # setting → the environment variable that its value comes from

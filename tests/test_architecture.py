@@ -216,9 +216,8 @@ def test_starlette_is_known_at_the_edges_only() -> None:
 
 
 def test_the_environment_is_read_in_one_place() -> None:
-    """The command line is a program of its own, which hands its environment on to its children."""
     readers = [m for m in MODULES if m.mentions("environ", "environb", "getenv", "getenvb")]
-    assert [m.name for m in readers if m.layer != "cli"] == [f"{PACKAGE}.settings"]
+    assert [m.name for m in readers] == [f"{PACKAGE}.settings"]
 
 
 def test_httpx_is_imported_where_something_is_fetched_and_nowhere_else() -> None:

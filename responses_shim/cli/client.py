@@ -6,7 +6,6 @@ httpx is imported when a function is called, so that the commands that need no c
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from responses_shim.cli.server import Server
 from responses_shim.cli.transcript import Event
 from responses_shim.core.wire.sse import SSEDecoder
 from responses_shim.extensions.codex import Model, read_models
+from responses_shim.settings import environment
 
 if TYPE_CHECKING:
     import httpx
@@ -72,7 +72,7 @@ def fetch_models(base_url: str, api_key: str | None) -> list[Model]:
 
 def read_api_key(variable: str) -> str:
     """The API key in an environment variable. Raises CommandFailed if it is not set or empty."""
-    key = os.environ.get(variable)
+    key = environment().get(variable)
     if not key:
         raise CommandFailed(f"--api-key-env: there is no {variable} in the environment", exit_code=2)
     return key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from importlib.util import find_spec
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from responses_shim.cli.child import LOOPBACK, ChildServer
 from responses_shim.errors import ConfigurationError
+from responses_shim.settings import environment
 
 MODEL_NAME = "smollm2"
 
@@ -70,5 +70,5 @@ def server(model: Path, port: int) -> ChildServer:
     }
     words = [word for flag in flags.items() for word in flag]
     command = [sys.executable, "-m", "responses_shim.cli", "run", "--with-parent", "llama-cpp", "--", *words]
-    environment = {name: value for name, value in os.environ.items() if name.upper() not in SERVER_VARIABLES}
-    return ChildServer(command, port=port, environment=environment)
+    inherited = {name: value for name, value in environment().items() if name.upper() not in SERVER_VARIABLES}
+    return ChildServer(command, port=port, environment=inherited)
