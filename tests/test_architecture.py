@@ -1,6 +1,6 @@
 """The shape of the package, held by walking its imports: who may know whom, and what stays out of the core.
 
-    errors ← core ← views, hosts ← runtime ← extensions ← asgi ← cli
+    errors ← core ← views, hosts, stores ← runtime ← extensions ← asgi ← cli
     core:   wire ← items ← tools ← request | response
 
 Never upward. `settings` stands beside: only `errors` is below it, and the core does not know it.
@@ -28,11 +28,12 @@ BELOW = {
     "settings": {"errors"},
     "core": {"errors"},
     "views": {"errors", "core"},
+    "stores": {"errors", "core"},
     "hosts": {"errors", "settings", "core"},
-    "runtime": {"errors", "settings", "core", "views", "hosts"},
-    "extensions": {"errors", "settings", "core", "views", "hosts", "runtime"},
-    "asgi": {"errors", "settings", "core", "views", "hosts", "runtime", "extensions"},
-    "cli": {"errors", "settings", "core", "views", "hosts", "runtime", "extensions", "asgi", ""},
+    "runtime": {"errors", "settings", "core", "views", "hosts", "stores"},
+    "extensions": {"errors", "settings", "core", "views", "hosts", "stores", "runtime"},
+    "asgi": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions"},
+    "cli": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions", "asgi", ""},
 }
 """Each layer, and the layers it may import. The empty one is the public face: the package's own names."""
 
