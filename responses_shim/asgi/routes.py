@@ -1,52 +1,77 @@
-"""The endpoints that only refuse: what is not stored here, a wrong method, a WebSocket."""
+"""Which function answers which path and method, and the answers that only refuse."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any
+
 from starlette.types import Send
 
-from responses_shim.asgi.replies import send_error
+from responses_shim.asgi import conversations, stored_responses
+from responses_shim.asgi.admission import Admission
+from responses_shim.asgi.body import ClientDisconnect
+from responses_shim.asgi.create import create
+from responses_shim.asgi.host_client import HostClient
+from responses_shim.asgi.replies import send_error, send_json
 from responses_shim.asgi.request import Request
-from responses_shim.errors import InvalidRequest
+from responses_shim.core.wire.validation import quoted
+from responses_shim.errors import InvalidRequest, ShimError
+from responses_shim.runtime.client_store import ClientStore
+
+Endpoint = Callable[[Request], Awaitable[None]]
+StateEndpoint = Callable[[Request, ClientStore], Awaitable[Any]]
 
 
-async def not_found(request: Request) -> None:
-    """Answer 404 to everything below `/v1/responses` and `/v1/conversations`: nothing is stored here."""
-    path = request.scope["path"][len(request.prefix) :]
-    await send_error(
-        request.send,
-        InvalidRequest(
-            f"There is nothing at {request.scope['method']} {path}: responses and conversations are not stored here.",
-            status=404,
-            code="not_found",
-        ),
-        [],
-    )
+def _of_store(answer: StateEndpoint) -> Endpoint:
+    """An endpoint that asks the host whether it lets the client in, and sends what `answer` returns as JSON."""
+
+    async def endpoint(request: Request) -> None:
+        admission = Admission(request, HostClient(request.app, request.scope, request.prefix, request.profile))
+        try:
+            await admission.ask()
+            body = await answer(request, await request.client_store())
+        except ClientDisconnect:
+            return
+        except ShimError as error:
+            await send_error(request.send, error, admission.headers)
+            return
+        await send_json(request.send, 200, body, admission.headers)
+
+    return endpoint
 
 
-async def wrong_method(request: Request) -> None:
-    """Answer 405 to any method but POST (RFC 9110 §15.5.6)."""
-    method, path = request.scope["method"], request.scope["path"][len(request.prefix) :]
-    await send_error(
-        request.send,
-        InvalidRequest(
-            f"{method} is not allowed at {path}; use POST.",
-            status=405,
-            code="method_not_allowed",
-            headers=[("allow", "POST, OPTIONS")],
-        ),
-        [],
-    )
+_ID = r"[A-Za-z0-9_-]{1,128}"
+_RESPONSE = rf"/responses/(?P<response_id>{_ID})"
+_CONVERSATION = rf"/conversations/(?P<conversation_id>{_ID})"
+_ROUTES: dict[str, dict[str, Endpoint]] = {
+    "/responses": {"POST": create},
+    _RESPONSE: {"GET": _of_store(stored_responses.retrieve), "DELETE": _of_store(stored_responses.delete)},
+    f"{_RESPONSE}/cancel": {"POST": _of_store(stored_responses.cancel)},
+    f"{_RESPONSE}/input_items": {"GET": _of_store(stored_responses.list_input_items)},
+    "/conversations": {"POST": _of_store(conversations.create)},
+    _CONVERSATION: {
+        "GET": _of_store(conversations.retrieve),
+        "POST": _of_store(conversations.update),
+        "DELETE": _of_store(conversations.delete),
+    },
+    f"{_CONVERSATION}/items": {
+        "GET": _of_store(conversations.list_items),
+        "POST": _of_store(conversations.add_items),
+    },
+    rf"{_CONVERSATION}/items/(?P<item_id>{_ID})": {
+        "GET": _of_store(conversations.retrieve_item),
+        "DELETE": _of_store(conversations.delete_item),
+    },
+}
+_COMPILED = [(re.compile(f"{pattern}/?"), methods) for pattern, methods in _ROUTES.items()]
 
 
-async def upgrade_required(send: Send) -> None:
-    """Answer 426 to a WebSocket: after that Codex goes on over HTTP at once, and after nothing else."""
-    await send_error(
-        send,
-        InvalidRequest(
-            "Responses over WebSocket are not served here; use POST.",
-            status=426,
-            code="websocket_not_supported",
-            headers=[("upgrade", "HTTP/1.1")],
-        ),
-        [],
-    )
+def route(path: str, method: str) -> tuple[Endpoint, Mapping[str, str]]:
+    """What answers a path of ours without the version before it, and the ids in the path."""
+    for pattern, methods in _COMPILED:
+        if match := pattern.fullmatch(path):
+            endpoint = methods.get(method)
+            return endpoint or partial(_wrong_method, ", ".join([*methods, "OPTIONS"])), match.groupdict()
+    return _not_found, {}

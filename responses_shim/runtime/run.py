@@ -29,6 +29,7 @@ import anyio
 from responses_shim.core.response.encoder import Frame
 from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.translator import RoundState, Translator
+from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
@@ -81,6 +82,8 @@ class Run:
     - `unfinished_message`: the message of the error if the host's stream just stops
     - `prompt_tokens`: gets the token ids of the prompt, where they are wanted and the host's stream did not have them
     - `next_round`: what follows a round
+    - `save`: keeps the response before its terminal event is sent; it fails if that raises ShimError. Nothing is kept
+      of a response of which the client has got nothing
 
     It is the `Listener` of its own chat calls.
     """
@@ -95,6 +98,7 @@ class Run:
         unfinished_message: str,
         prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
         next_round: NextRound = _last_round,
+        save: Callable[[Response], Awaitable[None]] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gone = anyio.Event()
@@ -106,6 +110,7 @@ class Run:
         self._unfinished_message = unfinished_message
         self._prompt_tokens = prompt_tokens
         self._next_round = next_round
+        self._save = save
         self._clock = clock
         self._phase = Phase.CALLING
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
@@ -267,6 +272,12 @@ class Run:
         translator = self._translator
         self._phase = Phase.ENDED
         self._last_write = self._clock()
+        translator.settle()
+        if self._save is not None and (self._writer.begun or translator.error is None):
+            try:
+                await self._save(translator.response)
+            except ShimError as error:
+                translator.fail(error)
         frames = [*frames, *translator.close()]
         failed = translator.error is not None
         try:

@@ -30,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from responses_shim.errors import ShimError
 
@@ -63,6 +63,11 @@ class StoredItem(Struct, frozen=True):
     id: str
     data: bytes
     output: bool = False
+
+    @property
+    def raw(self) -> Raw:
+        """The JSON, to be put into other JSON as it is."""
+        return Raw(self.data)
 
 
 class Record(Struct, frozen=True, kw_only=True):

@@ -70,7 +70,7 @@ REFUSED_ITEMS = {
 """Types of items that this server cannot honour, and why. Skipping them would change the answer."""
 
 _DECLARE_TOOLS = ("additional_tools", "tool_search_output")
-_ROLES = ["user", "assistant", "system", "developer", "tool"]
+ROLES = ["user", "assistant", "system", "developer", "tool"]
 
 
 def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> list[Located]:
@@ -108,7 +108,7 @@ def type_by_shape(item: Item) -> str | None:
     def has(*keys: str) -> bool:
         return all(isinstance(item.get(key), str) for key in keys)
 
-    if item.get("role") in _ROLES and isinstance(item.get("content"), (str, list)):
+    if item.get("role") in ROLES and isinstance(item.get("content"), (str, list)):
         return "message"
     if has("call_id", "name", "arguments"):
         return "function_call"
@@ -260,7 +260,7 @@ class _Conversation:
         elif role is None:
             raise missing(f"{path}.role")
         else:
-            raise bad_value(f"{path}.role", role, _ROLES)
+            raise bad_value(f"{path}.role", role, ROLES)
 
     def _assistant(self, item: Item, path: str) -> None:
         """Its text belongs to the turn that is open, if there is one. Chat completions has more fields on a message."""

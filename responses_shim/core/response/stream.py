@@ -303,8 +303,8 @@ class ResponseStream:
         """Whether the round has ended before the answer was complete, as far as is known."""
         return self.error is not None or self._end != "completed"
 
-    def close(self) -> list[Event]:
-        """The terminal event, after `error` if the response failed. Call `end_round` first, and this once."""
+    def settle(self) -> None:
+        """Give the response object its final state. Call `end_round` first, and this again if it fails after all."""
         response = self.response
         response.output = self._items.done
         if self.error is None and self.finish_reason is None:
@@ -313,16 +313,22 @@ class ResponseStream:
             word = join_surrogates((self.finish_reason or "")[:QUOTED])
             self.fail(UpstreamError(f"The host did not complete the answer (finish_reason {word!r})."))
         if self.error is not None:
-            response.status = "failed"
+            response.status, response.completed_at, response.incomplete_details = "failed", None, None
             response.error = ResponseError(self.error.failure_code, self.error.message)
-            return [_error_event(self._number(), self.error), Failed(self._number(), response)]
-        if self._end == "max_output_tokens" or self._end == "content_filter":
+        elif self._end == "max_output_tokens" or self._end == "content_filter":
             response.status = "incomplete"
             response.incomplete_details = IncompleteDetails(self._end)
-            return [Incomplete(self._number(), response)]
-        response.status = "completed"
-        response.completed_at = self._now()
-        return [Completed(self._number(), response)]
+        elif response.status != "completed":
+            response.status = "completed"
+            response.completed_at = self._now()
+
+    def close(self) -> list[Event]:
+        """The terminal event, after `error` if the response failed. Call `end_round` first, and this once."""
+        self.settle()
+        response = self.response
+        if self.error is not None:
+            return [_error_event(self._number(), self.error), Failed(self._number(), response)]
+        return [(Incomplete if response.status == "incomplete" else Completed)(self._number(), response)]
 
 
 def _error_event(number: int, error: ShimError) -> Error:

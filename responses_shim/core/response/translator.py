@@ -150,6 +150,10 @@ class Translator:
         self._stream.begin_round()
         self._begin()
 
+    def settle(self) -> None:
+        """Give the response object its final state: `response` is as the terminal event will have it."""
+        self._stream.settle()
+
     def close(self) -> list[Frame]:
         """The frames of the terminal event, after that of `error` if the response failed. Once, after `end_round`."""
         return self._encode(self._stream.close())

@@ -1,0 +1,98 @@
+"""The routes of stored responses: get one, delete it, cancel it, list its input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from responses_shim.asgi.query import Query
+from responses_shim.asgi.request import Request
+from responses_shim.core.wire.stored import with_output
+from responses_shim.core.wire.validation import quoted
+from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.client_store import ClientStore
+from responses_shim.stores.base import History, Page
+
+
+async def retrieve(request: Request, store: ClientStore) -> Any:
+    """`GET /responses/{id}`: the response, as its terminal event had it."""
+    query = Query(request.scope)
+    query.check_include()
+    query.flag("include_obfuscation")
+    query.integer("starting_after", -1, -1, 2**53)
+    streams = query.flag("stream")
+    found = await _find(request, store)
+    if streams:
+        raise InvalidRequest(
+            "The events of a response are kept only if it runs in the background; get it without 'stream'.",
+            param="stream",
+            code="unsupported_value",
+        )
+    return with_output(found.record.data, [item.data for item in found.items if item.output])
+
+
+async def delete(request: Request, store: ClientStore) -> Any:
+    """`DELETE /responses/{id}`: nobody can get or continue it any more; what continues it already is not changed."""
+    id = (await _find(request, store)).record.id
+    if not await store.delete(id):
+        raise _not_found(id)
+    return {"id": id, "object": "response", "deleted": True}
+
+
+async def cancel(request: Request, store: ClientStore) -> Any:
+    """`POST /responses/{id}/cancel`: of responses that run in the background only."""
+    found = await _find(request, store)
+    raise InvalidRequest(
+        f"The response {quoted(found.record.id)} does not run in the background: only such a response can be cancelled.",
+        param="response_id",
+        code="invalid_value",
+    )
+
+
+async def list_input_items(request: Request, store: ClientStore) -> Any:
+    """`GET /responses/{id}/input_items`: a page of the items that the client sent with the request."""
+    query = Query(request.scope)
+    query.check_include()
+    newest_first, limit, after = query.newest_first(), query.limit(), query.after()
+    id = (await _find(request, store)).record.id
+    page = await page_behind(store, id, after, outputs=False, limit=limit, newest_first=newest_first)
+    if page is None:
+        raise _not_found(id)
+    return listed(page)
+
+
+async def page_behind(
+    store: ClientStore, id: str, after: str | None, *, outputs: bool, limit: int, newest_first: bool
+) -> Page | None:
+    """A page of a record's items. Raises InvalidRequest if the record has no item `after`."""
+    try:
+        return await store.page(id, outputs=outputs, after=after, limit=limit, newest_first=newest_first)
+    except KeyError:
+        raise InvalidRequest(
+            f"Invalid 'after': there is no item {quoted(after)}.", param="after", code="invalid_value"
+        ) from None
+
+
+def listed(page: Page) -> dict[str, Any]:
+    """A page as the API writes one."""
+    return {
+        "object": "list",
+        "data": [item.raw for item in page.items],
+        "first_id": page.items[0].id if page.items else None,
+        "last_id": page.items[-1].id if page.items else None,
+        "has_more": page.has_more,
+    }
+
+
+async def _find(request: Request, store: ClientStore) -> History:
+    """The response of the path. Raises InvalidRequest with status 404 if the client has none with that id."""
+    id = request.path_params["response_id"]
+    found = await store.get(id)
+    if found is None or found.record.kind != "response":
+        raise _not_found(id)
+    return found
+
+
+def _not_found(id: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"No response found with id {quoted(id)}.", status=404, param="response_id", code="response_not_found"
+    )

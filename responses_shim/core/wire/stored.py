@@ -1,0 +1,34 @@
+"""A response as it is stored: its JSON without the output, whose items are stored one by one, and both together again.
+
+What comes back is byte for byte what the client got at the end of the response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import replace
+
+from responses_shim.core.wire.responses import Response
+
+_encode = msgspec.json.Encoder().encode
+_decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+
+
+def without_output(response: Response) -> bytes:
+    """The JSON of a response with an empty output."""
+    return _encode(replace(response, output=[]))
+
+
+def output_of(response: Response) -> list[tuple[str, bytes]]:
+    """The id and the JSON of each item of the output."""
+    return [(item.id, _encode(item)) for item in response.output]
+
+
+def with_output(data: bytes, output: Sequence[bytes]) -> Raw:
+    """The JSON of a response, from that without its output and that of the items."""
+    fields = _decode_fields(data)
+    fields["output"] = Raw(b"[" + b",".join(output) + b"]")
+    return Raw(_encode(fields))

@@ -1,0 +1,271 @@
+"""What a request continues, and how its response is kept.
+
+A request may name the response that it continues (`previous_response_id`), or a conversation; their items come before
+its input. Its input may refer to items by their ids (`item_reference`). When its response ends, it is kept with the
+items that the turn has added, before the client sees the end: so whoever has seen it can continue it at once.
+
+Which requests need a store, and which go on without one:
+
+- What continues something, or says `store: true`, fails with 503 before the engine is called if the store is not
+  available, and ends as failed if its response cannot be kept.
+- Any other request goes on without it, and its response says `store: false`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import msgspec
+
+from responses_shim.core.request.messages import Item
+from responses_shim.core.request.stored_input import stored_input
+from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.core.wire.responses import Response
+from responses_shim.core.wire.stored import output_of, without_output
+from responses_shim.core.wire.validation import missing, quoted, wrong_type
+from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.client_store import ClientStore
+from responses_shim.runtime.ids import Ids
+from responses_shim.stores.base import RUNNING, History, Record, StoredItem, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+SAVE_SECONDS = 2.0
+"""How long a response may take to be kept, before its end is sent without that."""
+LEASE_SECONDS = 30.0
+"""How long a conversation stays taken if the process that has taken it dies."""
+
+_CONTINUABLE = ("completed", "incomplete")
+
+
+@dataclass
+class Turn:
+    """One turn: what it continues, and what is kept of it.
+
+    - `history`: the items before its input
+    - `keeps`: whether its response is to be kept
+    - `needed`: whether the response fails if it cannot be kept
+    """
+
+    store: ClientStore
+    history: list[Item]
+    keeps: bool
+    needed: bool
+    parent: Record | None = None
+    conversation: Record | None = None
+    taken: frozenset[str] = field(default_factory=frozenset)  # ids of the items of the conversation
+
+    @property
+    def size(self) -> int:
+        """How many items there are before the input."""
+        return len(self.history)
+
+    def describe(self, response: Response, request: CreateRequest) -> None:
+        """Write into the response object what it continues, and that it is kept."""
+        response.previous_response_id = request.previous_response_id
+        response.store = self.keeps
+        if self.conversation is not None:
+            response.conversation = {"id": self.conversation.id}
+
+    async def save(self, response: Response, request: CreateRequest, ids: Ids) -> None:
+        """Keep the response and the items of the turn. Raises StoreUnavailable if that is needed and fails."""
+        if not self.keeps:
+            return
+        try:
+            with anyio.move_on_after(SAVE_SECONDS, shield=True) as scope:
+                await self._save(response, request, ids)
+            if scope.cancelled_caught:
+                raise StoreUnavailable("The response could not be stored in time.")
+        except StoreUnavailable as error:
+            response.store = False
+            if self.needed and response.status in _CONTINUABLE:
+                raise
+            logger.warning("%s is not stored: %s", response.id, error.message)
+
+    async def _save(self, response: Response, request: CreateRequest, ids: Ids) -> None:
+        items = [
+            StoredItem(id, msgspec.json.encode(item)) for id, item in stored_input(request.input, ids.new, self.taken)
+        ]
+        items += [StoredItem(id, data, output=True) for id, data in output_of(response)]
+        parent, store = self.parent, self.store.store
+        record = Record(
+            owner=parent.owner if parent is not None else self.store.owner,
+            id=response.id,
+            parent=parent.id if parent is not None else None,
+            status=response.status,
+            created_at=response.created_at,
+            data=without_output(response),
+        )
+        if not await store.add(record, items):
+            raise StoreUnavailable("The response could not be stored: it is too large, or what it continues is gone.")
+        conversation = self.conversation
+        if conversation is not None and response.status in _CONTINUABLE:
+            known = await store.append_items(conversation.owner, conversation.id, items, response.id)
+            if known or known is None:
+                raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
+
+
+@asynccontextmanager
+async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator[Turn]:
+    """Find what a request continues, and put the items in the place of references to them.
+
+    `request.input` is replaced where it has references. A conversation is taken for as long as the turn is open, so
+    that no other turn can be made in it.
+
+    Raises InvalidRequest that names `previous_response_id`, `conversation` or the reference, with status 409 if the
+    conversation is taken; StoreUnavailable if the request needs the store and it is not available.
+    """
+    turn = Turn(store, [], keeps=request.store is not False, needed=request.store is True)
+    conversation = _conversation_id(request)
+    if isinstance(request.input, list):
+        request.input = await _dereferenced(store, request.input)
+    if conversation is not None:
+        turn.needed = True
+        turn.conversation = (await find_conversation(store, conversation, "conversation")).record
+        async with _taken(store, turn) if turn.keeps else nullcontext():
+            # Only now: until it was taken, another turn may have added to it.
+            found = await find_conversation(store, conversation, "conversation")
+            turn.history = _decoded(found.items)
+            turn.taken = frozenset(item.id for item in found.items)
+            yield turn
+        return
+    if request.previous_response_id is not None:
+        turn.needed = True
+        found = _continuable(await store.history(request.previous_response_id), request.previous_response_id)
+        turn.parent = found.record
+        turn.history = _decoded(found.items)
+    elif request.store:
+        await store.get("")  # nothing has that id: it shows whether the store can be reached
+    yield turn
+
+
+@asynccontextmanager
+async def _taken(store: ClientStore, turn: Turn) -> AsyncIterator[None]:
+    """Hold the lease of a turn's conversation. Raises InvalidRequest with status 409 at once if another one has it."""
+    assert turn.conversation is not None
+    owner, id, holder = turn.conversation.owner, turn.conversation.id, secrets.token_hex(8)
+    lease = store.store.lease
+    if not await lease(owner, id, holder, LEASE_SECONDS):
+        raise InvalidRequest(
+            f"The conversation {quoted(id)} is being used by another response.",
+            status=409,
+            param="conversation",
+            code="conversation_locked",
+        )
+
+    async def renew() -> None:
+        while True:
+            await anyio.sleep(LEASE_SECONDS / 3)
+            with suppress(StoreUnavailable):
+                await lease(owner, id, holder, LEASE_SECONDS)
+
+    renewal = asyncio.create_task(renew())
+    try:
+        yield
+    finally:
+        renewal.cancel()
+        with anyio.move_on_after(SAVE_SECONDS, shield=True), suppress(StoreUnavailable):
+            await lease(owner, id, holder, 0)
+
+
+def _continuable(found: History | None, id: str) -> History:
+    """A response that can be continued. Raises InvalidRequest if it cannot."""
+    if found is None or found.record.kind != "response":
+        raise _no_previous(id)
+    if found.record.status in RUNNING:
+        raise InvalidRequest(
+            f"The response {quoted(id)} has not ended yet.",
+            status=409,
+            param="previous_response_id",
+            code="response_in_progress",
+        )
+    if found.record.status not in _CONTINUABLE:
+        raise _no_previous(id)
+    if conversation := msgspec.json.decode(found.record.data).get("conversation"):
+        raise InvalidRequest(
+            f"The response {quoted(id)} is part of a conversation: continue it with 'conversation': "
+            f"{quoted(conversation['id'])}.",
+            param="previous_response_id",
+            code="invalid_value",
+        )
+    return found
+
+
+def _no_previous(id: str) -> InvalidRequest:
+    return InvalidRequest(
+        f"Previous response with id {quoted(id)} not found.",
+        status=404,
+        param="previous_response_id",
+        code="previous_response_not_found",
+    )
+
+
+def _conversation_id(request: CreateRequest) -> str | None:
+    """The id of the conversation that a request names. Raises InvalidRequest if it names none in the right form."""
+    conversation: Any = request.conversation
+    if conversation is None:
+        return None
+    if request.previous_response_id is not None:
+        raise InvalidRequest(
+            "'previous_response_id' and 'conversation' are mutually exclusive: a request continues one of them.",
+            param="previous_response_id",
+            code="mutually_exclusive_parameters",
+        )
+    if isinstance(conversation, dict):
+        conversation = conversation.get("id")
+        if conversation is None:
+            raise missing("conversation.id")
+        if not isinstance(conversation, str):
+            raise wrong_type("conversation.id", "a string")
+    if not conversation.startswith("conv_"):
+        raise InvalidRequest(
+            f"Invalid 'conversation': {quoted(conversation)}. Expected an ID that begins with 'conv_'.",
+            param="conversation",
+            code="invalid_value",
+        )
+    return str(conversation)
+
+
+async def find_conversation(store: ClientStore, id: str, param: str) -> History:
+    """A conversation of the client's with its items. Raises InvalidRequest with status 404 if there is none."""
+    found = await store.history(id)
+    if found is None or found.record.kind != "conversation":
+        raise InvalidRequest(
+            f"Conversation with id {quoted(id)} not found.", status=404, param=param, code="conversation_not_found"
+        )
+    return found
+
+
+def _decoded(items: Sequence[StoredItem]) -> list[Item]:
+    return [msgspec.json.decode(item.data) for item in items]
+
+
+def _is_reference(item: Item) -> bool:
+    """Whether an item stands for a stored one: by its type, or because it has an id and nothing else."""
+    return item.get("type") == "item_reference" or (item.get("type") is None and item.keys() == {"id"})
+
+
+async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
+    """The items, stored ones in the place of references to them. Raises InvalidRequest that names one that is none."""
+    references = {index: item.get("id") for index, item in enumerate(items) if _is_reference(item)}
+    if not references:
+        return items
+    for index, id in references.items():
+        if not isinstance(id, str):
+            raise missing(f"input[{index}].id") if id is None else wrong_type(f"input[{index}].id", "a string")
+    found = await store.find_items({id for id in references.values() if isinstance(id, str)})
+    resolved = list(items)
+    for index, id in references.items():
+        if id not in found:
+            raise InvalidRequest(
+                f"Item with id {quoted(id)} not found.", status=404, param=f"input[{index}].id", code="item_not_found"
+            )
+        resolved[index] = msgspec.json.decode(found[id])
+    return resolved

@@ -1,0 +1,59 @@
+"""From the URL of a store to the store: ours by their schemes, others by their entry points.
+
+    memory://                    in this process
+    sqlite:///var/lib/shim.db    one file, for several processes of one machine
+    redis://host:6379/0          for several machines
+    else                         what a package registers for the scheme in the entry point group `responses_shim.stores`
+
+A registered factory is called with the URL and the bounds that the operator has set, `None` where that is none, and
+returns a store. It should pass `responses_shim.stores.suite`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+
+from msgspec import Struct
+from msgspec.structs import asdict, replace
+
+from responses_shim.errors import ConfigurationError
+from responses_shim.stores.base import Bounds, Store
+from responses_shim.stores.memory import DEFAULT_BOUNDS, MemoryStore
+
+GROUP = "responses_shim.stores"
+
+
+class BoundsSettings(Struct, frozen=True, kw_only=True):
+    """The bounds that the operator has set; None: the store's own default."""
+
+    trees: int | None = None
+    size: int | None = None
+    age: float | None = None
+
+    def over(self, defaults: Bounds) -> Bounds:
+        """The defaults of a store with what is set here in their place."""
+        return replace(defaults, **{name: value for name, value in asdict(self).items() if value is not None})
+
+
+Factory = Callable[[str, BoundsSettings], Store]
+
+
+def open_store(url: str, bounds: BoundsSettings) -> Store:
+    """The store at a URL. Raises ConfigurationError if its scheme is unknown, or what it needs is not installed."""
+    scheme, separator, _ = url.partition("://")
+    factory = _FACTORIES.get(scheme)
+    if factory is None:
+        found = [entry_point for entry_point in entry_points(group=GROUP) if entry_point.name == scheme]
+        if not separator or not found:
+            known = ", ".join(f"{name}://" for name in _FACTORIES)
+            raise ConfigurationError(f"store: no store for {scheme!r}; known are {known} and off")
+        factory = found[0].load()
+    return factory(url, bounds)
+
+
+def _memory(url: str, bounds: BoundsSettings) -> Store:
+    return MemoryStore(bounds.over(DEFAULT_BOUNDS))
+
+
+_FACTORIES: dict[str, Factory] = {"memory": _memory}
