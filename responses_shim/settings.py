@@ -46,8 +46,12 @@ class SettingsArguments(TypedDict, total=False):
     host: Host
     unprefixed: bool
     default_model: str | None
+    auth_probe: str
     max_body: int
     max_file: int
+    pdfs_at_once: int
+    fetches_at_once: int
+    files_waiting: int
     file_urls: FileUrls
     image_urls: ImageUrls
     system_messages: SystemMessages
@@ -93,11 +97,30 @@ class Settings(BaseModel):
     default_model: str | None = None
     """The model of requests that name none. Without it such a request is a 400, as OpenAI's is."""
 
+    auth_probe: str = Field(default="auto", pattern=r"^(auto|off|/[!->@-~]*)$")
+    """How the host is asked whether it lets a client in, before its files are read or its large body is.
+
+    `auto`: by the request that is right for this kind of host. A path such as `/v1/models`: by a GET of that route,
+    which must need the client's key and should cost little. `off`: not at all; the chat call alone decides.
+    """
+
     max_body: int = Field(default=64 * 1024 * 1024, ge=1)
     """The largest request body, before and after decompression. A larger one is a 413."""
 
     max_file: int = Field(default=32 * 1024 * 1024, ge=1)
     """The largest file in an `input_file` part, decoded or fetched, or below `audio_root`. A larger one is a 400."""
+
+    pdfs_at_once: int = Field(default=2, ge=1)
+    """How many PDFs are read at a time, for all clients. Each takes a process, for up to a minute."""
+
+    fetches_at_once: int = Field(default=8, ge=1)
+    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory."""
+
+    files_waiting: int = Field(default=32, ge=0)
+    """How many PDFs may wait to be read, and how many files to be fetched, for all clients. One more is a 429.
+
+    The clients take turns. When all places are taken, the client with the most files waiting gives up one for another.
+    """
 
     file_urls: FileUrls = "refuse"
     """Whether an `input_file.file_url`, which the client chooses, is fetched.

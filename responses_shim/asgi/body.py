@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -13,13 +14,24 @@ from responses_shim.core.wire.lenient_json import join_surrogates
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.offload import offload_if_large
 
+SMALL_BODY = 64 * 1024
+"""The largest body, in bytes, that is read before it is known whether the host lets the client in.
+
+It is decoded and translated in a millisecond or two, which is no more than a server takes to refuse a key.
+"""
+
 
 class ClientDisconnect(Exception):
     """The client left before it had sent its complete body."""
 
 
-async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[Any, int]:
+async def read_json(
+    scope: Scope, receive: Receive, limit: int, admit: Callable[[], Awaitable[None]]
+) -> tuple[Any, int]:
     """The body as JSON data (dict, list, str, …), and its size in bytes after decompression.
+
+    `admit` returns if the host lets the client in, and raises ShimError if not. It is called before more than
+    `SMALL_BODY` is read, and before anything is unpacked.
 
     Raises InvalidRequest: 415 for a media type other than JSON or an unknown content coding; 413 for more than `limit`
     bytes, before or after decompression; 400 for bytes that are not in the content coding that the header names, or
@@ -34,7 +46,9 @@ async def read_json(scope: Scope, receive: Receive, limit: int) -> tuple[Any, in
     declared = headers.get(b"content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise too_large(limit)
-    body = await _read(receive, limit, codings)
+    if declared.isdecimal() and int(declared) > SMALL_BODY:
+        await admit()  # before the client has sent it
+    body = await _read(receive, limit, codings, admit)
     return await offload_if_large(len(body), lambda: parse_json(body)), len(body)
 
 
@@ -49,9 +63,10 @@ def _check_media_type(content_type: str) -> None:
         )
 
 
-async def _read(receive: Receive, limit: int, codings: list[Coding]) -> bytearray:
+async def _read(receive: Receive, limit: int, codings: list[Coding], admit: Callable[[], Awaitable[None]]) -> bytearray:
     body = DecompressedBody(codings, limit)
     received = 0
+    admitted = False
     more = True
     while more:
         message = await receive()
@@ -61,6 +76,9 @@ async def _read(receive: Receive, limit: int, codings: list[Coding]) -> bytearra
         received += len(part)
         if received > limit:
             raise too_large(limit)
+        if not admitted and (codings or received > SMALL_BODY):
+            await admit()
+            admitted = True
         await body.feed(part)
         more = message.get("more_body", False)
     body.end()

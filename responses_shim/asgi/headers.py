@@ -41,6 +41,7 @@ _HOP_BY_HOP = frozenset(
 _NOT_TO_HOST = _HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range", b"x-request-id"}
 # They describe the host's own response, which is not the one that the client gets.
 _NOT_FROM_HOST = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
+_FROM_PROBE = frozenset({b"retry-after", b"vary", b"www-authenticate"})
 
 
 def headers_to_host(
@@ -50,6 +51,8 @@ def headers_to_host(
     accept: bytes = b"text/event-stream",
 ) -> RawHeaders:
     """The headers of a call to the host with the JSON `body`: the client's, credentials included, then the shim's own.
+
+    An empty body is that of a GET, which has no headers about it.
 
     Names come out in lower case. `request_id` is the form of the X-Request-Id, `HostProfile.request_id`: every call
     gets a new one, and llama-cpp-python refuses anything but a UUID.
@@ -62,8 +65,7 @@ def headers_to_host(
             if name not in _NOT_TO_HOST and not name.startswith((b"content-", b"if-"))
         ),
         (b"accept", accept),
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
+        *([(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))] if body else ()),
         (b"x-request-id", (str(call_id) if request_id == "uuid4" else call_id.hex).encode()),
     ]
 
@@ -77,6 +79,18 @@ def headers_from_host(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
         (name, value)
         for name, value in _end_to_end(headers)
         if name not in _NOT_FROM_HOST and not name.startswith(b"content-")
+    ]
+
+
+def headers_from_probe(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers of the host's answer to a probe that the client gets: CORS, Vary, WWW-Authenticate, Retry-After.
+
+    No others: several requests may share the answer, and a cookie, for example, is for one of them.
+    """
+    return [
+        (name, value)
+        for name, value in headers_from_host(headers)
+        if name in _FROM_PROBE or name.startswith(b"access-control-")
     ]
 
 
