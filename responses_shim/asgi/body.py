@@ -88,9 +88,13 @@ async def _read(receive: Receive, limit: int, codings: list[Coding], admit: Call
 def parse_json(body: bytes | bytearray) -> Any:
     """The JSON data in a body. Raises InvalidRequest if it is not JSON, not UTF-8 or nested too deeply.
 
+    JSON in UTF-16 or UTF-32, which RFC 8259 §8.1 no longer allows, is recognised, for an error that says so.
+
     Half a surrogate pair, which JavaScript clients send when they cut a text in the middle of an emoji, is no JSON that
     msgspec reads. It becomes U+FFFD here: `"a\\ud83d"` is read as `"a\\ufffd"`.
     """
+    if encoding := _other_encoding(body[:4]):
+        raise _not_json(f"it is {encoding}, not UTF-8")
     try:
         return msgspec.json.decode(body)
     except RecursionError:
@@ -101,6 +105,19 @@ def parse_json(body: bytes | bytearray) -> Any:
         if b"\\ud" in body or b"\\uD" in body:
             return _parse_surrogates(body, str(error))
         raise _not_json(str(error)) from None
+
+
+def _other_encoding(start: bytes | bytearray) -> str | None:
+    """The name of the encoding of JSON that begins with these four bytes, if it is UTF-16 or UTF-32; else None.
+
+    It begins with a byte order mark, or else with an ASCII character, which has NULs beside it.
+    """
+    is_nul = [not byte for byte in start]
+    if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")) or is_nul in ([0, 1, 1, 1], [1, 1, 1, 0]):
+        return "UTF-32"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or is_nul[:2] in ([0, 1], [1, 0]):
+        return "UTF-16"
+    return None
 
 
 def _parse_surrogates(body: bytes | bytearray, reason: str) -> Any:

@@ -3,6 +3,10 @@
 Dropped in both directions: headers of one connection (hop-by-hop, RFC 9110 §7.6.1), and headers that describe a body,
 since the shim makes a body of its own each way.
 
+A Connection header may list further headers of the connection, for an intermediary to remove. Of the host's that holds.
+But a client's takes nothing away: the shim is no intermediary, since client and host are at the two ends of the same
+connection. And the client could have a header removed that a proxy has set: X-Forwarded-For, Authorization.
+
 X-Request-Id is the client's towards the client, and another for each call to the host: the client looks for its own id
 in its logs, and some hosts make theirs the id of the chat completion, which must differ between calls.
 """
@@ -61,7 +65,7 @@ def headers_to_host(
     return [
         *(
             (name, value)
-            for name, value in _end_to_end(headers)
+            for name, value in _lowered(headers)
             if name not in _NOT_TO_HOST and not name.startswith((b"content-", b"if-"))
         ),
         (b"accept", accept),
@@ -115,8 +119,13 @@ def echoing(request_id: bytes, send: Send) -> Send:
     return send_with_id
 
 
+def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers with their names in lower case."""
+    return [(name.lower(), value) for name, value in headers]
+
+
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """The headers in lower case, without those that a Connection header lists (RFC 9110 §7.6.1)."""
-    pairs = [(name.lower(), value) for name, value in headers]
+    pairs = _lowered(headers)
     listed = {token.strip().lower() for name, value in pairs if name == b"connection" for token in value.split(b",")}
     return [pair for pair in pairs if pair[0] not in listed] if listed else pairs

@@ -82,7 +82,7 @@ from responses_shim.core.wire.responses import (
     ResponseError,
 )
 from responses_shim.core.wire.tokens import Tokens
-from responses_shim.errors import ShimError, UpstreamError
+from responses_shim.errors import ShimError, UpstreamError, excerpt
 
 JOIN_EVERY = 32
 """How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
@@ -225,7 +225,7 @@ class ResponseStream:
                 return
             if not self._tools.allows(name):
                 self.calls.discard(call)
-                self.fail(UpstreamError(f"The model called {name!r}, which tool_choice does not allow."))
+                self.fail(UpstreamError(f"The model called {excerpt(name)!r}, which tool_choice does not allow."))
                 return
         builder = call.builder or self._open_call(call, name or "", events)
         if arguments:
