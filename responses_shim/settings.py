@@ -5,9 +5,11 @@ Nothing else in the package reads the environment: what the command line needs o
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -17,6 +19,8 @@ from responses_shim.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
+
+logger = logging.getLogger("responses_shim")
 
 
 def environment() -> Mapping[str, str]:
@@ -270,7 +274,9 @@ class Settings(BaseModel):
         `environ` is the environment, by default that of the process.
 
         Raises ConfigurationError, one line that names the setting or the variable, for a wrong value and for an unknown
-        name: a misspelt setting would otherwise be ignored without a word.
+        keyword argument. An unknown variable is logged as a warning, with the setting that it may have meant: it need
+        not be a mistake of anybody's, since Kubernetes sets `RESPONSES_SHIM_SERVICE_HOST` and others in every container
+        if there is a service `responses-shim`.
         """
         environ = environment() if environ is None else environ
         names = {PREFIX + name.upper(): name for name in cls.model_fields}
@@ -280,7 +286,8 @@ class Settings(BaseModel):
             if not variable.startswith(PREFIX):
                 continue
             if variable not in names:
-                raise ConfigurationError(f"{variable}: there is no such setting")
+                logger.warning("%s", _unknown(variable, names))
+                continue
             name = names[variable]
             if name not in values:
                 values[name] = value
@@ -291,3 +298,11 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             raise ConfigurationError(f"{variables.get(name, name)}: {first['msg']}") from None
+
+
+def _unknown(variable: str, names: Iterable[str]) -> str:
+    """The warning for an environment variable that is none of `names`, those of the settings' variables."""
+    settings = [name.removeprefix(PREFIX) for name in names]
+    nearest = difflib.get_close_matches(variable.removeprefix(PREFIX).upper(), settings, n=1, cutoff=0.5)
+    meant = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+    return f"{variable}: there is no such setting, so it is ignored{meant}"

@@ -319,5 +319,5 @@ def test_an_interceptor_that_is_not_callable_is_a_configuration_error() -> None:
 def test_interceptors_are_neither_a_setting_nor_a_request_field() -> None:
     assert "interceptors" not in Settings.model_fields
     assert "interceptors" not in CreateRequest.__struct_fields__
-    with pytest.raises(ConfigurationError, match="RESPONSES_SHIM_INTERCEPTORS"):
-        Settings.load({"RESPONSES_SHIM_INTERCEPTORS": "guard"})
+    with pytest.raises(ConfigurationError, match="interceptors"):
+        Settings.load(interceptors=["guard"])  # type: ignore[call-arg]
