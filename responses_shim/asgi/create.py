@@ -119,7 +119,7 @@ async def _translate(
     if translated.gym.audio_paths():
         await admit()
     await _add_audio(request, translated)
-    if body is not sent:
+    if body is not sent and translated.request.model == request.settings.default_model:
         translated.prepared.report.defaulted("model")
     await watch.stop()
     return view, translated
@@ -140,7 +140,7 @@ def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
 
 
 async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, TranslatedRequest]:
-    """Show the request to the interceptors, and prepare what they leave of it."""
+    """Show the request to the interceptors, and translate what they leave of it."""
     return await intercept(
         request.interceptors,
         body,
