@@ -24,10 +24,20 @@ _NO_CREDENTIALS = frozenset(
     {
         *(b"connection", b"date", b"expect", b"idempotency-key", b"keep-alive", b"priority", b"range", b"te"),
         *(b"transfer-encoding", b"user-agent", b"x-request-id", b"x-client-request-id"),
-        *(b"traceparent", b"tracestate", b"baggage"),
+        *(b"traceparent", b"tracestate", b"baggage", b"b3", b"sentry-trace", b"uber-trace-id", b"x-correlation-id"),
+        *(b"cf-ray", b"x-amzn-trace-id", b"x-cloud-trace-context", b"x-request-start"),  # a proxy's, for its log
     }
 )
-_NO_CREDENTIAL_PREFIXES = (b"accept", b"content-", b"if-", b"sec-", b"x-codex-", b"x-stainless-")
+_NO_CREDENTIAL_PREFIXES = (
+    b"accept",
+    b"content-",
+    b"if-",
+    b"sec-",
+    b"x-b3-",
+    b"x-codex-",
+    b"x-datadog-",
+    b"x-stainless-",
+)
 
 
 def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: bytes) -> bytes:
