@@ -16,8 +16,7 @@ from responses_shim.asgi.create import create
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error, send_json
 from responses_shim.asgi.request import Request
-from responses_shim.core.wire.validation import quoted
-from responses_shim.errors import InvalidRequest, ShimError
+from responses_shim.errors import InvalidRequest, ShimError, excerpt
 from responses_shim.runtime.client_store import ClientStore
 
 Endpoint = Callable[[Request], Awaitable[None]]
@@ -75,3 +74,42 @@ def route(path: str, method: str) -> tuple[Endpoint, Mapping[str, str]]:
             endpoint = methods.get(method)
             return endpoint or partial(_wrong_method, ", ".join([*methods, "OPTIONS"])), match.groupdict()
     return _not_found, {}
+
+
+async def _not_found(request: Request) -> None:
+    """Answer 404 to whatever else is below `/v1/responses` and `/v1/conversations`."""
+    message = f"There is nothing at {excerpt(request.scope['method'])} {_path(request)}."
+    await send_error(request.send, InvalidRequest(message, status=404, code="not_found"), [])
+
+
+async def _wrong_method(allowed: str, request: Request) -> None:
+    """Answer 405, with the methods that are `allowed` (RFC 9110 §15.5.6)."""
+    await send_error(
+        request.send,
+        InvalidRequest(
+            f"{excerpt(request.scope['method'])} is not allowed at {_path(request)}; use {allowed}.",
+            status=405,
+            code="method_not_allowed",
+            headers=[("allow", allowed)],
+        ),
+        [],
+    )
+
+
+def _path(request: Request) -> str:
+    """The path of the request without its prefix, for a message."""
+    return excerpt(request.scope["path"][len(request.prefix) :])
+
+
+async def upgrade_required(send: Send) -> None:
+    """Answer 426 to a WebSocket: after that Codex goes on over HTTP at once, and after nothing else."""
+    await send_error(
+        send,
+        InvalidRequest(
+            "Responses over WebSocket are not served here; use POST.",
+            status=426,
+            code="websocket_not_supported",
+            headers=[("upgrade", "HTTP/1.1")],
+        ),
+        [],
+    )
