@@ -72,6 +72,10 @@ class SettingsArguments(TypedDict, total=False):
     ping_interval: float
     upstream_idle: float
     write_timeout: float
+    store: str | SecretStr
+    store_trees: int | None
+    store_size: int | None
+    store_age: float | None
     secret_keys: Sequence[str | SecretStr]
     owner_header: str | None
     trust_owner_header: bool
@@ -205,6 +209,24 @@ class Settings(BaseModel):
 
     write_timeout: float = Field(default=60.0, gt=0)
     """How long one write to the client may take before the client is given up."""
+
+    store: SecretStr = SecretStr("memory://")
+    """Where responses and conversations are kept, as a URL; `off` keeps nothing.
+
+    `memory://`: in this process, as long as it lives. It may hold a password, so it is not shown.
+    """
+
+    store_trees: int | None = Field(default=None, ge=1)
+    """How many conversations and chains of responses the store keeps; by default 1,000 in memory."""
+
+    store_size: int | None = Field(default=None, ge=1)
+    """How many bytes the store keeps; by default 256 MB in memory.
+
+    Of what is too much the owner with the most bytes loses what was not used for the longest time.
+    """
+
+    store_age: float | None = Field(default=None, gt=0)
+    """For how long a conversation or a chain is kept after its last use; by default an hour in memory."""
 
     secret_keys: tuple[SecretStr, ...] = ()
     """The keys for encrypted reasoning. The first encrypts, all decrypt. Without any, each shim makes a random one.

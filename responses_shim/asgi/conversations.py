@@ -47,7 +47,7 @@ class _Creation(Struct):
 
 
 class _Update(Struct):
-    metadata: Metadata | None | UnsetType = UNSET
+    metadata: Metadata | UnsetType | None = UNSET
 
 
 class _Addition(Struct):
@@ -80,7 +80,7 @@ async def create(request: Request, store: ClientStore) -> Any:
 
 async def retrieve(request: Request, store: ClientStore) -> Any:
     """`GET /conversations/{id}`."""
-    return _conversation((await _find(request, store)))
+    return _conversation(await _find(request, store))
 
 
 async def update(request: Request, store: ClientStore) -> Any:
@@ -150,8 +150,12 @@ async def delete_item(request: Request, store: ClientStore) -> Any:
 
 
 async def _body(request: Request) -> Any:
-    body, _ = await read_json(request.scope, request.receive, request.settings.max_body)
+    body, _ = await read_json(request.scope, request.receive, request.settings.max_body, _admitted)
     return body
+
+
+async def _admitted() -> None:
+    """The host has let the client in already."""
 
 
 def _stored(items: Sequence[Item]) -> list[StoredItem]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,7 +21,7 @@ from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.items.reasoning import ReasoningDisplay
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
-from responses_shim.core.request.parse import parse_request
+from responses_shim.core.request.parse import parse_request, refuse_state
 from responses_shim.core.request.prepare import PreparedRequest, prepare
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.response.filters import Filter
@@ -40,11 +42,13 @@ from responses_shim.extensions.nemo_gym import (
     read_gym_request,
 )
 from responses_shim.runtime.files import read_files
+from responses_shim.runtime.history import Turn, open_turn, uses_store
 from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
 from responses_shim.runtime.interfaces import RawHeaders, Sink
 from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
+from responses_shim.stores.base import StoreUnavailable
 from responses_shim.views.request import RequestView
 
 
@@ -52,23 +56,31 @@ from responses_shim.views.request import RequestView
 class TranslatedRequest:
     """A client's request, parsed, and prepared for the host.
 
-    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for.
+    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
+    what it continues, and None where nothing is stored.
     """
 
     ids: Ids
     request: CreateRequest
     gym: GymOptions
     prepared: PreparedRequest
+    turn: Turn | None
 
 
 async def create(request: Request) -> None:
     """Answer `POST /v1/responses`, streamed or not."""
+    async with AsyncExitStack() as turns:
+        await _create(request, turns)
+
+
+async def _create(request: Request, turns: AsyncExitStack) -> None:
+    """Answer a create request. What it continues is open until `turns` are closed."""
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
     admission = Admission(request, host)
     outcome: tuple[RequestView | None, TranslatedRequest] | None = None
     with ClientWatch(request.receive) as watch:
         try:
-            outcome = await _translate(request, admission, watch)
+            outcome = await _translate(request, admission, watch, turns)
         except ClientDisconnect:
             return
         except ShimError as error:
@@ -89,7 +101,7 @@ async def create(request: Request) -> None:
 
 
 async def _translate(
-    request: Request, admission: Admission, watch: ClientWatch
+    request: Request, admission: Admission, watch: ClientWatch, turns: AsyncExitStack
 ) -> tuple[RequestView | None, TranslatedRequest]:
     """Read the request and translate it, and show it to the interceptors, if there are any.
 
@@ -109,13 +121,15 @@ async def _translate(
         parsed.input = await read_files(
             parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
         )
+    turn = await _open_turn(request, parsed, admit, turns)
+    size += turn.size if turn is not None else 0
     view: RequestView | None = None
     if request.interceptors:
         await admit()
         body["input"] = parsed.input
-        view, translated = await _intercept(request, body, size)
+        view, translated = await _intercept(request, body, turn, size)
     else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym))
+        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym))
     if translated.gym.audio_paths():
         await admit()
     await _add_audio(request, translated)
@@ -123,6 +137,24 @@ async def _translate(
         translated.prepared.report.defaulted("model")
     await watch.stop()
     return view, translated
+
+
+async def _open_turn(
+    request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]], turns: AsyncExitStack
+) -> Turn | None:
+    """What the request continues; None where nothing is stored."""
+    if request.state is None:
+        refuse_state(parsed)
+        return None
+    if uses_store(parsed):
+        await admit()
+    try:
+        store = await request.client_store()
+    except StoreUnavailable:
+        if parsed.store or uses_store(parsed):
+            raise
+        return None
+    return await turns.enter_async_context(open_turn(store, parsed))
 
 
 def _with_default_model(request: Request, body: Any) -> Any:
@@ -139,23 +171,28 @@ def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
     return parsed, gym
 
 
-async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, TranslatedRequest]:
+async def _intercept(
+    request: Request, body: dict[str, Any], turn: Turn | None, size: int
+) -> tuple[RequestView, TranslatedRequest]:
     """Show the request to the interceptors, and translate what they leave of it."""
     return await intercept(
         request.interceptors,
         body,
         request.scope["headers"],
-        lambda body: _prepare(request, body, *_parse(request, body)),
+        lambda body: _prepare(request, body, turn, *_parse(request, body)),
         size,
     )
 
 
-def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym: GymOptions) -> TranslatedRequest:
+def _prepare(
+    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions
+) -> TranslatedRequest:
     """Translate a request into the chat request of this host, and report what of its body nobody reads."""
     ids = Ids()
     replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
     options = replace(request.translation_options, replay_tokens=replay_tokens)
-    prepared = prepare(parsed, options=options, response_id=ids.response, created_at=_now())
+    history = turn.history() if turn is not None else ()
+    prepared = prepare(parsed, history=history, options=options, response_id=ids.response, created_at=_now())
     report = prepared.report
     prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
@@ -167,7 +204,9 @@ def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym:
                 report.dropped(f"include[{index}]")
     for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
         report.dropped(path)
-    return TranslatedRequest(ids, parsed, gym, prepared)
+    if turn is not None:
+        turn.describe(prepared.response)
+    return TranslatedRequest(ids, parsed, gym, prepared, turn)
 
 
 async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
@@ -207,6 +246,7 @@ def _new_run(
         unfinished_message=request.profile.unfinished_message,
         headers=probed,
         prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
+        save=partial(translated.turn.save, request=translated.request, ids=translated.ids) if translated.turn else None,
     )
 
 

@@ -7,16 +7,15 @@ its catalogue. For any other request, the host's app is called with the server's
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from responses_shim.asgi.create import create
 from responses_shim.asgi.headers import echoing, request_id_of
 from responses_shim.asgi.models import model_catalog
 from responses_shim.asgi.request import Request
-from responses_shim.asgi.routes import not_found, upgrade_required, wrong_method
+from responses_shim.asgi.routes import Endpoint, route, upgrade_required
 from responses_shim.errors import ConfigurationError
 from responses_shim.extensions.codex import is_catalog_request
 from responses_shim.hosts import PROFILES, HostProfile, detect
@@ -24,12 +23,11 @@ from responses_shim.runtime.admissions import Admissions
 from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.interceptors import Interceptor, check_interceptors
 from responses_shim.runtime.sealing import Keys
+from responses_shim.runtime.state import State
 from responses_shim.settings import Settings, SettingsArguments
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
-
-Endpoint = Callable[[Request], Awaitable[None]]
 
 _API_PATH = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
 _MODELS_PATH = re.compile(r"/v1/models/?")
@@ -70,13 +68,15 @@ class ResponsesShim:
         self._keys = Keys.load(self.settings)
         self._admissions = Admissions()
         self._file_queues = FileQueues(self.settings)
+        self._state = State.of(self.settings, self._keys)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        endpoint = self._endpoint(scope)
-        if endpoint is None:
+        answering = self._answering(scope)
+        if answering is None:
             await self.app(scope, receive, send)
             return
+        endpoint, path_params = answering
         request_id = request_id_of(scope["headers"])
         await endpoint(
             Request(
@@ -86,33 +86,33 @@ class ResponsesShim:
                 self._interceptors,
                 self._admissions,
                 self._file_queues,
+                self._state,
                 self._host_profile(scope),
                 _prefix(scope),
                 scope,
                 receive,
                 send if request_id is None else echoing(request_id, send),
+                path_params,
             )
         )
 
-    def _endpoint(self, scope: Scope) -> Endpoint | None:
-        """The function that answers a request; None if that is the host's business."""
+    def _answering(self, scope: Scope) -> tuple[Endpoint, Mapping[str, str]] | None:
+        """The function that answers a request, and the ids in its path; None if that is the host's business."""
         if not self.settings.enabled or scope["type"] not in ("http", "websocket"):
             return None
         path, method = _route_path(scope), scope.get("method")  # a WebSocket has no method
         if self._models_path.fullmatch(path):
             wants_catalog = is_catalog_request(method, scope.get("query_string", b"")) and not _is_ambiguous(scope)
-            return model_catalog if wants_catalog and self._host_profile(scope).catalog else None
+            return (model_catalog, {}) if wants_catalog and self._host_profile(scope).catalog else None
         match = self._api_path.fullmatch(path)
         if match is None or method == "OPTIONS" or _is_ambiguous(scope):
             return None
         is_create = match["collection"] == "responses" and match["rest"] in (None, "/")
         if scope["type"] == "websocket":
-            return _refuse_websocket if is_create else None
-        if not is_create:
-            return not_found
-        if _is_websocket_upgrade(scope):
-            return _refuse_upgrade
-        return create if method == "POST" else wrong_method
+            return (_refuse_websocket, {}) if is_create else None
+        if is_create and _is_websocket_upgrade(scope):
+            return _refuse_upgrade, {}
+        return route(f"/{match['collection']}{match['rest'] or ''}", str(method))
 
     def _host_profile(self, scope: Scope) -> HostProfile:
         """The host's profile. It is detected at the first request, since the host may add routes until then."""

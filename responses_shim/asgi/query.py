@@ -25,7 +25,9 @@ class Query:
     def __init__(self, scope: Scope) -> None:
         query = scope.get("query_string", b"")
         if len(query) > MAX_QUERY:
-            raise InvalidRequest(f"The query string is longer than {MAX_QUERY} bytes.", status=414, code="invalid_value")
+            raise InvalidRequest(
+                f"The query string is longer than {MAX_QUERY} bytes.", status=414, code="invalid_value"
+            )
         self._values = parse_qs(query.decode("latin-1"), keep_blank_values=True, max_num_fields=None)
 
     def text(self, name: str) -> str | None:

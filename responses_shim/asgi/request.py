@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from msgspec.structs import replace
@@ -10,11 +11,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.asgi.owner import owner_of
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.admissions import Admissions
+from responses_shim.runtime.client_store import ClientStore
 from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.interceptors import Interceptor
 from responses_shim.runtime.sealing import Keys
+from responses_shim.runtime.state import State
 from responses_shim.settings import Settings
 
 
@@ -25,9 +29,11 @@ class Request:
     - `app`: the host
     - `settings`, `keys`, `interceptors`: the shim's configuration
     - `admissions`, `file_queues`: the clients that the host has let in, and whose files wait to be read
+    - `state`: the store; None if nothing is stored
     - `profile`: the host's
     - `prefix`: what comes before the route in `scope["path"]`: a root path, or `""`. The host's routes are below it too
     - `scope`, `receive`, `send`: the server's, as ASGI defines them
+    - `path_params`: the ids in the path, by their names in the route
     """
 
     app: ASGIApp
@@ -36,11 +42,13 @@ class Request:
     interceptors: tuple[Interceptor, ...]
     admissions: Admissions
     file_queues: FileQueues
+    state: State | None
     profile: HostProfile
     prefix: str
     scope: Scope
     receive: Receive
     send: Send
+    path_params: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def owners(self) -> list[bytes]:
@@ -49,6 +57,14 @@ class Request:
         Seal for the first one, and open for any: what was sealed before a key rotation has an older id.
         """
         return [owner_of(self.scope["headers"], self.settings, key) for key in self.keys.owner_keys]
+
+    async def client_store(self) -> ClientStore:
+        """The store as this client sees it. Raises InvalidRequest if nothing is stored here, else StoreUnavailable."""
+        if self.state is None:
+            raise InvalidRequest("Responses and conversations are not stored here.", status=404, code="not_found")
+        keys = await self.state.owner_keys()
+        owners = [owner_of(self.scope["headers"], self.settings, key) for key in keys]
+        return ClientStore(self.state.store, owners)
 
     @property
     def translation_options(self) -> TranslationOptions:

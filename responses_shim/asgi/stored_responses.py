@@ -42,7 +42,7 @@ async def cancel(request: Request, store: ClientStore) -> Any:
     """`POST /responses/{id}/cancel`: of responses that run in the background only."""
     found = await _find(request, store)
     raise InvalidRequest(
-        f"The response {quoted(found.record.id)} does not run in the background: only such a response can be cancelled.",
+        f"The response {quoted(found.record.id)} does not run in the background, so it cannot be cancelled.",
         param="response_id",
         code="invalid_value",
     )

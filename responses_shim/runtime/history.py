@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -49,28 +49,32 @@ _CONTINUABLE = ("completed", "incomplete")
 class Turn:
     """One turn: what it continues, and what is kept of it.
 
-    - `history`: the items before its input
+    - `before`: the items before its input
     - `keeps`: whether its response is to be kept
     - `needed`: whether the response fails if it cannot be kept
     """
 
     store: ClientStore
-    history: list[Item]
     keeps: bool
     needed: bool
     parent: Record | None = None
     conversation: Record | None = None
-    taken: frozenset[str] = field(default_factory=frozenset)  # ids of the items of the conversation
+    before: list[StoredItem] = field(default_factory=list)
 
     @property
     def size(self) -> int:
-        """How many items there are before the input."""
-        return len(self.history)
+        """How many bytes of JSON there are before the input."""
+        return sum(len(item.data) for item in self.before)
 
-    def describe(self, response: Response, request: CreateRequest) -> None:
+    def history(self) -> list[Item]:
+        """The items before the input, decoded."""
+        return [msgspec.json.decode(item.data) for item in self.before]
+
+    def describe(self, response: Response) -> None:
         """Write into the response object what it continues, and that it is kept."""
-        response.previous_response_id = request.previous_response_id
         response.store = self.keeps
+        if self.parent is not None:
+            response.previous_response_id = self.parent.id
         if self.conversation is not None:
             response.conversation = {"id": self.conversation.id}
 
@@ -90,9 +94,9 @@ class Turn:
             logger.warning("%s is not stored: %s", response.id, error.message)
 
     async def _save(self, response: Response, request: CreateRequest, ids: Ids) -> None:
-        items = [
-            StoredItem(id, msgspec.json.encode(item)) for id, item in stored_input(request.input, ids.new, self.taken)
-        ]
+        taken = {item.id for item in self.before} if self.conversation is not None else ()
+        sent = stored_input(request.input, ids.new, taken)
+        items = [StoredItem(id, msgspec.json.encode(item)) for id, item in sent]
         items += [StoredItem(id, data, output=True) for id, data in output_of(response)]
         parent, store = self.parent, self.store.store
         record = Record(
@@ -122,7 +126,7 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
     Raises InvalidRequest that names `previous_response_id`, `conversation` or the reference, with status 409 if the
     conversation is taken; StoreUnavailable if the request needs the store and it is not available.
     """
-    turn = Turn(store, [], keeps=request.store is not False, needed=request.store is True)
+    turn = Turn(store, keeps=request.store is not False, needed=request.store is True)
     conversation = _conversation_id(request)
     if isinstance(request.input, list):
         request.input = await _dereferenced(store, request.input)
@@ -131,16 +135,13 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
         turn.conversation = (await find_conversation(store, conversation, "conversation")).record
         async with _taken(store, turn) if turn.keeps else nullcontext():
             # Only now: until it was taken, another turn may have added to it.
-            found = await find_conversation(store, conversation, "conversation")
-            turn.history = _decoded(found.items)
-            turn.taken = frozenset(item.id for item in found.items)
+            turn.before = (await find_conversation(store, conversation, "conversation")).items
             yield turn
         return
     if request.previous_response_id is not None:
         turn.needed = True
         found = _continuable(await store.history(request.previous_response_id), request.previous_response_id)
-        turn.parent = found.record
-        turn.history = _decoded(found.items)
+        turn.parent, turn.before = found.record, found.items
     elif request.store:
         await store.get("")  # nothing has that id: it shows whether the store can be reached
     yield turn
@@ -243,10 +244,6 @@ async def find_conversation(store: ClientStore, id: str, param: str) -> History:
     return found
 
 
-def _decoded(items: Sequence[StoredItem]) -> list[Item]:
-    return [msgspec.json.decode(item.data) for item in items]
-
-
 def _is_reference(item: Item) -> bool:
     """Whether an item stands for a stored one: by its type, or because it has an id and nothing else."""
     return item.get("type") == "item_reference" or (item.get("type") is None and item.keys() == {"id"})
@@ -269,3 +266,10 @@ async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
             )
         resolved[index] = msgspec.json.decode(found[id])
     return resolved
+
+
+def uses_store(request: CreateRequest) -> bool:
+    """Whether a request reads from the store before it is translated."""
+    if request.previous_response_id is not None or request.conversation is not None:
+        return True
+    return isinstance(request.input, list) and any(map(_is_reference, request.input))

@@ -115,7 +115,7 @@ class Keys:
             if settings.secret_keys:
                 raise
             sealer = None
-        return cls(tuple(_derive(key.encode(), b"owner") for key in secret_keys), sealer)
+        return cls(tuple(owner_key(key.encode()) for key in secret_keys), sealer)
 
     def open(self, owners: Iterable[bytes], token: str) -> str | None:
         """The text of a token that was sealed for one of `owners`, the ids of one client; None for any other token."""
@@ -123,6 +123,11 @@ class Keys:
             return None
         opened = (self.sealer.open(owner, token) for owner in owners)
         return next((text for text in opened if text is not None), None)
+
+
+def owner_key(secret: bytes) -> bytes:
+    """The key for the HMAC that makes owner ids, from a secret."""
+    return _derive(secret, b"owner")
 
 
 def _token_prefix(key: str) -> str:

@@ -3,7 +3,7 @@
     memory://                    in this process
     sqlite:///var/lib/shim.db    one file, for several processes of one machine
     redis://host:6379/0          for several machines
-    else                         what a package registers for the scheme in the entry point group `responses_shim.stores`
+    anything else                what a package registers for it in the entry point group `responses_shim.stores`
 
 A registered factory is called with the URL and the bounds that the operator has set, `None` where that is none, and
 returns a store. It should pass `responses_shim.stores.suite`.

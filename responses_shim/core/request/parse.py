@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.validation import check_depth, convert, missing, unsupported
 
-UNSUPPORTED = {
+STATE = {
     "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
     "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
+}
+"""Request fields that a server without a store cannot honour, and what to do instead."""
+
+UNSUPPORTED = {
     "background": "there are no background responses here; leave it out or send false.",
     "prompt": "there are no stored prompts here; send 'instructions' and 'input'.",
     "context_management": "there is no server-side compaction here; leave it out.",
@@ -32,9 +37,7 @@ def parse_request(body: Any) -> CreateRequest:
     request: CreateRequest = convert(body, CreateRequest)
     if not request.model:
         raise missing("model")
-    for name, instead in UNSUPPORTED.items():
-        if getattr(request, name) not in (None, False, []):
-            raise unsupported(name, f"'{name}': {instead}")
+    _refuse(request, UNSUPPORTED)
     cache = request.prompt_cache_options
     if request.generate is False or (cache is not None and cache.prewarm):
         name = "generate" if request.generate is False else "prompt_cache_options.prewarm"
@@ -42,3 +45,14 @@ def parse_request(body: Any) -> CreateRequest:
     if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
         check_depth(request.text.format.schema, "text.format.schema")
     return request
+
+
+def refuse_state(request: CreateRequest) -> None:
+    """Raise InvalidRequest if a request needs a store: there is none."""
+    _refuse(request, STATE)
+
+
+def _refuse(request: CreateRequest, fields: Mapping[str, str]) -> None:
+    for name, instead in fields.items():
+        if getattr(request, name) not in (None, False, []):
+            raise unsupported(name, f"'{name}': {instead}")

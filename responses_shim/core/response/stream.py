@@ -74,7 +74,7 @@ from responses_shim.core.wire.responses import (
     ResponseError,
 )
 from responses_shim.core.wire.tokens import Tokens
-from responses_shim.errors import ShimError, UpstreamError, excerpt
+from responses_shim.errors import ShimError, UpstreamError
 
 JOIN_EVERY = 32
 """How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""

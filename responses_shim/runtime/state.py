@@ -1,0 +1,34 @@
+"""The store of one shim, and the keys by which it knows whose a record is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from responses_shim.runtime.sealing import Keys, owner_key
+from responses_shim.settings import Settings
+from responses_shim.stores.base import Store
+from responses_shim.stores.opening import BoundsSettings, open_store
+
+
+class State:
+    """The store that the settings name, and the keys for the HMAC that makes owner ids (see `asgi.owner`).
+
+    Without `secret_keys` the key is made from the secret of the store, so that all processes that use the store agree
+    on who is who, and still do after a restart. Raises ConfigurationError if there is no such store.
+    """
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        bounds = BoundsSettings(trees=settings.store_trees, size=settings.store_size, age=settings.store_age)
+        self.store: Store = open_store(settings.store.get_secret_value(), bounds)
+        self._keys: Sequence[bytes] | None = keys.owner_keys if settings.secret_keys else None
+
+    @classmethod
+    def of(cls, settings: Settings, keys: Keys) -> State | None:
+        """The state of a shim with these settings; None if nothing is to be stored."""
+        return cls(settings, keys) if settings.store.get_secret_value() != "off" else None
+
+    async def owner_keys(self) -> Sequence[bytes]:
+        """The keys, the newest first. Raises StoreUnavailable if they are in the store and that is not available."""
+        if self._keys is None:
+            self._keys = [owner_key(await self.store.secret())]
+        return self._keys
