@@ -15,8 +15,9 @@ from msgspec.structs import replace
 from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import ClientDisconnect, read_json
 from responses_shim.asgi.client_watch import ClientWatch, until_disconnect
+from responses_shim.asgi.follow import Following, follow
 from responses_shim.asgi.host_client import HostClient
-from responses_shim.asgi.replies import send_error
+from responses_shim.asgi.replies import send_error, send_json
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.items.reasoning import ReasoningDisplay
@@ -31,8 +32,10 @@ from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.core.wire.stored import with_output
 from responses_shim.core.wire.tokens import Tokens
-from responses_shim.errors import ShimError
+from responses_shim.core.wire.validation import unsupported
+from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
     GymOptions,
@@ -41,6 +44,7 @@ from responses_shim.extensions.nemo_gym import (
     load_audio,
     read_gym_request,
 )
+from responses_shim.runtime.background import LogSink, until_ended
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.history import Turn, open_turn, uses_store
 from responses_shim.runtime.ids import Ids
@@ -48,7 +52,7 @@ from responses_shim.runtime.interceptors import intercept, notify_interceptors
 from responses_shim.runtime.interfaces import RawHeaders, Sink
 from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
-from responses_shim.stores.base import StoreUnavailable
+from responses_shim.stores.base import RUNNING, StoreUnavailable
 from responses_shim.views.request import RequestView
 
 
@@ -91,13 +95,72 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
         return  # the client has left
     view, translated = outcome
     headers = _report_header(translated)
-    run = _new_run(request, translated, host, headers, admission.headers)
+    if translated.request.background and translated.turn is not None:
+        await _start_in_background(request, translated, host, [*admission.headers, *headers], view, turns)
+        return
+    sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
+    run = Run(
+        _translator(request, translated, sink),
+        sink,
+        request.settings,
+        disconnected=partial(until_disconnect, request.receive),
+        unfinished_message=request.profile.unfinished_message,
+        headers=admission.headers,  # for a stream that begins before the chat call is answered
+        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
+        save=translated.turn.save if translated.turn is not None else None,
+    )
     try:
         await run.execute(host.chat, translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None:
         await notify_interceptors(request.interceptors, view, translated.prepared.response)
+
+
+async def _start_in_background(
+    request: Request,
+    translated: TranslatedRequest,
+    host: HostClient,
+    headers: RawHeaders,
+    view: RequestView | None,
+    turns: AsyncExitStack,
+) -> None:
+    """Keep the response as `queued`, start its run, and answer with it, or with its events as they come."""
+    turn, response, chat = translated.turn, translated.prepared.response, translated.prepared.chat
+    assert turn is not None
+    store = turn.store.store
+    sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation)
+    translator = _translator(request, translated, sink)
+    run = Run(
+        translator,
+        sink,
+        request.settings.model_copy(update={"ping": "off"}),  # followers fill silences themselves
+        disconnected=partial(until_ended, store, turn.owner, response.id, secrets.token_hex(8)),
+        unfinished_message=request.profile.unfinished_message,
+        prompt_tokens=partial(host.prompt_tokens, chat),
+        starts_at_once=True,
+    )
+    opened = turns.pop_all()
+
+    async def execute() -> None:
+        async with opened:
+            await run.execute(host.chat, chat)
+        if view is not None:
+            await notify_interceptors(request.interceptors, view, response)
+
+    try:
+        frames = translator.enqueue()
+        record = await turn.add(response)
+        await store.change(record.owner, record.id, among=RUNNING, events=frames)
+    except ShimError as error:
+        await opened.aclose()
+        await send_error(request.send, error, headers)
+        return
+    request.runs.start(record.owner, record.id, execute)
+    if translated.request.stream:
+        await follow(request, store, Following(record, -1), headers)
+    else:
+        await send_json(request.send, 200, with_output(record.data, [], record.status), headers)
 
 
 async def _translate(
@@ -146,6 +209,17 @@ async def _open_turn(
     if request.state is None:
         refuse_state(parsed)
         return None
+    if parsed.background:
+        if parsed.store is False:
+            raise InvalidRequest(
+                "'background' can only be used when 'store' is true.", param="background", code="invalid_value"
+            )
+        if not request.runs.accepting:
+            raise unsupported(
+                "background",
+                "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
+                "'async with shim.running()', or leave it out.",
+            )
     if uses_store(parsed):
         await admit()
     try:
@@ -205,7 +279,8 @@ def _prepare(
     for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
         report.dropped(path)
     if turn is not None:
-        turn.describe(prepared.response)
+        turn.begin(prepared.response, parsed, ids)
+        prepared.response.background = bool(parsed.background)
     return TranslatedRequest(ids, parsed, gym, prepared, turn)
 
 
@@ -222,15 +297,8 @@ def _report_header(translated: TranslatedRequest) -> RawHeaders:
     return [(b"responses-shim-report", report.encode("ascii"))] if report else []
 
 
-def _new_run(
-    request: Request, translated: TranslatedRequest, host: HostClient, headers: RawHeaders, probed: RawHeaders
-) -> Run:
-    """The run that makes the response.
-
-    `headers` are the shim's own. `probed` are those of the host's answer to a probe, for a stream that begins before
-    the chat call is answered.
-    """
-    sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
+def _translator(request: Request, translated: TranslatedRequest, sink: Sink) -> Translator:
+    """What makes the frames of the response for a sink."""
     stream = ResponseStream(
         translated.prepared.response,
         new_id=translated.ids.new,
@@ -238,16 +306,7 @@ def _new_run(
         tools=translated.prepared.tools,
         options=_response_options(request, translated),
     )
-    return Run(
-        Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing),
-        sink,
-        request.settings,
-        disconnected=partial(until_disconnect, request.receive),
-        unfinished_message=request.profile.unfinished_message,
-        headers=probed,
-        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
-        save=partial(translated.turn.save, request=translated.request, ids=translated.ids) if translated.turn else None,
-    )
+    return Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing)
 
 
 def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:

@@ -7,7 +7,8 @@ its catalogue. For any other request, the host's app is called with the server's
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -71,7 +72,33 @@ class ResponsesShim:
         self._state = State.of(self.settings, self._keys)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run responses in the background until the block is left.
+
+        Only a host that does not pass ASGI's lifespan on to its middleware needs this.
+        """
+        async with self._state.running() if self._state is not None else nullcontext():
+            yield
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the host's lifespan on, and run responses in the background from its startup to its shutdown."""
+        async with AsyncExitStack() as running:
+
+            async def observe() -> Message:
+                message = await receive()
+                if message["type"] == "lifespan.startup":
+                    await running.enter_async_context(self.running())
+                elif message["type"] == "lifespan.shutdown":
+                    await running.aclose()  # while the host can still answer
+                return message
+
+            await self.app(scope, observe, send)
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" and self.settings.enabled:
+            await self._lifespan(scope, receive, send)
+            return
         answering = self._answering(scope)
         if answering is None:
             await self.app(scope, receive, send)

@@ -14,6 +14,7 @@ from responses_shim.core.request.options import TranslationOptions
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.admissions import Admissions
+from responses_shim.runtime.background import Runs
 from responses_shim.runtime.client_store import ClientStore
 from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.interceptors import Interceptor
@@ -65,6 +66,12 @@ class Request:
         keys = await self.state.owner_keys()
         owners = [owner_of(self.scope["headers"], self.settings, key) for key in keys]
         return ClientStore(self.state.store, owners)
+
+    @property
+    def runs(self) -> Runs:
+        """The runs in the background. There are some only where there is a store."""
+        assert self.state is not None
+        return self.state.runs
 
     @property
     def translation_options(self) -> TranslationOptions:

@@ -13,6 +13,7 @@ from responses_shim.asgi import conversations, stored_responses
 from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import ClientDisconnect
 from responses_shim.asgi.create import create
+from responses_shim.asgi.follow import Following, follow
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error, send_json
 from responses_shim.asgi.request import Request
@@ -24,19 +25,23 @@ StateEndpoint = Callable[[Request, ClientStore], Awaitable[Any]]
 
 
 def _of_store(answer: StateEndpoint) -> Endpoint:
-    """An endpoint that asks the host whether it lets the client in, and sends what `answer` returns as JSON."""
+    """An endpoint that asks the host whether it lets the client in, and sends what `answer` returns, mostly as JSON."""
 
     async def endpoint(request: Request) -> None:
         admission = Admission(request, HostClient(request.app, request.scope, request.prefix, request.profile))
         try:
             await admission.ask()
-            body = await answer(request, await request.client_store())
+            store = await request.client_store()
+            body = await answer(request, store)
         except ClientDisconnect:
             return
         except ShimError as error:
             await send_error(request.send, error, admission.headers)
             return
-        await send_json(request.send, 200, body, admission.headers)
+        if isinstance(body, Following):
+            await follow(request, store.store, body, admission.headers)
+        else:
+            await send_json(request.send, 200, body, admission.headers)
 
     return endpoint
 

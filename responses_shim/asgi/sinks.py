@@ -12,11 +12,12 @@ from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
 from responses_shim.runtime.interfaces import RawHeaders
 
-_STREAM_HEADERS = [
+EVENT_STREAM: RawHeaders = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # nginx would gather a stream into blocks
 ]
+"""The headers of an event stream."""
 
 
 class EventStreamSink:
@@ -29,7 +30,7 @@ class EventStreamSink:
         self._headers = headers
 
     def begin(self, headers: RawHeaders) -> Awaitable[None]:
-        start = [*headers, *self._headers, *_STREAM_HEADERS]
+        start = [*headers, *self._headers, *EVENT_STREAM]
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:

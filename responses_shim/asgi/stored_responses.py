@@ -4,30 +4,47 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
+from responses_shim.asgi.follow import Following, check_cursor
 from responses_shim.asgi.query import Query
 from responses_shim.asgi.request import Request
-from responses_shim.core.wire.stored import with_output
+from responses_shim.core.wire.stored import runs_in_background, with_output
 from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.background import end_run
 from responses_shim.runtime.client_store import ClientStore
 from responses_shim.stores.base import History, Page
 
 
 async def retrieve(request: Request, store: ClientStore) -> Any:
-    """`GET /responses/{id}`: the response, as its terminal event had it."""
+    """`GET /responses/{id}`: the response as it is now; when it has ended, as its terminal event had it.
+
+    With `stream=true` its events, those behind number `starting_after`, and then each one as it comes: returned as
+    `Following`.
+    """
     query = Query(request.scope)
     query.check_include()
     query.flag("include_obfuscation")
-    query.integer("starting_after", -1, -1, 2**53)
+    after = query.integer("starting_after", -1, -1, 2**53)
     streams = query.flag("stream")
     found = await _find(request, store)
-    if streams:
+    if not streams:
+        return _shown(found)
+    if not runs_in_background(found.record.data):
         raise InvalidRequest(
             "The events of a response are kept only if it runs in the background; get it without 'stream'.",
             param="stream",
             code="unsupported_value",
         )
-    return with_output(found.record.data, [item.data for item in found.items if item.output])
+    await check_cursor(store.store, found.record, after)
+    return Following(found.record, after)
+
+
+def _shown(found: History) -> msgspec.Raw:
+    """A response as the API shows it."""
+    output = [item.data for item in found.items if item.output]
+    return with_output(found.record.data, output, found.record.status)
 
 
 async def delete(request: Request, store: ClientStore) -> Any:
@@ -39,13 +56,19 @@ async def delete(request: Request, store: ClientStore) -> Any:
 
 
 async def cancel(request: Request, store: ClientStore) -> Any:
-    """`POST /responses/{id}/cancel`: of responses that run in the background only."""
+    """`POST /responses/{id}/cancel`: end a response that runs in the background. One that has ended stays as it is."""
     found = await _find(request, store)
-    raise InvalidRequest(
-        f"The response {quoted(found.record.id)} does not run in the background, so it cannot be cancelled.",
-        param="response_id",
-        code="invalid_value",
-    )
+    record = found.record
+    if record.status != "cancelled" and not runs_in_background(record.data):
+        raise InvalidRequest(
+            f"The response {quoted(record.id)} does not run in the background, so it cannot be cancelled.",
+            param="response_id",
+            code="invalid_value",
+        )
+    ended = await end_run(store.store, record.owner, record.id, "cancelled")
+    if ended is None:
+        raise _not_found(record.id)
+    return _shown(ended)
 
 
 async def list_input_items(request: Request, store: ClientStore) -> Any:

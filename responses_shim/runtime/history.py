@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +60,7 @@ class Turn:
     parent: Record | None = None
     conversation: Record | None = None
     before: list[StoredItem] = field(default_factory=list)
+    _input: list[StoredItem] = field(default_factory=list, init=False)
 
     @property
     def size(self) -> int:
@@ -70,21 +71,28 @@ class Turn:
         """The items before the input, decoded."""
         return [msgspec.json.decode(item.data) for item in self.before]
 
-    def describe(self, response: Response) -> None:
-        """Write into the response object what it continues, and that it is kept."""
+    def begin(self, response: Response, request: CreateRequest, ids: Ids) -> None:
+        """Write into the response object what it continues, and that it is kept, and give the input items their ids.
+
+        They get them before the output does: the ids of a turn ascend.
+        """
+        if self.keeps:
+            taken = {item.id for item in self.before} if self.conversation is not None else ()
+            sent = stored_input(request.input, ids.new, taken)
+            self._input = [StoredItem(id, msgspec.json.encode(item)) for id, item in sent]
         response.store = self.keeps
         if self.parent is not None:
             response.previous_response_id = self.parent.id
         if self.conversation is not None:
             response.conversation = {"id": self.conversation.id}
 
-    async def save(self, response: Response, request: CreateRequest, ids: Ids) -> None:
+    async def save(self, response: Response) -> None:
         """Keep the response and the items of the turn. Raises StoreUnavailable if that is needed and fails."""
         if not self.keeps:
             return
         try:
             with anyio.move_on_after(SAVE_SECONDS, shield=True) as scope:
-                await self._save(response, request, ids)
+                await self._save(response)
             if scope.cancelled_caught:
                 raise StoreUnavailable("The response could not be stored in time.")
         except StoreUnavailable as error:
@@ -92,26 +100,42 @@ class Turn:
             if self.needed and response.status in _CONTINUABLE:
                 raise
             logger.warning("%s is not stored: %s", response.id, error.message)
+        except Exception as error:  # of somebody else's store
+            response.store = False
+            logger.exception("%s is not stored", response.id)
+            if self.needed and response.status in _CONTINUABLE:
+                raise StoreUnavailable from error
 
-    async def _save(self, response: Response, request: CreateRequest, ids: Ids) -> None:
-        taken = {item.id for item in self.before} if self.conversation is not None else ()
-        sent = stored_input(request.input, ids.new, taken)
-        items = [StoredItem(id, msgspec.json.encode(item)) for id, item in sent]
-        items += [StoredItem(id, data, output=True) for id, data in output_of(response)]
-        parent, store = self.parent, self.store.store
+    async def _save(self, response: Response) -> None:
+        await self.add(response, output_of(response))
+        await self.add_to_conversation(response)
+
+    @property
+    def owner(self) -> bytes:
+        """Whom the response belongs to: the owner of what it continues, who may be so by an older key."""
+        return self.parent.owner if self.parent is not None else self.store.owner
+
+    async def add(self, response: Response, output: Sequence[tuple[str, bytes]] = ()) -> Record:
+        """Keep a new response, with the input items. Raises StoreUnavailable."""
         record = Record(
-            owner=parent.owner if parent is not None else self.store.owner,
+            owner=self.owner,
             id=response.id,
-            parent=parent.id if parent is not None else None,
+            parent=self.parent.id if self.parent is not None else None,
             status=response.status,
             created_at=response.created_at,
             data=without_output(response),
         )
-        if not await store.add(record, items):
+        items = self._input + [StoredItem(id, data, output=True) for id, data in output]
+        if not await self.store.store.add(record, items):
             raise StoreUnavailable("The response could not be stored: it is too large, or what it continues is gone.")
+        return record
+
+    async def add_to_conversation(self, response: Response) -> None:
+        """Add the items of the turn to its conversation, if it is to be. Raises StoreUnavailable."""
         conversation = self.conversation
-        if conversation is not None and response.status in _CONTINUABLE:
-            known = await store.append_items(conversation.owner, conversation.id, items, response.id)
+        if conversation is not None and self.keeps and response.status in _CONTINUABLE:
+            items = self._input + [StoredItem(id, data, output=True) for id, data in output_of(response)]
+            known = await self.store.store.append_items(conversation.owner, conversation.id, items, response.id)
             if known or known is None:
                 raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
 
@@ -126,7 +150,7 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
     Raises InvalidRequest that names `previous_response_id`, `conversation` or the reference, with status 409 if the
     conversation is taken; StoreUnavailable if the request needs the store and it is not available.
     """
-    turn = Turn(store, keeps=request.store is not False, needed=request.store is True)
+    turn = Turn(store, keeps=request.store is not False, needed=request.store is True or bool(request.background))
     conversation = _conversation_id(request)
     if isinstance(request.input, list):
         request.input = await _dereferenced(store, request.input)
@@ -142,7 +166,7 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
         turn.needed = True
         found = _continuable(await store.history(request.previous_response_id), request.previous_response_id)
         turn.parent, turn.before = found.record, found.items
-    elif request.store:
+    elif request.store or request.background:
         await store.get("")  # nothing has that id: it shows whether the store can be reached
     yield turn
 
@@ -270,6 +294,6 @@ async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
 
 def uses_store(request: CreateRequest) -> bool:
     """Whether a request reads from the store before it is translated."""
-    if request.previous_response_id is not None or request.conversation is not None:
+    if request.previous_response_id is not None or request.conversation is not None or request.background:
         return True
     return isinstance(request.input, list) and any(map(_is_reference, request.input))

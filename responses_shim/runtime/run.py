@@ -85,6 +85,7 @@ class Run:
     - `next_round`: what follows a round
     - `save`: keeps the response before its terminal event is sent; it fails if that raises ShimError. Nothing is kept
       of a response of which the client has got nothing
+    - `starts_at_once`: the response begins before the first call is made, so that no failure is an exception
 
     It is the `Listener` of its own chat calls.
     """
@@ -101,6 +102,7 @@ class Run:
         prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
         next_round: NextRound = _last_round,
         save: Callable[[Response], Awaitable[None]] | None = None,
+        starts_at_once: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gone = anyio.Event()
@@ -113,6 +115,7 @@ class Run:
         self._prompt_tokens = prompt_tokens
         self._next_round = next_round
         self._save = save
+        self._starts_at_once = starts_at_once
         self._clock = clock
         self._phase = Phase.CALLING
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
@@ -139,7 +142,9 @@ class Run:
             failed=self._cancel_call,  # with nobody to watch it, a call must not go on
         )
         try:
-            request: Chat | None = chat
+            if self._starts_at_once:
+                await self._commit()
+            request: Chat | None = chat if self._phase is Phase.CALLING else None
             while request is not None:
                 await self._round(upstream, request)
                 request = await self._next_request() if self._phase is Phase.BETWEEN else None

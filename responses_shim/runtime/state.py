@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
+from responses_shim.runtime.background import Runs
 from responses_shim.runtime.sealing import Keys, owner_key
 from responses_shim.settings import Settings
 from responses_shim.stores.base import Store
@@ -20,12 +22,23 @@ class State:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         bounds = BoundsSettings(trees=settings.store_trees, size=settings.store_size, age=settings.store_age)
         self.store: Store = open_store(settings.store.get_secret_value(), bounds)
+        self.runs = Runs(self.store)
+        """The responses that run in the background in this process."""
         self._keys: Sequence[bytes] | None = keys.owner_keys if settings.secret_keys else None
 
     @classmethod
     def of(cls, settings: Settings, keys: Keys) -> State | None:
         """The state of a shim with these settings; None if nothing is to be stored."""
         return cls(settings, keys) if settings.store.get_secret_value() != "off" else None
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run responses in the background until the block is left; then end them, and close the store."""
+        try:
+            async with self.runs.running():
+                yield
+        finally:
+            await self.store.close()
 
     async def owner_keys(self) -> Sequence[bytes]:
         """The keys, the newest first. Raises StoreUnavailable if they are in the store and that is not available."""

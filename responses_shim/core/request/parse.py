@@ -9,13 +9,13 @@ from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.validation import check_depth, convert, missing, unsupported
 
 STATE = {
+    "background": "responses are not stored here, so none can run in the background; leave it out or send false.",
     "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
     "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
 }
 """Request fields that a server without a store cannot honour, and what to do instead."""
 
 UNSUPPORTED = {
-    "background": "there are no background responses here; leave it out or send false.",
     "prompt": "there are no stored prompts here; send 'instructions' and 'input'.",
     "context_management": "there is no server-side compaction here; leave it out.",
     "moderation": "there is no moderation here; leave it out.",

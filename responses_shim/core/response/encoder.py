@@ -12,7 +12,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from responses_shim.core.wire.events import Created, DeltaEvent, Event, InProgress
+from responses_shim.core.wire.events import Created, DeltaEvent, Event, InProgress, Queued
 from responses_shim.core.wire.responses import Response
 
 Frame: TypeAlias = "tuple[int, bytes]"
@@ -29,7 +29,7 @@ _DELTA = b'"delta":""'
 class EventEncoder:
     """Makes the frames of one response.
 
-    `response.created` and `response.in_progress` hold the same response object, which is encoded once.
+    `response.created` and the event behind it hold the same response object, which is encoded once.
     """
 
     def __init__(self, framing: Framing) -> None:
@@ -54,7 +54,7 @@ class EventEncoder:
 
     def _frame(self, event: Event) -> Frame:
         before, after = self._framing(event.wire_type)
-        if not isinstance(event, (Created, InProgress)):
+        if not isinstance(event, (Created, Queued, InProgress)):
             return event.sequence_number, before + encode_json(event) + after
         if event.response is not self._response:
             self._response, self._response_json = event.response, encode_json(event.response)

@@ -63,6 +63,7 @@ from responses_shim.core.wire.events import (
     Incomplete,
     InProgress,
     Ping,
+    Queued,
 )
 from responses_shim.core.wire.finish_reasons import End, end_of, later_finish
 from responses_shim.core.wire.lenient_json import join_surrogates
@@ -132,8 +133,17 @@ class ResponseStream:
 
     # The response's own life ------------------------------------------------------------------------------------
 
+    def enqueue(self) -> list[Event]:
+        """`response.created` and `response.queued`, for a response that begins later: `start` comes then."""
+        self.response.status = "queued"
+        begun = replace(self.response, output=[])
+        return [Created(self._number(), begun), Queued(self._number(), begun)]
+
     def start(self) -> list[Event]:
         """`response.created` and `response.in_progress`, with one snapshot that has no output yet."""
+        if self.response.status == "queued":
+            self.response.status = "in_progress"
+            return [InProgress(self._number(), replace(self.response, output=[]))]
         begun = replace(self.response, output=[])
         return [Created(self._number(), begun), InProgress(self._number(), begun)]
 

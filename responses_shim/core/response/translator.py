@@ -113,6 +113,10 @@ class Translator:
         self.started = True
         return self._encode(self._stream.start())
 
+    def enqueue(self) -> list[Frame]:
+        """`response.created` and `response.queued`: the response begins later, with `start`."""
+        return self._encode(self._stream.enqueue())
+
     def feed(self, data: bytes) -> list[Frame]:
         """The frames for bytes of the host's event stream, cut anywhere. Offer them to `fast_path` before."""
         frames = self._feed_chunks(self._reader.read(data))

@@ -39,6 +39,12 @@ class Created(Event, tag="response.created"):
     response: Response
 
 
+class Queued(Event, tag="response.queued"):
+    """The response waits for its run to begin. Only a response that runs in the background has it."""
+
+    response: Response
+
+
 class InProgress(Event, tag="response.in_progress"):
     """The second event, with the response of the first. It may come again as a ping, with the items done so far.
 
@@ -306,6 +312,7 @@ class ShellCallCommandDone(Event, tag="response.shell_call_command.done"):
 
 ALL: tuple[type[Event], ...] = (
     Created,
+    Queued,
     InProgress,
     Completed,
     Incomplete,
@@ -342,8 +349,8 @@ DELTAS = (DeltaEvent, ShellCallCommandDelta)
 """The classes of all deltas."""
 
 # The order of events (checked by the tests).
-# Items may overlap: calls stay open side by side. Around all items: created, in_progress, …, then `error` (only before
-# failed), one terminal event; ping and a repeated in_progress may come anywhere between created and the terminal event.
+# Items do not overlap. Around all of them: created, queued (in the background), in_progress, …, then `error` (only
+# before failed), one terminal event; ping and a repeated in_progress may come anywhere between created and that.
 ALLOWED_AFTER: dict[type[Event], tuple[type[Event], ...]] = {
     OutputItemAdded: (
         ContentPartAdded,

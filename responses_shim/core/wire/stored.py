@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
-from responses_shim.core.wire.responses import Response
+from responses_shim.core.wire.responses import Response, ResponseError
 
 _encode = msgspec.json.Encoder().encode
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
@@ -27,8 +27,22 @@ def output_of(response: Response) -> list[tuple[str, bytes]]:
     return [(item.id, _encode(item)) for item in response.output]
 
 
-def with_output(data: bytes, output: Sequence[bytes]) -> Raw:
-    """The JSON of a response, from that without its output and that of the items."""
+def with_output(data: bytes, output: Sequence[bytes], status: str) -> Raw:
+    """The JSON of a response, from that without its output and that of the items, with the status that it has now."""
     fields = _decode_fields(data)
+    fields["status"] = Raw(_encode(status))
     fields["output"] = Raw(b"[" + b",".join(output) + b"]")
     return Raw(_encode(fields))
+
+
+def ended(data: bytes, status: str, error: ResponseError | None = None) -> bytes:
+    """The JSON of a response without its output, ended with another status from outside of its run."""
+    fields = _decode_fields(data)
+    fields["status"] = Raw(_encode(status))
+    fields["error"] = Raw(_encode(error))
+    return _encode(fields)
+
+
+def runs_in_background(data: bytes) -> bool:
+    """Whether a response was asked for in the background."""
+    return bytes(_decode_fields(data)["background"]) == b"true"

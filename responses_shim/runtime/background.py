@@ -1,0 +1,207 @@
+"""Responses that run in the background: their log, who runs them, and how they end.
+
+A run in the background is a run like any other, whose sink is a log in the store. The request is answered at once;
+whoever wants to see the events reads the log, in any process, and the run does not wait for them.
+
+    the run                              anybody                              a follower
+    lease, every few seconds             cancel: ends the record              reads the log behind its number,
+    events → log                                                              waits for more, until it has ended
+    terminal event + record, one step
+
+A response ends once, by one compare-and-set of its status: by its run, by whoever cancels it, or by whoever notices
+that its process is gone. The others find that it has ended, and the run is woken by that and stops the engine.
+
+Its process is gone if its lease has expired and nobody has renewed it for as long as a lease lasts, watched by one
+and the same process: a clock that was set, or a store that was away, kills no run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import anyio
+import msgspec
+
+from responses_shim.core.response.encoder import Frame, Framing
+from responses_shim.core.wire.events import ErrorDetails
+from responses_shim.core.wire.responses import Response, ResponseError
+from responses_shim.core.wire.stored import ended, output_of, with_output, without_output
+from responses_shim.errors import ShimError
+from responses_shim.runtime.interfaces import RawHeaders
+from responses_shim.stores.base import ENDED, RUNNING, History, Store, StoredItem, StoreUnavailable
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 15.0
+"""How long the lease of a run lasts. It is renewed three times in that time."""
+END_SECONDS = 5.0
+"""How long the end of a run may take to be stored when the server shuts down."""
+
+
+def _bare(wire_type: str) -> tuple[bytes, bytes]:
+    """The framing of a log: an event is its JSON."""
+    return b"", b""
+
+
+class LogSink:
+    """Writes the events of a run to its log, the last of them together with the response.
+
+    Raises OSError, like a client that is gone, once the response has been ended by somebody else or the store is not
+    available: then the run is given up.
+    """
+
+    framing: Framing | None = staticmethod(_bare)
+
+    def __init__(self, store: Store, owner: bytes, id: str, kept: Callable[[Response], Awaitable[None]]) -> None:
+        """`kept` is called with the response once its end is in the store."""
+        self._store = store
+        self._owner = owner
+        self._id = id
+        self._kept = kept
+        self._status: str | None = "in_progress"  # what the first write makes of `queued`
+
+    async def begin(self, headers: RawHeaders) -> None:
+        pass
+
+    async def write(self, frames: Sequence[Frame]) -> None:
+        status, self._status = self._status, None
+        await self._change(events=frames, status=status)
+
+    async def finish(self, frames: Sequence[Frame], response: Response) -> None:
+        items = [StoredItem(id, data, output=True) for id, data in output_of(response)]
+        await self._change(events=frames, status=response.status, data=without_output(response), items=items)
+        try:
+            await self._kept(response)
+        except StoreUnavailable as error:
+            logger.warning("%s is not in its conversation: %s", self._id, error.message)
+
+    async def _change(self, **changes: Any) -> None:
+        try:
+            if await self._store.change(self._owner, self._id, among=RUNNING, **changes):
+                return
+        except StoreUnavailable as error:
+            logger.warning("%s is given up: %s", self._id, error.message)
+            raise OSError(error.message) from None
+        raise OSError("the response has been ended")
+
+
+async def until_ended(store: Store, owner: bytes, id: str, holder: str) -> None:
+    """Renew the lease of a run until its response has been ended by somebody else.
+
+    It can be cancelled at any time, and called again with the same `holder`.
+    """
+    number = -1
+    while True:
+        try:
+            if not await store.lease(owner, id, holder, LEASE_SECONDS):
+                return
+            read = await store.read(owner, id, "messages", after=number, wait=LEASE_SECONDS / 3)
+            if read is None or read.ended:
+                return
+            number = read.entries[-1][0] if read.entries else number
+        except StoreUnavailable:
+            await anyio.sleep(1)
+
+
+async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimError | None = None) -> History | None:
+    """End a response from outside of its run: `cancelled`, or `failed` with an error. None if there is none.
+
+    Returns the response as it is then: another end may have come first, and stays.
+    """
+    while True:
+        found = await store.get(owner, id)
+        if found is None or found.record.status in ENDED:
+            return found
+        log = await store.read(owner, id, "events", after=-1, wait=0)
+        number = log.entries[-1][0] + 1 if log is not None and log.entries else 0
+        failure = ResponseError(error.failure_code, error.message) if error is not None else None
+        data = ended(found.record.data, status, failure)
+        output = [item.data for item in found.items if item.output]
+        events = _terminal_events(number, with_output(data, output, status), error)
+        await store.change(owner, id, among=RUNNING, status=status, data=data, events=events)
+
+
+def _terminal_events(number: int, response: msgspec.Raw, error: ShimError | None) -> list[tuple[int, bytes]]:
+    """`error` and `response.failed`; without an error `response.incomplete`, whose response is cancelled."""
+    events: list[dict[str, Any]] = []
+    if error is not None:
+        code = error.failure_code
+        details = ErrorDetails(error.type, error.code or code, error.message, error.param, error.status)
+        flat = {"code": code, "message": error.message, "param": error.param}
+        events.append({"type": "error", "sequence_number": number, **flat, "error": details})
+    kind = "response.failed" if error is not None else "response.incomplete"
+    events.append({"type": kind, "sequence_number": number + len(events), "response": response})
+    return [(event["sequence_number"], msgspec.json.encode(event)) for event in events]
+
+
+class Runs:
+    """The runs of one shim in the background, and the search for those whose process is gone.
+
+    They live from the server's start to its shutdown: see `running`.
+    """
+
+    def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
+        self.accepting = False
+        """Whether runs can be started: the server has started and does not shut down."""
+        self._store = store
+        self._clock = clock
+        self._tasks: dict[asyncio.Task[None], tuple[bytes, str]] = {}
+        self._suspects: dict[tuple[bytes, str], float] = {}  # since when their lease has been seen expired
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Take runs, and end those of processes that are gone, until the block is left; then end the own ones."""
+        search = asyncio.create_task(self._search())
+        self.accepting = True
+        try:
+            yield
+        finally:
+            self.accepting = False
+            search.cancel()
+            stopped = dict(self._tasks)
+            for task in stopped:
+                task.cancel()
+            if stopped:
+                await asyncio.wait(stopped, timeout=END_SECONDS)
+            shutdown = ShimError("The server was shut down before the response was complete.", status=503)
+            for owner, id in stopped.values():
+                await self._fail(owner, id, shutdown)
+
+    def start(self, owner: bytes, id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run a response whose record is in the store. If it raises, or the server shuts down, the response fails."""
+        task = asyncio.create_task(self._run(owner, id, run))
+        self._tasks[task] = owner, id
+        task.add_done_callback(self._tasks.pop)
+
+    async def _run(self, owner: bytes, id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        try:
+            await run()
+        except Exception:
+            logger.exception("%s failed", id)
+            await self._fail(owner, id, ShimError("The response could not be made."))
+
+    async def _fail(self, owner: bytes, id: str, reason: ShimError) -> None:
+        """End a response that has not ended, as far as the store is available."""
+        with anyio.move_on_after(END_SECONDS, shield=True), suppress(StoreUnavailable):
+            await end_run(self._store, owner, id, "failed", reason)
+
+    async def _search(self) -> None:
+        while True:
+            await anyio.sleep(LEASE_SECONDS / 3)
+            with suppress(StoreUnavailable):
+                await self.end_orphans()
+
+    async def end_orphans(self) -> None:
+        """End the responses whose lease this process has seen expired for as long as a lease lasts."""
+        now = self._clock()
+        expired = await self._store.expired()
+        self._suspects = {key: self._suspects.get(key, now) for key in expired}
+        for (owner, id), since in self._suspects.items():
+            if now - since >= LEASE_SECONDS:
+                gone = ShimError("The process that made the response is gone.", status=503)
+                await end_run(self._store, owner, id, "failed", gone)
