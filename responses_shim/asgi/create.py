@@ -17,6 +17,7 @@ from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.items.reasoning import ReasoningDisplay
+from responses_shim.core.request.answer_format import constrained_chat, response_format
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request
 from responses_shim.core.request.prepare import PreparedRequest, prepare
@@ -38,6 +39,7 @@ from responses_shim.extensions.nemo_gym import (
     load_audio,
     read_gym_request,
 )
+from responses_shim.runtime.answer_check import AnswerCheck, load_schema
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
@@ -51,13 +53,15 @@ from responses_shim.views.request import RequestView
 class TranslatedRequest:
     """A client's request, parsed, and prepared for the host.
 
-    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for.
+    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for;
+    `constraint` is the `response_format` under which an answer is asked for again that is not in its format.
     """
 
     ids: Ids
     request: CreateRequest
     gym: GymOptions
     prepared: PreparedRequest
+    constraint: dict[str, Any] | None
 
 
 async def create(request: Request) -> None:
@@ -80,8 +84,9 @@ async def create(request: Request) -> None:
         await _add_audio(request, translated)
         if body is not sent:
             translated.prepared.report.defaulted("model")
-        headers = _report_header(translated)
-        run = _new_run(request, translated, host, headers)
+        answer_check = await _answer_check(translated, headers)
+        headers += _report_header(translated)
+        run = _new_run(request, translated, host, headers, answer_check)
         await run.execute(host.chat, translated.prepared.chat)
     except ClientDisconnect:
         return
@@ -123,6 +128,7 @@ def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym:
     options = replace(request.translation_options, replay_tokens=replay_tokens)
     prepared = prepare(parsed, options=options, response_id=ids.response, created_at=_now())
     report = prepared.report
+    constraint = _constraint(request, prepared)
     prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
         name = "generate_summary" if parsed.reasoning.summary is None else "summary"
@@ -133,7 +139,16 @@ def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym:
                 report.dropped(f"include[{index}]")
     for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
         report.dropped(path)
-    return TranslatedRequest(ids, parsed, gym, prepared)
+    return TranslatedRequest(ids, parsed, gym, prepared, constraint)
+
+
+def _constraint(request: Request, prepared: PreparedRequest) -> dict[str, Any] | None:
+    """`response_format` in the host's form, for a format that the host does not enforce beside tools."""
+    if prepared.to_verify is None:
+        return None
+    chat = {**prepared.chat, "messages": [], "response_format": response_format(prepared.to_verify)}
+    constraint: dict[str, Any] = request.profile.adapt(chat, prepared.report)["response_format"]
+    return constraint
 
 
 async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
@@ -143,13 +158,42 @@ async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
         chat["messages"] = add_audio(chat["messages"], urls)
 
 
+async def _answer_check(translated: TranslatedRequest, headers: RawHeaders) -> AnswerCheck | None:
+    """What checks an answer whose format the host does not enforce; None if there is none.
+
+    `headers` are those of the answer. Unless it is streamed they have not been sent when it is repaired.
+    """
+    prepared, constraint = translated.prepared, translated.constraint
+    if prepared.to_verify is None or constraint is None:
+        return None
+
+    def report_repair() -> None:
+        prepared.report.repaired("text.format")
+        headers[:] = _report_header(translated)
+
+    return AnswerCheck(
+        prepared.to_verify,
+        await load_schema(prepared.to_verify),
+        prepared.response,
+        ask_again=lambda tokens_spent: constrained_chat(prepared.chat, constraint, tokens_spent),
+        on_repaired=report_repair,
+        verbatim=wants_logprobs(translated.request) or "return_token_ids" in prepared.chat,
+    )
+
+
 def _report_header(translated: TranslatedRequest) -> RawHeaders:
     """`Responses-Shim-Report`, if there is anything to report."""
     report = translated.prepared.report.header()
     return [(b"responses-shim-report", report.encode("ascii"))] if report else []
 
 
-def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, headers: RawHeaders) -> Run:
+def _new_run(
+    request: Request,
+    translated: TranslatedRequest,
+    host: HostClient,
+    headers: RawHeaders,
+    answer_check: AnswerCheck | None,
+) -> Run:
     """The run that makes the response; `headers` are the shim's own."""
     sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
     stream = ResponseStream(
@@ -160,12 +204,18 @@ def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, 
         options=_response_options(request, translated),
     )
     return Run(
-        Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing),
+        Translator(
+            stream,
+            filters=partial(_filters, request, translated),
+            framing=sink.framing,
+            hold_answers=answer_check is not None,
+        ),
         sink,
         request.settings,
         disconnected=partial(_disconnected, request.receive),
         unfinished_message=request.profile.unfinished_message,
-        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
+        prompt_tokens=host.prompt_tokens,
+        answer_check=answer_check,
     )
 
 

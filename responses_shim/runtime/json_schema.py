@@ -212,8 +212,7 @@ def _bounded(dialect: Any) -> Any:
 
     keywords = {name: _in_time(keyword) for name, keyword in dialect.VALIDATORS.items()}
     for name, keyword in _OWN_KEYWORDS.items():
-        if name in dialect.VALIDATORS:
-            keywords[name] = _in_time(partial(keyword, dialect.VALIDATORS[name]))
+        keywords[name] = _in_time(partial(keyword, dialect.VALIDATORS[name]))
     return extend(dialect, keywords)
 
 

@@ -25,8 +25,11 @@ async def offload_if_large(size: int, work: Callable[[], Result]) -> Result:
 
     `size` is the size of that input. What `work` raises is raised here.
     """
-    if size <= INLINE_LIMIT:
-        return work()
+    return work() if size <= INLINE_LIMIT else await offload(work)
+
+
+async def offload(work: Callable[[], Result]) -> Result:
+    """Return `work()`, computed in a worker thread. What it raises is raised here."""
     # `work` and its result travel in lists that are emptied on the way: a worker thread of an older anyio keeps a
     # reference to the last function it ran and to what that returned, which here may be a request of megabytes.
     todo = [work]
