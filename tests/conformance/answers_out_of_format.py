@@ -61,6 +61,7 @@ OUT_OF_FORMAT = {
     "another language": "今日のパリは晴れで、気温は二十一度です。",
     "a call in words": '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>',
     "two fences": f"{FENCED}\nor\n{FENCED}",
+    "a fence that is out of format too": "```json\n{}\n```",
     "a fence with something else": "```python\nprint(1)\n```",
 }
 """Answers that are out of format, and that nothing can be made of."""

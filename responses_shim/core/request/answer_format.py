@@ -6,11 +6,12 @@ message alone. So, where the model may call a tool or answer:
 
 1. A host that is known to compose "calls or an answer in this format" gets tools and `response_format`
    (`TranslationOptions.composes_format`).
-2. Any other host gets the tools, and the format is described to the model, at the end of the system message. Where
-   `format_with_tools` is `verify`, the answer is then held back and checked, and if it is not in the format, another
-   chat call asks for it under `response_format` and without tools (`runtime.answer_check`).
+2. Any other host gets the tools, and the format is described to the model, at the end of the system message. The answer
+   is held back and checked, and if it is not in the format, another chat call asks for it under `response_format` and
+   without tools (`runtime.answer_check`).
 
-Where `tool_choice` forces a call, there will be no answer, and the format is dropped.
+So it is where `TranslationOptions.format_with_tools` is `verify`. With `describe` the format is described and nothing
+checked, and with `constrain` every host gets both. Where `tool_choice` forces a call, there will be no answer, and the format is dropped.
 """
 
 from __future__ import annotations
@@ -58,13 +59,13 @@ def apply_format(
         if choice not in (None, "auto"):
             report.dropped("text.format")
             return None
-        if options.format_with_tools != "constrain":
-            if not _is_composed(chat["tools"], options):
-                report.described("text.format")
-                return DescribedFormat(_described(answer), answer if options.format_with_tools == "verify" else None)
+        if options.format_with_tools == "verify" and _is_composed(chat["tools"], options):
             chat["response_format"] = response_format(answer)
             report.composed("text.format")
             return None
+        if options.format_with_tools != "constrain":
+            report.described("text.format")
+            return DescribedFormat(_described(answer), answer if options.format_with_tools == "verify" else None)
     chat["response_format"] = response_format(answer)
     report.mapped("text.format")
     return None

@@ -52,8 +52,8 @@ class AnswerHold:
         """The chunks that `chunk` becomes, which is changed in place: what passes now."""
         if self.done:
             return (chunk,)
-        if chunk.error is not None and self._hides_errors:
-            return ()
+        if chunk.error is not None:
+            return () if self._hides_errors else (self.pass_on(), chunk)
         for choice in chunk.choices or ():
             delta = choice.delta or choice.message
             if choice.index or delta is None:

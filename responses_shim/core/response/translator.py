@@ -175,8 +175,9 @@ class Translator:
     def fail_round(self, error: ShimError) -> list[Frame]:
         """The round has failed, and with it the response, unless there is a fallback: the frames of that."""
         if self._fallback is None or self._hold is None or self._hold.done:
+            frames = self.pass_on_text()
             self.fail(error)
-            return []
+            return frames
         answer = Choice(delta=Delta(content=self._fallback), finish_reason="stop")
         return [*self.drop_answer(), *self._encode(self._stream.feed(Chunk(choices=[answer])))]
 
