@@ -121,13 +121,18 @@ async def test_nothing_of_an_answer_is_sent_before_it_is_checked_and_pings_go_on
     shim = ResponsesShim(host, ping_interval=0.02)
     body = {"model": "m", "input": "Hi", "stream": True, **beside()}
     async with call(shim, "POST", "/v1/responses", json=body) as exchange:
-        events = [await exchange.next_event()]
-        while events[-1].name != "response.reasoning_text.delta":
-            events.append(await exchange.next_event())
+        events = []
+
+        async def next_name() -> str | None:
+            event = await exchange.next_event()
+            assert event is not None
+            events.append(event)
+            return event.name
+
+        while await next_name() != "response.reasoning_text.delta":
+            pass
         reasons.set()
-        for _ in range(3):
-            events.append(await exchange.next_event())
-            assert events[-1].name == "response.in_progress"
+        assert [await next_name() for _ in range(3)] == ["response.in_progress"] * 3
         more.set()
         events += await exchange.events()
     check_stream(payloads(events))
@@ -184,7 +189,8 @@ async def test_words_before_a_call_go_out_when_the_call_comes() -> None:
     host = ScriptedHost([chunk("Let me"), chunk(tool_calls=[call_delta(0, "call_1", "get_weather", "{")]), Hold()])
     body = {"model": "m", "input": "Hi", "stream": True, **beside()}
     async with call(ResponsesShim(host), "POST", "/v1/responses", json=body) as exchange:
-        names = [(await exchange.next_event()).name for _ in range(10)]
+        events = [await exchange.next_event() for _ in range(10)]
+    names = [event.name for event in events if event is not None]
     assert names[-2:] == ["response.output_item.added", "response.function_call_arguments.delta"]
     assert "response.output_text.delta" in names
 

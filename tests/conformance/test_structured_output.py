@@ -182,12 +182,10 @@ async def response_to(shim: ResponsesShim, body: Json) -> Json:
 
 
 def comparable(response: Json) -> list[Any]:
-    """What of a response must be the same whether it is streamed or not. Of one that failed, an error is all there is."""
+    """What of a response must be the same whether it is streamed or not; nothing else is there of one that failed."""
     if response["status"] == "failed":
         return ["failed"]
-    items = [
-        {name: value for name, value in item.items() if name not in ("id", "call_id")} for item in response["output"]
-    ]
+    items = [{name: item[name] for name in item.keys() - {"id", "call_id"}} for item in response["output"]]
     return [response["status"], response["usage"], items]
 
 
