@@ -1,6 +1,7 @@
 """Sees to it that an answer beside tools is in the format that the client asked for, with at most one more chat call.
 
-The model was told of the format in words, and may not have kept to it. So its answer, which was held back, is checked:
+The format was described to the model in words, to which it may not have kept. So its answer, which was held back, is
+checked:
 
     {"city": "Paris"}                   valid: it is sent as it came, byte for byte
     ```json                             not valid, but what is in the fence is: that is sent

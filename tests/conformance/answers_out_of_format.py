@@ -78,7 +78,7 @@ WRAPPED = {
 def obeys_when_constrained(text: str, *, commentary: bool = False) -> Any:
     """A script: the answer `text`, unless the host enforces a format. With `commentary` it is a call that is answered.
 
-    The constrained answer is not `VALID` byte for byte, so that the two can be told apart.
+    The constrained answer ends with a line end, so that it can be distinguished from `VALID`.
     """
 
     def script(request: Json) -> list[Step]:

@@ -17,7 +17,7 @@ from responses_shim.runtime.json_schema import SchemaCheck, schema_check
 
 Json = dict[str, Any]
 
-PLACE: Json = {
+CITY: Json = {
     "type": "object",
     "properties": {"city": {"type": "string"}, "sizes": {"type": "array", "items": {"type": "integer"}}},
     "required": ["city"],
@@ -46,11 +46,11 @@ def little_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("value", [{"city": "Paris"}, {"city": "", "sizes": []}, {"city": "Rome", "sizes": [1, 2.0]}])
 def test_valid_values_have_no_problem(value: Any) -> None:
-    assert problem(PLACE, value) is None
+    assert problem(CITY, value) is None
 
 
 @pytest.mark.parametrize(
-    ("value", "said"),
+    ("value", "reason"),
     [
         ({}, "$: 'city' is a required property"),
         ({"city": "Paris", "size": 1}, "$: Additional properties are not allowed ('size' was unexpected)"),
@@ -58,14 +58,14 @@ def test_valid_values_have_no_problem(value: Any) -> None:
         ([], "$: [] is not of type 'object'"),
     ],
 )
-def test_a_problem_says_where_and_why(value: Any, said: str) -> None:
-    assert problem(PLACE, value) == said
+def test_a_problem_says_where_and_why(value: Any, reason: str) -> None:
+    assert problem(CITY, value) == reason
 
 
 def test_a_problem_is_short_however_long_the_value_is() -> None:
-    said = problem({"type": "object", "properties": {"a": {"type": "integer"}}}, {"a": "x" * 100_000})
-    assert said is not None
-    assert len(said) < 2 * json_schema.MAX_MESSAGE + 10
+    reason = problem({"type": "object", "properties": {"a": {"type": "integer"}}}, {"a": "x" * 100_000})
+    assert reason is not None
+    assert len(reason) < 2 * json_schema.MAX_MESSAGE + 10
 
 
 DRAFT_7 = "http://json-schema.org/draft-07/schema#"
@@ -107,7 +107,7 @@ def test_keywords_mean_what_the_standard_says(schema: Json, valid: Any, invalid:
 
 
 def test_a_schema_is_made_ready_once() -> None:
-    assert check_for(PLACE) is check_for(dict(PLACE))
+    assert check_for(CITY) is check_for(dict(CITY))
 
 
 # Schemas that are refused --------------------------------------------------------------------------------------------
@@ -171,8 +171,8 @@ def test_a_check_ends_when_its_time_is_over(name: str) -> None:
     schema, value = HARMFUL[name]
     check = check_for(schema)
     before = time.monotonic()
-    said = check.problem(value)
-    assert said == "it takes more than 0.05 s to check it against text.format.schema"
+    reason = check.problem(value)
+    assert reason == "it takes more than 0.05 s to check it against text.format.schema"
     assert time.monotonic() - before < 2
 
 
@@ -182,9 +182,9 @@ def test_many_items_are_compared_fast() -> None:
 
 @pytest.mark.parametrize("schema", [{"$ref": "#"}, {"anyOf": [{"$ref": "#"}]}, {"not": {"$dynamicRef": "#"}}])
 def test_a_schema_that_leads_back_to_itself_ends(schema: Json) -> None:
-    said = problem(schema, 1)
-    assert said is not None
-    assert "leads back to itself" in said
+    reason = problem(schema, 1)
+    assert reason is not None
+    assert "leads back to itself" in reason
 
 
 def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,15 +201,15 @@ def test_values_that_are_nested_deep_end() -> None:
     value: Any = 1
     for _ in range(900):
         value = [value]
-    said = problem({"items": {"$ref": "#"}}, value)
-    assert said is not None
-    assert "nested too deep" in said
+    reason = problem({"items": {"$ref": "#"}}, value)
+    assert reason is not None
+    assert "nested too deep" in reason
 
 
 def test_a_reference_among_named_parts_that_leads_to_nothing_is_no_exception() -> None:
-    said = problem({"$id": "urn:a", "properties": {"a": {"$ref": "urn:b"}}}, {"a": 1})
-    assert said is not None
-    assert "text.format.schema has a reference to nothing" in said
+    reason = problem({"$id": "urn:a", "properties": {"a": {"$ref": "urn:b"}}}, {"a": 1})
+    assert reason is not None
+    assert "text.format.schema has a reference to nothing" in reason
 
 
 def test_a_schema_inside_cannot_choose_the_librarys_own_keywords() -> None:
@@ -240,6 +240,6 @@ def without_extra(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.usefixtures("without_extra")
 def test_without_the_extra_there_is_no_check_and_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
-    assert schema_check(PLACE) is None
+    assert schema_check(CITY) is None
     assert schema_check({"type": "objekt"}) is None
     assert caplog.text.count("pip install 'responses-shim[schema]'") == 1

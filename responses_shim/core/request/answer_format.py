@@ -11,7 +11,8 @@ message alone. So, where the model may call a tool or answer:
    without tools (`runtime.answer_check`).
 
 So it is where `TranslationOptions.format_with_tools` is `verify`. With `describe` the format is described and nothing
-checked, and with `constrain` every host gets both. Where `tool_choice` forces a call, there will be no answer, and the format is dropped.
+checked; with `constrain` every host gets both. Where `tool_choice` forces a call, there will be no answer, and the
+format is dropped.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ _TOKEN_LIMITS = ("max_completion_tokens", "max_tokens")
 class DescribedFormat(Struct, frozen=True):
     """A format that the host does not enforce.
 
-    - `description`: what the model is to be told of it, in the system message
+    - `description`: the format in words, for the system message
     - `to_verify`: the format that the answer must be checked against; None if nobody checks it
     """
 

@@ -12,8 +12,8 @@ Only fields that were not simply passed on to the host are in it. The header is 
 and three that say how the format of an answer beside tools was seen to:
 
 - composed: the host enforces it on the answer, and lets the model call tools
-- described: the model was told of it in words
-- repaired: and since its answer was not in the format, it was made so
+- described: it was described to the model in words
+- repaired: the answer was not in the format all the same, and was made so
 """
 
 from __future__ import annotations

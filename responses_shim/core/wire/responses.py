@@ -94,8 +94,8 @@ MessagePhase = Literal["commentary", "final_answer"]
 class MessageItem(BaseItem, tag="message", kw_only=True):
     """What the model says to the user.
 
-    `phase` is there where it is known: `commentary` on what is said beside calls. OpenAI's SDKs do not look for the
-    answer of a `text.format` in such a message.
+    `phase` is there where it is known: `commentary` on a message that goes along with calls. In such a message OpenAI's
+    SDKs do not look for an answer in `text.format`.
     """
 
     role: Literal["assistant"] = "assistant"

@@ -146,7 +146,7 @@ def test_everything_passes_once_there_is_a_call() -> None:
     assert hold.feed(later) == (later,)
 
 
-def test_reasoning_and_text_in_one_chunk_are_told_apart() -> None:
+def test_of_reasoning_and_text_in_one_chunk_only_the_text_is_held_back() -> None:
     driver = Driver()
     driver.feed(chunk("{}", reasoning="Hm."), STOP, DONE)
     assert driver.types[-1] == "reasoning_text.delta"
