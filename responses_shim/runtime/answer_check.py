@@ -24,7 +24,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from typing import Any
 
+import anyio
 import msgspec
+from anyio.lowlevel import RunVar
 
 from responses_shim.core.request.answer_format import AnswerFormat
 from responses_shim.core.response.stream import RoundResult
@@ -38,8 +40,20 @@ from responses_shim.runtime.offload import offload
 
 logger = logging.getLogger("responses_shim")
 
-Problem = str
-"""Why an answer is not in its format, in a few words for a person."""
+MAX_CHECKS = 4
+"""How many schemas and answers are checked at a time. The others wait: a check may take seconds if it is made to."""
+
+_LIMITER: RunVar[anyio.CapacityLimiter] = RunVar("responses_shim.answer_checks")
+
+
+def _limiter() -> anyio.CapacityLimiter:
+    """The limiter for checks: one for all requests of an event loop, since the machine is the host's."""
+    try:
+        return _LIMITER.get()
+    except LookupError:
+        limiter = anyio.CapacityLimiter(MAX_CHECKS)
+        _LIMITER.set(limiter)
+        return limiter
 
 
 async def load_schema(answer_format: AnswerFormat) -> SchemaCheck | None:
@@ -49,7 +63,7 @@ async def load_schema(answer_format: AnswerFormat) -> SchemaCheck | None:
     """
     if not isinstance(answer_format, JsonSchemaFormat):
         return None
-    return await offload(partial(schema_check, answer_format.schema))
+    return await offload(partial(schema_check, answer_format.schema), _limiter())
 
 
 class AnswerCheck:
@@ -59,7 +73,8 @@ class AnswerCheck:
     - `response`: the response, whose usage says how many tokens have been spent
     - `ask_again`: makes the chat request of the other round from the number of output tokens spent so far
     - `on_repaired`: called when an answer was not in the format and has been made so
-    - `verbatim`: an answer is never cut out of its text, since what belongs to the text token by token is wanted too
+    - `verbatim`: the text of an answer is never changed, and no answer stands in for another, since what belongs to a
+      text token by token is wanted too
 
     A run calls `check` with each answer that was held back, and `next_round` after each round.
     """
@@ -94,7 +109,7 @@ class AnswerCheck:
         if not self._asked_again and self._has_schema and self._schema is None:
             self._leave_to_another_round(text)
             return None
-        valid, problem = await offload(partial(self._find_valid, text))
+        valid, problem = await offload(partial(self._find_valid, text), _limiter())
         if valid is not None:
             if self._asked_again or valid != text:
                 how = "asked for again" if self._asked_again else "cut out of its text"
@@ -127,17 +142,18 @@ class AnswerCheck:
         usage = self._response.usage
         return self._ask_again(usage.output_tokens if usage is not None else 0)
 
-    def _find_valid(self, text: str) -> tuple[str | None, Problem]:
+    def _find_valid(self, text: str) -> tuple[str | None, str | None]:
         """The answer in the text, and if there is none, why the text is none."""
         problem = self._problem(text)
         if problem is None:
-            return text, ""
+            return text, None
         for inner in () if self._verbatim else unwrapped(text):
             if self._problem(inner) is None:
-                return inner, ""
+                return inner, None
         return None, problem
 
-    def _problem(self, text: str) -> Problem | None:
+    def _problem(self, text: str) -> str | None:
+        """Why a text is not an answer in the format; None if it is."""
         try:
             value: Any = msgspec.json.decode(text.encode())
         except JSON_ERRORS:

@@ -44,6 +44,8 @@ MAX_MESSAGE = 200
 """How many characters of the library's explanation are kept: it quotes the instance."""
 KEPT = 32
 """How many schemas are kept ready. Agents send the same one every turn."""
+MAX_KEPT = 64 * 1024
+"""The size of the largest schema that is kept, in bytes of JSON. It may take twenty times that in memory."""
 
 _deadline: ContextVar[float] = ContextVar("deadline")
 _PATH = "text.format.schema"
@@ -82,14 +84,14 @@ def schema_check(schema: dict[str, Any]) -> SchemaCheck | None:
     """The check for a schema; None if the extra `schema` is not installed, which is logged once.
 
     Raises InvalidRequest if it is no valid schema, or none that can be checked here. It may take seconds for a new
-    schema, and no time for one of the last `KEPT`.
+    schema, and no time for one of the last `KEPT` that are not large.
     """
     if not _is_installed():
         return None
     encoded = msgspec.json.encode(schema)
     if len(encoded) > MAX_SCHEMA:
         raise _invalid(f"it has more than {MAX_SCHEMA} bytes")
-    return _compiled(encoded)
+    return _kept(encoded) if len(encoded) <= MAX_KEPT else _compiled(encoded)
 
 
 @lru_cache(maxsize=1)
@@ -107,6 +109,10 @@ def _is_installed() -> bool:
 
 
 @lru_cache(maxsize=KEPT)
+def _kept(encoded: bytes) -> SchemaCheck:
+    return _compiled(encoded)
+
+
 def _compiled(encoded: bytes) -> SchemaCheck:
     from jsonschema import FormatChecker
     from jsonschema.exceptions import SchemaError

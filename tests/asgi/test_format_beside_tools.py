@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import logging
 from typing import Any
@@ -10,7 +11,9 @@ import anyio
 import pytest
 
 from responses_shim import ResponsesShim
+from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.response import answer_hold
+from responses_shim.hosts import generic
 from responses_shim.runtime import json_schema
 from tests.caller import Reply, call, payloads
 from tests.conformance.answers_out_of_format import OUT_OF_FORMAT, REPORT, VALID, WRAPPED, obeys_when_constrained
@@ -148,6 +151,19 @@ async def test_any_object_will_do_for_json_object(stream: bool) -> None:
     host = ScriptedHost(text_answer('{"anything": []}'))
     await response_of(ResponsesShim(host), stream=stream, **beside(ANY_OBJECT))
     assert len(host.requests) == 1
+
+
+@streaming
+@pytest.mark.parametrize(("text", "calls"), [(VALID, 1), (WORDS, 2)])
+async def test_a_host_that_does_not_stream_is_checked_too(stream: bool, text: str, calls: int) -> None:
+    def answer(content: str) -> list[Step]:
+        choice = {"index": 0, "message": {"role": "assistant", "content": content}, "finish_reason": "stop"}
+        return [JsonAnswer(200, {"choices": [choice], "usage": usage(1, 2)})]
+
+    host = ScriptedHost(answer(text), answer(VALID))
+    response = await response_of(ResponsesShim(host), stream=stream, **beside())
+    assert text_of(response) == VALID
+    assert len(host.requests) == calls
 
 
 @streaming
@@ -431,6 +447,19 @@ async def test_the_schema_is_sent_in_the_hosts_own_form() -> None:
     assert host.requests[1]["response_format"]["schema"]["required"] == REPORT["required"]
     assert "tools" not in host.requests[1]
     assert 'repaired=("text.format")' in report_of(reply)
+
+
+async def test_a_host_that_composes_calls_and_a_format_is_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = TranslationOptions(composes_format="always")
+    monkeypatch.setattr(generic, "PROFILE", dataclasses.replace(generic.PROFILE, policy=policy))
+    host = ScriptedHost(text_answer(VALID[:20], VALID[20:]))
+    reply = await ask(ResponsesShim(host), stream=True, **beside())
+    assert report_of(reply) == 'composed=("text.format")'
+    assert [event.name for event in reply.events].count("response.output_text.delta") == 2
+    (request,) = host.requests
+    assert request["response_format"]["json_schema"]["schema"] == REPORT
+    assert len(request["tools"]) == 1
+    assert [message["role"] for message in request["messages"]] == ["user"]
 
 
 @streaming

@@ -110,6 +110,11 @@ def test_a_schema_is_made_ready_once() -> None:
     assert check_for(CITY) is check_for(dict(CITY))
 
 
+def test_a_large_schema_is_not_kept() -> None:
+    large = {**CITY, "description": "x" * json_schema.MAX_KEPT}
+    assert check_for(large) is not check_for(large)
+
+
 # Schemas that are refused --------------------------------------------------------------------------------------------
 
 
