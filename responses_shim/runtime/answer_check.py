@@ -13,8 +13,8 @@ The answer of that other round is checked too. If it is not valid either, the re
 `json_object`, which promises nothing but JSON. A schema without `strict` asks for no more than a good try, so then that
 answer is sent as it is; and if the other round fails, the first answer is.
 
-Without the extra `schema` nothing can be checked against a schema. Every answer is then asked for in another round, and
-the host is trusted to enforce the schema: of what comes, only that it is JSON is checked.
+Without the extra `schema` nothing can be checked against a schema, only that it is JSON. With `strict` every answer is
+then asked for in another round, and the host is trusted to enforce the schema.
 """
 
 from __future__ import annotations
@@ -106,14 +106,14 @@ class AnswerCheck:
 
         Raises UpstreamError if there will be no answer in the format.
         """
-        if not self._asked_again and self._has_schema and self._schema is None:
+        if self._has_schema and self._schema is None and self._must_hold and not self._asked_again:
             self._leave_to_another_round(text)
             return None
         valid, problem = await offload(partial(self._find_valid, text), _limiter())
         if valid is not None:
             if self._asked_again or valid != text:
                 how = "asked for again" if self._asked_again else "cut out of its text"
-                logger.info("the answer of %s was not in its format, and was %s", self._response.id, how)
+                logger.info("the answer of %s was %s, to have it in its format", self._response.id, how)
                 self._on_repaired()
             return valid
         if not self._asked_again:

@@ -19,6 +19,7 @@ Whatever breaks a bound counts as not valid.
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -48,6 +49,7 @@ MAX_KEPT = 64 * 1024
 """The size of the largest schema that is kept, in bytes of JSON. It may take twenty times that in memory."""
 
 _deadline: ContextVar[float] = ContextVar("deadline")
+_FRACTION = re.compile(r"\.\d+")
 _PATH = "text.format.schema"
 _TOO_DEEP = f"it cannot be checked against {_PATH}, which leads back to itself or is nested too deep"
 
@@ -101,8 +103,8 @@ def _is_installed() -> bool:
         import regex  # noqa: F401
     except ImportError:
         logger.warning(
-            "answers cannot be checked against text.format.schema, so with tools each is asked for twice: "
-            "pip install 'responses-shim[schema]'"
+            "answers cannot be checked against text.format.schema: beside tools those with strict are asked for twice; "
+            "to have them checked, pip install 'responses-shim[schema]'"
         )
         return False
     return True
@@ -314,6 +316,6 @@ def _is_time(value: object) -> bool:
 
 
 def _is_iso(text: str) -> bool:
-    """Raises ValueError if it is no date and time in ISO 8601. Before Python 3.11 the library does not know `Z`."""
-    datetime.fromisoformat(text.upper().replace("Z", "+00:00"))
+    """True for a date and time in ISO 8601; else ValueError. Python 3.10 knows neither `Z` nor every fraction."""
+    datetime.fromisoformat(_FRACTION.sub("", text.upper()).replace("Z", "+00:00"))
     return True

@@ -435,7 +435,7 @@ async def test_the_report_of_a_stream_has_the_first_step_and_the_log_the_last(ca
     caplog.set_level(logging.INFO, logger="responses_shim")
     reply = await ask(ResponsesShim(ScriptedHost(obeys_when_constrained(WORDS))), stream=True, **beside())
     assert report_of(reply) == 'described=("text.format")'
-    assert "was not in its format, and was asked for again" in caplog.text
+    assert "was asked for again, to have it in its format" in caplog.text
     assert WORDS not in caplog.text
 
 
@@ -506,6 +506,15 @@ async def test_without_the_extra_every_answer_is_asked_for_again(stream: bool, t
     response = await response_of(ResponsesShim(host), stream=stream, **beside())
     assert text_of(response) == VALID + "\n"
     assert len(host.requests) == 2
+
+
+@streaming
+@pytest.mark.usefixtures("without_extra")
+@pytest.mark.parametrize(("text", "calls"), [(OUT_OF_FORMAT["a missing key"], 1), (WORDS, 2)])
+async def test_without_the_extra_a_wish_is_json_and_no_more(stream: bool, text: str, calls: int) -> None:
+    host = ScriptedHost(obeys_when_constrained(text))
+    await response_of(ResponsesShim(host), stream=stream, **beside(NOT_STRICT))
+    assert len(host.requests) == calls
 
 
 @streaming

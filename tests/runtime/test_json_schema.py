@@ -95,6 +95,7 @@ DRAFT_7 = "http://json-schema.org/draft-07/schema#"
         ({"properties": {"$schema": {"type": "string"}}}, {"$schema": ""}, {"$schema": 1}),
         ({"format": "date"}, "2026-11-25", "25.11.2026"),
         ({"format": "date-time"}, "2026-11-25T18:00:00Z", "2026-11-25"),
+        ({"format": "date-time"}, "2026-11-25T18:00:00.5Z", "2026-11-31T18:00:00Z"),
         ({"format": "date-time"}, 5, "tomorrow T"),
         ({"format": "time"}, "18:00:00+01:00", "six"),
         ({"format": "time"}, None, "25:00"),
