@@ -8,7 +8,7 @@ also what is checked against it, so either may be made to hurt:
   so that it can be stopped between two keywords, and does not hold the interpreter while it runs in a worker thread.
 - A `pattern` may take time that is exponential in the length of the text, and Python's `re`, which the library uses,
   cannot be stopped. So the keywords with patterns are checked with the library `regex`, which takes a timeout.
-- References that lead back to themselves end at Python's recursion limit.
+- A check goes at most `MAX_DEPTH` keywords deep: a reference may lead back to itself.
 - A schema larger than `MAX_SCHEMA` is refused.
 
 Whatever breaks a bound counts as not valid.
@@ -23,6 +23,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any
@@ -48,7 +49,10 @@ KEPT = 32
 MAX_KEPT = 64 * 1024
 """The size of the largest schema that is kept, in bytes of JSON. It may take twenty times that in memory."""
 
-_deadline: ContextVar[float] = ContextVar("deadline")
+MAX_DEPTH = 250
+"""How many keywords one within another are checked. Each takes three frames of Python's stack of 1,000."""
+
+_bounds: ContextVar[_Bounds] = ContextVar("bounds")
 _FRACTION = re.compile(r"\.\d+")
 _PATH = "text.format.schema"
 _TOO_DEEP = f"it cannot be checked against {_PATH}, which leads back to itself or is nested too deep"
@@ -65,7 +69,7 @@ class SchemaCheck:
         from jsonschema.exceptions import ValidationError
         from referencing.exceptions import Unresolvable
 
-        _deadline.set(time.monotonic() + MAX_SECONDS)
+        _bounds.set(_Bounds(time.monotonic() + MAX_SECONDS))
         try:
             found: ValidationError | None = next(self._validator.iter_errors(value), None)
         except TimeoutError:
@@ -215,35 +219,49 @@ def _no_documents() -> Any:
 
 @lru_cache
 def _bounded(dialect: Any) -> Any:
-    """The library's validator for a dialect, with keywords that keep to the time."""
+    """The library's validator for a dialect, with keywords that keep within the bounds."""
     from jsonschema.validators import extend
 
-    keywords = {name: _in_time(keyword) for name, keyword in dialect.VALIDATORS.items()}
+    keywords = {name: _within_bounds(keyword) for name, keyword in dialect.VALIDATORS.items()}
     for name, keyword in _OWN_KEYWORDS.items():
-        keywords[name] = _in_time(partial(keyword, dialect.VALIDATORS[name]))
+        keywords[name] = _within_bounds(partial(keyword, dialect.VALIDATORS[name]))
     return extend(dialect, keywords)
 
 
-def _in_time(keyword: Keyword) -> Keyword:
-    def check(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any] | None:
-        _seconds_left()
-        return keyword(validator, value, instance, schema)
+def _within_bounds(keyword: Keyword) -> Keyword:
+    def check(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[Any]:
+        bounds = _bounds.get()
+        bounds.seconds_left()
+        if bounds.depth == MAX_DEPTH:
+            raise RecursionError
+        bounds.depth += 1
+        try:
+            yield from keyword(validator, value, instance, schema) or ()
+        finally:
+            bounds.depth -= 1
 
     return check
 
 
-def _seconds_left() -> float:
-    """How long the check may still take. Raises TimeoutError if its time is over."""
-    seconds = _deadline.get() - time.monotonic()
-    if seconds <= 0:
-        raise TimeoutError
-    return seconds
+@dataclass
+class _Bounds:
+    """The time at which a check must end, and how many keywords deep it is."""
+
+    deadline: float
+    depth: int = 0
+
+    def seconds_left(self) -> float:
+        """How long the check may still take. Raises TimeoutError if its time is over."""
+        seconds = self.deadline - time.monotonic()
+        if seconds <= 0:
+            raise TimeoutError
+        return seconds
 
 
 def _matches(pattern: str, text: str) -> bool:
     import regex
 
-    return regex.search(pattern, text, timeout=_seconds_left(), concurrent=True) is not None
+    return regex.search(pattern, text, timeout=_bounds.get().seconds_left(), concurrent=True) is not None
 
 
 def _pattern(original: Keyword, validator: Any, pattern: Any, instance: Any, schema: Any) -> Iterator[Any]:

@@ -186,27 +186,52 @@ def test_many_items_are_compared_fast() -> None:
     assert problem({"uniqueItems": True}, [{"a": number} for number in range(50_000)]) is None
 
 
-@pytest.mark.parametrize("schema", [{"$ref": "#"}, {"anyOf": [{"$ref": "#"}]}, {"not": {"$dynamicRef": "#"}}])
+CIRCLES: list[Json] = [
+    {"$ref": "#"},
+    {"anyOf": [{"$ref": "#"}]},
+    {"not": {"$dynamicRef": "#"}},
+    {"unevaluatedProperties": False, "$ref": "#"},
+    {"unevaluatedProperties": False, "$dynamicRef": "#"},
+]
+
+
+@pytest.mark.parametrize("schema", CIRCLES)
 def test_a_schema_that_leads_back_to_itself_ends(schema: Json) -> None:
-    reason = problem(schema, 1)
+    reason = problem(schema, {"a": 1})
     assert reason is not None
     assert "leads back to itself" in reason
 
 
 def test_an_interrupt_is_not_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt() -> float:
+    def interrupt(bounds: Any) -> float:
         raise KeyboardInterrupt
 
     check = check_for({"type": "object"})
-    monkeypatch.setattr(json_schema, "_seconds_left", interrupt)
+    monkeypatch.setattr(json_schema._Bounds, "seconds_left", interrupt)
     with pytest.raises(KeyboardInterrupt):
         check.problem(1)
 
 
+def test_a_panic_of_the_library_in_rust_is_no_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    class PanicException(BaseException):
+        """As PyO3 raises it, under this name."""
+
+    def panic(bounds: Any) -> float:
+        raise PanicException
+
+    check = check_for({"type": "object"})
+    monkeypatch.setattr(json_schema._Bounds, "seconds_left", panic)
+    reason = check.problem(1)
+    assert reason is not None
+    assert "nested too deep" in reason
+
+
 def test_values_that_are_nested_deep_end() -> None:
     value: Any = 1
-    for _ in range(900):
+    for depth in range(900):
         value = [value]
+        if depth == 100:
+            assert problem({"items": {"$ref": "#"}}, value) is None
     reason = problem({"items": {"$ref": "#"}}, value)
     assert reason is not None
     assert "nested too deep" in reason
