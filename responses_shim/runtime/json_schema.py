@@ -78,6 +78,8 @@ class SchemaCheck:
             return _TOO_DEEP
         except Unresolvable as unresolvable:
             return f"{_PATH} has a reference to nothing, {str(unresolvable)[:MAX_MESSAGE]}"
+        except Exception as error:  # the library expects well-meant schemas
+            return f"it cannot be checked against {_PATH} ({type(error).__name__})"
         except BaseException as error:
             # Below the library is one in Rust, which panics where it meets the recursion limit.
             if type(error).__name__ != "PanicException":
@@ -125,18 +127,20 @@ def _compiled(encoded: bytes) -> SchemaCheck:
     from jsonschema.validators import Draft202012Validator, validator_for
 
     schema = msgspec.json.decode(encoded)
-    dialect = validator_for(schema, default=Draft202012Validator)
     try:
+        dialect = validator_for(schema, default=Draft202012Validator)
         dialect.check_schema(schema, format_checker=FormatChecker(()))  # patterns are looked at below
+        _check_patterns(schema)
+        # The library would go over to its own keywords where a `$schema` is found.
+        schema = _without_dialects(schema)
+        _check_references(schema, dialect)
+        return SchemaCheck(_bounded(dialect)(schema, format_checker=_formats(), registry=_no_documents()))
     except SchemaError as error:
         raise _invalid(f"{error.json_path[:MAX_MESSAGE]}: {error.message[:MAX_MESSAGE]}") from None
     except RecursionError:
         raise _invalid("it is nested too deep") from None
-    _check_patterns(schema)
-    # The library would go over to its own keywords where a `$schema` is found.
-    schema = _without_dialects(schema)
-    _check_references(schema, dialect)
-    return SchemaCheck(_bounded(dialect)(schema, format_checker=_formats(), registry=_no_documents()))
+    except (TypeError, ValueError, AttributeError, LookupError) as error:  # the library expects well-meant schemas
+        raise _invalid(f"it cannot be read ({type(error).__name__})") from None
 
 
 def _invalid(reason: str) -> InvalidRequest:
@@ -162,6 +166,7 @@ def _check_patterns(schema: Json) -> None:
     """Raise InvalidRequest for a pattern that is none, or that cannot be checked."""
     import regex
 
+    has_unevaluated = any("unevaluatedProperties" in inner for inner in _schemas_in(schema))
     for inner in _schemas_in(schema):
         named = inner.get("patternProperties")
         patterns = [*named] if isinstance(named, dict) else []
@@ -172,7 +177,7 @@ def _check_patterns(schema: Json) -> None:
                 regex.compile(pattern)
             except (regex.error, RecursionError, OverflowError) as error:
                 raise _invalid(f"the pattern {pattern[:MAX_MESSAGE]!r} cannot be read: {error}") from None
-        if named and any("unevaluatedProperties" in other for other in _schemas_in(schema)):
+        if named and has_unevaluated:
             raise _invalid("unevaluatedProperties cannot be checked where there are patternProperties")
 
 
@@ -188,7 +193,7 @@ def _without_dialects(schema: Json) -> Json:
 
 
 def _check_references(schema: Json, dialect: Any) -> None:
-    """Raise InvalidRequest for a `$ref` that leads out of the schema, or to nothing in it.
+    """Raise InvalidRequest for a `$ref` that leads out of the schema, or to no schema in it.
 
     A schema that gives parts of itself names (`$id`) may refer to these; whether they are there shows later.
     """
@@ -202,9 +207,11 @@ def _check_references(schema: Json, dialect: Any) -> None:
     resolver = _no_documents().resolver_with_root(resource)
     for reference in references:
         try:
-            resolver.lookup(reference)
+            target = resolver.lookup(reference).contents
         except Unresolvable:
-            raise _invalid(f"the reference {reference[:MAX_MESSAGE]!r} leads to nothing in it") from None
+            target = None
+        if not isinstance(target, (dict, bool)):
+            raise _invalid(f"the reference {reference[:MAX_MESSAGE]!r} leads to no schema in it")
 
 
 # The bounds of a check -----------------------------------------------------------------------------------------------

@@ -476,7 +476,7 @@ async def test_a_format_that_is_only_described_is_not_checked(stream: bool) -> N
 
 @pytest.mark.parametrize(
     ("schema", "reason"),
-    [({"type": "objekt"}, "'objekt' is not valid"), ({"$ref": "https://example.com/a"}, "leads to nothing in it")],
+    [({"type": "objekt"}, "'objekt' is not valid"), ({"$ref": "https://example.com/a"}, "leads to no schema in it")],
 )
 async def test_a_schema_that_cannot_be_checked_is_a_400(schema: Json, reason: str) -> None:
     error = await refusal_of(ResponsesShim(host := ScriptedHost()), **beside({**FORMAT, "schema": schema}))

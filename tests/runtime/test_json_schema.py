@@ -7,9 +7,12 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime import json_schema
@@ -126,9 +129,11 @@ def test_a_large_schema_is_not_kept() -> None:
         ({"properties": {"a": {"required": "b"}}}, "$.properties.a.required: 'b' is not of type 'array'"),
         ({"properties": {"a": {"pattern": "("}}}, "the pattern '(' cannot be read: missing )"),
         ({"patternProperties": {"[": {}}}, "the pattern '[' cannot be read"),
-        ({"$ref": "http://127.0.0.1:9/schema.json"}, "'http://127.0.0.1:9/schema.json' leads to nothing in it"),
-        ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "'file:///etc/passwd' leads to nothing in it"),
-        ({"$ref": "#/$defs/a"}, "'#/$defs/a' leads to nothing in it"),
+        ({"$ref": "http://127.0.0.1:9/schema.json"}, "'http://127.0.0.1:9/schema.json' leads to no schema in it"),
+        ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "'file:///etc/passwd' leads to no schema in it"),
+        ({"$schema": []}, "it cannot be read (TypeError)"),
+        ({"$ref": "#/type", "type": "object"}, "'#/type' leads to no schema in it"),
+        ({"$ref": "#/$defs/a"}, "'#/$defs/a' leads to no schema in it"),
         ({"$defs": {"a": {"unevaluatedProperties": False}}, "patternProperties": {"a": {}}}, "unevaluatedProperties"),
         ({"description": "x" * json_schema.MAX_SCHEMA}, "it has more than 262144 bytes"),
     ],
@@ -243,10 +248,56 @@ def test_a_reference_among_named_parts_that_leads_to_nothing_is_no_exception() -
     assert "text.format.schema has a reference to nothing" in reason
 
 
+def test_an_error_in_the_library_is_no_exception() -> None:
+    reason = problem({"$id": "urn:a", "type": "object", "properties": {"a": {"$ref": "#/type"}}}, {"a": 1})
+    assert reason == "it cannot be checked against text.format.schema (AttributeError)"
+
+
 def test_a_schema_inside_cannot_choose_the_librarys_own_keywords() -> None:
     """These would know no bounds."""
     schema = {"properties": {"a": {"$schema": DRAFT_7, "pattern": r"^\p{L}$"}}}
     assert problem(schema, {"a": "é"}) is None, "Python's re does not know this pattern"
+
+
+KEYWORDS = [
+    *("$schema", "$id", "$ref", "$dynamicRef", "$anchor", "$defs", "type", "enum", "const", "allOf", "anyOf", "not"),
+    *("if", "then", "else", "properties", "required", "patternProperties", "additionalProperties", "propertyNames"),
+    *("items", "prefixItems", "contains", "uniqueItems", "minItems", "multipleOf", "minimum", "maxLength", "pattern"),
+    *("format", "dependentSchemas", "dependentRequired", "unevaluatedProperties", "unevaluatedItems", "dependencies"),
+]
+WORDS = st.sampled_from(
+    [
+        "object",
+        "a",
+        "",
+        "#",
+        "#/type",
+        "#/properties",
+        "#/$defs/a",
+        "(",
+        "^a",
+        "date-time",
+        "time",
+        "email",
+        DRAFT_7,
+        "urn:a",
+    ]
+)
+NUMBERS = st.integers(-2, 3) | st.sampled_from([0.5, 1e-300, 1e300, 2**63])
+VALUES = st.recursive(
+    st.none() | st.booleans() | NUMBERS | WORDS,
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*KEYWORDS, "a", "b"]), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.dictionaries(st.sampled_from(KEYWORDS), VALUES, min_size=1, max_size=5), VALUES)
+def test_any_schema_is_refused_or_checks_any_value(schema: Json, value: Any) -> None:
+    with suppress(InvalidRequest):
+        assert isinstance(problem(schema, value), (str, type(None)))
 
 
 # Without the extra ---------------------------------------------------------------------------------------------------
