@@ -26,6 +26,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache, partial
+from importlib.util import find_spec
 from typing import Any
 
 import msgspec
@@ -104,16 +105,13 @@ def schema_check(schema: dict[str, Any]) -> SchemaCheck | None:
 
 @lru_cache(maxsize=1)
 def _is_installed() -> bool:
-    try:
-        import jsonschema  # noqa: F401
-        import regex  # noqa: F401
-    except ImportError:
-        logger.warning(
-            "answers cannot be checked against text.format.schema: beside tools those with strict are asked for twice; "
-            "to have them checked, pip install 'responses-shim[schema]'"
-        )
-        return False
-    return True
+    if all(find_spec(name) is not None for name in ("jsonschema", "regex")):
+        return True
+    logger.warning(
+        "answers cannot be checked against text.format.schema: beside tools those with strict are asked for twice; "
+        "to have them checked, pip install 'responses-shim[schema]'"
+    )
+    return False
 
 
 @lru_cache(maxsize=KEPT)
