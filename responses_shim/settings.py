@@ -118,7 +118,10 @@ class Settings(BaseModel):
     """How many PDFs are read at a time, for all clients. Each takes a process, for up to a minute."""
 
     fetches_at_once: int = Field(default=8, ge=1)
-    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory."""
+    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory.
+
+    A request whose audio files are read below `audio_root` counts as one.
+    """
 
     files_waiting: int = Field(default=32, ge=0)
     """How many PDFs may wait to be read, and how many files to be fetched, for all clients. One more is a 429.

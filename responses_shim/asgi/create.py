@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,18 +66,9 @@ async def create(request: Request) -> None:
     """Answer `POST /v1/responses`, streamed or not."""
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
     admission = Admission(request, host)
-    outcome: tuple[RequestView | None, TranslatedRequest] | None = None
-    with ClientWatch(request.receive) as watch:
-        try:
-            outcome = await _translate(request, admission, watch)
-        except ClientDisconnect:
-            return
-        except ShimError as error:
-            error = await admission.first(error)
-            await send_error(request.send, error, admission.headers)
-            return
+    outcome = await _translate_or_refuse(request, admission)
     if outcome is None:
-        return  # the client has left
+        return
     view, translated = outcome
     headers = _report_header(translated)
     run = _new_run(request, translated, host, headers, admission.headers)
@@ -86,6 +78,22 @@ async def create(request: Request) -> None:
         await send_error(request.send, error, headers)
     if view is not None:
         await notify_interceptors(request.interceptors, view, translated.prepared.response)
+
+
+async def _translate_or_refuse(
+    request: Request, admission: Admission
+) -> tuple[RequestView | None, TranslatedRequest] | None:
+    """`_translate`; None if the request has been answered by an error, or the client has left."""
+    with ClientWatch(request.receive) as watch:
+        try:
+            return await _translate(request, admission, watch)
+        except ClientDisconnect:
+            return None
+        except ShimError as error:
+            first = await admission.first(error)
+            await send_error(request.send, first, admission.headers)
+            return None
+    return None  # the client has left, which ends the block
 
 
 async def _translate(
@@ -116,9 +124,7 @@ async def _translate(
         view, translated = await _intercept(request, body, size)
     else:
         translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym))
-    if translated.gym.audio_paths():
-        await admit()
-    await _add_audio(request, translated)
+    await _add_audio(request, translated, admit)
     if body is not sent and translated.request.model == request.settings.default_model:
         translated.prepared.report.defaulted("model")
     await watch.stop()
@@ -170,11 +176,19 @@ def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym:
     return TranslatedRequest(ids, parsed, gym, prepared)
 
 
-async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
-    """Put the audio files that NeMo Gym's keys name into the chat request."""
-    if urls := await load_audio(translated.gym, request.settings):
+async def _add_audio(request: Request, translated: TranslatedRequest, admit: Callable[[], Awaitable[None]]) -> None:
+    """Put the audio of NeMo Gym's keys into the chat request.
+
+    Files are read only if `admit` does not raise, and wait for their turn with those that are fetched.
+    """
+    audio = translated.gym.audio
+    if translated.gym.audio_paths():
+        await admit()
+        async with request.file_queues.fetches.turn(request.owners[0]):
+            audio = await load_audio(translated.gym, request.settings)
+    if audio:
         chat = translated.prepared.chat
-        chat["messages"] = add_audio(chat["messages"], urls)
+        chat["messages"] = add_audio(chat["messages"], audio)
 
 
 def _report_header(translated: TranslatedRequest) -> RawHeaders:
