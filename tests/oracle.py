@@ -191,6 +191,7 @@ class Stream:
         item, index = event["item"], event["output_index"]
         check_item(item)
         assert index == len(self.items), f"output_index {index}, but {len(self.items)} items are there"
+        assert not self.items or self.items[-1].final is not None, f"item {index} opens before item {index - 1} is done"
         assert item["id"] not in [other.added["id"] for other in self.items], f"id {item['id']} is taken"
         assert item["status"] == "in_progress", f"added as {item['status']}"
         inner = {**item, **item.get("action", {}), **item.get("operation", {})}

@@ -45,6 +45,7 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 CHANGELOG = ROOT / "CHANGELOG.md"
 SETTINGS = ROOT / "integrations" / "README.md"
+CLIENTS = ROOT / "integrations" / "clients" / "README.md"
 SURFACE = ROOT / "tests" / "conformance" / "README.md"
 DOCUMENTS = [
     README,
@@ -236,7 +237,7 @@ def test_the_readme_shows_the_events_of_a_stream(url: str) -> None:
 def pip(words: list[str]) -> None:
     extras = {extra for word in words for extra in re.findall(r"\[([\w,-]+)\]", word)}
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    own = {"server"} | known.keys()  # `server` is llama-cpp-python's
+    own = {"server", "openai"} | known.keys()  # `server` is llama-cpp-python's, `openai` Mirascope's
     assert {part for extra in extras for part in extra.split(",")} <= own
 
 
@@ -362,6 +363,16 @@ def test_the_settings_table_tells_the_variable_and_the_default(name: str) -> Non
         except responses_shim.ConfigurationError:
             continue
     assert default in loaded, f"no cell of {cells} is the default, {default!r}"
+
+
+def test_the_table_of_clients_names_the_versions_that_are_tested() -> None:
+    """As the commands and the extra `dev` install them."""
+    rows = re.findall(r"^\|[^|]*\| (\S+) ([\d.]+) \|", CLIENTS.read_text(), re.M)
+    commands = "\n".join(block.text for block in SHELL if block.marker == "install-command")
+    installed = re.sub(r"\[\w+\]", "", commands + (ROOT / "pyproject.toml").read_text())
+    assert len(rows) == 15
+    for package, version in rows:
+        assert re.search(rf"(?<![\w/-]){re.escape(package)}(==|@){re.escape(version)}(?![\d.])", installed), package
 
 
 def test_the_table_of_what_is_supported_is_what_the_command_prints() -> None:

@@ -150,7 +150,7 @@ def stream_of_tools() -> list[Json]:
 
 
 def good_stream() -> list[Json]:
-    """Reasoning, text with logprobs and two calls side by side: everything the first hosts can make."""
+    """Reasoning, text with logprobs and two calls: everything the first hosts can make."""
     thought = {"type": "reasoning_text", "text": "Hm."}
     text = {"type": "output_text", "text": TEXT, "annotations": [], "logprobs": [LOGPROB]}
     empty = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
@@ -190,11 +190,11 @@ def good_stream() -> list[Json]:
         ("response.output_item.done", {"output_index": 1, "item": finished[1]}),
         ("response.output_item.added", {"output_index": 2, "item": function_call(1, "in_progress", "")}),
         ("response.function_call_arguments.delta", about(2, delta='{"a"')),
-        ("response.output_item.added", {"output_index": 3, "item": function_call(2, "in_progress", "")}),
-        ("response.function_call_arguments.delta", about(3, delta="{}")),
         ("response.function_call_arguments.delta", about(2, delta=":1}")),
         ("response.function_call_arguments.done", about(2, name="f", arguments='{"a":1}')),
         ("response.output_item.done", {"output_index": 2, "item": finished[2]}),
+        ("response.output_item.added", {"output_index": 3, "item": function_call(2, "in_progress", "")}),
+        ("response.function_call_arguments.delta", about(3, delta="{}")),
         ("response.function_call_arguments.done", about(3, name="f", arguments="{}")),
         ("response.output_item.done", {"output_index": 3, "item": finished[3]}),
         ("response.completed", lifecycle("completed", finished)),
@@ -351,18 +351,18 @@ CORRUPTIONS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
     # Items.
     "an item is not opened": (lambda e: drop(e, "response.output_item.added"), "no item at 0"),
     "an item is opened twice": (lambda e: repeat(e, "response.output_item.added"), "output_index 0"),
-    "an item is not closed": (lambda e: drop(e, "response.output_item.done"), "items [0] are not done"),
+    "an item is not closed": (lambda e: drop(e, "response.output_item.done"), "item 1 opens before item 0 is done"),
     "an item is closed twice": (lambda e: repeat(e, "response.output_item.done"), "is done"),
     "a gap in the indices": (
         lambda e: [event.update(output_index=4) for event in e if event.get("output_index") == 3],
         "output_index 4",
     ),
     "an id is used twice": (
-        lambda e: e[19]["item"].update(id="fc_1"),
+        lambda e: e[22]["item"].update(id="fc_1"),
         "is taken",
     ),
     "ids are swapped": (
-        lambda e: e[20].update(item_id="fc_1"),
+        lambda e: e[23].update(item_id="fc_1"),
         "not that of the item",
     ),
     "an id changes at the end": (
@@ -400,7 +400,7 @@ CORRUPTIONS: dict[str, tuple[Callable[[list[Json]], Any], str]] = {
         "the item is not what was streamed",
     ),
     "the arguments say something else": (
-        lambda e: e[23]["item"].update(arguments="{}"),
+        lambda e: e[21]["item"].update(arguments="{}"),
         "the item has",
     ),
     "the logprobs are lost": (

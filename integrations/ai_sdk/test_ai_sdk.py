@@ -1,30 +1,24 @@
 """Vercel's AI SDK on the shim: text, tools, objects and reasoning, streamed and not.
 
-npm install --prefix ~/ai-sdk ai@6.0.326 @ai-sdk/openai@3.0.141
+npm install --prefix ~/ai-sdk ai@6.0.326 @ai-sdk/openai@3.0.141 @ai-sdk/open-responses@1.0.39
 AI_SDK=~/ai-sdk pytest integrations/ai_sdk
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from integrations.clients.clients import AI_SDK_6
+from integrations.running import node_command, run_client
 from responses_shim import ResponsesShim
 from tests.scripted import Script, ScriptedHost, Step, call_answer, chunk, text_answer
 from tests.serving import serving
 
 pytestmark = pytest.mark.live
-
-INSTALL = "npm install --prefix ~/ai-sdk ai@6.0.326 @ai-sdk/openai@3.0.141"
-SECONDS = 60
-# Should it think of anything beside the shim, nobody listens there.
-NOWHERE = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"], "http://127.0.0.1:9")
 
 PARIS = call_answer(("call_1", "getWeather", '{"city": "Paris"}'))
 SUNNY = text_answer("It is", " sunny.")
@@ -33,29 +27,20 @@ SUNNY = text_answer("It is", " sunny.")
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that runs a scenario. Where there is no AI SDK the tests are skipped, but in CI they fail."""
-    node, modules = shutil.which("node"), Path(os.environ.get("AI_SDK", "no such folder"), "node_modules").resolve()
-    if node is None or not (modules / "@ai-sdk" / "openai").is_dir():
-        reason = f"needs node, and AI_SDK to name the folder of: {INSTALL}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    folder = tmp_path_factory.mktemp("ai_sdk")
-    shutil.copy(Path(__file__).with_name("client.mjs"), folder)
-    (folder / "node_modules").symlink_to(modules)
-    return [str(node), str(folder / "client.mjs")]
+    script = Path(__file__).with_name("client.mjs")
+    folder = tmp_path_factory.mktemp("ai_sdk") / "scripts"
+    return node_command(script, "@ai-sdk/openai", "AI_SDK", AI_SDK_6.command, folder)
 
 
-def run_client(client: list[str], scenario: str, *scripts: Script) -> tuple[Any, ScriptedHost]:
+def run_scenario(client: list[str], scenario: str, *scripts: Script) -> tuple[Any, ScriptedHost]:
     """Run one scenario of `client.mjs` on a host with these scripts: the JSON that it prints, and the host."""
     host = ScriptedHost(*scripts)
     with serving(ResponsesShim(host)) as url:
-        command = [*client, f"{url}/v1", scenario]
-        environment = {**os.environ, **NOWHERE, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-        printed = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
-    assert printed.returncode == 0, printed.stderr
-    return json.loads(printed.stdout), host
+        return json.loads(run_client([*client, f"{url}/v1", scenario])), host
 
 
 def test_text(client: list[str]) -> None:
-    printed, host = run_client(client, "text", SUNNY)
+    printed, host = run_scenario(client, "text", SUNNY)
     assert printed == {"text": "It is sunny.", "totalTokens": 9, "finishReason": "stop"}
     assert host.requests[0]["messages"] == [
         {"role": "system", "content": "Be brief."},
@@ -64,12 +49,12 @@ def test_text(client: list[str]) -> None:
 
 
 def test_an_answer_that_was_cut_says_so(client: list[str]) -> None:
-    printed, _ = run_client(client, "stream", text_answer("It is", finish_reason="length"))
+    printed, _ = run_scenario(client, "stream", text_answer("It is", finish_reason="length"))
     assert printed == {"pieces": ["It is"], "finishReason": "length"}
 
 
 def test_text_that_is_streamed(client: list[str]) -> None:
-    printed, _ = run_client(client, "stream", SUNNY)
+    printed, _ = run_scenario(client, "stream", SUNNY)
     assert printed == {"pieces": ["It is", " sunny."], "finishReason": "stop"}
 
 
@@ -84,13 +69,13 @@ def check_round_trip(host: ScriptedHost) -> None:
 
 
 def test_a_tool(client: list[str]) -> None:
-    printed, host = run_client(client, "tool", PARIS, SUNNY)
+    printed, host = run_scenario(client, "tool", PARIS, SUNNY)
     assert printed == {"text": "It is sunny.", "outputs": ["It is sunny in Paris."]}
     check_round_trip(host)
 
 
 def test_a_tool_in_a_stream(client: list[str]) -> None:
-    printed, host = run_client(client, "streamedTool", PARIS, SUNNY)
+    printed, host = run_scenario(client, "streamedTool", PARIS, SUNNY)
     assert printed["text"] == "It is sunny."
     assert {"tool-input-start", "tool-input-delta", "tool-call", "tool-result", "text-delta"} <= set(printed["types"])
     assert "error" not in printed["types"]
@@ -105,19 +90,19 @@ def test_an_object_beside_tools(client: list[str]) -> None:
         assert "response_format" not in chat
         return text_answer('{"city":', '"Paris"}' if '"city"' in chat["messages"][0]["content"] else "")
 
-    printed, _ = run_client(client, "object", PARIS, answer)
+    printed, _ = run_scenario(client, "object", PARIS, answer)
     assert printed == {"output": {"city": "Paris"}, "steps": 2}
 
 
 def test_reasoning_goes_out_and_comes_back(client: list[str]) -> None:
     thinks: list[Step] = [chunk(reasoning="I look "), chunk(reasoning="it up."), *PARIS]
-    printed, host = run_client(client, "reasoning", thinks, SUNNY)
+    printed, host = run_scenario(client, "reasoning", thinks, SUNNY)
     assert (printed["text"], printed["first"]) == ("It is sunny.", "I look it up.")
     assert host.requests[1]["messages"][2]["reasoning"] == "I look it up."
 
 
 def test_an_error_reaches_the_caller_with_its_status_and_field(client: list[str]) -> None:
-    printed, host = run_client(client, "error", SUNNY)
+    printed, host = run_scenario(client, "error", SUNNY)
     assert printed["status"] == 400
     assert "previous_response_id" in printed["message"]
     assert not host.requests

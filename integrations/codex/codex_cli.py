@@ -15,6 +15,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
+from integrations.running import LOOPBACK_ONLY
 from responses_shim import ResponsesShim
 from responses_shim.cli import main
 from tests.scripted import ScriptedHost, read_body
@@ -24,8 +25,7 @@ SECONDS = 60.0
 MODEL = "scripted"
 CONTEXT = 32768
 
-# Keeps Codex from calling home: for news of itself, to tell of its use, for plugins. A proxy where nobody listens
-# stops whatever it should think of beside.
+# Keeps Codex from calling home: for news of itself, to tell of its use, for plugins.
 QUIET = (
     "check_for_update_on_startup=false",
     "analytics.enabled=false",
@@ -35,8 +35,6 @@ QUIET = (
     "features.plugins=false",
     "features.apps=false",
 )
-NOWHERE = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"], "http://127.0.0.1:9")
-LOOPBACK = dict.fromkeys(["NO_PROXY", "no_proxy"], "127.0.0.1")
 
 
 class Host(ScriptedHost):
@@ -138,7 +136,7 @@ class Codex:
         return subprocess.run(
             [self.binary, *words],
             cwd=self.work,
-            env={**own, **NOWHERE, **LOOPBACK, **environment},
+            env={**own, **LOOPBACK_ONLY, **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from integrations.codex.codex_cli import Codex, Host, Wire
+from integrations.running import not_installed
 from responses_shim import ResponsesShim
 from tests.serving import serving
 
@@ -23,8 +24,7 @@ def binary() -> str:
     """Codex: what CODEX_CLI names, else `codex`. Where there is none the tests are skipped, but in CI they fail."""
     found = shutil.which(os.environ.get("CODEX_CLI", "codex"))
     if found is None:
-        reason = f"needs Codex CLI on the PATH, or named by CODEX_CLI: {INSTALL}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+        not_installed(f"needs Codex CLI on the PATH, or named by CODEX_CLI: {INSTALL}")
     return found
 
 

@@ -1,79 +1,49 @@
 """OpenAI's SDK for JavaScript on the shim, with the helper that collects a stream and is strict about its events.
 
-npm install --prefix ~/openai-node openai@7.55.0
+npm install --prefix ~/openai-node openai@7.55.0 @openai/agents@0.20.0
 OPENAI_NODE=~/openai-node pytest integrations/openai_node
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-import anyio
 import pytest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp
 
+from integrations.clients.clients import OPENAI_NODE
+from integrations.clients.situations import Pings, watched
+from integrations.running import node_command, run_client
 from responses_shim import ResponsesShim
-from responses_shim.settings import PingKind
 from tests.scripted import ScriptedHost, Step, Wait, call, call_answer, chunk, text_answer
 from tests.serving import serving
 
 pytestmark = pytest.mark.live
 
-INSTALL = "npm install --prefix ~/openai-node openai@7.55.0"
-SECONDS = 60
-# Should it think of anything beside the shim, nobody listens there.
-NOWHERE = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"], "http://127.0.0.1:9")
-
-PINGS = {"in_progress": b"event: response.in_progress\n", "event": b"event: response.ping\n"}
-
 
 @pytest.fixture(scope="session")
 def client(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The command that asks once. Where there is no openai-node the tests are skipped, but in CI they fail."""
-    modules = Path(os.environ.get("OPENAI_NODE", "no such folder"), "node_modules").resolve()
-    node = shutil.which("node")
-    if node is None or not (modules / "openai").is_dir():
-        reason = f"needs node, and OPENAI_NODE to name the folder of: {INSTALL}"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
-    folder = tmp_path_factory.mktemp("openai_node")
-    shutil.copy(Path(__file__).with_name("client.mjs"), folder)
-    (folder / "node_modules").symlink_to(modules)
-    return [str(node), str(folder / "client.mjs")]
+    script = Path(__file__).with_name("client.mjs")
+    folder = tmp_path_factory.mktemp("openai_node") / "scripts"
+    return node_command(script, "openai", "OPENAI_NODE", OPENAI_NODE.command, folder)
 
 
 def ask(client: list[str], app: ASGIApp) -> Any:
     """What the client makes of one streamed response: its events, its final response, the error that it throws."""
     with serving(app) as url:
-        environment = {**os.environ, **NOWHERE, "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
-        command = [*client, f"{url}/v1"]
-        run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, env=environment, check=False)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+        return json.loads(run_client([*client, f"{url}/v1"]))
 
 
-def silent_until_pinged(before: list[Step], after: list[Step], ping: PingKind, times: int = 3) -> ASGIApp:
+def silent_until_pinged(
+    before: list[Step], after: list[Step], ping: Literal["in_progress", "event"], times: int = 3
+) -> ASGIApp:
     """The shim on a host that is silent between two halves of its answer, until so many pings have been sent."""
-    go = anyio.Event()
-    shim = ResponsesShim(ScriptedHost([*before, Wait(go), *after]), ping=ping, ping_interval=0.05, commit_after=0)
-
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
-        pings = 0
-
-        async def count_pings(message: Message) -> None:
-            nonlocal pings
-            await send(message)
-            pings += message.get("body", b"").startswith(PINGS[ping])
-            if pings >= times:
-                go.set()
-
-        await shim(scope, receive, count_pings)
-
-    return app
+    pings = Pings(ping, times)
+    host = ScriptedHost([*before, Wait(pings.enough), *after])
+    return watched(ResponsesShim(host, ping=ping, ping_interval=0.05, commit_after=0), pings.watch)
 
 
 def test_text(client: list[str]) -> None:

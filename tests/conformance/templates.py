@@ -128,11 +128,13 @@ class Dialect:
     - `field`: the key of reasoning, in deltas and in messages; None for a host that leaves it in the text
     - `reads_json`: the template gets arguments as an object, as in vLLM and MLX, and not as a string
     - `developers`: the template has a place for developer messages
+    - `leaves_white_space`: its parser leaves the line ends round the calls, but for those that end a text
     """
 
     field: str | None
     reads_json: bool
     developers: bool = False
+    leaves_white_space: bool = False
 
     @property
     def think_tags(self) -> tuple[str, str]:
@@ -176,8 +178,12 @@ class Dialect:
         calls = list(CALL.finditer(content))
         steps += [chunk(piece) for piece in pieces(content[: calls[0].start()] if calls else content)]
         for index, found in enumerate(calls):
+            if self.leaves_white_space and (index or not content[: calls[0].start()]):
+                steps.append(chunk("\n"))
             steps.append(chunk(tool_calls=[call(index, f"call_{number}_{index}", found["name"], "")]))
             steps += [chunk(tool_calls=[call(index, arguments=piece)]) for piece in pieces(found["arguments"])]
+        if calls and self.leaves_white_space:
+            steps.append(chunk("\n"))
         return [*steps, chunk(finish_reason="tool_calls" if calls else "stop"), chunk(usage=usage(9, 9)), DONE]
 
 

@@ -32,6 +32,7 @@ SEALED = "reasoning.encrypted_content"
 HOSTS: dict[str, tuple[Dialect, Json]] = {
     "reasoning, arguments as objects": (Dialect("reasoning", reads_json=True), {}),
     "reasoning, arguments as text": (Dialect("reasoning", reads_json=False), {}),
+    "white space round calls": (Dialect("reasoning", reads_json=True, leaves_white_space=True), {}),
     "reasoning_content, arguments as objects": (Dialect("reasoning_content", reads_json=True), {}),
     "reasoning in the text": (Dialect(None, reads_json=True), {"reasoning_replay": "think"}),
     "reasoning in the text, llama.cpp": (Dialect(None, reads_json=False), {"host": "llama-cpp"}),
@@ -179,7 +180,7 @@ def test_each_prompt_begins_with_the_one_before_and_what_was_written_to_it(host:
     check(conversation(host, EXCHANGES, KEPT[keep], **REASONING_FORMS[form]))
 
 
-WRITTEN = ['{"city":"Paris"}', '{ "city" :\t"Paris" }', '{"city": "Par', "", "Paris"]
+WRITTEN = ['{"city":"Paris"}', '{ "city" :\t"Paris" }', '{"city": "Par', "Paris"]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +193,14 @@ WRITTEN = ['{"city":"Paris"}', '{ "city" :\t"Paris" }', '{"city": "Par', "", "Pa
 def test_the_arguments_of_a_function_come_back_as_they_were_written(host: str, arguments: str) -> None:
     turns = [Turn("", "", [Call("weather", arguments)]), Turn("", "Sunny.")]
     check(conversation(host, [Exchange("Weather?", turns)]))
+
+
+def test_a_call_without_arguments_comes_back_with_an_empty_object() -> None:
+    """Clients parse the arguments, and so do hosts: here the prompt is not what the model wrote."""
+    turns = [Turn("", "", [Call("weather", "")]), Turn("", "Sunny.")]
+    host = conversation("reasoning, arguments as text", [Exchange("Weather?", turns)])
+    assert '"arguments": }' in host.written[0]
+    assert '"arguments": {}}' in host.prompts[1]
 
 
 def test_reasoning_between_sentences_comes_back_between_them() -> None:
@@ -283,9 +292,12 @@ CONVERSATIONS = st.lists(
 def possible(turn: Turn, tags_in_text: bool) -> Turn:
     """The turn without what cannot come back: a turn of nothing leaves no item to send.
 
-    With tags in the text, white space alone is no reasoning, and before reasoning or a call it belongs to the tags.
+    White space before a call belongs to its markup. With tags in the text, white space alone is no reasoning, and
+    before reasoning it belongs to the tags.
     """
     reasoning, text = (part if part.strip() or not tags_in_text else "" for part in (turn.reasoning, turn.text))
+    if turn.calls and not text.strip():
+        text = ""
     return Turn(reasoning, text if reasoning or text or turn.calls else "!", turn.calls)
 
 

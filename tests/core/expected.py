@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.core.rounds import KINDS, ArgumentsPiece, Call, Json, Round
+from tests.core.rounds import KINDS, ArgumentsPiece, Call, Json, Piece, Round
 
 PART_TYPES = {"text": "output_text", "refusal": "refusal", "reasoning": "reasoning_text"}
 
@@ -25,19 +26,22 @@ class ExpectedItem:
 
 
 def expected_items(round: Round) -> list[ExpectedItem]:
-    """The items of a round. Reasoning, message and the opening of a call close what is being written.
+    """The items of a round, in the order in which they began.
 
-    Calls stay open to the end.
+    A message ends where reasoning or a call begins, reasoning likewise. What is cut is `incomplete`: the last item, and
+    calls whose arguments are.
     """
     items: list[ExpectedItem] = []
     writing: ExpectedItem | None = None
     opened: list[int] = []
-    for piece in round.pieces:
+    for piece in without_markup(round.pieces):
         if isinstance(piece, ArgumentsPiece):
             if piece.call not in opened:
                 opened.append(piece.call)
                 call = round.calls[piece.call]
-                items.append(ExpectedItem(KINDS[call.kind].item_type, call=call, value=call_value(round, piece.call)))
+                status = "completed" if round.complete or arguments_are_complete(round, piece.call) else "incomplete"
+                item_type = KINDS[call.kind].item_type
+                items.append(ExpectedItem(item_type, call=call, value=call_value(round, piece.call), status=status))
                 writing = None
             continue
         item_type = "reasoning" if piece.field == "reasoning" else "message"
@@ -58,9 +62,43 @@ def call_value(round: Round, call: int) -> Any:
     """The arguments, input, commands or diff that the item of a call must have."""
     kind = KINDS[round.calls[call].kind]
     texts = round.texts_of(call)
-    if not (round.complete or kind.kept_when_cut):
+    if round.complete and kind.item_type == "function_call" and not "".join(texts).strip():
+        return "".join(texts) + "{}"  # no arguments
+    if not (round.closes_calls or kind.kept_when_cut):
         return kind.empty
     return texts if kind.is_list else "".join(texts)
+
+
+def without_markup(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces without the white space round calls, which is no text: it opens no message of its own."""
+    kept: list[Piece] = []
+    blank: list[Piece] = []
+    opened: set[int] = set()
+    in_message = False
+    for piece in pieces:
+        if isinstance(piece, ArgumentsPiece):
+            if piece.call not in opened:
+                opened.add(piece.call)
+                blank, in_message = [], False
+            kept.append(piece)
+        elif piece.field == "text" and not in_message and not piece.text.strip():
+            blank.append(piece)
+        else:
+            kept += [*blank, piece]
+            blank, in_message = [], piece.field != "reasoning"
+    return kept if opened else kept + blank
+
+
+def arguments_are_complete(round: Round, call: int) -> bool:
+    """Whether the arguments of a call in a round that was cut are a JSON value, which no more can belong to."""
+    if round.calls[call].kind != "function":
+        return round.closes_calls
+    text = "".join(round.texts_of(call)).lstrip()
+    try:
+        json.JSONDecoder().raw_decode(text)
+    except ValueError:
+        return False
+    return text[0] in '{["'
 
 
 def expected_output(rounds: Sequence[Round]) -> list[ExpectedItem]:

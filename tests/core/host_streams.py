@@ -171,14 +171,16 @@ def _arguments(round: Round, number: int, rng: Random) -> list[str]:
     """What the host sends for each piece of a call: JSON in pieces, which is not closed if the host breaks off."""
     call, texts = round.calls[number], round.texts_of(number)
     kind = KINDS[call.kind]
-    bare = call.kind == "custom" and "".join(texts)[:1] not in ("", *' \t\r\n{"') and rng.random() < 0.3
+    bare = (
+        round.indexed and call.kind == "custom" and "".join(texts)[:1] not in ("", *' \t\r\n{"') and rng.random() < 0.3
+    )
     if call.kind == "function" or bare or not texts:
         return texts
     ascii_only = rng.random() < 0.5
     quoted = [json.dumps(text, ensure_ascii=ascii_only) for text in texts]
     pieces = [", " + text for text in quoted] if kind.is_list else [text[1:-1] for text in quoted]
     pieces[0] = rng.choice(SPACINGS)(kind.head) + pieces[0].removeprefix(", ")
-    if round.complete:
+    if round.closes_calls:
         pieces[-1] += rng.choice(["", " ", "\n"]).join(kind.tail)
     return pieces
 
@@ -203,7 +205,7 @@ def _tool_call(round: Round, number: int, arguments: str, opened: Sequence[int],
     if call.id is not None and (first or not identified or rng.random() < 0.3):
         entry["id"] = call.id
     if first or ("index" in entry and rng.random() < 0.3):
-        entry["function"]["name"] = rng.choice(call.spellings)
+        entry["function"]["name"] = call.spellings[len(round.pieces) % len(call.spellings)]
     if rng.random() < 0.5:
         entry["type"] = "function"
     return entry

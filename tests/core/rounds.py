@@ -81,6 +81,11 @@ class Round:
         """The host did not break off, and no limit cut its answer."""
         return self.error is None and self.finish in ("stop", "tool_calls")
 
+    @property
+    def closes_calls(self) -> bool:
+        """Whether each call has complete arguments: nothing cuts the answer, or no index shows that another begins."""
+        return self.complete or not self.indexed
+
     def identifies(self, call: Call) -> bool:
         """The host gives enough to know that a later piece belongs to the call."""
         return self.indexed or call.id is not None
@@ -133,7 +138,10 @@ TEXTS = st.one_of(
     st.sampled_from(["Hello", " world", "é", "日本語", "😀", "👩‍👩‍👧", "\n\n", '"\\', "\u2028", "\x00\r\x85", "{}"]),
     st.text(min_size=1, max_size=8),
 )
-ARGUMENTS = st.one_of(st.just(""), st.sampled_from(["{}", '{"city": "Paris"}', '{"a": "😀']), st.text(max_size=8))
+DOCUMENTS = st.sampled_from(["{}", '{"city": "Paris"}', '{"a": "😀 }", "b": [{}, "\\\\"]}', "[1]", '"Paris"'])
+"""The arguments of a function, complete."""
+ODD_DOCUMENTS = st.one_of(st.just(""), st.just('{"a": "😀'), st.text("abc ,:1é", max_size=8))
+"""Arguments of which no host can tell that they are complete."""
 
 
 def counts(prompt: int, completion: int, details: Json) -> Json:
@@ -207,7 +215,7 @@ def rounds(
         for number in range(count)
     ]
     text_pieces = st.builds(TextPiece, st.sampled_from(["text", "text", "reasoning", "refusal"]), TEXTS)
-    arguments_pieces = [st.builds(ArgumentsPiece, st.just(number), ARGUMENTS) for number in range(count)]
+    arguments_pieces = [st.builds(ArgumentsPiece, st.just(number), TEXTS) for number in range(count)]
     round = Round(
         draw(st.lists(st.one_of(text_pieces, *arguments_pieces), max_size=7)),
         calls,
@@ -216,17 +224,47 @@ def rounds(
         draw(st.none() | USAGES),
         draw(st.none() | ERRORS) if may_fail and draw(st.booleans()) else None,
     )
-    return replace(round, pieces=list(_possible_pieces(round)))
+    round = replace(round, pieces=list(_possible_pieces(round)))
+    for number, call in enumerate(calls):
+        if call.kind == "function":
+            documents = st.one_of(DOCUMENTS, ODD_DOCUMENTS) if indexed else DOCUMENTS
+            pieces = draw(_cut_in(documents, len(round.texts_of(number))))
+            round = replace(round, pieces=list(_with_texts(round, number, pieces)))
+    return round
+
+
+@st.composite
+def _cut_in(draw: st.DrawFn, documents: st.SearchStrategy[str], count: int) -> Sequence[str]:
+    """A document in so many pieces, some of which may be empty."""
+    document = draw(documents)
+    cuts = (
+        sorted(draw(st.lists(st.integers(0, len(document)), min_size=count - 1, max_size=count - 1))) if count else []
+    )
+    return [document[start:end] for start, end in zip([0, *cuts], [*cuts, len(document)], strict=True)]
+
+
+def _with_texts(round: Round, call: int, texts: Sequence[str]) -> Iterator[Piece]:
+    """The pieces of the round, those of one call with these texts."""
+    rest = iter(texts)
+    for piece in round.pieces:
+        yield replace(piece, text=next(rest)) if isinstance(piece, ArgumentsPiece) and piece.call == call else piece
 
 
 def _possible_pieces(round: Round) -> Iterator[Piece]:
-    """The pieces without those that no host could send: a call that it does not identify has one piece only."""
+    """The pieces without those that no host could send.
+
+    A call that it does not identify has one piece only; without indices one call is written after the other.
+    """
     seen: set[int] = set()
+    latest: int | None = None
     for piece in round.pieces:
         if isinstance(piece, ArgumentsPiece):
             if piece.call in seen and not round.identifies(round.calls[piece.call]):
                 continue
+            if piece.call in seen and piece.call != latest and not round.indexed:
+                continue
             seen.add(piece.call)
+            latest = piece.call
         yield piece
 
 

@@ -30,7 +30,7 @@ from tests.oracle import check_response, check_stream
 GREETING = [("reasoning", "A greeting.\n"), ("message", "\n\nHello there!")]
 LOOKING = [("reasoning", "Weather."), ("message", "\n\nLet me look.\n")]
 PARIS, ROME = ("function_call", '{"city": "Paris"}'), ("function_call", '{"city": "Rome"}')
-TWICE = [("reasoning", "Two."), ("message", "\n"), PARIS, ROME]
+TWICE = [("reasoning", "Two."), PARIS, ROME]  # the line end before the calls belongs to their markup
 
 # The output items of each stream, and whether max_output_tokens cut it.
 STREAMS: dict[str, tuple[list[tuple[str, str]], bool]] = {
@@ -92,7 +92,7 @@ def texts(response: Json) -> list[tuple[str, str]]:
 
 
 def played(name: str, pieces: Sequence[bytes]) -> Played:
-    parallel = capture_of(name)["request"]["json"].get("parallel_tool_calls")
+    request = capture_of(name)["request"]["json"]
     readable = name in READABLE
 
     def filters() -> list[Filter]:
@@ -101,7 +101,7 @@ def played(name: str, pieces: Sequence[bytes]) -> Played:
     return play(
         pieces,
         options=ResponseOptions(token_ids=True, logprobs=readable),
-        tools=ToolMap(None, None, parallel, Report()),
+        tools=ToolMap(request.get("tools"), None, request.get("parallel_tool_calls"), Report()),
         filters=filters,
     )
 

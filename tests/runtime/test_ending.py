@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import anyio
@@ -41,10 +42,12 @@ FINISH = chunk(finish_reason="stop")
 OVERFLOW = "Requested tokens (90) exceed context window of 64"
 
 
-async def ask(*steps: Step, stream: bool = True, listens: bool = True, **settings: Any) -> Reply:
+async def ask(
+    *steps: Step, stream: bool = True, listens: bool = True, tools: Sequence[Any] = (), **settings: Any
+) -> Reply:
     """The answer to a request when the host takes these steps."""
     app = ResponsesShim(ScriptedHost(steps, listens=listens), **settings)
-    return await post(app, "/v1/responses", {**REQUEST, "stream": stream})
+    return await post(app, "/v1/responses", {**REQUEST, "stream": stream, "tools": list(tools)})
 
 
 async def outcome(*steps: Step, **options: Any) -> dict[str, Any]:
@@ -123,7 +126,7 @@ async def test_the_terminal_event_does_not_wait_for_the_call_to_return(
 async def test_a_json_answer_of_the_host_is_read(stream: bool) -> None:
     message = {"role": "assistant", "content": "Hello", "tool_calls": [tool_call(None, "call_1", "f", "{}")]}
     answer = {"choices": [{"index": 0, "message": message, "finish_reason": "tool_calls"}], "usage": usage(3, 4)}
-    reply = await ask(Json(200, answer), stream=stream)
+    reply = await ask(Json(200, answer), stream=stream, tools=[{"type": "function", "name": "f"}])
     response = payloads(reply.events)[-1]["response"] if stream else reply.json
     check_response(response)
     assert [item["type"] for item in response["output"]] == ["message", "function_call"]

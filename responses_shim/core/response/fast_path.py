@@ -50,6 +50,8 @@ They change, for example, with `created`, which some hosts set to the time of ea
 _NO_CHARACTERS = frozenset[str]()
 _TAG_CHARACTERS = frozenset("<")
 _ESCAPED_CHARACTERS = frozenset('"\\')
+_ANY_START: tuple[str, ...] = ()
+_JSON_STARTS = ("{", "[")  # it may be the arguments once more, which are then complete
 
 # The paths ----------------------------------------------------------------------------------------------------------
 
@@ -57,10 +59,17 @@ FastPath: TypeAlias = "Callable[[bytes], Frame | None]"
 """Our frame for one body message of the host; None, and nothing done, if the message carries anything else."""
 
 
-def plain_path(builder: ItemBuilder, read: Reader, template: bytes, refused_characters: frozenset[str]) -> FastPath:
+def plain_path(
+    builder: ItemBuilder,
+    read: Reader,
+    template: bytes,
+    refused_characters: frozenset[str] = _NO_CHARACTERS,
+    refused_starts: tuple[str, ...] = _ANY_START,
+) -> FastPath:
     """The fast path of text, reasoning or arguments.
 
-    `read` gives the text of a body message, or None. Text with one of `refused_characters` is refused.
+    `read` gives the text of a body message, or None. Text with one of `refused_characters` is refused, and text that
+    begins with one of `refused_starts`.
 
     The frames of a host differ in their text alone, as a rule. So the bytes around the text of one frame are learned,
     and where another begins and ends with the same bytes, only the string between them is decoded.
@@ -83,6 +92,8 @@ def plain_path(builder: ItemBuilder, read: Reader, template: bytes, refused_char
                 before, after = _surrounding_bytes(data, text, read)
                 start, end = len(before), -len(after)
         if text is None or (refused_characters and not refused_characters.isdisjoint(text)):
+            return None
+        if refused_starts and text.startswith(refused_starts):
             return None
         keep(text)
         sequence_number = next_number()
@@ -217,15 +228,17 @@ class FastPaths:
         delta = builder.next_delta() if builder is not None else None
         if builder is None or delta is None:
             return None
-        index = self._stream.calls.latest_index if field == "arguments" else None
+        index = self._stream.latest_call_index if field == "arguments" else None
         return _Part(carried, builder, delta, index, not filters.empty)
 
     def _path(self, part: _Part) -> FastPath:
         builder = part.builder
         template = self._encoder.template(part.delta)
         if isinstance(builder, CallBuilder):
-            refused_characters = _ESCAPED_CHARACTERS if builder.unwraps else _NO_CHARACTERS
-            return plain_path(builder, arguments_reader(part.call_index), template, refused_characters)
+            read = arguments_reader(part.call_index)
+            if builder.unwraps:
+                return plain_path(builder, read, template, _ESCAPED_CHARACTERS)
+            return plain_path(builder, read, template, refused_starts=_JSON_STARTS)
         refused_characters = _TAG_CHARACTERS if part.filtered else _NO_CHARACTERS
         if isinstance(builder, MessageBuilder) and self._stream.options.logprobs:
             return logprobs_path(builder, template, refused_characters)

@@ -1,9 +1,8 @@
 """The state machine: a host's chat chunks in, the events of one response out.
 
 A response is written by `start`, then any number of rounds (one chat call each: `begin_round`, `feed` for every chunk,
-`end_round`), and `close`. `ping` and `repeat_in_progress` may come anywhere between `start` and `close`. The machine
-holds what is open: at most one of reasoning and message, and beside it any number of calls. Each is an item builder
-that makes its own events; the machine decides which opens, which closes, and what the end was. For example
+`end_round`), and `close`. `ping` and `repeat_in_progress` may come anywhere between `start` and `close`. An item
+sequence writes the items, one after the other; the machine decides what the end was. For example
 
     feed(content "Hi")       output_item.added, content_part.added, output_text.delta
     feed(finish "stop")
@@ -22,13 +21,14 @@ What it promises, and the property tests hold over random chunk streams:
     snapshot is made of the items that were streamed, and is never parsed again.
  4. `output_index` is given once, when the item opens; it is dense and equals the position in `output`. An id is the
     same in added, done and the snapshot.
- 5. Exactly one terminal event, last, whatever happened. Only the last item may be `incomplete`.
+ 5. Exactly one terminal event, last, whatever happened. Only the last item may be `incomplete`, and calls whose
+    arguments were cut: pieces of several calls may have come in turns.
  6. How the host's bytes were cut, or its chunks merged, changes no value: text, arguments, items, status, usage.
  7. The streamed response equals the one that is not streamed: both are the terminal event's `response`.
  8. What follows event N is the same whether it was seen live or replayed: events are never changed once they are
     returned.
- 9. One item per host call. Calls stay open side by side until the round ends; reasoning, message and the opening of a
-    call close what is being written; an empty delta opens nothing.
+ 9. One item at a time: each is done before the next is added, and each call of the host is one item. An empty delta
+    opens nothing, nor does white space before a call (`item_sequence`).
 10. The first error wins. An end without a finish_reason, or with one that is not known to be good, is a failure, not
     a completion. `length` and `content_filter` make the response incomplete, whatever finish_reason follows. Whether
     there are calls is decided by deltas, not by finish_reason.
@@ -44,16 +44,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from responses_shim.core.items.base import ItemBuilder
-from responses_shim.core.items.message import MessageBuilder
-from responses_shim.core.items.reasoning import BUILDERS, ReasoningBuilder
-from responses_shim.core.response.call_index import CallIndex, PendingCall
 from responses_shim.core.response.encoder import encode_json
 from responses_shim.core.response.filters import Field
+from responses_shim.core.response.item_sequence import ItemSequence
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
 from responses_shim.core.response.token_ids import TokenCollector, contradiction
-from responses_shim.core.tools.base import CallBuilder
 from responses_shim.core.tools.tool_map import ToolMap
-from responses_shim.core.wire.chat import Choice, Chunk, ToolCallDelta, add_usage, annotations_of, logprobs_of, usage_of
+from responses_shim.core.wire.chat import Choice, Chunk, add_usage, annotations_of, logprobs_of, usage_of
 from responses_shim.core.wire.chat_errors import error_from
 from responses_shim.core.wire.events import (
     DELTAS,
@@ -69,20 +66,15 @@ from responses_shim.core.wire.events import (
 )
 from responses_shim.core.wire.finish_reasons import End, end_of, later_finish
 from responses_shim.core.wire.lenient_json import join_surrogates
-from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import (
     NO_LOGPROBS,
     CallItem,
     IncompleteDetails,
-    ItemStatus,
-    MessageItem,
-    OutputItem,
-    ReasoningItem,
     Response,
     ResponseError,
 )
 from responses_shim.core.wire.tokens import Tokens
-from responses_shim.errors import ShimError, UpstreamError, excerpt
+from responses_shim.errors import ShimError, UpstreamError
 
 JOIN_EVERY = 32
 """How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
@@ -125,19 +117,16 @@ class ResponseStream:
         """Calls beyond the one that `parallel_tool_calls: false` allows."""
         self._new_id = new_id
         self._now = now
-        self._tools = tools if tools is not None else ToolMap(None, None, None, Report())
+        self._tools = tools
         self._extras = options.token_ids or options.obfuscate is not None
         self._number = count().__next__
-        self._items: dict[int, OutputItem] = {}  # finished items by output index
-        self._opened = 0  # how many items have been opened
+        self._items = ItemSequence(new_id=new_id, next_number=self._number, tools=tools, options=options)
         self._rounds = 0  # how many rounds have ended
         self._reset_round()
 
     def _reset_round(self) -> None:
-        self.calls = CallIndex(single=self._tools.single)
-        self._message: MessageBuilder | None = None
-        self._reasoning: ReasoningBuilder | None = None
-        self._open: list[ItemBuilder] = []
+        self._items.begin_round()
+        self._items_before = self._items.opened  # in the rounds before
         self._usage: dict[str, object] | None = None
         self._tokens = TokenCollector() if self.options.token_ids else None
 
@@ -153,16 +142,13 @@ class ResponseStream:
         return Ping(self._number())
 
     def repeat_in_progress(self) -> Event:
-        """`response.in_progress` again, with the items up to the first that is still open."""
-        output: list[OutputItem] = []
-        while len(output) in self._items:
-            output.append(self._items[len(output)])
-        return InProgress(self._number(), replace(self.response, output=output))
+        """`response.in_progress` again, with the items that are done."""
+        return InProgress(self._number(), replace(self.response, output=list(self._items.done)))
 
     def fail(self, error: ShimError) -> None:
         """Remember why the response cannot complete. The first reason stays."""
         overflow = error.code == "context_length_exceeded" and self.options.incomplete_on_overflow
-        if overflow and not (self._opened or self.error):
+        if overflow and not (self._items.opened or self.error):
             self.finish_reason, self._tokens = "length", None
         elif self.error is None:
             self.error = error
@@ -184,11 +170,14 @@ class ResponseStream:
             for choice in chunk.choices:
                 if not choice.index:
                     self._feed_choice(choice, events)
+            if self._items.error is not None:
+                self.fail(self._items.error)
         if self._extras:
             self._add_extras(events)
-        if events and events[-1].sequence_number % JOIN_EVERY < len(events):  # a multiple is among their numbers
-            for builder in self._open:
-                builder.join_pieces()
+        # a multiple is among their numbers
+        current = self._items.current
+        if current is not None and events and events[-1].sequence_number % JOIN_EVERY < len(events):
+            current.join_pieces()
         return events
 
     def _feed_choice(self, choice: Choice, events: list[Event]) -> None:
@@ -197,112 +186,53 @@ class ResponseStream:
         delta = choice.delta or choice.message
         if delta is None:
             return
+        items = self._items
         reasoning = delta.reasoning or delta.reasoning_content
         if reasoning:
-            (self._reasoning or self._open_reasoning(events)).add_text(reasoning, events)
+            items.add_reasoning(reasoning, events)
         if content := delta.content:
-            message = self._message or self._open_message(events)
-            message.add_text(content, logprobs_of(choice) if self.options.logprobs else NO_LOGPROBS, events)
+            items.add_text(content, logprobs_of(choice) if self.options.logprobs else NO_LOGPROBS, events)
         if delta.refusal:
-            (self._message or self._open_message(events)).add_refusal(delta.refusal, events)
+            items.add_refusal(delta.refusal, events)
         if delta.annotations:
             for annotation in annotations_of(delta):
-                (self._message or self._open_message(events)).annotate(annotation, events)
+                items.add_annotation(annotation, events)
         if delta.tool_calls:
             for call in delta.tool_calls:
-                self._feed_call(call, events)
-
-    def _feed_call(self, delta: ToolCallDelta, events: list[Event]) -> None:
-        if self.error is not None:
-            return
-        name = delta.function.name if delta.function else None
-        arguments = delta.function.arguments if delta.function else None
-        call = self.calls.find(delta, name)
-        if call.builder is None:
-            if not name or not call.allowed:
-                if arguments:
-                    call.pieces.append(arguments)
-                return
-            if not self._tools.allows(name):
-                self.calls.discard(call)
-                self.fail(UpstreamError(f"The model called {excerpt(name)!r}, which tool_choice does not allow."))
-                return
-        builder = call.builder or self._open_call(call, name or "", events)
-        if arguments:
-            builder.add_arguments(arguments, events)
+                items.add_call(call, events)
 
     def end_round(self) -> tuple[RoundResult, list[Event]]:
         """The chat call is over: close its items, add its usage. `begin_round` or `close` comes next."""
         events: list[Event] = []
-        for call in self.calls.nameless():
-            self._open_call(call, "", events)
-        self.ignored_calls += self.calls.count_ignored()
-        needs_empty_message = self.options.empty_message and not self._opened and self._end != "failed"
+        items = self._items
+        items.write_rest(events, cut=self._is_cut)
+        if items.error is not None:
+            self.fail(items.error)
+        self.ignored_calls += items.calls.count_ignored()
+        needs_empty_message = self.options.empty_message and not items.opened and self._end != "failed"
         tokens = self._round_tokens(events)
         if needs_empty_message and self.error is None:
-            (self._message or self._open_message(events)).open_empty_text(events)
-        complete = self.error is None and self._end == "completed"
-        calls: list[CallItem] = []
-        for builder in self._open:
-            last = builder.index == self._opened - 1
-            status: ItemStatus = "completed" if complete or not last else "incomplete"
-            item = builder.close(status, events, tokens if last else None)
-            self._items[builder.index] = item
-            if not isinstance(item, (MessageItem, ReasoningItem)):
-                calls.append(item)
+            items.message(events).open_empty_text(events)
+        items.close(events, cut=self._is_cut, tokens=tokens)
         if self._extras:
             self._add_extras(events)
         usage = usage_of(self._usage)
         self.response.usage = usage if self._rounds == 0 else add_usage(self.response.usage, usage)
         self._rounds += 1
+        result = RoundResult(self.finish_reason, items.round_calls)
         self._reset_round()
-        return RoundResult(self.finish_reason, calls), events
-
-    # Items -------------------------------------------------------------------------------------------------------
-
-    def _open_call(self, call: PendingCall, name: str, events: list[Event]) -> CallBuilder:
-        self._close_writing(events)
-        call_id = call.id or self._new_id("call")
-        builder = call.builder = self._tools.open(name, self._new_id, self._opened, self._number, call_id)
-        self._begin(builder, events)
-        for arguments in call.pieces:
-            builder.add_arguments(arguments, events)
-        return builder
-
-    def _open_reasoning(self, events: list[Event]) -> ReasoningBuilder:
-        self._close_writing(events)
-        builder = BUILDERS[self.options.reasoning]
-        self._reasoning = builder(self._new_id("rs"), self._opened, self._number, self.options.seal)
-        self._begin(self._reasoning, events)
-        return self._reasoning
-
-    def _open_message(self, events: list[Event]) -> MessageBuilder:
-        self._close_writing(events)
-        self._message = MessageBuilder(self._new_id("msg"), self._opened, self._number)
-        self._begin(self._message, events)
-        return self._message
-
-    def _begin(self, builder: ItemBuilder, events: list[Event]) -> None:
-        self._opened += 1
-        self._open.append(builder)
-        builder.open(events)
-
-    def _close_writing(self, events: list[Event]) -> None:
-        for builder in (self._reasoning, self._message):
-            if builder is not None:
-                self._open.remove(builder)
-                self._items[builder.index] = builder.close("completed", events)
-        self._reasoning = self._message = None
+        return result, events
 
     # What deltas carry besides their text, and what keeps them from being plain ------------------------------------
 
     def builder(self, field: Field) -> ItemBuilder | None:
         """The builder that more of the open text, reasoning or arguments would go to."""
-        if field == "content":
-            return self._message
-        if field == "reasoning":
-            return self._reasoning
-        return self.calls.latest.builder if self.calls.latest is not None else None
+        return self._items.builder(field)
+
+    @property
+    def latest_call_index(self) -> int | None:
+        """The index by which the host gave the last piece of a call; None if it gave none."""
+        return self._items.calls.latest_index
 
     @property
     def plain_deltas(self) -> bool:
@@ -353,12 +283,12 @@ class ResponseStream:
         if self._tokens is None or self.error is not None:
             return None
         try:
-            tokens = self._tokens.close(answered=bool(self._open))
+            tokens = self._tokens.close(answered=self._items.opened > self._items_before)
         except UpstreamError as error:
             self.fail(error)
             return None
-        if not self._open:
-            self._open_message(events)
+        if self._items.current is None:
+            self._items.message(events)
         return tokens
 
     # The end -----------------------------------------------------------------------------------------------------
@@ -368,10 +298,15 @@ class ResponseStream:
         """How the round has ended, as far as its finish_reason says."""
         return end_of(self.finish_reason) if self.finish_reason is not None else "failed"
 
+    @property
+    def _is_cut(self) -> bool:
+        """Whether the round has ended before the answer was complete, as far as is known."""
+        return self.error is not None or self._end != "completed"
+
     def close(self) -> list[Event]:
         """The terminal event, after `error` if the response failed. Call `end_round` first, and this once."""
         response = self.response
-        response.output = [self._items[index] for index in sorted(self._items)]
+        response.output = self._items.done
         if self.error is None and self.finish_reason is None:
             self.fail(UpstreamError("The host ended its stream before the answer was complete."))
         if self.error is None and self._end == "failed":

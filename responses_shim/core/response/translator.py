@@ -165,7 +165,7 @@ class Translator:
         return self._encode([self._stream.ping()])
 
     def repeat_in_progress(self) -> list[Frame]:
-        """`response.in_progress` again, with the items up to the first that is still open."""
+        """`response.in_progress` again, with the items that are done."""
         return self._encode([self._stream.repeat_in_progress()])
 
     @property

@@ -20,6 +20,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from responses_shim.core.items.base import ItemBuilder, NextNumber
 from responses_shim.core.tools.arguments import parse_arguments
+from responses_shim.core.tools.json_end import JSONEnd
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.core.wire.validation import missing, required_string
@@ -51,6 +52,38 @@ class CallBuilder(ItemBuilder):
     def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
         super().__init__(id, index, next_number)
         self.call_id = call_id
+        self._end = JSONEnd()
+        self._seen = 0  # how many pieces `_end` has seen
+
+    @property
+    def complete(self) -> bool:
+        """Whether the arguments are a complete JSON value: what comes next is no more of them.
+
+        The cost is that of looking at the pieces that have come since it was last asked.
+        """
+        self._follow()
+        return self._end.complete
+
+    def _follow(self) -> None:
+        """Look for the end in the pieces that have come since the last time."""
+        for piece in self.pieces[self._seen :]:
+            self._end.feed(piece)
+        self._seen = len(self.pieces)
+
+    def join_pieces(self) -> None:
+        self._follow()
+        super().join_pieces()
+        self._seen = self._joined
+
+    def repeated_by(self, arguments: str) -> bool:
+        """Whether `arguments` are those of the complete call, which the host then only writes once more.
+
+        The cost is that of looking at `arguments`, for after the first time there is one piece to compare.
+        """
+        if len(self.pieces) > 1:
+            self.pieces[:] = ["".join(self.pieces)]
+            self._joined = self._seen = 1
+        return arguments == self.pieces[0]
 
     @abstractmethod
     def add_arguments(self, delta: str, events: list[Event]) -> None:

@@ -53,6 +53,19 @@ class CustomCallBuilder(NamedCallBuilder):
         self._add(self._text.close(cut=status == "incomplete"), events)
         events.append(CustomToolCallInputDone(self.next_number(), self.id, self.index, "".join(self.pieces)))
 
+    @property
+    def complete(self) -> bool:
+        return self._text.complete
+
+    def _follow(self) -> None:
+        """Do nothing: the pieces are those of the text, and `FreeText` knows where the arguments end."""
+
+    def repeated_by(self, arguments: str) -> bool:
+        if self._text.held:
+            return self._text.held == arguments
+        other = FreeText()
+        return other.feed(arguments) + other.close(cut=False) == "".join(self.pieces)
+
     def next_delta(self) -> CustomToolCallInputDelta | None:
         return CustomToolCallInputDelta(0, self.id, self.index, "") if self._text.in_string else None
 

@@ -25,6 +25,7 @@ import json
 import re
 from enum import Enum, auto
 
+from responses_shim.core.tools.json_end import JSONEnd
 from responses_shim.core.wire.lenient_json import join_surrogates
 
 _HEAD = ("{", '"input"', ":", '"')
@@ -57,6 +58,12 @@ class FreeText:
             ""  # the beginning of the head, of an escape, or of what follows a quote, which needs more text
         )
         self._held: list[str] = []
+        self._end = JSONEnd()  # of what is held
+
+    @property
+    def complete(self) -> bool:
+        """Whether the arguments have come to their end: what comes next is no more of them."""
+        return self._state is _State.DONE or (self._state is _State.HELD and self._end.complete)
 
     def feed(self, piece: str) -> str:
         """Take the next piece of the arguments."""
@@ -65,7 +72,7 @@ class FreeText:
         if self._state is _State.STRING:
             return self._feed_string(piece)
         if self._state is _State.HELD:
-            self._held.append(piece)
+            self._hold(piece)
         elif self._state is _State.HEAD:
             return self._feed_head(piece)
         return ""
@@ -97,10 +104,20 @@ class FreeText:
             return self._feed_string(head[end:])
         if head.lstrip(_WHITE)[:1] in ("{", '"', ""):
             self._state = _State.HELD
-            self._held.append(head)
+            self._hold(head)
             return ""
         self._state = _State.BARE
         return head
+
+    @property
+    def held(self) -> str:
+        """JSON of another shape than was offered, as far as it has come."""
+        self._held[:] = ["".join(self._held)]
+        return self._held[0]
+
+    def _hold(self, piece: str) -> None:
+        self._held.append(piece)
+        self._end.feed(piece)
 
     def _feed_string(self, piece: str) -> str:
         source = self._undecided + piece

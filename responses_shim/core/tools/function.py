@@ -40,6 +40,10 @@ class FunctionCallBuilder(NamedCallBuilder):
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         value = "".join(self.pieces)
+        if status == "completed" and not value.strip():
+            # No arguments at all: where they are used they are parsed, and an empty text is no JSON.
+            self.add_arguments("{}", events)
+            value += "{}"
         events.append(FunctionCallArgumentsDone(self.next_number(), self.id, self.index, value, self._name))
 
 

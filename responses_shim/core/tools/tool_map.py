@@ -27,6 +27,7 @@ the model has searched for it. The request is refused only if `tool_choice` forc
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
@@ -225,10 +226,32 @@ class ToolMap:
         kind = identity.kind
         return kind.new_call(identity, new_id(kind.builder.prefix), index, next_number, call_id)
 
-    def allows(self, name: str) -> bool:
-        """Whether `tool_choice` lets the model call the function `name`; also true for an unknown name."""
+    def begins_a_longer_name(self, name: str) -> bool:
+        """Whether an offered function has a longer name that begins with `name`."""
+        following = bisect_right(self._sorted_names, name)
+        return following < len(self._sorted_names) and self._sorted_names[following].startswith(name)
+
+    @cached_property
+    def _sorted_names(self) -> list[str]:
+        return sorted(self._offered)
+
+    def refusal(self, name: str) -> str | None:
+        """Why the model may not call the function `name`; None if it may.
+
+        It may call a function that nobody knows, as long as there are any: the client judges that call.
+        """
+        if self.choice.chat == "none":
+            return f"The model called {quoted(name)}, but tool_choice is 'none'."
+        if self._offers_nothing:
+            return f"The model called {quoted(name)}, but no tool was offered."
         function = name if name in self._offered else self.resolve(name)
-        return function is None or self.choice.allows(function)
+        if function is not None and not self.choice.allows(function):
+            return f"The model called {quoted(name)}, which tool_choice does not allow."
+        return None
+
+    @cached_property
+    def _offers_nothing(self) -> bool:
+        return not self._allowed()
 
     # Offering --------------------------------------------------------------------------------------------------------
 

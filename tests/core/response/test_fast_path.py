@@ -131,14 +131,17 @@ def test_arguments_take_the_fast_path_if_the_host_repeats_the_id_of_the_call() -
 def test_arguments_of_another_call_than_the_latest_take_the_slow_path() -> None:
     opened = [chunk(tool_calls=[call(index, f"c{index}", "f", "{")]) for index in (0, 1)]
     played = answer(*opened, *[chunk(tool_calls=[call(index, arguments="}")]) for index in (1, 0)])
-    assert played.fast == 1
+    assert played.fast == 0
     assert [item["arguments"] for item in played.output] == ["{}", "{}"]
 
 
 def test_arguments_with_an_id_and_no_index_take_the_slow_path() -> None:
-    pieces = [chunk(tool_calls=[{"id": id, "function": {"arguments": "}"}}]) for id in ("b", "a")]
-    opened = [chunk(tool_calls=[{"id": id, "function": {"name": "f", "arguments": "{"}}]) for id in ("a", "b")]
-    played = answer(*opened, *pieces)
+    deltas = [
+        {"id": id, "function": function}
+        for id in ("a", "b")
+        for function in ({"name": "f", "arguments": "{"}, {"arguments": "}"})
+    ]
+    played = answer(*[chunk(tool_calls=[delta]) for delta in deltas])
     assert played.fast == 0
     assert [item["arguments"] for item in played.output] == ["{}", "{}"]
 

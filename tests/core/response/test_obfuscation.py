@@ -67,7 +67,7 @@ def test_deltas_that_come_only_when_a_call_closes_are_padded_too() -> None:
         STOP,
     ]
     played = answer(*frames, tools=TOOLS, options=OBFUSCATED)
-    assert [event["delta"] for event in played.deltas] == ["{}", "*** Begin"]
+    assert [event["delta"] for event in played.deltas] == ["*** Begin", "{}"]
     assert [padded_size(event) % OBFUSCATED_SIZE for event in played.deltas] == [0, 0]
 
 

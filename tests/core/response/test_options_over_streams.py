@@ -18,7 +18,7 @@ from tests.core.driver import Json, event_json, play
 from tests.core.expected import ExpectedItem, comparable, expected_output, expected_terminal
 from tests.core.host_streams import encode, encode_chunks, encode_frame
 from tests.core.response.extras import obfuscation, padded_size, seal, tokens, tokens_of_deltas, tokens_of_items
-from tests.core.rounds import FUNCTION_ROUNDS, RNGS, ArgumentsPiece, Call, Round, TextPiece
+from tests.core.rounds import FUNCTION_ROUNDS, RNGS, ArgumentsPiece, Call, Piece, Round, TextPiece
 from tests.cuts import POSITIONS, cut
 from tests.oracle import check_stream
 
@@ -103,8 +103,16 @@ TAGGED_PIECES = st.lists(
     min_size=1,
     max_size=4,
 )
+
+
+def with_one_call(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces without any call but the first: each has complete arguments."""
+    calls = [index for index, piece in enumerate(pieces) if isinstance(piece, ArgumentsPiece)]
+    return [piece for index, piece in enumerate(pieces) if index not in calls[1:]]
+
+
 TAGGED_ROUNDS = st.builds(
-    lambda pieces, finish, error: Round(pieces, [Call("host-0", "f")], finish=finish, error=error),
+    lambda pieces, finish, error: Round(with_one_call(pieces), [Call("host-0", "f")], finish=finish, error=error),
     TAGGED_PIECES,
     st.sampled_from(["stop", "length", None]),
     st.sampled_from([None, None, {"error": "gone"}]),

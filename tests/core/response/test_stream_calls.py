@@ -24,9 +24,16 @@ EVERY = [F, G, C, CRM, *OWN, SEARCH]
 STOP = chunk(finish_reason="tool_calls")
 
 
-def answer(*chunks: bytes, tools: list[Json] | None = None, choice: Any = None, parallel: bool | None = None) -> Played:
+def answer(
+    *chunks: bytes,
+    tools: list[Json] | None = None,
+    choice: Any = None,
+    parallel: bool | None = None,
+    slow: bool = False,
+) -> Played:
     """The response to these chunks, from a request with these tools or with one of each kind."""
-    return driver.answer(*chunks, tools=ToolMap(EVERY if tools is None else tools, choice, parallel, Report()))
+    tool_map = ToolMap(EVERY if tools is None else tools, choice, parallel, Report())
+    return driver.answer(*chunks, tools=tool_map, slow=slow)
 
 
 def calls(*entries: Json) -> bytes:
@@ -105,7 +112,7 @@ def test_interleaved_calls_of_custom_tools_each_stream_their_own_input() -> None
         STOP,
     )
     deltas = [(event["output_index"], event["delta"]) for event in played.payloads if "delta" in event]
-    assert deltas == [(0, "on"), (1, "tw"), (0, "e"), (1, "o")]
+    assert deltas == [(0, "on"), (0, "e"), (1, "tw"), (1, "o")]
 
 
 def test_a_call_whose_name_comes_late_opens_with_its_name() -> None:
@@ -276,6 +283,25 @@ def test_a_call_whose_name_comes_late_may_turn_out_not_to_be_allowed() -> None:
     played = answer(calls(call(0, "a", None, "{}")), calls(call(0, None, "g")), STOP, choice=ONLY_F)
     assert played.output == []
     assert played.response["status"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice", "reason"),
+    [
+        (EVERY, "none", "tool_choice is 'none'"),
+        ([], None, "no tool was offered"),
+        ([{"type": "web_search"}], None, "no tool was offered"),
+    ],
+)
+@pytest.mark.parametrize("name", ["f", "heard_of_by_nobody"])
+def test_a_call_that_nobody_asked_for_fails_the_response(
+    tools: list[Json], choice: Any, reason: str, name: str
+) -> None:
+    played = answer(chunk("Well."), calls(call(0, "a", name, "{}")), STOP, tools=tools, choice=choice)
+    assert played.response["status"] == "failed"
+    assert played.response["error"]["message"] == f"The model called {name!r}, but {reason}."
+    assert [item["type"] for item in played.output] == ["message"]
+    assert played.rounds[0].calls == []
 
 
 # Calls that are cut --------------------------------------------------------------------------------------------------

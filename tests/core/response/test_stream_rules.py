@@ -239,10 +239,10 @@ def test_an_answer_that_is_cut_is_incomplete_with_the_reason(finish: str, reason
     assert [item["status"] for item in response["output"]] == ["completed", "incomplete"]
 
 
-def test_of_calls_that_are_cut_only_the_last_is_incomplete() -> None:
-    both = chunk(tool_calls=[call(0, "a", "f", "{"), call(1, "b", "g", "{")])
-    played = answer(both, chunk(finish_reason="length"))
-    assert [item["status"] for item in played.output] == ["completed", "incomplete"]
+def test_every_call_that_is_cut_is_incomplete() -> None:
+    three = chunk(tool_calls=[call(0, "a", "f", "{"), call(1, "b", "g", "{}"), call(2, "c", "g", "{")])
+    played = answer(three, chunk(finish_reason="length"))
+    assert [item["status"] for item in played.output] == ["incomplete", "completed", "incomplete"]
 
 
 def test_an_end_without_a_finish_reason_is_a_failure() -> None:

@@ -74,7 +74,7 @@ def test_the_item_that_opened_last_has_the_tokens() -> None:
     played = answer(PROMPT, *frames, options=WITH_TOKENS)
     assert [item["type"] for item in played.output] == ["message", "function_call", "function_call"]
     assert tokens_of_items(played) == [{}, {}, tokens(3, 4, 5, 6)]
-    assert tokens_of_deltas(played) == [[3], [4], [5], [6]]
+    assert tokens_of_deltas(played) == [[3], [4], [5, 6], []]
 
 
 def test_input_that_is_held_back_until_the_call_ends_has_its_tokens_too() -> None:

@@ -307,18 +307,33 @@ def test_allowed_tools_that_nobody_runs_leave_nothing_to_offer() -> None:
 @pytest.mark.parametrize("name", ["g", "crm__find", "crm.find", "note"])
 def test_a_tool_of_the_request_that_is_not_allowed_may_not_be_called(name: str) -> None:
     tools, _ = choose([F, G, CRM], {"type": "allowed_tools", "tools": [F]})
-    assert tools.allows("f")
-    assert not tools.allows(name)
+    assert tools.refusal("f") is None
+    assert tools.refusal(name) == f"The model called '{name}', which tool_choice does not allow."
+
+
+@pytest.mark.parametrize("choice", ["none", {"type": "none"}])
+def test_no_tool_may_be_called_where_the_choice_is_none(choice: Any) -> None:
+    tools, _ = choose([F, G], choice)
+    assert tools.refusal("f") == "The model called 'f', but tool_choice is 'none'."
+    assert tools.refusal("h") == "The model called 'h', but tool_choice is 'none'."
+
+
+@pytest.mark.parametrize(
+    ("tools", "choice"),
+    [([], None), ([], "auto"), ([WEB], None), ([F, WEB], {"type": "allowed_tools", "tools": [WEB]})],
+)
+def test_no_tool_may_be_called_where_none_is_offered(tools: Any, choice: Any) -> None:
+    assert choose(tools, choice)[0].refusal("h") == "The model called 'h', but no tool was offered."
 
 
 def test_a_call_of_no_tool_in_the_request_is_for_the_client_to_judge() -> None:
-    assert choose([F, G], {"type": "allowed_tools", "tools": [F]})[0].allows("h")
+    assert choose([F, G], {"type": "allowed_tools", "tools": [F]})[0].refusal("h") is None
 
 
-@pytest.mark.parametrize("choice", [None, "none", {"type": "function", "name": "f"}])
+@pytest.mark.parametrize("choice", [None, "auto", {"type": "function", "name": "f"}])
 def test_no_other_choice_forbids_a_call(choice: Any) -> None:
     """A host may take them as it likes."""
-    assert choose([F, G], choice)[0].allows("g")
+    assert choose([F, G], choice)[0].refusal("g") is None
 
 
 # What cannot be met, and what is not valid ----------------------------------------------------------------------------
