@@ -6,16 +6,16 @@ from starlette.types import Send
 
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
-from responses_shim.errors import InvalidRequest
+from responses_shim.errors import InvalidRequest, excerpt
 
 
 async def not_found(request: Request) -> None:
     """Answer 404 to everything below `/v1/responses` and `/v1/conversations`: nothing is stored here."""
-    path = request.scope["path"][len(request.prefix) :]
+    method, path = excerpt(request.scope["method"]), _path(request)
     await send_error(
         request.send,
         InvalidRequest(
-            f"There is nothing at {request.scope['method']} {path}: responses and conversations are not stored here.",
+            f"There is nothing at {method} {path}: responses and conversations are not stored here.",
             status=404,
             code="not_found",
         ),
@@ -25,7 +25,7 @@ async def not_found(request: Request) -> None:
 
 async def wrong_method(request: Request) -> None:
     """Answer 405 to any method but POST (RFC 9110 §15.5.6)."""
-    method, path = request.scope["method"], request.scope["path"][len(request.prefix) :]
+    method, path = excerpt(request.scope["method"]), _path(request)
     await send_error(
         request.send,
         InvalidRequest(
@@ -36,6 +36,11 @@ async def wrong_method(request: Request) -> None:
         ),
         [],
     )
+
+
+def _path(request: Request) -> str:
+    """The path of the request without its prefix, for a message."""
+    return excerpt(request.scope["path"][len(request.prefix) :])
 
 
 async def upgrade_required(send: Send) -> None:

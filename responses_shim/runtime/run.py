@@ -22,7 +22,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from enum import Enum, auto
 
 import anyio
 
@@ -33,6 +32,7 @@ from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import AnswerCheck
 from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
+from responses_shim.runtime.phase import Phase
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
@@ -51,19 +51,6 @@ CANCEL_SECONDS = 1.0
 """How long it may take to notice that nobody wants it any more."""
 
 
-class Phase(Enum):
-    """Where a run stands."""
-
-    CALLING = auto()
-    """A chat call is being made, and its answer is awaited or comes in."""
-    BETWEEN = auto()
-    """A round has ended, and another follows."""
-    ENDED = auto()
-    """The terminal event has been made."""
-    ABANDONED = auto()
-    """The client is gone: nothing more is made."""
-
-
 _CALLING = Phase.CALLING  # looked up per token: before Python 3.11 a member of an enumeration is found slowly
 
 
@@ -80,6 +67,7 @@ class Run:
 
     - `disconnected`: returns when the client is gone, and can be cancelled
     - `unfinished_message`: the message of the error if the host's stream just stops
+    - `headers`: the host's, as far as they are known before it answers; those of its answer replace them
     - `prompt_tokens`: gets the token ids of a chat's prompt, where they are wanted and the host's stream had none
     - `next_round`: what follows a round
     - `answer_check`: checks the answers that the translator holds back, and may ask for another round
@@ -95,6 +83,7 @@ class Run:
         *,
         disconnected: Callable[[], Awaitable[None]],
         unfinished_message: str,
+        headers: RawHeaders | None = None,
         prompt_tokens: Callable[[Chat], Awaitable[list[int] | None]] | None = None,
         next_round: NextRound = _last_round,
         answer_check: AnswerCheck | None = None,
@@ -118,6 +107,7 @@ class Run:
         self._started_at = self._last_received = self._last_write = clock()
         self._cancel_at: float | None = None
         self._writer = Writer(sink, self._abandon)
+        self._writer.headers = headers or []
         self._watchdog = Watchdog(clock)
 
     async def execute(self, upstream: Upstream, chat: Chat) -> None:
