@@ -220,5 +220,5 @@ class SQLiteStore:
         return await self._write(lambda trees: trees.secret(secrets.token_bytes(32)))
 
     async def close(self) -> None:
-        await self._writer.close()
         await self._reader.close()
+        await self._writer.close()  # Last: it wakes those who wait for a log, and they find the reader closed.

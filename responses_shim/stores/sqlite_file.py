@@ -16,6 +16,8 @@ APPLICATION_ID = 0x52536874
 """Marks our files in `PRAGMA application_id`, so that we never create tables in somebody else's database."""
 LOCK_TIMEOUT = 5.0
 """For how many seconds we wait for another process that holds the lock of the file."""
+PAGE_SIZE = 8192
+"""Of new files, in bytes. With SQLite's 4096 turns of usual sizes fill their pages badly, and take a fifth more."""
 WAL_LIMIT = 64 * 1024 * 1024
 """How many bytes of the write-ahead log are left on the disk after a checkpoint."""
 
@@ -162,6 +164,7 @@ class StoreFile:
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         _format(connection)
+        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # has no effect on a file that has tables
         # Two that change the journal mode of a new file at once do not wait for each other: one of them fails.
         journal = self._retry(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         if journal != "wal":

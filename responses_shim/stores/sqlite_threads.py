@@ -22,7 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import anyio.to_thread
 
@@ -33,6 +33,7 @@ logger = logging.getLogger("responses_shim")
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
+"""What is done with a connection. It is done again if the transaction is lost, so it changes nothing else."""
 
 LARGEST_BATCH = 100
 """How many functions share a transaction at most; those behind them wait for the next one."""
@@ -121,7 +122,7 @@ class ConnectionThread:
             raise
         if job.error is not None:
             raise job.error
-        return job.result  # type: ignore[return-value]  # T may be None
+        return cast(T, job.result)
 
     def submit(self, work: Work[T], *, key: Hashable = None, committed: Callable[[], None] | None = None) -> Job[T]:
         """Have a function run in the thread, and do not wait for it."""
@@ -143,8 +144,9 @@ class ConnectionThread:
             if self._closed:
                 raise StoreUnavailable
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="responses-shim store", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._serve, name="responses-shim store", daemon=True)
+                thread.start()
+                self._thread = thread
             self._jobs.put(job)
 
     # In the thread -----------------------------------------------------------------------------------------------
@@ -290,6 +292,8 @@ class WriterThread(ConnectionThread):
         """
         signal = Signal()
         with self._lock:
+            if self._closed:
+                raise StoreUnavailable
             first = not self._waiting
             self._waiting[key].add(signal)
         try:

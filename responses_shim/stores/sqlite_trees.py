@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Iterable, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from responses_shim.stores.base import (
@@ -21,9 +22,9 @@ from responses_shim.stores.base import (
     Summary,
 )
 
-RECORD_SIZE = 600
-"""What a record takes in the file beside its data, with its part of the indexes, about, in bytes."""
-ITEM_SIZE = 250
+RECORD_SIZE = 1_200
+"""What a record takes in the file beside its data, in indexes and in pages that are not full, about, in bytes."""
+ITEM_SIZE = 400
 """What an item takes beside its data, about, in bytes."""
 ENTRY_SIZE = 30
 """What an event or a message takes beside its data, about, in bytes."""
@@ -35,14 +36,17 @@ OLD_TREES = 10
 Row = tuple[Any, ...]
 
 LINE = """
-    WITH RECURSIVE line (record, parent, depth) AS (
-        SELECT record, parent, 0 FROM records WHERE record = :record
+    WITH RECURSIVE line (record, parent, level) AS (
+        SELECT record, parent, 0 FROM records WHERE record = ?
         UNION ALL
-        SELECT records.record, records.parent, depth + 1 FROM line JOIN records ON records.record = line.parent
+        SELECT records.record, records.parent, level - 1 FROM line JOIN records ON records.record = line.parent
     )
-    SELECT id, data, output FROM line JOIN items USING (record) ORDER BY depth DESC, position
+    SELECT level, position, id, data, output FROM line JOIN items USING (record)
 """
-"""The items of a record's ancestors and its own, from the root on."""
+"""The items of a record, at level 0, of its parent, at level -1, and so on to the root, in any order.
+
+They are not sorted here: SQLite would copy all data for that, and write a long history to a temporary file.
+"""
 
 
 class Node(NamedTuple):
@@ -155,7 +159,9 @@ class Trees:
 
     def history(self, node: Node) -> list[StoredItem]:
         """The items of a record's ancestors and its own."""
-        return _items(self._execute(LINE, {"record": node.record}))
+        rows = self._execute(LINE, (node.record,)).fetchall()
+        rows.sort(key=itemgetter(0, 1))  # by level and position
+        return _items(row[2:] for row in rows)
 
     def page(self, owner: bytes, node: Node, outputs: bool, after: str | None, limit: int, newest_first: bool) -> Page:
         """Up to `limit` of a record's items behind the item `after`. Raises KeyError if there is no such item."""

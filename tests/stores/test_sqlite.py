@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import pytest
 
-from responses_shim.stores.base import ENDED, LOG_AGE, RUNNING, Bounds, Store, StoredItem, StoreUnavailable
+from responses_shim.stores.base import ENDED, LOG_AGE, LOG_SIZE, RUNNING, Bounds, Store, StoredItem, StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
 from responses_shim.stores.sqlite import SQLiteStore
 from responses_shim.stores.sqlite_file import StoreFile
@@ -211,6 +211,16 @@ async def test_a_position_may_be_any_integer(store: SQLiteStore) -> None:
     assert read.entries == []
 
 
+async def test_an_event_that_is_larger_than_a_log_may_be_is_dropped_with_those_before_it(store: SQLiteStore) -> None:
+    await store.add(record("r", status="in_progress"))
+    assert await store.change(A, "r", among=RUNNING, events=[(0, b"a")])
+    assert await store.change(A, "r", among=RUNNING, events=[(1, b"x" * LOG_SIZE)])
+    read = await store.read(A, "r", "events", after=-1, wait=0)
+    assert read is not None
+    assert (read.entries, read.first) == ([], 2)
+    assert await store.change(A, "r", among=RUNNING, events=[(2, b"b")])
+
+
 async def test_a_turn_takes_the_same_room_however_long_its_chain_is(path: Path, statements: list[str]) -> None:
     """What turn 1,000 adds to the file is at most a tenth more than what turn 10 does; one query reads its history."""
     store = SQLiteStore(path)
@@ -401,6 +411,8 @@ async def test_close_does_what_waits_ends_the_threads_and_those_who_wait_for_a_l
     assert list(path.parent.iterdir()) == [path]  # without its -wal and -shm
     with pytest.raises(StoreUnavailable):
         await store.get(A, "r")
+    with pytest.raises(StoreUnavailable):
+        await store.read(A, "r", "events", after=-1, wait=SECONDS)
     await store.close()
     later = SQLiteStore(path, WIDE, Clock())
     assert ids_of(await later.get(A, "s")) == ["is", "os"]

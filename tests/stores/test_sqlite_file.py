@@ -137,13 +137,7 @@ async def test_another_programs_database_is_left_alone(
 
 def test_a_file_system_without_shared_memory_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """SQLite then keeps another journal mode, and says so by what the pragma returns."""
-
-    class Connection(sqlite3.Connection):
-        def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
-            return super().execute(statement.replace("= WAL", "= DELETE"), *values)  # type: ignore[arg-type]
-
-    connect = sqlite3.connect
-    monkeypatch.setattr(sqlite3, "connect", lambda *args, **options: connect(*args, factory=Connection, **options))
+    monkeypatch.setattr(StoreFile, "_retry", lambda self, attempt: "delete")
     with pytest.raises(UnusableFile, match="network file system"):
         StoreFile(path, 1).connect()
 
