@@ -228,9 +228,10 @@ class ConnectionThread:
             if isinstance(job.error, FILE_ERRORS):
                 cause, job.error = job.error, StoreUnavailable()
                 job.error.__cause__ = cause
-            elif job.error is None and job.committed is not None:
-                job.committed()
         Signal.set_all(job.done for job in batch)
+        for job in batch:  # Behind them: a run does not wait for its followers, of which there may be hundreds.
+            if job.error is None and job.committed is not None:
+                job.committed()
 
     def _report(self, error: Exception | None) -> None:
         """Log that there is trouble with the file, once as long as it is the same, and that it is over."""
