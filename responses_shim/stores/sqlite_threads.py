@@ -38,7 +38,7 @@ Work = Callable[[sqlite3.Connection], T]
 LARGEST_BATCH = 100
 """How many functions share a transaction at most; those behind them wait for the next one."""
 POLL_INTERVAL = 0.1
-"""How often in seconds it is looked whether another process has changed the file, while anybody waits for that."""
+"""Seconds from one look at whether another process has changed the file to the next, while anybody waits for that."""
 
 FILE_ERRORS = (sqlite3.Error, OSError, UnusableFile)
 """What trouble with a file is raised as: it is full, locked, damaged, not there, or not allowed."""
@@ -52,7 +52,7 @@ class Signal:
         self._event = asyncio.Event()
 
     async def wait(self) -> None:
-        """Wait until the signal is set, and make it one that is not set again."""
+        """Wait until the signal is set, and reset it."""
         await self._event.wait()
         self._event.clear()
 
@@ -91,14 +91,17 @@ class Job(Generic[T]):
 
 
 class ConnectionThread:
-    """A thread that runs jobs with its connection to a file. It starts at the first job, and opens the file then."""
+    """A thread that runs jobs with its connection to a file. It starts at the first job, and opens the file then.
+
+    It is a daemon, so that a process can end without `close`: a transaction that is cut off is rolled back.
+    """
 
     begin: Sequence[str]
     """The statements that begin a transaction and take its lock: trouble with the lock comes before all jobs."""
 
     def __init__(self, file: StoreFile) -> None:
         self._file = file
-        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()  # None: look whether you are closed
+        self._jobs: queue.SimpleQueue[Job[Any] | None] = queue.SimpleQueue()  # None wakes the thread, for no job
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -111,8 +114,8 @@ class ConnectionThread:
     async def run(self, work: Work[T], *, key: Hashable = None, committed: Callable[[], None] | None = None) -> T:
         """Run a function in the thread, in a transaction. Returns and raises what it does.
 
-        Raises StoreUnavailable at trouble with the file. Who is cancelled while the function has not begun can be sure
-        that it does not; otherwise it is done to the end.
+        Raises StoreUnavailable at trouble with the file. If the caller is cancelled, a function that has not begun is
+        not run any more; one that has begun is run to its end, and what it wrote is kept.
         """
         job = self.submit(work, key=key, committed=committed)
         try:
@@ -220,6 +223,7 @@ class ConnectionThread:
             connection.execute("RELEASE job")
 
     def _finish(self, batch: list[Job[Any]]) -> None:
+        """Hand the results of a batch over, trouble with the file as StoreUnavailable."""
         trouble = [job.error for job in batch if isinstance(job.error, FILE_ERRORS)]
         if trouble:
             self._disconnect()
