@@ -18,7 +18,18 @@ from typing import Literal, TypeVar
 
 import anyio
 
-from responses_shim.stores.base import ENDED, RUNNING, Bounds, Entries, History, Page, Record, StoredItem, Summary
+from responses_shim.stores.base import (
+    ENDED,
+    RUNNING,
+    Bounds,
+    Entries,
+    History,
+    Page,
+    Record,
+    StoredItem,
+    StoreUnavailable,
+    Summary,
+)
 from responses_shim.stores.sqlite_file import LOCK_TIMEOUT, StoreFile
 from responses_shim.stores.sqlite_threads import ReaderThread, WriterThread
 from responses_shim.stores.sqlite_trees import Trees
@@ -52,6 +63,7 @@ class SQLiteStore:
     ) -> None:
         file = StoreFile(path, lock_timeout)
         self._bounds = bounds
+        self._closed = 0  # how often
         self._now = now
         self._writer = WriterThread(file)
         self._reader = ReaderThread(file)
@@ -203,11 +215,14 @@ class SQLiteStore:
         key = (owner, id, log)
         if wait <= 0:
             return await self._read(work, key=(*key, after))
+        closed = self._closed
         with self._writer.watching(key) as changed:  # before it is read for the first time: no change is missed
             entries = await self._read(work, key=(*key, after))
             with anyio.move_on_after(wait):
                 while entries is not None and not entries.entries and not entries.ended:
                     await changed.wait()
+                    if self._closed != closed:
+                        raise StoreUnavailable
                     entries = await self._read(work, key=(*key, after))
         return entries
 
@@ -220,5 +235,6 @@ class SQLiteStore:
         return await self._write(lambda trees: trees.secret(secrets.token_bytes(32)))
 
     async def close(self) -> None:
+        self._closed += 1
         await self._reader.close()
-        await self._writer.close()  # Last: it wakes those who wait for a log, and they find the reader closed.
+        await self._writer.close()  # Last: it wakes those who wait for a log.

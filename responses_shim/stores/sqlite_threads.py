@@ -134,13 +134,15 @@ class ConnectionThread:
         return job
 
     async def close(self) -> None:
-        """End the thread, which does what waits already and closes its connection. It takes no more jobs."""
+        """End the thread, which does what waits already and closes its connection. A later job starts another."""
         with self._lock:
             self._closed = True
             thread = self._thread
         if thread is not None:
             self._jobs.put(None)
             await anyio.to_thread.run_sync(thread.join)
+        with self._lock:
+            self._closed, self._thread = False, None
 
     def _put(self, job: Job[Any] | None) -> None:
         with self._lock:
