@@ -19,7 +19,7 @@ from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.items.reasoning import ReasoningDisplay
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request
-from responses_shim.core.request.prepare import PreparedRequest, prepare
+from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
@@ -29,6 +29,7 @@ from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.tokens import Tokens
+from responses_shim.core.wire.validation import check_depth
 from responses_shim.errors import ShimError
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
@@ -46,18 +47,23 @@ from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
 
+LARGE_ECHO = 10_000
+"""From which size of a request on, in bytes, it is worth it to encode what the response repeats of it beforehand."""
+
 
 @dataclass
 class TranslatedRequest:
     """A client's request, parsed, and prepared for the host.
 
-    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for.
+    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `size` is
+    that of the body, as `read_json` returns it.
     """
 
     ids: Ids
     request: CreateRequest
     gym: GymOptions
     prepared: PreparedRequest
+    size: int
 
 
 async def create(request: Request) -> None:
@@ -67,7 +73,7 @@ async def create(request: Request) -> None:
     view: RequestView | None = None
     translated: TranslatedRequest | None = None
     try:
-        sent, size = await read_json(request.scope, request.receive, request.settings.max_body)
+        sent, size = await read_json(request.scope, request.receive, request.settings)
         body = _with_default_model(request, sent)
         parsed, gym = await offload_if_large(size, partial(_parse, request, body))
         if isinstance(parsed.input, list):
@@ -76,13 +82,13 @@ async def create(request: Request) -> None:
             body["input"] = parsed.input
             view, translated = await _intercept(request, body, size)
         else:
-            translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym))
+            translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym, size))
         await _add_audio(request, translated)
         if body is not sent:
             translated.prepared.report.defaulted("model")
         headers = _report_header(translated)
         run = _new_run(request, translated, host, headers)
-        await run.execute(host.chat, translated.prepared.chat)
+        await run.execute(partial(host.chat, size=size), translated.prepared.chat)
     except ClientDisconnect:
         return
     except ShimError as error:
@@ -111,17 +117,30 @@ async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple
         request.interceptors,
         body,
         request.scope["headers"],
-        lambda body: _prepare(request, body, *_parse(request, body)),
+        lambda body: _check_and_prepare(request, body, size),
         size,
     )
 
 
-def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym: GymOptions) -> TranslatedRequest:
-    """Translate a request into the chat request of this host, and report what of its body nobody reads."""
+def _check_and_prepare(request: Request, body: dict[str, Any], size: int) -> TranslatedRequest:
+    """Translate a request that interceptors may have changed."""
+    check_depth(body, "")
+    return _prepare(request, body, *_parse(request, body), size)
+
+
+def _prepare(
+    request: Request, body: dict[str, Any], parsed: CreateRequest, gym: GymOptions, size: int
+) -> TranslatedRequest:
+    """Translate a request into the chat request of this host, and report what of its body nobody reads.
+
+    `size` is that of the body, as `read_json` returns it.
+    """
     ids = Ids()
     replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
     options = replace(request.translation_options, replay_tokens=replay_tokens)
     prepared = prepare(parsed, options=options, response_id=ids.response, created_at=_now())
+    if size > LARGE_ECHO:
+        encode_echo(prepared.response, request.settings.max_echo)
     report = prepared.report
     prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
@@ -133,7 +152,7 @@ def _prepare(request: Request, body: dict[str, Any], parsed: CreateRequest, gym:
                 report.dropped(f"include[{index}]")
     for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
         report.dropped(path)
-    return TranslatedRequest(ids, parsed, gym, prepared)
+    return TranslatedRequest(ids, parsed, gym, prepared, size)
 
 
 async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
@@ -165,7 +184,7 @@ def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, 
         request.settings,
         disconnected=partial(_disconnected, request.receive),
         unfinished_message=request.profile.unfinished_message,
-        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
+        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat, translated.size),
     )
 
 

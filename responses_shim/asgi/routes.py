@@ -8,6 +8,9 @@ from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.errors import InvalidRequest
 
+MAX_PATH = 200
+"""How many characters of a path an error repeats."""
+
 
 async def not_found(request: Request) -> None:
     """Answer 404 to everything below `/v1/responses` and `/v1/conversations`: nothing is stored here."""
@@ -15,7 +18,8 @@ async def not_found(request: Request) -> None:
     await send_error(
         request.send,
         InvalidRequest(
-            f"There is nothing at {request.scope['method']} {path}: responses and conversations are not stored here.",
+            f"There is nothing at {request.scope['method']} {_shown(path)}: "
+            "responses and conversations are not stored here.",
             status=404,
             code="not_found",
         ),
@@ -29,13 +33,18 @@ async def wrong_method(request: Request) -> None:
     await send_error(
         request.send,
         InvalidRequest(
-            f"{method} is not allowed at {path}; use POST.",
+            f"{method} is not allowed at {_shown(path)}; use POST.",
             status=405,
             code="method_not_allowed",
             headers=[("allow", "POST, OPTIONS")],
         ),
         [],
     )
+
+
+def _shown(path: str) -> str:
+    """A path as an error shows it: some servers leave bytes that are not UTF-8 in it, as halves of surrogate pairs."""
+    return (path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…").encode("utf-8", "replace").decode()
 
 
 async def upgrade_required(send: Send) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
-from responses_shim.core.wire.validation import check_depth, convert, missing, unsupported
+from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.core.wire.validation import convert, missing, unsupported
 
 UNSUPPORTED = {
     "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
@@ -39,6 +39,4 @@ def parse_request(body: Any) -> CreateRequest:
     if request.generate is False or (cache is not None and cache.prewarm):
         name = "generate" if request.generate is False else "prompt_cache_options.prewarm"
         raise unsupported(name, f"'{name}': {WARM_UP}")
-    if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
-        check_depth(request.text.format.schema, "text.format.schema")
     return request
