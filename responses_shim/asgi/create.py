@@ -18,7 +18,7 @@ from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.items.reasoning import ReasoningDisplay
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
-from responses_shim.core.request.parse import parse_request
+from responses_shim.core.request.parse import check_strings, parse_request
 from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.response.filters import Filter
@@ -29,7 +29,7 @@ from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.tokens import Tokens
-from responses_shim.core.wire.validation import check_depth
+from responses_shim.core.wire.validation import MAX_STRING, check_depth
 from responses_shim.errors import ShimError
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
@@ -75,7 +75,7 @@ async def create(request: Request) -> None:
     try:
         sent, size = await read_json(request.scope, request.receive, request.settings)
         body = _with_default_model(request, sent)
-        parsed, gym = await offload_if_large(size, partial(_parse, request, body))
+        parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
         if isinstance(parsed.input, list):
             parsed.input = await read_files(parsed.input, request.settings)
         if request.interceptors:
@@ -103,8 +103,10 @@ def _with_default_model(request: Request, body: Any) -> Any:
     return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
 
 
-def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
+def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOptions]:
     """The checked request and, where the operator has NeMo Gym's keys read, what they ask for."""
+    if size > MAX_STRING:
+        check_strings(body)
     parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
     if parsed.return_token_ids is None and request.settings.return_token_ids:
         parsed.return_token_ids = True
@@ -125,7 +127,7 @@ async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple
 def _check_and_prepare(request: Request, body: dict[str, Any], size: int) -> TranslatedRequest:
     """Translate a request that interceptors may have changed."""
     check_depth(body, "")
-    return _prepare(request, body, *_parse(request, body), size)
+    return _prepare(request, body, *_parse(request, body, size), size)
 
 
 def _prepare(

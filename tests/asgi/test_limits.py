@@ -129,23 +129,17 @@ async def test_large_fields_are_repeated_as_they_came(stream: bool) -> None:
 @pytest.mark.parametrize(
     ("body", "param", "most"),
     [
-        (file(file_data="QQ==", filename="a" * (MAX_FILENAME + 1)), "input[0].content[0].filename", MAX_FILENAME),
-        (item(**{**CALL, "arguments": "a" * (MAX_STRING + 1)}), "input[1].arguments", MAX_STRING),
-        (
-            item(type="custom_tool_call", call_id="a", name="c", input="a" * (MAX_STRING + 1)),
-            "input[1].input",
-            MAX_STRING,
-        ),
-        (
-            item(type="shell_call", call_id="a", action={"commands": ["a" * (MAX_STRING + 1)]}),
-            "input[1].action",
-            MAX_STRING,
-        ),
+        (lambda text: file(file_data="QQ==", filename=text), "input[0].content[0].filename", MAX_FILENAME),
+        (lambda text: item(**{**CALL, "arguments": text}), "input[1].arguments", MAX_STRING),
+        (lambda text: item(type="custom_tool_call", call_id="a", name="c", input=text), "input[1].input", MAX_STRING),
+        (lambda text: item(type="shell_call", call_id="a", action={"commands": [text]}), "input[1].action", MAX_STRING),
+        (lambda text: body_of(truncation=text), "truncation", MAX_STRING),
+        (lambda text: body_of(reasoning={"effort": text}), "reasoning", MAX_STRING),
+        (lambda text: item(type="additional_tools", tools=[{"type": text}]), "input[1].tools", MAX_STRING),
     ],
-    ids=["filename", "arguments", "custom input", "shell"],
 )
-async def test_a_string_that_is_too_long_is_named(body: bytes, param: str, most: int) -> None:
-    status, code, named, message = await refusal(body)
+async def test_a_string_that_is_too_long_is_named(body: Any, param: str, most: int) -> None:
+    status, code, named, message = await refusal(body("a" * (most + 1)))
     assert (status, code, named) == (400, "string_above_max_length", param)
     assert f"maximum length {most}" in message
 
