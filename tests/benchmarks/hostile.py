@@ -27,10 +27,11 @@ SMALL = 1_100_000
 async def measure(plan: Plan) -> AsyncIterator[Row]:
     for shape in SHAPES:
         for size in plan.bodies[:1] if shape.fixed else plan.bodies:
-            yield _row(shape, size, plan.attacks)
+            yield row(shape, size, plan.attacks)
 
 
-def _row(shape: Shape, size: int, rounds: int) -> Row:
+def row(shape: Shape, size: int, rounds: int) -> Row:
+    """Send one shape so many times, each to a server of its own."""
     data, unpacked = shape.packed(size)
     outcomes = [_attack(shape, data) for _ in range(rounds)]
     blocks, seconds, peaks, answers = zip(*outcomes, strict=True)
