@@ -103,6 +103,8 @@ def _decode(body: bytes | bytearray) -> Any:
         return msgspec.json.decode(body)
     except UnicodeDecodeError:
         raise _not_json("it is not UTF-8") from None
+    except RecursionError:  # of a server that calls the shim at the end of its stack
+        raise _not_json("it is nested too deep") from None
 
 
 _HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"

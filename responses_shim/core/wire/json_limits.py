@@ -32,6 +32,7 @@ _DIGITS = b"0123456789"
 _NUMBERS = bytes(0x30 if code in _DIGITS else 0x20 for code in range(256))  # each digit is 0, anything else a space
 _LONG_NUMBER = b"0" * (_PLAIN_DIGITS + 1)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_MAX_NAME = 100  # characters of a field that an error names
 _LEVELS = 16  # how many levels of brackets are taken off before each bracket is looked at
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 
@@ -175,10 +176,11 @@ def _deep_field(text: bytes | bytearray) -> str:
     """The field of the JSON text that is nested too deep, as `tools[3]`; `""` if no parser reads the text so far."""
     try:
         fields = msgspec.json.decode(text, type=dict[str, msgspec.Raw])
-        name = next(name for name, value in fields.items() if _is_deep(value, 1))
-        if not bytes(fields[name]).startswith(b"["):
+        name, value = next((name, value) for name, value in fields.items() if _is_deep(value, 1))
+        name = name if len(name) <= _MAX_NAME else f"{name[:_MAX_NAME]}…"
+        if not bytes(value).startswith(b"["):
             return name
-        entries = msgspec.json.decode(fields[name], type=list[msgspec.Raw])
+        entries = msgspec.json.decode(value, type=list[msgspec.Raw])
         return f"{name}[{next(index for index, entry in enumerate(entries) if _is_deep(entry, 2))}]"
     except (msgspec.DecodeError, RecursionError, UnicodeError, StopIteration):
         return ""

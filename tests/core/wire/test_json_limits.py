@@ -122,6 +122,7 @@ def test_the_field_that_is_nested_too_deep_is_named_if_any_parser_reads_the_text
         assert error.message == f"Invalid '{error.param or 'body'}': nested more than {MAX_DEPTH} levels deep."
         assert (error.status, error.code) == (400, "invalid_value")
     assert refusal(deep(depth + 1).encode()).param is None
+    assert len(refusal(f'{{"{"a" * 10_000}": {deep(depth)}}}'.encode()).message) < 200
     assert refusal(b"[" * (depth + 1)).param is None
 
 
