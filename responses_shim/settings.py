@@ -114,7 +114,7 @@ class Settings(BaseModel):
     max_nodes: int = Field(default=100_000, ge=1)
     """The most arrays, objects and keys in a request body, together. More are a 413.
 
-    A coding agent's conversation of a million tokens has about 50,000. They are decoded in one go, during which nothing
+    A coding agent's conversation of a million tokens has some 70,000. They are decoded in one go, during which nothing
     else runs in the process: 100,000 take about 10 ms, and 10 to 20 MB.
     """
 
