@@ -1,9 +1,9 @@
 """A host that any body may be sent to, under the shim, with a heartbeat that shows how long its loop was held.
 
 It throws the body of a chat request away and answers at once: with a word, or, where the header `x-calls` names a tool,
-with a call of it that has 2 MB of arguments. `GET /heartbeat` answers with the longest hold of the loop, in milliseconds,
-since it was asked last: the time between two beats in which this process was busy. That is its CPU time, which is what
-the time would be on a machine where nothing else runs.
+with a call of it that has 2 MB of arguments. `GET /heartbeat` answers with the longest hold of the loop since it was
+asked last, in milliseconds: the time between two beats in which this process was busy. That is its CPU time, which is
+what the time would be on a machine where nothing else runs.
 """
 
 from __future__ import annotations

@@ -25,10 +25,12 @@ Python reads and writes integers in a time that grows with the square of their d
 """
 
 _PLAIN_DIGITS = 20  # what an integer of 64 bits may have: longer ones take far longer to read and to write
+_SMALL = 2048  # bytes
 _PIECE = 64 * 1024  # bytes; a piece takes a millisecond at most
 _STRUCTURE = b'"{}[]:,0123456789'
 _OTHER = bytes(set(range(256)) - set(_STRUCTURE))
 _DIGITS = b"0123456789"
+_NO_DIGITS = bytes(set(range(256)) - set(_DIGITS))
 _NUMBERS = bytes(0x30 if code in _DIGITS else 0x20 for code in range(256))  # each digit is 0, anything else a space
 _LONG_NUMBER = b"0" * (_PLAIN_DIGITS + 1)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
@@ -44,11 +46,13 @@ def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, ma
     - `max_nodes`: for the arrays, objects and keys together; of a number with more than 20 digits each 20 count as one
     - `max_values`: for the values in arrays and objects
 
-    A text that is no JSON may pass.
+    Of a small text those in its strings may be counted as well. A text that is no JSON may pass.
 
     Raises InvalidRequest: 413 for more than these; 400 for a number of more than `MAX_DIGITS` digits, and for more than
     `MAX_DEPTH` arrays and objects in one another. The last names the field that they are in.
     """
+    if len(text) <= min(_SMALL, max_text) and 0 <= (most := _most_nodes(text, max_values)) <= max_nodes:
+        return most
     if len(text) > max_text and size_of_text(text) > max_text:
         raise _too_many(f"{max_text} bytes of text")
     nodes, values, depth = 0, 1, 0
@@ -72,6 +76,15 @@ def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, ma
         else:
             depth -= piece.count(b"}") + piece.count(b"]")
     return nodes
+
+
+def _most_nodes(text: bytes | bytearray, max_values: int) -> int:
+    """The nodes of a text with those in its strings, as most small texts keep all limits even so; -1 if it may not."""
+    openings = text.count(b"{") + text.count(b"[")
+    digits = len(text.translate(None, _NO_DIGITS))
+    if openings > MAX_DEPTH or digits > _PLAIN_DIGITS or text.count(b",") >= max_values:
+        return -1
+    return openings + text.count(b":")
 
 
 def has_long_number(text: bytes, max_digits: int) -> bool:

@@ -410,5 +410,5 @@ def test_a_namespace_may_be_allowed_again_and_again() -> None:
     empty = {"type": "namespace", "name": "empty", "tools": []}
     allowed = [{"type": "namespace", "name": name} for name in ("crm", "empty", "crm", "empty")]
     tools, report = choose([CRM, empty, F], {"type": "allowed_tools", "mode": "auto", "tools": allowed})
-    assert tools.choice.allowed == {"crm__find", "crm__note"}
+    assert tools.choice.allowed == frozenset({"crm__find", "crm__note"})
     assert 'dropped=("tool_choice.tools[1]" "tool_choice.tools[3]")' in report

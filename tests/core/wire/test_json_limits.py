@@ -34,7 +34,9 @@ WRITTEN = st.builds(
 
 
 def check(text: bytes, text_limit: int = MANY, nodes: int = MANY, values: int = MANY) -> int:
-    return check_json_limits(text, text_limit, nodes, values)
+    """As `check_json_limits`, and exactly, however small the text is."""
+    with patch.object(json_limits, "_SMALL", 0):
+        return check_json_limits(text, text_limit, nodes, values)
 
 
 def refusal(text: bytes, text_limit: int = MANY, nodes: int = MANY, values: int = MANY) -> InvalidRequest:
@@ -89,6 +91,16 @@ def test_bytes_that_are_no_json_are_counted_without_an_exception(text: bytes, pi
     with patch.object(json_limits, "_PIECE", piece):
         assert check(text) >= 0
         assert 0 <= size_of_text(text) <= 2 * len(text)
+
+
+@given(WRITTEN)
+def test_a_small_text_is_not_counted_exactly_if_it_keeps_all_limits_anyway(text: bytes) -> None:
+    nodes = check(text)
+    assert check_json_limits(text, MANY, MANY, MANY) >= nodes
+    assert check_json_limits(text, MANY, nodes, MANY) == nodes
+    if nodes:
+        with pytest.raises(InvalidRequest):
+            check_json_limits(text, MANY, nodes - 1, MANY)
 
 
 # Depth ---------------------------------------------------------------------------------------------------------------
