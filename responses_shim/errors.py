@@ -10,6 +10,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+MAX_QUOTED = 2048
+"""How much of a text from outside an error's message repeats, in bytes of UTF-8."""
+
+
+def excerpt(text: str) -> str:
+    """The beginning of a text that a client or a host has sent, for a message: up to `MAX_QUOTED` bytes of UTF-8.
+
+    What was cut off is shown by `…` at the end. Half of a surrogate pair, which UTF-8 cannot hold, becomes `?`.
+    """
+    quoted = text[:MAX_QUOTED].encode("utf-8", "replace")
+    if len(text) <= MAX_QUOTED and len(quoted) <= MAX_QUOTED:
+        return quoted.decode()
+    return quoted[: MAX_QUOTED - 3].decode("utf-8", "ignore") + "…"
+
 
 class ConfigurationError(Exception):
     """A mistake of the operator: a wrong setting, a missing extra. The message is one line that names it."""

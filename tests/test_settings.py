@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -31,12 +32,16 @@ def test_the_defaults() -> None:
         "host": "auto",
         "unprefixed": False,
         "default_model": None,
+        "auth_probe": "auto",
         "max_body": 32 * 1024 * 1024,
         "max_text": 10 * 1024 * 1024,
         "max_nodes": 100_000,
         "max_values": 1_000_000,
         "max_echo": 4 * 1024 * 1024,
         "max_file": 32 * 1024 * 1024,
+        "pdfs_at_once": 2,
+        "fetches_at_once": 8,
+        "files_waiting": 32,
         "file_urls": "refuse",
         "image_urls": "pass",
         "system_messages": "fold",
@@ -67,12 +72,16 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "host": ("llama-cpp", "llama-cpp"),
     "unprefixed": ("1", True),
     "default_model": ("qwen", "qwen"),
+    "auth_probe": ("/v1/models", "/v1/models"),
     "max_body": ("1024", 1024),
     "max_text": ("1024", 1024),
     "max_nodes": ("1024", 1024),
     "max_values": ("1024", 1024),
     "max_echo": ("1024", 1024),
     "max_file": ("1024", 1024),
+    "pdfs_at_once": ("4", 4),
+    "fetches_at_once": ("1", 1),
+    "files_waiting": ("0", 0),
     "file_urls": ("fetch-any", "fetch-any"),
     "image_urls": ("data-only", "data-only"),
     "system_messages": ("keep", "keep"),
@@ -123,15 +132,38 @@ def test_variables_without_the_prefix_are_ignored() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "message"),
+    ("name", "nearest"),
     [
-        ({"RESPONSES_SHIM_PNIG": "off"}, "RESPONSES_SHIM_PNIG: there is no such setting"),
-        ({"RESPONSES_SHIM_": "off"}, "RESPONSES_SHIM_: there is no such setting"),
-        ({"RESPONSES_SHIM_ping": "off"}, "RESPONSES_SHIM_ping: there is no such setting"),
+        ("PNIG", "PING"),
+        ("ping", "PING"),
+        ("MAXBODY", "MAX_BODY"),
+        ("FILE_URL", "FILE_URLS"),
+        ("TIMEOUT", "WRITE_TIMEOUT"),
+        ("INTERCEPTORS", None),
+        ("", None),
     ],
 )
-def test_an_unknown_variable_with_the_prefix_is_an_error(environ: dict[str, str], message: str) -> None:
-    assert mistake(environ) == message
+def test_an_unknown_variable_with_the_prefix_is_a_warning_with_the_nearest_name(
+    name: str, nearest: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The value is not shown: it may be a secret."""
+    assert load({f"{PREFIX}{name}": "hidden"}) == load()
+    (record,) = caplog.records
+    meant = f"; did you mean {PREFIX}{nearest}?" if nearest else ""
+    assert record.getMessage() == f"{PREFIX}{name}: there is no such setting, so it is ignored{meant}"
+    assert (record.name, record.levelno) == ("responses_shim", logging.WARNING)
+
+
+def test_the_variables_that_kubernetes_sets_for_a_service_of_that_name_do_not_stop_the_host() -> None:
+    tcp = {"": "tcp://10.0.0.1:8000", "_PROTO": "tcp", "_PORT": "8000", "_ADDR": "10.0.0.1"}
+    service = {
+        f"{PREFIX}SERVICE_HOST": "10.0.0.1",
+        f"{PREFIX}SERVICE_PORT": "8000",
+        f"{PREFIX}SERVICE_PORT_HTTP": "8000",
+        f"{PREFIX}PORT": "tcp://10.0.0.1:8000",
+        **{f"{PREFIX}PORT_8000_TCP{name}": value for name, value in tcp.items()},
+    }
+    assert load({**service, f"{PREFIX}PING": "off"}) == load(ping="off")
 
 
 @pytest.mark.parametrize(

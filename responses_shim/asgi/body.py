@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -18,16 +19,27 @@ from responses_shim.settings import Settings
 NODE_COST = 50
 """As how many bytes of text an array, an object or a key counts: it takes as long to decode and to translate."""
 
+SMALL_BODY = 64 * 1024
+"""The largest body, in bytes, that is read before it is known whether the host lets the client in.
+
+It is decoded and translated in a millisecond or two, which is no more than a server takes to refuse a key.
+"""
+
 
 class ClientDisconnect(Exception):
     """The client left before it had sent its complete body."""
 
 
-async def read_json(scope: Scope, receive: Receive, settings: Settings) -> tuple[Any, int]:
+async def read_json(
+    scope: Scope, receive: Receive, settings: Settings, admit: Callable[[], Awaitable[None]]
+) -> tuple[Any, int]:
     """The body as JSON data (dict, list, str, …), and how large it is to work on.
 
     That is its size in bytes after decompression, and `NODE_COST` for each array, object and key: a body of 60 kB may
     have 20,000 of them.
+
+    `admit` returns if the host lets the client in, and raises ShimError if not. It is called before more than
+    `SMALL_BODY` is read, and before anything is unpacked.
 
     Raises InvalidRequest: 415 for a media type other than JSON, an unknown content coding or several; 413 for more than
     `max_body` bytes, before or after decompression, and for more of anything else than the settings allow; 400 for
@@ -44,7 +56,9 @@ async def read_json(scope: Scope, receive: Receive, settings: Settings) -> tuple
     declared = headers.get(b"content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise too_large(limit)
-    body = await _read(receive, limit, coding)
+    if declared.isdecimal() and int(declared) > SMALL_BODY:
+        await admit()  # before the client has sent it
+    body = await _read(receive, limit, coding, admit)
     nodes = await offload_if_large(
         len(body), lambda: check_json_limits(body, settings.max_text, settings.max_nodes, settings.max_values)
     )
@@ -63,9 +77,10 @@ def _check_media_type(content_type: str) -> None:
         )
 
 
-async def _read(receive: Receive, limit: int, coding: Coding | None) -> bytearray:
+async def _read(receive: Receive, limit: int, coding: Coding | None, admit: Callable[[], Awaitable[None]]) -> bytearray:
     body = DecompressedBody(coding, limit)
     received = 0
+    admitted = False
     more = True
     while more:
         message = await receive()
@@ -75,6 +90,9 @@ async def _read(receive: Receive, limit: int, coding: Coding | None) -> bytearra
         received += len(part)
         if received > limit:
             raise too_large(limit)
+        if not admitted and (coding is not None or received > SMALL_BODY):
+            await admit()
+            admitted = True
         await body.feed(part)
         more = message.get("more_body", False)
     body.end()
@@ -84,9 +102,13 @@ async def _read(receive: Receive, limit: int, coding: Coding | None) -> bytearra
 def parse_json(body: bytes | bytearray) -> Any:
     """The JSON data in a body that keeps the limits. Raises InvalidRequest if it is not JSON or not UTF-8.
 
+    JSON in UTF-16 or UTF-32, which RFC 8259 §8.1 no longer allows, is recognised, for an error that says so.
+
     Half a surrogate pair, which JavaScript clients send when they cut a text in the middle of an emoji, is no JSON that
     msgspec reads. It becomes U+FFFD here: `"a\\ud83d"` is read as `"a\\ufffd"`.
     """
+    if encoding := _other_encoding(body[:4]):
+        raise _not_json(f"it is {encoding}, not UTF-8")
     try:
         return _decode(body)
     except msgspec.DecodeError as error:
@@ -96,6 +118,19 @@ def parse_json(body: bytes | bytearray) -> Any:
         return _decode(_without_halves(body))
     except msgspec.DecodeError as error:
         raise _not_json(str(error)) from None
+
+
+def _other_encoding(start: bytes | bytearray) -> str | None:
+    """The name of the encoding of JSON that begins with these four bytes, if it is UTF-16 or UTF-32; else None.
+
+    It begins with a byte order mark, or else with an ASCII character, which has NULs beside it.
+    """
+    is_nul = [not byte for byte in start]
+    if start.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")) or is_nul in ([0, 1, 1, 1], [1, 1, 1, 0]):
+        return "UTF-32"
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")) or is_nul[:2] in ([0, 1], [1, 0]):
+        return "UTF-16"
+    return None
 
 
 def _decode(body: bytes | bytearray) -> Any:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from msgspec.structs import replace
-from starlette.types import Receive
 
+from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import ClientDisconnect, read_json
+from responses_shim.asgi.client_watch import ClientWatch, until_disconnect
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
@@ -69,32 +71,70 @@ class TranslatedRequest:
 async def create(request: Request) -> None:
     """Answer `POST /v1/responses`, streamed or not."""
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
-    headers: RawHeaders = []
-    view: RequestView | None = None
-    translated: TranslatedRequest | None = None
-    try:
-        sent, size = await read_json(request.scope, request.receive, request.settings)
-        body = _with_default_model(request, sent)
-        parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
-        if isinstance(parsed.input, list):
-            parsed.input = await read_files(parsed.input, request.settings)
-        if request.interceptors:
-            body["input"] = parsed.input
-            view, translated = await _intercept(request, body, size)
-        else:
-            translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym, size))
-        await _add_audio(request, translated)
-        if body is not sent:
-            translated.prepared.report.defaulted("model")
-        headers = _report_header(translated)
-        run = _new_run(request, translated, host, headers)
-        await run.execute(partial(host.chat, size=size), translated.prepared.chat)
-    except ClientDisconnect:
+    admission = Admission(request, host)
+    outcome = await _translate_or_refuse(request, admission)
+    if outcome is None:
         return
+    view, translated = outcome
+    headers = _report_header(translated)
+    run = _new_run(request, translated, host, headers, admission.headers)
+    try:
+        await run.execute(partial(host.chat, size=translated.size), translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
-    if view is not None and translated is not None:
+    if view is not None:
         await notify_interceptors(request.interceptors, view, translated.prepared.response)
+
+
+async def _translate_or_refuse(
+    request: Request, admission: Admission
+) -> tuple[RequestView | None, TranslatedRequest] | None:
+    """`_translate`; None if the request has been answered by an error, or the client has left."""
+    with ClientWatch(request.receive) as watch:
+        try:
+            return await _translate(request, admission, watch)
+        except ClientDisconnect:
+            return None
+        except ShimError as error:
+            first = await admission.first(error)
+            await send_error(request.send, first, admission.headers)
+            return None
+    return None  # the client has left, which ends the block
+
+
+async def _translate(
+    request: Request, admission: Admission, watch: ClientWatch
+) -> tuple[RequestView | None, TranslatedRequest]:
+    """Read the request and translate it, and show it to the interceptors, if there are any.
+
+    Whatever takes long is done only if the host lets the client in, and only as long as the client is there.
+    """
+
+    async def admit() -> None:
+        watch.start()
+        await admission.ask()
+
+    sent, size = await read_json(request.scope, request.receive, request.settings, admission.ask)
+    if admission.asked:
+        watch.start()
+    body = _with_default_model(request, sent)
+    parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
+    if isinstance(parsed.input, list):
+        parsed.input = await read_files(
+            parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
+        )
+    view: RequestView | None = None
+    if request.interceptors:
+        await admit()
+        body["input"] = parsed.input
+        view, translated = await _intercept(request, body, size)
+    else:
+        translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym, size))
+    await _add_audio(request, translated, admit)
+    if body is not sent and translated.request.model == request.settings.default_model:
+        translated.prepared.report.defaulted("model")
+    await watch.stop()
+    return view, translated
 
 
 def _with_default_model(request: Request, body: Any) -> Any:
@@ -114,7 +154,7 @@ def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOp
 
 
 async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, TranslatedRequest]:
-    """Show the request to the interceptors, and prepare what they leave of it."""
+    """Show the request to the interceptors, and translate what they leave of it."""
     return await intercept(
         request.interceptors,
         body,
@@ -157,11 +197,19 @@ def _prepare(
     return TranslatedRequest(ids, parsed, gym, prepared, size)
 
 
-async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
-    """Put the audio files that NeMo Gym's keys name into the chat request."""
-    if urls := await load_audio(translated.gym, request.settings):
+async def _add_audio(request: Request, translated: TranslatedRequest, admit: Callable[[], Awaitable[None]]) -> None:
+    """Put the audio of NeMo Gym's keys into the chat request.
+
+    Files are read only if `admit` does not raise, and wait for their turn with those that are fetched.
+    """
+    audio = translated.gym.audio
+    if translated.gym.audio_paths():
+        await admit()
+        async with request.file_queues.fetches.turn(request.owners[0]):
+            audio = await load_audio(translated.gym, request.settings)
+    if audio:
         chat = translated.prepared.chat
-        chat["messages"] = add_audio(chat["messages"], urls)
+        chat["messages"] = add_audio(chat["messages"], audio)
 
 
 def _report_header(translated: TranslatedRequest) -> RawHeaders:
@@ -170,8 +218,14 @@ def _report_header(translated: TranslatedRequest) -> RawHeaders:
     return [(b"responses-shim-report", report.encode("ascii"))] if report else []
 
 
-def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, headers: RawHeaders) -> Run:
-    """The run that makes the response; `headers` are the shim's own."""
+def _new_run(
+    request: Request, translated: TranslatedRequest, host: HostClient, headers: RawHeaders, probed: RawHeaders
+) -> Run:
+    """The run that makes the response.
+
+    `headers` are the shim's own. `probed` are those of the host's answer to a probe, for a stream that begins before
+    the chat call is answered.
+    """
     sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
     stream = ResponseStream(
         translated.prepared.response,
@@ -184,8 +238,9 @@ def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, 
         Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing),
         sink,
         request.settings,
-        disconnected=partial(_disconnected, request.receive),
+        disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
+        headers=probed,
         prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat, translated.size),
     )
 
@@ -225,12 +280,6 @@ def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
         ThinkTagFilter(tags) if tags != "off" else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
-
-
-async def _disconnected(receive: Receive) -> None:
-    """Wait until the server says that the client is gone."""
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 def _now() -> int:

@@ -3,6 +3,10 @@
 Dropped in both directions: headers of one connection (hop-by-hop, RFC 9110 §7.6.1), and headers that describe a body,
 since the shim makes a body of its own each way.
 
+A Connection header may list further headers of the connection, for an intermediary to remove. Of the host's that holds.
+But a client's takes nothing away: the shim is no intermediary, since client and host are at the two ends of the same
+connection. And the client could have a header removed that a proxy has set: X-Forwarded-For, Authorization.
+
 X-Request-Id is the client's towards the client, and another for each call to the host: the client looks for its own id
 in its logs, and some hosts make theirs the id of the chat completion, which must differ between calls.
 """
@@ -41,6 +45,7 @@ _HOP_BY_HOP = frozenset(
 _NOT_TO_HOST = _HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range", b"x-request-id"}
 # They describe the host's own response, which is not the one that the client gets.
 _NOT_FROM_HOST = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
+_FROM_PROBE = frozenset({b"retry-after", b"vary", b"www-authenticate"})
 
 
 def headers_to_host(
@@ -51,6 +56,8 @@ def headers_to_host(
 ) -> RawHeaders:
     """The headers of a call to the host with the JSON `body`: the client's, credentials included, then the shim's own.
 
+    An empty body is that of a GET, which has no headers about it.
+
     Names come out in lower case. `request_id` is the form of the X-Request-Id, `HostProfile.request_id`: every call
     gets a new one, and llama-cpp-python refuses anything but a UUID.
     """
@@ -58,12 +65,11 @@ def headers_to_host(
     return [
         *(
             (name, value)
-            for name, value in _end_to_end(headers)
+            for name, value in _lowered(headers)
             if name not in _NOT_TO_HOST and not name.startswith((b"content-", b"if-"))
         ),
         (b"accept", accept),
-        (b"content-type", b"application/json"),
-        (b"content-length", b"%d" % len(body)),
+        *([(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))] if body else ()),
         (b"x-request-id", (str(call_id) if request_id == "uuid4" else call_id.hex).encode()),
     ]
 
@@ -77,6 +83,18 @@ def headers_from_host(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
         (name, value)
         for name, value in _end_to_end(headers)
         if name not in _NOT_FROM_HOST and not name.startswith(b"content-")
+    ]
+
+
+def headers_from_probe(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers of the host's answer to a probe that the client gets: CORS, Vary, WWW-Authenticate, Retry-After.
+
+    No others: several requests may share the answer, and a cookie, for example, is for one of them.
+    """
+    return [
+        (name, value)
+        for name, value in headers_from_host(headers)
+        if name in _FROM_PROBE or name.startswith(b"access-control-")
     ]
 
 
@@ -101,8 +119,13 @@ def echoing(request_id: bytes, send: Send) -> Send:
     return send_with_id
 
 
+def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers with their names in lower case."""
+    return [(name.lower(), value) for name, value in headers]
+
+
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """The headers in lower case, without those that a Connection header lists (RFC 9110 §7.6.1)."""
-    pairs = [(name.lower(), value) for name, value in headers]
+    pairs = _lowered(headers)
     listed = {token.strip().lower() for name, value in pairs if name == b"connection" for token in value.split(b",")}
     return [pair for pair in pairs if pair[0] not in listed] if listed else pairs

@@ -1,4 +1,4 @@
-"""Every call into the host, in this process: chat, tokenize, the list of models.
+"""Every call into the host, in this process: chat, tokenize, the list of models, the probe for the client's key.
 
 The host sees an ordinary request with the client's headers: its auth, its routing and its metrics hold. A chat call
 pushes: the host's `send` is ours, and hands the bytes on before it returns, without a queue. Its `receive` gives the
@@ -24,7 +24,7 @@ from responses_shim.asgi.headers import headers_from_host, headers_to_host
 from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError, UpstreamError
-from responses_shim.hosts import HostProfile
+from responses_shim.hosts import HostProfile, Probe
 from responses_shim.runtime.interfaces import Listener, RawHeaders
 from responses_shim.runtime.offload import offload_if_large
 
@@ -38,6 +38,10 @@ MAX_JSON_ANSWER = 256 * 1024 * 1024
 """How many bytes of the JSON answer of a host that was asked to stream and did not."""
 MAX_TOKENIZED = 64 * 1024 * 1024
 """How many bytes of the answer to a tokenize request."""
+MAX_PROBED = 64 * 1024
+"""How many bytes of the answer to a probe are kept."""
+PROBE_TIMEOUT = 5.0
+"""Seconds that the answer to a probe may take."""
 
 # What a router or framework put into the scope for the route that it matched, which is not the one that is called.
 _ROUTE_KEYS = ("endpoint", "path_params", "route", "router")
@@ -100,6 +104,24 @@ class HostClient:
         except Exception as error:
             logger.warning("the host's %s failed: %s", path, type(error).__name__)
         return None
+
+    async def probe(self, probe: Probe) -> Answer:
+        """Make the request that shows whether the host lets the client in, and return its answer.
+
+        That is what has come of it when the host's app returns or raises, or after `PROBE_TIMEOUT`: maybe nothing.
+        """
+        headers = headers_to_host(
+            self._scope["headers"], probe.body, self._profile.request_id, accept=b"application/json"
+        )
+        answer = Answer(MAX_PROBED)
+        method = "POST" if probe.body else "GET"
+        scope = self._inner_scope(probe.path, headers, method=method, query_string=b"")
+        with anyio.move_on_after(PROBE_TIMEOUT):
+            try:
+                await self._app(scope, _receive(probe.body, anyio.sleep_forever), answer.send)
+            except Exception as error:
+                logger.warning("the host's %s failed: %s", probe.path, type(error).__name__)
+        return answer
 
     async def pass_on(self, path: str, headers: RawHeaders, receive: Receive, send: Send) -> None:
         """Have the host answer the client's own request, at `path` and with `headers` instead of its own."""
@@ -293,14 +315,19 @@ class _ChatAnswer:
             return None
         if status < 400:
             return UpstreamError(f"The host answered with status {status}, which is no answer to a chat call.")
-        body = self._collected.body
-        if _is_web_page(body):
-            return self._profile.read_error(_web_page(body), status)
-        try:
-            error = msgspec.json.decode(body)
-        except JSON_ERRORS:
-            error = body.decode("utf-8", "replace").strip()
-        return self._profile.read_error(error, status)
+        return read_error(self._profile, self._collected)
+
+
+def read_error(profile: HostProfile, answer: Answer) -> ShimError:
+    """The client's error for an answer of the host with a status of 400 or more."""
+    body = answer.body
+    if _is_web_page(body):
+        return profile.read_error(_web_page(body), answer.status)
+    try:
+        error = msgspec.json.decode(body)
+    except JSON_ERRORS:
+        error = body.decode("utf-8", "replace").strip()
+    return profile.read_error(error, answer.status)
 
 
 MAX_HEAD = 4096  # bytes of a page in which its title is looked for

@@ -20,6 +20,8 @@ from responses_shim.asgi.routes import not_found, upgrade_required, wrong_method
 from responses_shim.errors import ConfigurationError
 from responses_shim.extensions.codex import is_catalog_request
 from responses_shim.hosts import PROFILES, HostProfile, detect
+from responses_shim.runtime.admissions import Admissions
+from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.interceptors import Interceptor, check_interceptors
 from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Settings, SettingsArguments
@@ -66,6 +68,8 @@ class ResponsesShim:
         self._models_path = _MODELS_PATH_UNPREFIXED if self.settings.unprefixed else _MODELS_PATH
         self._interceptors = check_interceptors(interceptors)
         self._keys = Keys.load(self.settings)
+        self._admissions = Admissions()
+        self._file_queues = FileQueues(self.settings)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -80,6 +84,8 @@ class ResponsesShim:
                 self.settings,
                 self._keys,
                 self._interceptors,
+                self._admissions,
+                self._file_queues,
                 self._host_profile(scope),
                 _prefix(scope),
                 scope,

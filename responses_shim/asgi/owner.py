@@ -1,4 +1,4 @@
-"""Owner ids: who a client is, as far as its credentials show it.
+"""Owner ids and admission keys: who a client is, as far as its credentials show it.
 
 What the shim seals for one owner (reasoning, see `runtime.sealing`) opens for that owner only. Two requests with the
 same credentials have the same owner. Whether the credentials are valid is for the host to decide.
@@ -19,6 +19,26 @@ ANONYMOUS = bytes(32)
 
 _CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 
+# No host lets a client in or keeps it out by these: they differ from request to request, or say nothing of the client.
+_NO_CREDENTIALS = frozenset(
+    {
+        *(b"connection", b"date", b"expect", b"idempotency-key", b"keep-alive", b"priority", b"range", b"te"),
+        *(b"transfer-encoding", b"user-agent", b"x-request-id", b"x-client-request-id"),
+        *(b"traceparent", b"tracestate", b"baggage", b"b3", b"sentry-trace", b"uber-trace-id", b"x-correlation-id"),
+        *(b"cf-ray", b"x-amzn-trace-id", b"x-cloud-trace-context", b"x-request-start"),  # a proxy's, for its log
+    }
+)
+_NO_CREDENTIAL_PREFIXES = (
+    b"accept",
+    b"content-",
+    b"if-",
+    b"sec-",
+    b"x-b3-",
+    b"x-codex-",
+    b"x-datadog-",
+    b"x-stainless-",
+)
+
 
 def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: bytes) -> bytes:
     """The owner id of a client: 32 bytes, an HMAC-SHA256 under `key` of its credential headers; or `ANONYMOUS`.
@@ -31,10 +51,28 @@ def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: by
     names = owner_header if settings.trust_owner_header else owner_header | _CREDENTIALS
     lowered = ((name.lower(), value) for name, value in headers)
     credentials = sorted((name, _normalized(name, value)) for name, value in lowered if name in names)
-    if not credentials:
-        return ANONYMOUS
+    return _digest(credentials, key) if credentials else ANONYMOUS
+
+
+def admission_key(headers: Iterable[tuple[bytes, bytes]], address: str, key: bytes) -> bytes:
+    """Whom a host's answer to a probe holds for: 32 bytes, the same for requests that a host cannot tell apart.
+
+    It is an HMAC-SHA256 under `key` of the client's `address` and of its headers, credentials and Origin among them,
+    except those by which no host lets anybody in. A header that nobody has heard of counts: it may be a credential.
+    """
+    lowered = [(name.lower(), value) for name, value in headers]
+    telling = sorted(
+        (name, value)
+        for name, value in lowered
+        if name not in _NO_CREDENTIALS and not name.startswith(_NO_CREDENTIAL_PREFIXES)
+    )
+    return _digest([(b"", address.encode("utf-8", "replace")), *telling], key)
+
+
+def _digest(pairs: Iterable[tuple[bytes, bytes]], key: bytes) -> bytes:
+    """An HMAC-SHA256 of names and values."""
     # Each name and value with its length before it, so that no two lists of headers give the same bytes.
-    parts = (b"%d:%b%d:%b" % (len(name), name, len(value), value) for name, value in credentials)
+    parts = (b"%d:%b%d:%b" % (len(name), name, len(value), value) for name, value in pairs)
     return hmac.digest(key, b"".join(parts), "sha256")
 
 

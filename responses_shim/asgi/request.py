@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from responses_shim.asgi.owner import owner_of
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.hosts import HostProfile
+from responses_shim.runtime.admissions import Admissions
+from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.interceptors import Interceptor
 from responses_shim.runtime.sealing import Keys
 from responses_shim.settings import Settings
@@ -22,6 +24,7 @@ class Request:
 
     - `app`: the host
     - `settings`, `keys`, `interceptors`: the shim's configuration
+    - `admissions`, `file_queues`: the clients that the host has let in, and whose files wait to be read
     - `profile`: the host's
     - `prefix`: what comes before the route in `scope["path"]`: a root path, or `""`. The host's routes are below it too
     - `scope`, `receive`, `send`: the server's, as ASGI defines them
@@ -31,6 +34,8 @@ class Request:
     settings: Settings
     keys: Keys
     interceptors: tuple[Interceptor, ...]
+    admissions: Admissions
+    file_queues: FileQueues
     profile: HostProfile
     prefix: str
     scope: Scope

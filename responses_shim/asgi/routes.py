@@ -6,20 +6,16 @@ from starlette.types import Send
 
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
-from responses_shim.errors import InvalidRequest
-
-MAX_PATH = 200
-"""How many characters of a path an error repeats."""
+from responses_shim.errors import InvalidRequest, excerpt
 
 
 async def not_found(request: Request) -> None:
     """Answer 404 to everything below `/v1/responses` and `/v1/conversations`: nothing is stored here."""
-    path = request.scope["path"][len(request.prefix) :]
+    method, path = excerpt(request.scope["method"]), _path(request)
     await send_error(
         request.send,
         InvalidRequest(
-            f"There is nothing at {request.scope['method']} {_shown(path)}: "
-            "responses and conversations are not stored here.",
+            f"There is nothing at {method} {path}: responses and conversations are not stored here.",
             status=404,
             code="not_found",
         ),
@@ -29,11 +25,11 @@ async def not_found(request: Request) -> None:
 
 async def wrong_method(request: Request) -> None:
     """Answer 405 to any method but POST (RFC 9110 §15.5.6)."""
-    method, path = request.scope["method"], request.scope["path"][len(request.prefix) :]
+    method, path = excerpt(request.scope["method"]), _path(request)
     await send_error(
         request.send,
         InvalidRequest(
-            f"{method} is not allowed at {_shown(path)}; use POST.",
+            f"{method} is not allowed at {path}; use POST.",
             status=405,
             code="method_not_allowed",
             headers=[("allow", "POST, OPTIONS")],
@@ -42,9 +38,9 @@ async def wrong_method(request: Request) -> None:
     )
 
 
-def _shown(path: str) -> str:
-    """A path as an error shows it: some servers leave bytes that are not UTF-8 in it, as halves of surrogate pairs."""
-    return (path if len(path) <= MAX_PATH else f"{path[:MAX_PATH]}…").encode("utf-8", "replace").decode()
+def _path(request: Request) -> str:
+    """The path of the request without its prefix, for a message."""
+    return excerpt(request.scope["path"][len(request.prefix) :])
 
 
 async def upgrade_required(send: Send) -> None:

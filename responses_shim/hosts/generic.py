@@ -7,7 +7,7 @@ from typing import Any
 from responses_shim.core.wire.chat_errors import error_from
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError, UpstreamError
-from responses_shim.hosts.profile import Chat, HostProfile
+from responses_shim.hosts.profile import Chat, HostProfile, Probe
 
 
 def adapt(chat: Chat, report: Report) -> Chat:
@@ -53,4 +53,9 @@ PROFILE = HostProfile(
     read_error=error_from,
     read_exception=read_exception,
     make_filter=make_filter,
+    # The servers that are known to ask for a key guard their list of models: vLLM, vllm-mlx, mlx-vlm. Where all of /v1
+    # is guarded, a wrong key is a 401 even if there is no such list. A server without the list that guards each route
+    # by itself cannot be asked: its chat call alone decides, unless the operator names another route (auth_probe).
+    # To make a chat call that should fail is no way to ask an unknown server: it might answer it.
+    probe=Probe("/v1/models", admitting={200: b"", 404: b"", 405: b""}),
 )

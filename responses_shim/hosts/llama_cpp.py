@@ -24,7 +24,7 @@ from responses_shim.core.wire.chat_errors import error_from
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts.llama_cpp_schema import safe_schema
-from responses_shim.hosts.profile import Chat, HostProfile
+from responses_shim.hosts.profile import Chat, HostProfile, Probe
 
 # The fields of a translated chat request that the server reads under the same name.
 _FIELDS = (
@@ -210,5 +210,8 @@ PROFILE = HostProfile(
     ),
     tokenize_path=None,  # its own route takes a text, not messages
     request_id="uuid4",
+    # Its list of models may not be asked for (see `catalog`). The key is checked before the body, and a body that fails
+    # validation reaches neither the model nor its lock. That is a 500 here; FastAPI itself would make it a 422.
+    probe=Probe("/v1/chat/completions", b'{"messages":0}', {500: b"validation error", 422: b""}),
     catalog=False,  # GET /v1/models takes the model's lock, which ends a stream that is running
 )

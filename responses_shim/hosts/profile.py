@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
@@ -13,6 +13,24 @@ from responses_shim.errors import ShimError
 
 Chat = dict[str, Any]
 """The body of a chat request as JSON data: `{"model": "…", "messages": [{"role": "user", …}, …], …}`."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A request that costs the host next to nothing, and whose answer shows whether it lets a client in.
+
+    It is made with the client's headers. An answer with status 401 or 403 is a refusal, one of `admitting` lets the
+    client in, and any other says nothing about the client.
+    """
+
+    path: str
+    """The path of the route, below the path at which the host is mounted."""
+
+    body: bytes = b""
+    """The JSON body of a POST; empty for a GET."""
+
+    admitting: Mapping[int, bytes] = field(default_factory=lambda: {200: b""})
+    """The answers that let a client in: their status, and a text that their body must contain."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +91,9 @@ class HostProfile:
 
     request_id: Literal["uuid4", "hex"] = "hex"
     """The form of the X-Request-Id header that it accepts: a UUID with hyphens, or 32 hexadecimal digits."""
+
+    probe: Probe = Probe("/v1/models")
+    """The request that shows whether the host lets a client in, made before any work that is expensive."""
 
     catalog: bool = True
     """Whether its list of models may be requested while it generates, so that Codex can get a catalogue made of it."""

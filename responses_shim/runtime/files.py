@@ -17,7 +17,7 @@ import html
 import re
 import subprocess
 from codecs import BOM_UTF16_BE, BOM_UTF16_LE
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -25,12 +25,13 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import anyio
-from anyio.lowlevel import RunVar, checkpoint
+from anyio.lowlevel import checkpoint
 
 from responses_shim.core.request.messages import type_by_shape
 from responses_shim.core.wire.validation import missing, too_long, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
+from responses_shim.runtime.fair_queue import FairQueue
 from responses_shim.runtime.fetch import fetch
 from responses_shim.runtime.offload import INLINE_LIMIT, Result, offload_if_large
 from responses_shim.settings import Settings
@@ -49,9 +50,6 @@ MAX_FILENAME = 1024
 
 MAX_FETCHES = 20
 """How many files of one request are fetched: with more, a client could use this server to flood another one."""
-
-MAX_PDF_PROCESSES = 2
-"""How many PDFs are read at the same time, for all requests."""
 
 _MESSAGES = ("message", "agent_message")
 _TOOL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
@@ -72,21 +70,40 @@ _PDF_FAILURES = {
 }
 
 
-async def read_files(items: list[Item], settings: Settings) -> list[Item]:
+class FileQueues:
+    """Where the work on files waits for its turn: one queue for PDFs, one for fetches, for all requests of a shim."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.pdfs = FairQueue(settings.pdfs_at_once, settings.files_waiting)
+        self.fetches = FairQueue(settings.fetches_at_once, settings.files_waiting)
+
+
+async def read_files(
+    items: list[Item],
+    settings: Settings,
+    *,
+    queues: FileQueues,
+    owner: Callable[[], bytes],
+    admit: Callable[[], Awaitable[None]],
+) -> list[Item]:
     """The input items with each `input_file` part replaced, in messages and in outputs of function and custom tools.
+
+    - `owner`: gives the client's owner id: those of whom work waits in the `queues` take turns
+    - `admit`: called once before the first file is looked at; raises ShimError for a client that may not have it read
 
     Nothing is changed in place. An item without files is returned as it is, and without any files so is the list. An
     item that is invalid for another reason is left for the translation to refuse.
 
     Raises InvalidRequest with the part in `param`, as in `input[3].content[1].file_data`, and one of these codes:
     `unsupported_file`, `invalid_file` (not base64; a PDF that is encrypted, damaged or without text),
-    `invalid_file_url`, `file_too_large`, `file_timeout`, or what any wrong field gives. Raises ShimError if a PDF
-    cannot be read for a reason of this server.
+    `invalid_file_url`, `file_too_large`, `file_timeout`, or what any wrong field gives; or with status 429 if a queue
+    is full. Raises ShimError if a PDF cannot be read for a reason of this server.
     """
     with_files = [(index, key) for index, item in enumerate(items) if (key := _key_with_files(item))]
     if not with_files:
         return items
-    reader = _FileReader(settings)
+    await admit()
+    reader = _FileReader(settings, queues, owner())
     replaced = list(items)
     for index, key in with_files:
         parts = await reader.replace_files(items[index][key], f"input[{index}].{key}")
@@ -137,9 +154,11 @@ class _File:
 
 @dataclass
 class _FileReader:
-    """Reads the files of one request. The fields after `settings` are what is left of its limits."""
+    """Reads the files of one request. The fields after `owner` are what is left of its limits."""
 
     settings: Settings
+    queues: FileQueues
+    owner: bytes
     # the next two are read when a request begins, so that tests can lower them
     seconds: float = field(default_factory=lambda: MAX_SECONDS)
     characters: int = field(default_factory=lambda: MAX_CHARACTERS)
@@ -211,8 +230,10 @@ class _FileReader:
             )
         self.fetches -= 1
         public_only = self.settings.file_urls == "fetch"
-        with self._time_limit(param):
-            url_name, media_type, data = await fetch(url, self.settings.max_file, public_only=public_only, param=param)
+        limit = self.settings.max_file
+        async with self.queues.fetches.turn(self.owner):
+            with self._time_limit(param):
+                url_name, media_type, data = await fetch(url, limit, public_only=public_only, param=param)
         self.fetched_bytes += len(data)
         if self.fetched_bytes > self.settings.max_body:  # the files count as if the client had sent them in the body
             raise _too_large(f"The files have more than the {self.settings.max_body} bytes allowed here.", param)
@@ -225,7 +246,7 @@ class _FileReader:
                 param=file.param,
                 code="unsupported_file",
             )
-        async with _pdf_limiter():  # waiting for one's turn does not count as time for reading
+        async with self.queues.pdfs.turn(self.owner):  # waiting for one's turn does not count as time for reading
             with self._time_limit(file.param):
                 status, text = await _run_process(pdf.command(self.characters, self.seconds), file.data)
         if status == pdf.READ:
@@ -348,16 +369,3 @@ async def _run_process(command: list[str], data: bytes) -> tuple[int, bytes]:
         await process.stdin.aclose()
         output = b"".join([part async for part in process.stdout])
         return await process.wait(), output
-
-
-_LIMITER: RunVar[anyio.CapacityLimiter] = RunVar("responses_shim.pdfs")
-
-
-def _pdf_limiter() -> anyio.CapacityLimiter:
-    """The limiter for PDF processes: one for all requests of an event loop, since the machine is the host's."""
-    try:
-        return _LIMITER.get()
-    except LookupError:
-        limiter = anyio.CapacityLimiter(MAX_PDF_PROCESSES)
-        _LIMITER.set(limiter)
-        return limiter

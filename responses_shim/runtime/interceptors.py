@@ -22,11 +22,14 @@ from responses_shim.views.response import ResponseView
 
 logger = logging.getLogger("responses_shim")
 
-Checked = TypeVar("Checked")
+Translated = TypeVar("Translated")
 
 
 class Interceptor(Protocol):
-    """An async callable that sees every valid request before it is translated, and may change or refuse it.
+    """An async callable that sees every request before it is translated, and may change or refuse it.
+
+    The request is one of a client whom the host lets in, and its fields are valid; what is wrong with an item or a tool
+    shows when the request is translated, after the last interceptor.
 
     It gets a view of the request and the client's headers: a read-only mapping, credentials included, names in lower
     case, values of the same name joined by `, `. It changes the view in place and returns None, or returns another
@@ -68,41 +71,54 @@ async def intercept(
     interceptors: Sequence[Interceptor],
     body: dict[str, Any],
     headers: Iterable[tuple[bytes, bytes]],
-    check: Callable[[dict[str, Any]], Checked],
+    translate: Callable[[dict[str, Any]], Translated],
     size: int,
-) -> tuple[RequestView, Checked]:
-    """Pass a request through the interceptors, in order. Returns the last view, and what `check` returned for it.
+) -> tuple[RequestView, Translated]:
+    """Pass a request through the interceptors, in order, and translate what they leave of it.
 
-    `body` is the request as JSON data, `size` its length in bytes, `headers` are the client's. `check` takes a body
-    and raises InvalidRequest if it is no valid request. It is called before the first interceptor and after each,
-    so that the log can name the interceptor that made a request invalid.
+    `body` is the request as JSON data, `size` its length in bytes, `headers` are the client's. `translate` takes a body
+    and raises ShimError for one that is invalid. It is called once, with the last body; only if that fails, or an
+    interceptor does, is it called with others, to find out whose fault it is.
 
-    Raises ShimError: what `check` says about the client's own body, an interceptor's refusal, or a 500 where an
-    interceptor failed.
+    Returns the last view, and what `translate` has returned. Raises ShimError: what is wrong with the client's own
+    body, an interceptor's refusal, or a 500 where an interceptor failed or made the request invalid.
     """
-    view, checked = await offload_if_large(size, lambda: (RequestView.of(body), check(body)))
+    view = await offload_if_large(size, partial(RequestView.of, body))
     header_values = _header_values(headers)
+    left: list[tuple[Interceptor, bytes]] = []  # the request as JSON, as each interceptor has left it
     for interceptor in interceptors:
         try:
             returned = await interceptor(view, header_values)
             view = view if returned is None else returned
             if not isinstance(view, RequestView):
                 raise TypeError(f"it returned {type(view).__name__}, not a RequestView or None")
-            body = await offload_if_large(size, partial(_encode, view))
+            left.append((interceptor, await offload_if_large(size, partial(_encode, view))))
         except ShimError:
             raise
-        except Exception:
-            logger.exception("the interceptor %s failed", _name(interceptor))
+        except Exception as error:
+            await offload_if_large(size, partial(translate, body))  # raises if the client's body was invalid
+            logger.error("the interceptor %s failed", _name(interceptor), exc_info=error)
             raise _internal_error() from None
+    _, last = left[-1]
+    try:
+        return view, await offload_if_large(size, lambda: translate(msgspec.json.decode(last)))
+    except ShimError:
+        await offload_if_large(size, partial(translate, body))
+    await offload_if_large(size, partial(_log_first_invalid, left, translate))
+    raise _internal_error()
+
+
+def _log_first_invalid(left: list[tuple[Interceptor, bytes]], translate: Callable[[dict[str, Any]], object]) -> None:
+    """Log which interceptor has made a request invalid that was valid before."""
+    for interceptor, json in left:
         try:
-            checked = await offload_if_large(size, partial(check, body))
+            translate(msgspec.json.decode(json))
         except ShimError as error:
             # The field alone is logged: the message may quote the request.
             logger.error(
                 "the interceptor %s made the request invalid: %s", _name(interceptor), error.param or error.code
             )
-            raise _internal_error() from None
-    return view, checked
+            return
 
 
 async def notify_interceptors(interceptors: Sequence[Interceptor], request: RequestView, response: Response) -> None:
@@ -121,14 +137,12 @@ async def notify_interceptors(interceptors: Sequence[Interceptor], request: Requ
             logger.exception("the interceptor %s failed in finished() for response %s", _name(observer), response.id)
 
 
-def _encode(view: RequestView) -> dict[str, Any]:
-    """The request as JSON data that shares nothing with the view, which an interceptor may have kept.
+def _encode(view: RequestView) -> bytes:
+    """The request as JSON, which shares nothing with the view: an interceptor may have kept that, and change it later.
 
     Raises whatever msgspec raises for data that JSON cannot hold.
     """
-    body: dict[str, Any] = msgspec.to_builtins(view.encode())
-    msgspec.json.encode(body)  # raises for half a surrogate pair, which to_builtins lets through
-    return body
+    return msgspec.json.encode(view.encode())
 
 
 def _header_values(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[str, str]:

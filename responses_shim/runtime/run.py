@@ -79,6 +79,7 @@ class Run:
 
     - `disconnected`: returns when the client is gone, and can be cancelled
     - `unfinished_message`: the message of the error if the host's stream just stops
+    - `headers`: the host's, as far as they are known before it answers; those of its answer replace them
     - `prompt_tokens`: gets the token ids of the prompt, where they are wanted and the host's stream did not have them
     - `next_round`: what follows a round
 
@@ -93,6 +94,7 @@ class Run:
         *,
         disconnected: Callable[[], Awaitable[None]],
         unfinished_message: str,
+        headers: RawHeaders | None = None,
         prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
         next_round: NextRound = _last_round,
         clock: Callable[[], float] = time.monotonic,
@@ -113,6 +115,7 @@ class Run:
         self._started_at = self._last_received = self._last_write = clock()
         self._cancel_at: float | None = None
         self._writer = Writer(sink, self._abandon)
+        self._writer.headers = headers or []
         self._watchdog = Watchdog(clock)
 
     async def execute(self, upstream: Upstream, chat: Chat) -> None:

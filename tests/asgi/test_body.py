@@ -118,6 +118,22 @@ async def test_a_body_that_is_no_json_is_400(body: bytes, why: str) -> None:
     assert why in error["message"]
 
 
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+@pytest.mark.parametrize("text", ['{"model": "m", "input": "Hi"}', "{}", '"日"', "1"])
+async def test_a_body_in_another_unicode_encoding_is_refused_as_such(coding: str, text: str) -> None:
+    error = await refusal(text.encode(coding), 400)
+    assert (error["code"], error["message"]) == (
+        "invalid_json",
+        f"The request body is not valid JSON: it is {coding[:6].upper()}, not UTF-8.",
+    )
+
+
+@pytest.mark.parametrize("body", [b"\0\0\0\0", b'{"\0"}', b"\xff", b"\xfe\xfd", b"\0", b"1"])
+async def test_other_bodies_are_not_taken_for_another_encoding(body: bytes) -> None:
+    assert "UTF-16" not in (error := await refusal(body, 400))["message"]
+    assert "UTF-32" not in error["message"]
+
+
 @pytest.mark.parametrize("depth", [10_000, 100_000])
 @pytest.mark.parametrize("start", [b'{"model": "m", "input": ', b'{"x": ', b"", b'{"x": "\\ud800", "y": '])
 @pytest.mark.parametrize("brackets", [(b"[", b"]"), (b'{"a":', b"}")])

@@ -105,6 +105,13 @@ async def test_the_scope_of_the_client_is_not_changed() -> None:
     assert before == after
 
 
+async def test_of_an_error_page_of_the_host_two_kilobytes_are_sent_on() -> None:
+    for body in (b"<html>" + b"x" * 100_000, b"Bad gateway. " * 10_000):
+        reply = await failed(Start(502, ()), body)
+        assert reply.status == 502
+        assert len(reply.json["error"]["message"].encode()) <= 2048
+
+
 async def test_receive_gives_the_host_the_body_once_and_then_only_the_disconnect() -> None:
     messages: list[Message] = []
     polled = anyio.Event()
@@ -216,7 +223,7 @@ async def test_422_becomes_400_and_names_the_field_by_the_clients_name() -> None
         (b"plain words\n", "plain words"),
         (b"\xff!", "\ufffd!"),
         (b"", "The host failed with status 500 and did not say why."),
-        (b"[" * 100_000, "[" * 100_000),
+        (b"[" * 100_000, "[" * 2045 + "…"),
         (b'"\\ud800"', '"\\ud800"'),
     ],
     ids=["text", "not UTF-8", "empty", "nested", "surrogate"],

@@ -182,6 +182,23 @@ async def test_half_a_surrogate_pair_from_an_interceptor_is_a_failure_of_the_int
     assert host.requests == []
 
 
+@streaming
+async def test_the_report_is_of_what_the_interceptors_have_left(stream: bool) -> None:
+    async def change(view: RequestView, headers: Mapping[str, str]) -> None:
+        view.model = "other"
+        view.params["truncation"] = "auto"
+        view.extra["logit_bias"] = {}
+        del view.params["store"], view.extra["unknown"]
+
+    request = {"input": "Hi", "stream": stream, "store": True, "unknown": 1}
+    shim = ResponsesShim(ScriptedHost(text_answer("Hello")), interceptors=[look, change], default_model="m")
+    reply = await post(shim, "/v1/responses", request)
+    assert reply.headers["responses-shim-report"] == 'dropped=("truncation" "logit_bias")'
+    shim = ResponsesShim(ScriptedHost(text_answer("Hello")), interceptors=[look], default_model="m")
+    reply = await post(shim, "/v1/responses", {"input": "Hi"})
+    assert reply.headers["responses-shim-report"] == 'defaulted=("model")'
+
+
 async def test_headers_of_a_refusal_are_encoded_in_latin_1() -> None:
     async def refuse(view: RequestView, headers: Mapping[str, str]) -> None:
         raise InvalidRequest("Not today.", status=403, headers=[("X-Reason", "café, 日本")])
@@ -319,5 +336,5 @@ def test_an_interceptor_that_is_not_callable_is_a_configuration_error() -> None:
 def test_interceptors_are_neither_a_setting_nor_a_request_field() -> None:
     assert "interceptors" not in Settings.model_fields
     assert "interceptors" not in CreateRequest.__struct_fields__
-    with pytest.raises(ConfigurationError, match="RESPONSES_SHIM_INTERCEPTORS"):
-        Settings.load({"RESPONSES_SHIM_INTERCEPTORS": "guard"})
+    with pytest.raises(ConfigurationError, match="interceptors"):
+        Settings.load(interceptors=["guard"])  # type: ignore[call-arg]

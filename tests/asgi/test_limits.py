@@ -261,7 +261,7 @@ async def test_a_path_may_be_long_and_hold_anything(path: str) -> None:
 
     await ResponsesShim(ScriptedHost())(scope, receive, answer)
     assert sent[0]["status"] == 404
-    assert len(sent[1]["body"]) < 1000
+    assert len(sent[1]["body"]) < 3000
     check_error(json.loads(sent[1]["body"]))
 
 
@@ -273,12 +273,12 @@ async def test_a_path_may_be_long_and_hold_anything(path: str) -> None:
 async def test_a_hostile_request_is_answered_or_refused_in_few_words(shape: Shape) -> None:
     data, _ = shape.packed(120_000)
     headers = {**JSON, "content-encoding": ", ".join(shape.coding)}
-    reply = await send(data, shape.path.split("%")[0], headers, host=shape.host)
+    reply = await send(data, shape.path.split("%")[0], headers, host=shape.host, auth_probe="off")
     assert len(reply.headers.get("responses-shim-report", "")) <= 2048
     if reply.status != 200:
         assert 400 <= reply.status < 500
         check_error(reply.json)
-        assert len(json.dumps(reply.json)) < 1000
+        assert len(json.dumps(reply.json)) < 3000
 
 
 RICH: list[dict[str, Any]] = [

@@ -345,7 +345,7 @@ async def test_an_unknown_keyword_argument_is_a_configuration_error() -> None:
 
 @pytest.mark.parametrize(
     ("variable", "value"),
-    [("RESPONSES_SHIM_PING_INTERVAL", "often"), ("RESPONSES_SHIM_PING", "loud"), ("RESPONSES_SHIM_PIMG", "off")],
+    [("RESPONSES_SHIM_PING_INTERVAL", "often"), ("RESPONSES_SHIM_PING", "loud")],
 )
 async def test_a_wrong_environment_variable_is_named_in_a_configuration_error(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
@@ -353,6 +353,15 @@ async def test_a_wrong_environment_variable_is_named_in_a_configuration_error(
     monkeypatch.setenv(variable, value)
     with pytest.raises(ConfigurationError, match=rf"^{variable}: [^\n]+$"):
         ResponsesShim(Recorder())
+
+
+async def test_an_unknown_environment_variable_is_a_warning_that_names_it_and_the_nearest(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("RESPONSES_SHIM_PIMG", "off")
+    ResponsesShim(Recorder())
+    assert "RESPONSES_SHIM_PIMG: " in caplog.text
+    assert "did you mean RESPONSES_SHIM_PING?" in caplog.text
 
 
 async def test_an_environment_variable_counts_unless_a_keyword_argument_is_given(

@@ -1,4 +1,4 @@
-"""Owner ids: the same credentials give the same owner, any others give another."""
+"""Owner ids and admission keys: the same credentials give the same, any others give another."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from responses_shim import Settings
-from responses_shim.asgi.owner import ANONYMOUS, owner_of
+from responses_shim.asgi.owner import ANONYMOUS, admission_key, owner_of
 from responses_shim.runtime.sealing import Keys
 
 KEY = b"k" * 32
@@ -172,3 +172,40 @@ def test_a_token_from_before_a_rotation_opens_after_it_for_the_same_client_only(
     assert after.open(owners_of(after, KEY_HEADER), token) is None
     token = during.sealer.seal(owners_of(during, KEY_HEADER)[0], "thought")
     assert after.open(owners_of(after, KEY_HEADER), token) == "thought"
+
+
+# Who is let in
+
+
+def admitted(*pairs: Pair, address: str = "10.0.0.1", key: bytes = KEY) -> bytes:
+    return admission_key([(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs], address, key)
+
+
+@pytest.mark.parametrize("name", [*CREDENTIALS, "origin", "x-user", "x-forwarded-for", "host", "x-unheard-of"])
+def test_a_host_is_asked_for_each_value_of_a_header_by_which_it_could_tell_clients_apart(name: str) -> None:
+    values = [(), ((name, ""),), ((name, "one"),), ((name, "two"),), ((name, "one"), (name, "one"))]
+    assert len({admitted(*pairs) for pairs in values}) == len(values)
+    assert admitted((name, "one")) == admitted((name.title(), "one"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["user-agent", "accept", "content-length", "x-request-id", "traceparent", "x-stainless-retry-count", "if-match"],
+)
+def test_headers_by_which_no_host_lets_anybody_in_do_not_matter(name: str) -> None:
+    assert admitted((name, "one")) == admitted((name.title(), "two")) == admitted()
+
+
+def test_a_client_at_another_address_and_one_under_another_key_are_others() -> None:
+    assert len({admitted(), admitted(address="10.0.0.2"), admitted(address=""), admitted(key=b"other")}) == 4
+
+
+def test_the_order_of_headers_does_not_matter_and_names_and_values_are_kept_apart() -> None:
+    assert admitted(("a", "1"), ("b", "2")) == admitted(("b", "2"), ("a", "1"))
+    assert len({admitted(("a", "b")), admitted(("ab", "")), admitted(("", "ab")), admitted(address="10.0.0.1ab")}) == 4
+
+
+def test_no_credential_can_be_read_off_what_is_kept() -> None:
+    kept = admitted(("authorization", "Bearer secret"))
+    assert len(kept) == 32
+    assert b"secret" not in kept

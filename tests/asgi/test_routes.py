@@ -230,6 +230,22 @@ async def test_another_method_is_405_and_the_error_names_the_right_one(method: s
     assert reply.json["error"]["message"] == f"{method} is not allowed at {path}; use POST."
 
 
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/v1/responses/" + "é" * 50_000), ("P" * 50_000, "/v1/responses")]
+)
+async def test_the_error_quotes_no_more_than_two_kilobytes_of_the_request(method: str, path: str) -> None:
+    reply = await request(ResponsesShim(ScriptedHost()), method, path)
+    check_error(reply.json)
+    assert reply.status in (404, 405)
+    assert 2000 < len(reply.json["error"]["message"].encode()) < 2048 + 200
+
+
+async def test_the_error_may_quote_a_path_with_half_a_surrogate_pair() -> None:
+    reply = await request(ResponsesShim(ScriptedHost()), "GET", "/", scope={"path": "/v1/responses/\udc80"})
+    check_error(reply.json)
+    assert "/v1/responses/?:" in reply.json["error"]["message"]
+
+
 async def test_the_error_may_quote_a_path_with_any_character() -> None:
     reply = await request(ResponsesShim(ScriptedHost()), "GET", "/v1/responses/%F0%9F%98%80%22")
     check_error(reply.json)

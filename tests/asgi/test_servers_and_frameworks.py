@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import anyio
 import httpx
 import pytest
 import uvicorn
-from fastapi import FastAPI, HTTPException
+from fastapi import Depends, FastAPI, Header, HTTPException
 from starlette.applications import Starlette
 from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.middleware.cors import CORSMiddleware
@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from responses_shim import ResponsesShim
+from responses_shim import RequestView, ResponsesShim
 from tests.caller import call, payloads, post, request
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import CHAT_PATH, DONE, ScriptedHost, chunk, usage
@@ -121,6 +121,78 @@ async def test_a_client_that_leaves_stops_the_engine(
         await exchange.start()
         await exchange.disconnect()
         await exchange.finish()  # which it cannot while the engine goes on
+
+
+def guarded_app(engine: Engine) -> App:
+    """A FastAPI app whose routes ask for a key, each by itself."""
+
+    def check_key(authorization: Annotated[str, Header()] = "") -> None:
+        if authorization != "Bearer right":
+            raise HTTPException(401, "Invalid API key", {"WWW-Authenticate": "Bearer"})
+
+    app = FastAPI()
+    app.post(CHAT_PATH, dependencies=[Depends(check_key)])(engine.chat)
+    app.get("/v1/models", dependencies=[Depends(check_key)])(lambda: {"object": "list", "data": []})
+    return app
+
+
+class Counter(BaseHTTPMiddleware):
+    """A middleware that notes the paths that it sees."""
+
+    def __init__(self, app: ASGIApp, paths: list[str]) -> None:
+        super().__init__(app)
+        self.paths = paths
+
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        self.paths.append(request.url.path)
+        return await call_next(request)
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside another", "outside another"])
+async def test_a_framework_is_asked_for_the_key_before_a_large_body_is_read(inside: bool) -> None:
+    app, paths = guarded_app(Engine()), list[str]()
+    if inside:
+        app.add_middleware(ResponsesShim)
+    app.add_middleware(Counter, paths=paths)
+    if not inside:
+        app.add_middleware(ResponsesShim)
+    large = {**STREAMED, "input": "Hi" * 100_000}
+    reply = await post(app, "/v1/responses", large)
+    check_error(reply.json)
+    assert (reply.status, reply.json["error"]["message"]) == (401, "Invalid API key")
+    assert reply.headers["www-authenticate"] == "Bearer"
+    for _ in range(2):
+        reply = await post(app, "/v1/responses", large, headers={"authorization": "Bearer right"})
+        check_stream(payloads(reply.events))
+    asked = ["/v1/models"] * 2 + [CHAT_PATH] * 2
+    assert paths == (["/v1/responses"] * 3 if inside else asked)
+
+
+@pytest.mark.parametrize("inside", [True, False], ids=["inside another", "outside another"])
+async def test_a_client_that_leaves_cancels_an_interceptor(inside: bool) -> None:
+    began, cancelled = anyio.Event(), anyio.Event()
+
+    async def wait(view: RequestView, headers: Mapping[str, str]) -> None:
+        began.set()
+        try:
+            await anyio.sleep_forever()
+        except anyio.get_cancelled_exc_class():
+            cancelled.set()
+            raise
+
+    app = starlette_app(Engine())
+    if inside:
+        app.add_middleware(ResponsesShim, interceptors=[wait])
+    app.add_middleware(Counter, paths=[])
+    if not inside:
+        app.add_middleware(ResponsesShim, interceptors=[wait])
+    async with call(app, "POST", "/v1/responses", json=STREAMED) as exchange:
+        await began.wait()
+        await exchange.disconnect()
+        with anyio.fail_after(5):
+            await cancelled.wait()
+        await exchange.finish()
+        exchange.error = None  # Starlette's BaseHTTPMiddleware raises if it gets no answer from within
 
 
 async def test_an_error_of_the_framework_keeps_its_status() -> None:

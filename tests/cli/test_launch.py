@@ -86,15 +86,15 @@ def test_the_setting_host_is_kept_if_it_is_set(fake_llama_cpp: Path, monkeypatch
 
 
 def test_a_wrong_setting_is_an_error_before_the_model_is_loaded(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setenv("RESPONSES_SHIM_NO_SUCH_THING", "1")
-    with pytest.raises(ConfigurationError, match="RESPONSES_SHIM_NO_SUCH_THING"):
+    monkeypatch.setenv("RESPONSES_SHIM_PING", "loud")
+    with pytest.raises(ConfigurationError, match="RESPONSES_SHIM_PING"):
         launch.run("llama-cpp", [])
     assert imported("llama_cpp.server.app").calls == []
 
 
 def test_the_factory_exits_with_one_line_for_a_wrong_setting(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
-    monkeypatch.setenv("RESPONSES_SHIM_NO_SUCH_THING", "1")
-    with pytest.raises(SystemExit, match="responses-shim: RESPONSES_SHIM_NO_SUCH_THING: there is no such setting"):
+    monkeypatch.setenv("RESPONSES_SHIM_PING", "loud")
+    with pytest.raises(SystemExit, match="responses-shim: RESPONSES_SHIM_PING: Input should be "):
         launch.llama_cpp()
 
 

@@ -23,10 +23,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime import fetch, files
-from responses_shim.runtime.files import read_files
 from responses_shim.settings import Settings
 from tests.oracle import check_error
 from tests.runtime.pdfs import pdf_of
+from tests.runtime.reading import read_files
 from tests.serving import serving
 
 pytestmark = pytest.mark.anyio

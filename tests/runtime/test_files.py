@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import files, pdf
-from responses_shim.runtime.files import read_files
+from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.offload import INLINE_LIMIT
 from responses_shim.settings import Settings
 from tests.offloading import watch_offloaded
 from tests.oracle import check_error
 from tests.runtime.pdfs import drawn, pdf_of
+from tests.runtime.reading import read_files
 
 pytestmark = pytest.mark.anyio
 
@@ -384,7 +385,7 @@ async def test_the_time_limit_is_for_all_files_together(monkeypatch: pytest.Monk
     monkeypatch.setattr(files, "_run_process", run)
     clock = anyio.current_time
     monkeypatch.setattr(anyio, "current_time", lambda: clock() + now)
-    reader = files._FileReader(Settings())
+    reader = files._FileReader(Settings(), FileQueues(Settings()), b"owner")
     await reader.replace_files([part(b"%PDF-")], "input[0].content")
     assert reader.seconds == pytest.approx(20, abs=1)
     await reader.replace_files([part(b"%PDF-")], "input[0].content")
@@ -405,12 +406,14 @@ async def test_cancelling_the_request_kills_the_process(monkeypatch: pytest.Monk
 
 async def test_the_number_of_pdf_processes_at_a_time_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     running, most, all_running, end = 0, 0, anyio.Event(), anyio.Event()
+    settings = Settings(pdfs_at_once=3)
+    queues = FileQueues(settings)
 
     async def run(command: list[str], data: bytes) -> tuple[int, bytes]:
         nonlocal running, most
         running += 1
         most = max(most, running)
-        if running == files.MAX_PDF_PROCESSES:
+        if running == settings.pdfs_at_once:
             all_running.set()
         await end.wait()
         running -= 1
@@ -420,12 +423,12 @@ async def test_the_number_of_pdf_processes_at_a_time_is_limited(monkeypatch: pyt
     with anyio.fail_after(DEADLINE):
         async with anyio.create_task_group() as tasks:
             for _ in range(5):
-                tasks.start_soon(read_files, [message(part(pdf_of("Hello")))], Settings())
+                tasks.start_soon(read_files, [message(part(pdf_of("Hello")))], settings, queues)
             await all_running.wait()
             await anyio.wait_all_tasks_blocked()
-            assert running == files.MAX_PDF_PROCESSES
+            assert running == settings.pdfs_at_once
             end.set()
-    assert (running, most) == (0, files.MAX_PDF_PROCESSES)
+    assert (running, most) == (0, settings.pdfs_at_once)
 
 
 @pytest.mark.parametrize(("size", "threads"), [(INLINE_LIMIT // 2, 0), (2_000_000, 2)])

@@ -27,8 +27,10 @@ def check(body: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-async def run(*interceptors: Any, body: Any = BODY, headers: Any = ()) -> tuple[RequestView, dict[str, Any]]:
-    return await intercept(interceptors, body, headers, check, size=1)
+async def run(
+    *interceptors: Any, body: Any = BODY, headers: Any = (), translate: Any = check
+) -> tuple[RequestView, dict[str, Any]]:
+    return await intercept(interceptors, body, headers, translate, size=1)
 
 
 async def error_of(*interceptors: Any, body: Any = BODY) -> ShimError:
@@ -110,9 +112,34 @@ async def test_an_interceptor_refuses_with_the_error_it_raises() -> None:
     assert (error.status, error.message, error.type, error.code) == (403, "Not here.", "permission_error", "no")
 
 
-async def test_an_invalid_request_of_the_client_is_refused_before_any_interceptor_runs() -> None:
-    error = await error_of(fail, body={"model": "m", "input": "Hi", "temperature": 99})
+@pytest.mark.parametrize("number", [1, 2, 5])
+async def test_the_request_is_translated_once_however_many_interceptors_there_are(number: int) -> None:
+    bodies: list[Any] = []
+
+    def translate(body: dict[str, Any]) -> dict[str, Any]:
+        bodies.append(body)
+        return check(body)
+
+    view, translated = await run(*[rename] * number, translate=translate)
+    assert [body["model"] for body in bodies] == ["m" + "+" * number] == [view.model]
+    assert translated is bodies[0]
+
+
+@pytest.mark.parametrize("interceptors", [[look], [fail], [rename, spoil], [look, fail]], ids=len)
+async def test_what_is_wrong_with_the_clients_own_request_is_its_fault_whatever_interceptors_do(
+    interceptors: list[Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    error = await error_of(*interceptors, body={"model": "m", "input": "Hi", "temperature": 99})
     assert (error.status, error.param) == (400, "temperature")
+    assert not caplog.records
+
+
+async def test_an_interceptor_may_put_an_invalid_request_right() -> None:
+    async def cool(view: RequestView, headers: Mapping[str, str]) -> None:
+        view.params["temperature"] = 1
+
+    _, body = await run(cool, body={"model": "m", "input": "Hi", "temperature": 99})
+    assert body["temperature"] == 1
 
 
 # Failures ------------------------------------------------------------------------------------------------------------

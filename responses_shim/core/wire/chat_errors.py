@@ -10,7 +10,8 @@
 {"code", "msg"}, {"errors": [{"message"}]}          gateways
 plain text, or nothing; in a frame of a stream also the inner object or the text alone
 
-Codes and types come as words or as an HTTP status, that as a number or as text; `"None"` and `"null"` are none.
+A message may be a page of a gateway, or repeat the request: its first 2 kB are passed on. Codes and types come as words
+or as an HTTP status, that as a number or as text; `"None"` and `"null"` are none.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any
 
 from responses_shim.core.wire.lenient_json import join_surrogates
 from responses_shim.core.wire.overflow import CODES, says_too_long
-from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
+from responses_shim.errors import MAX_QUOTED, InvalidRequest, ShimError, UpstreamError, excerpt
 
 # Fields of the chat request that a host's error may name, and the client's names for them.
 _PARAMS = {
@@ -64,6 +65,8 @@ def error_from(body: Any, status: int | None = None) -> ShimError:
 
     A prompt that is too long has the code `context_length_exceeded` and the status 400, whatever code and words the
     host uses.
+
+    The message is cut to `MAX_QUOTED` bytes.
     """
     message: Any = None
     kind: Any = None
@@ -87,7 +90,7 @@ def error_from(body: Any, status: int | None = None) -> ShimError:
         param, code = body.get("param", param), body.get("code", code)
         given = next((body[key] for key in _STATUS_KEYS if key in body), given)
         body = body.get("error", body.get("detail", body.get("errors")))
-    kind, param, code = _word(kind), _word(param), _word(code)
+    kind, param, code = _short_word(kind), _short_word(param), _short_word(code)
     stated = next((number for value in (code, given, kind) if (number := _status(value)) is not None), None)
     code = None if isinstance(code, int) or _status(code) is not None else code
     kind = None if _status(kind) is not None else kind
@@ -96,7 +99,7 @@ def error_from(body: Any, status: int | None = None) -> ShimError:
     if status == 422:
         status = 400
     text = _word(message) if isinstance(message, str) and message.strip() else None
-    text = join_surrogates(text or _MESSAGES.get(status) or _no_reason(status))
+    text = text or _MESSAGES.get(status) or _no_reason(status)
     param = _param(param)
     if not CODES.isdisjoint(words) or (
         status in _OVERFLOW_STATUS and param != "max_output_tokens" and says_too_long(text)
@@ -106,7 +109,7 @@ def error_from(body: Any, status: int | None = None) -> ShimError:
         code = kind
     error = InvalidRequest if 400 <= status < 500 else UpstreamError
     return error(
-        text,
+        excerpt(join_surrogates(text[: MAX_QUOTED + 1])),
         status=status,
         type=_type(kind, status),
         code=join_surrogates(code) if isinstance(code, str) else _CODES.get(status),
@@ -128,9 +131,18 @@ def _no_reason(status: int) -> str:
     return f"The host failed with status {status} and did not say why."
 
 
+MAX_WORD = 200
+"""The longest code, type or param of a host, in characters. What is longer is none."""
+
+
 def _word(value: Any) -> Any:
     """`value`, or None where it is a text that stands for nothing."""
     return None if isinstance(value, str) and value.strip().lower() in ("", "none", "null") else value
+
+
+def _short_word(value: Any) -> Any:
+    """`_word`, or None for a text that is too long for a code."""
+    return None if isinstance(value, str) and len(value) > MAX_WORD else _word(value)
 
 
 def _status(value: Any) -> int | None:

@@ -12,6 +12,7 @@ import pytest
 from responses_shim import RequestView, ResponsesShim
 from tests.conformance.asking import ask, refusal_of, response_of, streaming
 from tests.conformance.nemo_gym.gym import AUDIO, GYM, assistant, user
+from tests.scripted import Json as JsonAnswer
 from tests.scripted import ScriptedHost
 
 pytestmark = pytest.mark.anyio
@@ -92,7 +93,8 @@ async def test_audio_paths_outside_the_root_are_refused(tmp_path: Path) -> None:
 
 
 async def test_audio_is_refused_for_a_host_that_takes_none() -> None:
-    shim = ResponsesShim(ScriptedHost(), host="llama-cpp", **GYM)
+    lets_everybody_in = JsonAnswer(500, {"error": {"message": "1 validation error:"}})  # its answer to the shim's probe
+    shim = ResponsesShim(ScriptedHost([lets_everybody_in]), host="llama-cpp", **GYM)
     assert (await refusal_of(shim, metadata={"audio_data": AUDIO}))["param"] == "metadata.audio_data"
 
 

@@ -329,6 +329,21 @@ def test_an_error_about_the_token_limit_is_not_taken_for_a_prompt_that_is_too_lo
     assert (error.code, error.param) == (None, "max_output_tokens")
 
 
+@pytest.mark.parametrize("text", ["x" * 3000, "é" * 3000, "😀" * 1_000_000, "\ud83d" * 3000], ids=len)
+@pytest.mark.parametrize("shape", [lambda text: text, lambda text: {"error": {"message": text}}], ids=["text", "json"])
+def test_a_message_is_cut_to_two_kilobytes(text: str, shape: Any) -> None:
+    message = error_from(shape(text), 502).message
+    assert 2040 < len(message.encode()) <= 2048
+    assert message[-1] == "…"
+    assert error_from(shape("é" * 1024), 502).message == "é" * 1024
+
+
+def test_a_code_a_type_and_a_param_of_many_words_are_none() -> None:
+    long = "a_b" * 100
+    error = error_from({"error": {"message": "No.", "code": long, "type": long, "param": long}}, 400)
+    assert (error.code, error.type, error.param) == (None, "invalid_request_error", None)
+
+
 def test_of_a_very_long_message_only_the_beginning_is_searched() -> None:
     assert error_from("x" * 5000 + TOO_LONG[0], 400).code is None
 
