@@ -35,7 +35,7 @@ Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
 ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
-FormatWithTools = Literal["auto", "describe", "constrain"]
+FormatWithTools = Literal["auto", "verify", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
@@ -189,8 +189,10 @@ class Settings(BaseModel):
     format_with_tools: FormatWithTools = "auto"
     """How `text.format` is enforced in a request with tools.
 
-    `describe`: the format is described to the model in words. `constrain`: the host constrains the answer, and then
-    most hosts cannot call tools. `auto`: whichever is right for the host.
+    `verify`: the format is described to the model in words; its answer is held back and checked, and one that is not in
+    the format is asked for again under the host's constraint. `describe`: the format is described, and the answer sent
+    as it comes. `constrain`: the host constrains the answer, and then most hosts cannot call tools. `auto`: whichever
+    is right for the host.
     """
 
     reasoning_display: ReasoningDisplay = "auto"

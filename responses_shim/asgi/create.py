@@ -1,71 +1,23 @@
-"""`POST /v1/responses`: the steps from a body to a run, in their order."""
+"""`POST /v1/responses`: the request is translated, and a run makes the response."""
 
 from __future__ import annotations
 
-import secrets
-import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-from msgspec.structs import replace
 
 from responses_shim.asgi.admission import Admission
-from responses_shim.asgi.body import ClientDisconnect, read_json
+from responses_shim.asgi.answer import answer_check, translator
+from responses_shim.asgi.body import ClientDisconnect
 from responses_shim.asgi.client_watch import ClientWatch, until_disconnect
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
-from responses_shim.core.items.reasoning import ReasoningDisplay
-from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
-from responses_shim.core.request.parse import check_strings, parse_request
-from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
-from responses_shim.core.request.unread import unread_fields
-from responses_shim.core.response.filters import Filter
-from responses_shim.core.response.logprobs import LogprobFilter
-from responses_shim.core.response.options import ResponseOptions
-from responses_shim.core.response.stream import ResponseStream
-from responses_shim.core.response.think_tags import ThinkTagFilter
-from responses_shim.core.response.translator import Translator
-from responses_shim.core.wire.requests import CreateRequest
-from responses_shim.core.wire.tokens import Tokens
-from responses_shim.core.wire.validation import MAX_STRING, check_depth
+from responses_shim.asgi.translate import TranslatedRequest, report_header, translate
 from responses_shim.errors import ShimError
-from responses_shim.extensions.nemo_gym import (
-    NO_OPTIONS,
-    GymOptions,
-    add_audio,
-    apply_options,
-    load_audio,
-    read_gym_request,
-)
-from responses_shim.runtime.files import read_files
-from responses_shim.runtime.ids import Ids
-from responses_shim.runtime.interceptors import intercept, notify_interceptors
+from responses_shim.runtime.interceptors import notify_interceptors
 from responses_shim.runtime.interfaces import RawHeaders, Sink
-from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
 from responses_shim.views.request import RequestView
-
-LARGE_ECHO = 10_000
-"""From which size of a request on, in bytes, it is worth it to encode what the response repeats of it beforehand."""
-
-
-@dataclass
-class TranslatedRequest:
-    """A client's request, parsed, and prepared for the host.
-
-    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `size` is
-    that of the body, as `read_json` returns it.
-    """
-
-    ids: Ids
-    request: CreateRequest
-    gym: GymOptions
-    prepared: PreparedRequest
-    size: int
 
 
 async def create(request: Request) -> None:
@@ -76,7 +28,7 @@ async def create(request: Request) -> None:
     if outcome is None:
         return
     view, translated = outcome
-    headers = _report_header(translated)
+    headers = report_header(translated)
     run = _new_run(request, translated, host, headers, admission.headers)
     try:
         await run.execute(partial(host.chat, size=translated.size), translated.prepared.chat)
@@ -89,10 +41,10 @@ async def create(request: Request) -> None:
 async def _translate_or_refuse(
     request: Request, admission: Admission
 ) -> tuple[RequestView | None, TranslatedRequest] | None:
-    """`_translate`; None if the request has been answered by an error, or the client has left."""
+    """`translate`; None if the request has been answered by an error, or the client has left."""
     with ClientWatch(request.receive) as watch:
         try:
-            return await _translate(request, admission, watch)
+            return await translate(request, admission, watch)
         except ClientDisconnect:
             return None
         except ShimError as error:
@@ -102,191 +54,27 @@ async def _translate_or_refuse(
     return None  # the client has left, which ends the block
 
 
-async def _translate(
-    request: Request, admission: Admission, watch: ClientWatch
-) -> tuple[RequestView | None, TranslatedRequest]:
-    """Read the request and translate it, and show it to the interceptors, if there are any.
-
-    Whatever takes long is done only if the host lets the client in, and only as long as the client is there.
-    """
-
-    async def admit() -> None:
-        watch.start()
-        await admission.ask()
-
-    sent, size = await read_json(request.scope, request.receive, request.settings, admission.ask)
-    if admission.asked:
-        watch.start()
-    body = _with_default_model(request, sent)
-    parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
-    if isinstance(parsed.input, list):
-        parsed.input = await read_files(
-            parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
-        )
-    view: RequestView | None = None
-    if request.interceptors:
-        await admit()
-        body["input"] = parsed.input
-        view, translated = await _intercept(request, body, size)
-    else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, parsed, gym, size))
-    await _add_audio(request, translated, admit)
-    if body is not sent and translated.request.model == request.settings.default_model:
-        translated.prepared.report.defaulted("model")
-    await watch.stop()
-    return view, translated
-
-
-def _with_default_model(request: Request, body: Any) -> Any:
-    """The body with the operator's `default_model`, if it has no model itself and there is one."""
-    default = request.settings.default_model
-    return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
-
-
-def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOptions]:
-    """The checked request and, where the operator has NeMo Gym's keys read, what they ask for."""
-    if size > MAX_STRING:
-        check_strings(body)
-    parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
-    if parsed.return_token_ids is None and request.settings.return_token_ids:
-        parsed.return_token_ids = True
-    return parsed, gym
-
-
-async def _intercept(request: Request, body: dict[str, Any], size: int) -> tuple[RequestView, TranslatedRequest]:
-    """Show the request to the interceptors, and translate what they leave of it."""
-    return await intercept(
-        request.interceptors,
-        body,
-        request.scope["headers"],
-        lambda body: _check_and_prepare(request, body, size),
-        size,
-    )
-
-
-def _check_and_prepare(request: Request, body: dict[str, Any], size: int) -> TranslatedRequest:
-    """Translate a request that interceptors may have changed."""
-    check_depth(body, "")
-    return _prepare(request, body, *_parse(request, body, size), size)
-
-
-def _prepare(
-    request: Request, body: dict[str, Any], parsed: CreateRequest, gym: GymOptions, size: int
-) -> TranslatedRequest:
-    """Translate a request into the chat request of this host, and report what of its body nobody reads.
-
-    `size` is that of the body, as `read_json` returns it.
-    """
-    ids = Ids()
-    replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
-    options = replace(request.translation_options, replay_tokens=replay_tokens)
-    prepared = prepare(parsed, options=options, response_id=ids.response, created_at=_now())
-    if size > LARGE_ECHO:
-        encode_echo(prepared.response, request.settings.max_echo)
-    report = prepared.report
-    prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
-    if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
-        name = "generate_summary" if parsed.reasoning.summary is None else "summary"
-        report.dropped(f"reasoning.{name}")
-    if request.keys.sealer is None:
-        for index, included in enumerate(parsed.include or ()):
-            if included == ENCRYPTED_REASONING:
-                report.dropped(f"include[{index}]")
-    for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
-        report.dropped(path)
-    return TranslatedRequest(ids, parsed, gym, prepared, size)
-
-
-async def _add_audio(request: Request, translated: TranslatedRequest, admit: Callable[[], Awaitable[None]]) -> None:
-    """Put the audio of NeMo Gym's keys into the chat request.
-
-    Files are read only if `admit` does not raise, and wait for their turn with those that are fetched.
-    """
-    audio = translated.gym.audio
-    if translated.gym.audio_paths():
-        await admit()
-        async with request.file_queues.fetches.turn(request.owners[0]):
-            audio = await load_audio(translated.gym, request.settings)
-    if audio:
-        chat = translated.prepared.chat
-        chat["messages"] = add_audio(chat["messages"], audio)
-
-
-def _report_header(translated: TranslatedRequest) -> RawHeaders:
-    """`Responses-Shim-Report`, if there is anything to report."""
-    report = translated.prepared.report.header()
-    return [(b"responses-shim-report", report.encode("ascii"))] if report else []
-
-
 def _new_run(
-    request: Request, translated: TranslatedRequest, host: HostClient, headers: RawHeaders, probed: RawHeaders
+    request: Request,
+    translated: TranslatedRequest,
+    host: HostClient,
+    headers: RawHeaders,
+    probed: RawHeaders,
 ) -> Run:
     """The run that makes the response.
 
     `headers` are the shim's own. `probed` are those of the host's answer to a probe, for a stream that begins before
     the chat call is answered.
     """
+    check = answer_check(translated, headers)
     sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
-    stream = ResponseStream(
-        translated.prepared.response,
-        new_id=translated.ids.new,
-        now=_now,
-        tools=translated.prepared.tools,
-        options=_response_options(request, translated),
-    )
     return Run(
-        Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing),
+        translator(request, translated, sink, hold_answers=check is not None),
         sink,
         request.settings,
         disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
         headers=probed,
-        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat, translated.size),
+        prompt_tokens=partial(host.prompt_tokens, size=translated.size),
+        answer_check=check,
     )
-
-
-def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:
-    """The options of the response: what the client asked for, as far as this server can give it."""
-    parsed, settings = translated.request, request.settings
-    sealer = request.keys.sealer if ENCRYPTED_REASONING in (parsed.include or ()) else None
-    obfuscates = parsed.stream and parsed.stream_options is not None and parsed.stream_options.include_obfuscation
-    return ResponseOptions(
-        logprobs=wants_logprobs(parsed),
-        reasoning=_reasoning_display(request, parsed),
-        seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
-        token_ids="return_token_ids" in translated.prepared.chat,
-        obfuscate=random_text if obfuscates else None,
-        empty_message=settings.nemo_gym,
-        incomplete_on_overflow=settings.overflow == "incomplete",
-    )
-
-
-def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisplay:
-    """How reasoning is shown: as the operator has set it, else as the client asks."""
-    settings = request.settings
-    if settings.reasoning_display != "auto":
-        return settings.reasoning_display
-    return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
-
-
-def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
-    """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
-    settings = request.settings
-    gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
-    tags = "anywhere" if gym_default else settings.think_tags
-    filters = [
-        request.profile.make_filter(translated.prepared.chat),
-        LogprobFilter() if wants_logprobs(translated.request) else None,
-        ThinkTagFilter(tags) if tags != "off" else None,
-    ]
-    return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
-
-
-def _now() -> int:
-    """Unix seconds."""
-    return int(time.time())
-
-
-def random_text(size: int) -> str:
-    """`size` random characters that JSON does not escape."""
-    return secrets.token_hex((size + 1) // 2)[:size]

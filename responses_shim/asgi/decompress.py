@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Protocol
 
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime.offload import run_in_thread
+from responses_shim.runtime.offload import offload
 
 MAX_MEMBERS = 10_000
 """How many compressed parts one body may consist of, one after another: each costs microseconds, even an empty one."""
@@ -150,7 +150,7 @@ class DecompressedBody:
             return
         pieces = self._decompress(part, self._coding)
         if self._append(islice(pieces, INLINE_STEPS)) == INLINE_STEPS:
-            await run_in_thread(partial(self._append, pieces))
+            await offload(partial(self._append, pieces))
 
     def _append(self, pieces: Iterable[bytes]) -> int:
         """Append the pieces, which are decompressed as they are asked for, and return how many there were."""

@@ -32,7 +32,7 @@ from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import check_depth, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime.offload import run_in_thread
+from responses_shim.runtime.offload import offload
 from responses_shim.settings import Settings
 from responses_shim.views.items import decode_if_json
 
@@ -204,7 +204,7 @@ async def load_audio(options: GymOptions, settings: Settings) -> list[str]:
     files that are together larger than `max_body`.
     """
     paths = options.audio_paths()
-    return await run_in_thread(partial(_read_files, paths, settings)) if paths else options.audio
+    return await offload(partial(_read_files, paths, settings)) if paths else options.audio
 
 
 def _read_files(paths: list[tuple[str, str]], settings: Settings) -> list[str]:

@@ -36,13 +36,14 @@ async def offload_if_large(size: int, work: Callable[[], Result]) -> Result:
 
     `size` is the size of that input. What `work` raises is raised here.
     """
-    return work() if size <= INLINE_LIMIT else await run_in_thread(work)
+    return work() if size <= INLINE_LIMIT else await offload(work)
 
 
-async def run_in_thread(work: Callable[[], Result]) -> Result:
-    """Return `work()`, computed in one of the shim's worker threads. What `work` raises is raised here.
+async def offload(work: Callable[[], Result], limiter: anyio.CapacityLimiter | None = None) -> Result:
+    """Return `work()`, computed in a worker thread. What it raises is raised here.
 
-    The host's own threads are not used: its routes may keep all of them busy, for as long as they like.
+    `limiter` says how many run at a time: by default `THREADS`, for all such work. The host's own threads are not used:
+    its routes may keep all of them busy, for as long as they like.
     """
     # `work` and its result travel in lists that are emptied on the way: a worker thread of an older anyio keeps a
     # reference to the last function it ran and to what that returned, which here may be a request of megabytes.
@@ -52,7 +53,7 @@ async def run_in_thread(work: Callable[[], Result]) -> Result:
     def run() -> None:
         results.append(todo.pop()())
 
-    await anyio.to_thread.run_sync(run, limiter=_limiter())
+    await anyio.to_thread.run_sync(run, limiter=limiter or _limiter())
     return results.pop()
 
 

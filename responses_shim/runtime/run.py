@@ -22,7 +22,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from enum import Enum, auto
 
 import anyio
 
@@ -31,7 +30,9 @@ from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.translator import RoundState, Translator
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.answer_check import AnswerCheck
 from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
+from responses_shim.runtime.phase import Phase
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
@@ -48,19 +49,6 @@ RETURN_SECONDS = 5.0
 """How long a call may take to return after its stream has ended."""
 CANCEL_SECONDS = 1.0
 """How long it may take to notice that nobody wants it any more."""
-
-
-class Phase(Enum):
-    """Where a run stands."""
-
-    CALLING = auto()
-    """A chat call is being made, and its answer is awaited or comes in."""
-    BETWEEN = auto()
-    """A round has ended, and another follows."""
-    ENDED = auto()
-    """The terminal event has been made."""
-    ABANDONED = auto()
-    """The client is gone: nothing more is made."""
 
 
 _CALLING = Phase.CALLING  # looked up per token: before Python 3.11 a member of an enumeration is found slowly
@@ -80,8 +68,9 @@ class Run:
     - `disconnected`: returns when the client is gone, and can be cancelled
     - `unfinished_message`: the message of the error if the host's stream just stops
     - `headers`: the host's, as far as they are known before it answers; those of its answer replace them
-    - `prompt_tokens`: gets the token ids of the prompt, where they are wanted and the host's stream did not have them
+    - `prompt_tokens`: gets the token ids of a chat's prompt, where they are wanted and the host's stream had none
     - `next_round`: what follows a round
+    - `answer_check`: checks the answers that the translator holds back, and may ask for another round
 
     It is the `Listener` of its own chat calls.
     """
@@ -95,8 +84,9 @@ class Run:
         disconnected: Callable[[], Awaitable[None]],
         unfinished_message: str,
         headers: RawHeaders | None = None,
-        prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
+        prompt_tokens: Callable[[Chat], Awaitable[list[int] | None]] | None = None,
         next_round: NextRound = _last_round,
+        answer_check: AnswerCheck | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gone = anyio.Event()
@@ -107,9 +97,11 @@ class Run:
         self._disconnected = disconnected
         self._unfinished_message = unfinished_message
         self._prompt_tokens = prompt_tokens
-        self._next_round = next_round
+        self._next_round = next_round if answer_check is None else answer_check.next_round
+        self._answer_check = answer_check
         self._clock = clock
         self._phase = Phase.CALLING
+        self._chat: Chat = {}  # the request of the current round
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
         self._call: anyio.CancelScope | None = None
         self._started_at = self._last_received = self._last_write = clock()
@@ -136,6 +128,7 @@ class Run:
         try:
             request: Chat | None = chat
             while request is not None:
+                self._chat = request
                 await self._round(upstream, request)
                 request = await self._next_request() if self._phase is Phase.BETWEEN else None
         finally:
@@ -176,7 +169,7 @@ class Run:
             await self._write_with_timeout(self._close)
             return None
         self._phase, self._cancel_at, self._last_received = Phase.CALLING, None, self._clock()
-        self._translator.begin_round()
+        self._translator.begin_round(self._answer_check.fallback if self._answer_check is not None else None)
         return request
 
     # What the upstream reports (Listener) --------------------------------------------------------------------------
@@ -252,7 +245,9 @@ class Run:
         self._last_write = self._clock()
         frames = [*frames, *translator.flush()]
         if failure is not None:
-            translator.fail(failure)
+            frames += translator.fail_round(failure)
+        if self._answer_check is not None:
+            frames += await self._check_answer(self._answer_check)
         await self._find_prompt_tokens()
         result, closing = translator.end_round()
         frames = [*frames, *closing]
@@ -264,6 +259,20 @@ class Run:
         self._cancel_after(RETURN_SECONDS)
         if frames:
             await self._writer.write(frames)
+
+    async def _check_answer(self, answer_check: AnswerCheck) -> list[Frame]:
+        """Send the answer that was held back, or drop it if it is not in its format."""
+        translator = self._translator
+        answer = translator.held_answer
+        if answer is None:
+            return translator.pass_on_text()
+        try:
+            text = await answer_check.check(answer)
+        except ShimError as error:
+            frames = translator.drop_answer()
+            translator.fail(error)
+            return frames
+        return translator.send_answer(text) if text is not None else translator.drop_answer()
 
     async def _close(self, frames: Sequence[Frame] = ()) -> None:
         """Write the terminal event, unless the run has failed before anything was written: then `execute` raises."""
@@ -288,7 +297,7 @@ class Run:
         try:
             # less than the timeout of the write that may be waiting for this
             with anyio.move_on_after(min(RETURN_SECONDS, self._settings.write_timeout / 2)):
-                if (token_ids := await self._prompt_tokens()) is not None:
+                if (token_ids := await self._prompt_tokens(self._chat)) is not None:
                     self._translator.set_prompt_tokens(token_ids)
         except Exception as error:
             logger.warning("the token ids of the prompt could not be fetched: %s", type(error).__name__)

@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 import pytest
 
-from responses_shim.runtime.offload import INLINE_LIMIT, THREADS, offload_if_large, run_in_thread
+from responses_shim.runtime.offload import INLINE_LIMIT, THREADS, offload, offload_if_large
 
 pytestmark = pytest.mark.anyio
 
@@ -35,7 +35,7 @@ async def test_threads_of_the_host_that_are_all_busy_delay_nothing() -> None:
         limiter.acquire_on_behalf_of_nowait(route)
     try:
         with anyio.fail_after(5):
-            assert await run_in_thread(lambda: 7) == 7
+            assert await offload(lambda: 7) == 7
     finally:
         for route in busy:
             limiter.release_on_behalf_of(route)
@@ -56,5 +56,5 @@ async def test_only_so_many_threads_work_at_the_same_time() -> None:
 
     async with anyio.create_task_group() as group:
         for _ in range(4 * THREADS):
-            group.start_soon(run_in_thread, work)
+            group.start_soon(offload, work)
     assert most == THREADS
