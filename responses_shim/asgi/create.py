@@ -31,7 +31,7 @@ async def create(request: Request) -> None:
     headers = report_header(translated)
     run = _new_run(request, translated, host, headers, admission.headers)
     try:
-        await run.execute(host.chat, translated.prepared.chat)
+        await run.execute(partial(host.chat, size=translated.size), translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None:
@@ -75,6 +75,6 @@ def _new_run(
         disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
         headers=probed,
-        prompt_tokens=host.prompt_tokens,
+        prompt_tokens=partial(host.prompt_tokens, size=translated.size),
         answer_check=check,
     )
