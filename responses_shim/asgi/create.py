@@ -49,7 +49,7 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
         return
     run = _new_run(request, translated, host, headers, admission.headers)
     try:
-        await run.execute(host.chat, translated.prepared.chat)
+        await run.execute(partial(host.chat, size=translated.size), translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None:
@@ -93,7 +93,7 @@ def _new_run(
         disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
         headers=probed,
-        prompt_tokens=host.prompt_tokens,
+        prompt_tokens=partial(host.prompt_tokens, size=translated.size),
         answer_check=check,
         save=translated.turn.save if translated.turn is not None else None,
     )

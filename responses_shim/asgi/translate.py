@@ -17,12 +17,12 @@ from responses_shim.asgi.client_watch import ClientWatch
 from responses_shim.asgi.request import Request
 from responses_shim.core.request.answer_format import response_format
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
-from responses_shim.core.request.parse import parse_request, refuse_state
-from responses_shim.core.request.prepare import PreparedRequest, prepare
+from responses_shim.core.request.parse import check_strings, parse_request, refuse_state
+from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.tokens import Tokens
-from responses_shim.core.wire.validation import unsupported
+from responses_shim.core.wire.validation import MAX_STRING, check_depth, unsupported
 from responses_shim.errors import InvalidRequest
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
@@ -43,15 +43,18 @@ from responses_shim.runtime.offload import offload_if_large
 from responses_shim.stores.base import StoreUnavailable
 from responses_shim.views.request import RequestView
 
+LARGE_ECHO = 10_000
+"""From which size of a request on, in bytes, it is worth it to encode what the response repeats of it beforehand."""
+
 
 @dataclass
 class TranslatedRequest:
     """A client's request, parsed, and prepared for the host.
 
     `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
-    what it continues and how it is kept, None where nothing is stored;
-    `constraint` is the `response_format` under which an answer is asked for again that is not in its format, `schema`
-    checks it.
+    what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `read_json`
+    returns it, and of what it continues; `constraint` is the `response_format` under which an answer is asked for again
+    that is not in its format, `schema` checks it.
     """
 
     ids: Ids
@@ -59,6 +62,7 @@ class TranslatedRequest:
     gym: GymOptions
     prepared: PreparedRequest
     turn: Turn | None
+    size: int
     constraint: dict[str, Any] | None
     schema: SchemaCheck | None = None
 
@@ -76,11 +80,11 @@ async def translate(
         watch.start()
         await admission.ask()
 
-    sent, size = await read_json(request.scope, request.receive, request.settings.max_body, admission.ask)
+    sent, size = await read_json(request.scope, request.receive, request.settings, admission.ask)
     if admission.asked:
         watch.start()
     body = _with_default_model(request, sent)
-    parsed, gym = await offload_if_large(size, partial(_parse, request, body))
+    parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
     if isinstance(parsed.input, list):
         parsed.input = await read_files(
             parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
@@ -93,7 +97,7 @@ async def translate(
         body["input"] = parsed.input
         view, translated = await _intercept(request, body, turn, size)
     else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym))
+        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym, size))
     await _add_audio(request, translated, admit)
     if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
         await admit()
@@ -139,8 +143,10 @@ def _with_default_model(request: Request, body: Any) -> Any:
     return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
 
 
-def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
+def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOptions]:
     """The checked request and, where the operator has NeMo Gym's keys read, what they ask for."""
+    if size > MAX_STRING:
+        check_strings(body)
     parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
     if parsed.return_token_ids is None and request.settings.return_token_ids:
         parsed.return_token_ids = True
@@ -155,21 +161,32 @@ async def _intercept(
         request.interceptors,
         body,
         request.scope["headers"],
-        lambda body: _prepare(request, body, turn, *_parse(request, body)),
+        lambda body: _check_and_prepare(request, body, turn, size),
         size,
     )
 
 
+def _check_and_prepare(request: Request, body: dict[str, Any], turn: Turn | None, size: int) -> TranslatedRequest:
+    """Translate a request that interceptors may have changed."""
+    check_depth(body, "")
+    return _prepare(request, body, turn, *_parse(request, body, size), size)
+
+
 def _prepare(
-    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions
+    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions, size: int
 ) -> TranslatedRequest:
-    """Translate a request into the chat request of this host, and report what of its body nobody reads."""
+    """Translate a request into the chat request of this host, and report what of its body nobody reads.
+
+    `size` is that of the body, as `read_json` returns it, and of what it continues.
+    """
     ids = Ids()
     replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
     options = replace(request.translation_options, replay_tokens=replay_tokens)
     history = turn.history() if turn is not None else ()
     now = int(time.time())
     prepared = prepare(parsed, history=history, options=options, response_id=ids.response, created_at=now)
+    if size > LARGE_ECHO:
+        encode_echo(prepared.response, request.settings.max_echo)
     report = prepared.report
     constraint = _constraint(request, prepared)
     prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
@@ -185,7 +202,7 @@ def _prepare(
     if turn is not None:
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
-    return TranslatedRequest(ids, parsed, gym, prepared, turn, constraint)
+    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, constraint)
 
 
 def _constraint(request: Request, prepared: PreparedRequest) -> dict[str, Any] | None:
