@@ -12,10 +12,11 @@ tag, so that a Redis Cluster keeps them on one node, where a script can change t
                                     dash in the stream, less one, as streams begin with 1. Each is a channel too, on
                                     which is published that there is more.
 
-A tree's data is one key, so it is there as a whole or not at all. Other owners' keys look the same with another tag.
-What has to be known of all owners together is on a tag of its own, `{all}`: how much each of them has (`owners`,
-`sizes`, `totals`), when something of theirs is too old (`due`), and the leases to look after (`runs`). `secret` is the
-one key that stays for ever.
+A tree's data is one key, so it is there as a whole or not at all. What is asked about items goes over all trees of an
+owner, and so do the bounds; that is why the tag is the owner's and not the tree's. It follows that all that one owner
+has is on one node. What has to be known of all owners together is on a tag of its own, `{all}`: how much each of them
+has (`owners`, `sizes`, `totals`), when something of theirs is too old (`due`), and the leases to look after (`runs`).
+`secret` is the one key that stays for ever.
 
 **Steps.** What is asked about one owner's records is one script (lua/tree.lua and lua/operations.lua), so one round
 trip, a history included: the index names the tree. What changes how much is kept reports that to `{all}` in a second
@@ -28,9 +29,10 @@ are kept twice as long, for they say what to take out of the index.
 
 **Time** is that of the Redis server, so the clocks of the machines do not matter.
 
-**Settings of the server.** `maxmemory` should be larger than the bounds allow, and `maxmemory-policy noeviction`. With
-another policy Redis removes what it likes; what is left of such a tree is then not found. When memory is full, records
-can still be read and deleted.
+**The server.** `maxmemory` should be larger than the bounds allow, and `maxmemory-policy noeviction`. With another
+policy Redis removes what it likes, and what is left of such a tree is not found. When memory is full, records can still
+be read and deleted. In a cluster, slots should not be moved while the store is in use: scripts reach keys that they do
+not name beforehand, and would miss those that have moved already. The node in the URL has to be up for those who wait.
 """
 
 from __future__ import annotations

@@ -84,6 +84,7 @@ class Client:
         self._server: Redis | RedisCluster | None = None
         self._no_permission = exceptions.NoPermissionError
         self._no_script = exceptions.NoScriptError
+        self._read_only = exceptions.ReadOnlyError
         self._errors = (exceptions.RedisError, OSError, asyncio.TimeoutError)
         self._subscription: Subscription | None = None
         self._starting = anyio.Lock()
@@ -102,7 +103,11 @@ class Client:
         """Send a command, to that node of a cluster that has its key, and return the reply."""
         with self._unavailable_if_it_fails(), anyio.fail_after(TIMEOUT):
             execute: Callable[..., Awaitable[Any]] = (self._server or await self._find_server()).execute_command
-            return await execute(*arguments)
+            try:
+                return await execute(*arguments)
+            except self._read_only:  # it is a replica by now: the next call asks who has the name
+                await self._seed.connection_pool.disconnect(inuse_connections=False)
+                raise
 
     async def _find_server(self) -> Redis | RedisCluster:
         """The server at the URL or, if it belongs to a cluster, a client that knows which node has which key."""
@@ -191,8 +196,10 @@ class Subscription:
             if channel is None:
                 channel = self._channels[name.encode()] = Channel()
                 try:
-                    await self._pubsub.subscribe(name)
-                except BaseException:  # and nobody knows how much of the command has been sent
+                    with anyio.fail_after(TIMEOUT, shield=True):  # half a command would be the end for all others
+                        await self._pubsub.subscribe(name)
+                except BaseException:
+                    self.ended = True
                     self.task.cancel()
                     raise
                 self._begun.set()

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import anyio
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -240,6 +241,34 @@ async def test_the_bounds_hold_after_what_is_known_of_all_owners_was_lost(server
     assert store.evicted == 3
     await check_sizes(server)
     await store.close()
+
+
+async def test_the_bounds_hold_when_several_processes_add_at_once(server: Server) -> None:
+    stores = [RedisStore(server.url, Bounds(trees=20, size=10**6, age=1000)) for _ in range(5)]
+
+    async def work(store: RedisStore, name: str) -> None:
+        for number in range(40):
+            await add_turn(store, f"{name}{number}")
+
+    async with anyio.create_task_group() as tasks:
+        for store, name in zip(stores, "abcde", strict=True):
+            tasks.start_soon(work, store, name)
+    assert 20 - len(stores) <= len(await stores[0].scan()) <= 20
+    assert sum(store.evicted for store in stores) >= 200 - 20
+    await check_sizes(server)
+    for store in stores:
+        await store.close()
+
+
+async def test_a_clock_that_is_put_back_does_not_hold_up_reports(store: RedisStore, server: Server) -> None:
+    await add_turn(store, "r1")
+    with server.client() as client:
+        future = client.time()[0] + 3600
+        kept = msgspec.msgpack.encode((future * 10**6, 1, 1))
+        client.hset(f"{ALL}owners", A, kept)
+        client.hset(f"{ALL}totals", mapping={"size": 1, "trees": 1})
+    await add_turn(store, "r2")
+    await check_sizes(server)
 
 
 async def test_after_a_silence_one_call_does_not_remove_everything(server: Server) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 import anyio
 import anyio.lowlevel
 import pytest
+import redis
+import trustme
 
 from responses_shim.errors import ConfigurationError
 from responses_shim.stores import redis_client
 from responses_shim.stores.base import ENDED, RUNNING, Entries, StoreUnavailable
 from responses_shim.stores.redis import RedisStore
 from responses_shim.stores.suite.base import SECONDS, A, add_turn, ids_of, items, record
-from tests.stores.redis_server import Server, commands_to, program, running
+from tests.stores.redis_server import Server, commands_to, free_port, program, running
 
 pytestmark = pytest.mark.anyio
 
@@ -161,12 +163,14 @@ async def test_what_is_kept_in_a_full_server_can_be_read_and_deleted(store: Redi
 
 
 async def test_a_replica_that_takes_no_writes_is_unavailable_for_them(store: RedisStore, server: Server) -> None:
+    """And the connection is given up, for the name in the URL may be another server's by now."""
     await add_turn(store, "r")
     with server.client() as client:
         commands_to(client)("REPLICAOF", "127.0.0.1", "1")
         assert ids_of(await store.get(A, "r")) == ["ir", "or"]
         with pytest.raises(StoreUnavailable):
             await add_turn(store, "s")
+        await only_client(client)
         commands_to(client)("REPLICAOF", "NO", "ONE")
     assert await add_turn(store, "s")
 
@@ -223,6 +227,22 @@ async def test_a_socket_in_the_file_system(tmp_path: Path) -> None:
         store = RedisStore(f"unix://{path}")
         assert await add_turn(store, "r")
         await store.close()
+
+
+async def test_tls(tmp_path: Path) -> None:
+    authority, port = trustme.CA(), free_port()
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "server.pem"))
+    options = ("--tls-port", str(port), "--tls-auth-clients", "no", "--tls-ca-cert-file", str(tmp_path / "ca.pem"))
+    files = ("--tls-cert-file", str(tmp_path / "server.pem"), "--tls-key-file", str(tmp_path / "server.pem"))
+    with running(program("redis-server"), tmp_path, *options, *files):
+        store = RedisStore(f"rediss://localhost:{port}/0?ssl_ca_certs={tmp_path}/ca.pem")
+        assert await add_turn(store, "r")
+        await store.close()
+        stranger = RedisStore(f"rediss://localhost:{port}/0")
+        with pytest.raises(StoreUnavailable):
+            await stranger.get(A, "r")
+        await stranger.close()
 
 
 # Waiting -------------------------------------------------------------------------------------------------------------
@@ -318,9 +338,8 @@ async def test_a_store_that_is_closed_leaves_nothing_open(server: Server) -> Non
     assert subscription is not None
     await store.close()
     assert subscription.task.done()
-    with server.client() as client, anyio.fail_after(SECONDS):
-        while len(list(client.client_list())) > 1:
-            await anyio.lowlevel.checkpoint()
+    with server.client() as client:
+        await only_client(client)
 
 
 async def wake_up(store: RedisStore, server: Server, id: str) -> None:
@@ -335,6 +354,13 @@ async def wake_up(store: RedisStore, server: Server, id: str) -> None:
         await subscribed(server, 1)
         await store.change(A, id, among=RUNNING, events=[(0, b"1")])
     assert found == [Entries([(0, b"1")], False)]
+
+
+async def only_client(client: redis.Redis) -> None:
+    """Return when the server has no other client."""
+    with anyio.fail_after(SECONDS):
+        while len(list(client.client_list())) > 1:
+            await anyio.lowlevel.checkpoint()
 
 
 async def subscribed(server: Server, channels: int) -> None:

@@ -25,7 +25,8 @@ end
 
 local operations = {}
 
--- Note what an owner has now, unless something newer is known. Returns an owner who has to drop what is too old (0), or
+-- Note what an owner has now, unless something newer is known: something that is newer by a minute comes from before the
+-- server's clock was put back, for no report is late by so much. Returns an owner who has to drop what is too old (0), or
 -- else to evict a tree (1); nothing if all is within the bounds.
 function operations.report()
   local known = call('HGET', owners, a.owner)
@@ -33,7 +34,7 @@ function operations.report()
   if known then
     version, size, trees = unpack(cmsgpack.unpack(known))
   end
-  if a.version > version then
+  if a.version > version or a.version < version - 60000000 then
     call('HINCRBY', totals, 'size', string.format('%d', a.size - size))
     call('HINCRBY', totals, 'trees', string.format('%d', a.trees - trees))
     if a.trees == 0 then
