@@ -164,7 +164,7 @@ function plain.get()
   if not root then
     return false
   end
-  local found = {count = 0}
+  local found = nothing_found()
   collect(root, a.id, record, found)
   return as_history(root, a.id, record, found)
 end
@@ -185,7 +185,7 @@ function plain.history()
     end
     each = load(root, id)
   end
-  local found = {count = 0}
+  local found = nothing_found()
   for i = #line, 1, -1 do
     collect(root, line[i][1], line[i][2], found)
   end

@@ -144,27 +144,41 @@ local function append(root, id, record, items)
   return bytes + ITEM_SIZE * #items
 end
 
--- Add a record's items to `found`, in order, and how many they are to its `count`. A few of them make up one string:
--- to put all into one is slow in Lua, and to give each its own is slow for Python, which reads them one by one.
+-- What `collect` has found so far: strings of some items each, how many items these are, and the fields to get next.
+local function nothing_found()
+  return {strings = {}, count = 0, fields = {}}
+end
+
+local function get_fields(root, found)
+  local items = {}
+  for _, item in ipairs(call('HMGET', data_key(root), unpack(found.fields))) do
+    if item then  -- it has not been removed
+      items[#items + 1] = item
+    end
+  end
+  found.strings[#found.strings + 1] = table.concat(items)
+  found.count = found.count + #items
+  found.fields = {}
+end
+
+-- Find a record's items, in order. A few of them make up one string: to put all into one is slow in Lua, and to give
+-- each its own is slow for Python, which reads them one by one.
 local function collect(root, id, record, found)
-  for first = 1, record.last, 8 do
-    local names, items = {}, {}
-    for number = first, math.min(first + 7, record.last) do
-      names[#names + 1] = field('i', id, number)
+  local prefix = field('i', id, '')
+  for number = 1, record.last do
+    found.fields[#found.fields + 1] = prefix .. number
+    if #found.fields == 4 then
+      get_fields(root, found)
     end
-    for _, item in ipairs(call('HMGET', data_key(root), unpack(names))) do
-      if item then  -- it has not been removed
-        items[#items + 1] = item
-      end
-    end
-    found[#found + 1] = table.concat(items)
-    found.count = found.count + #items
   end
 end
 
 local function as_history(root, id, record, found)
+  if #found.fields > 0 then
+    get_fields(root, found)
+  end
   local data = call('HGET', data_key(root), 'r:' .. id)
-  return {record.parent or false, record.status, record.kind, record.created_at, data, found.count, found}
+  return {record.parent or false, record.status, record.kind, record.created_at, data, found.count, found.strings}
 end
 
 -- Logs ---------------------------------------------------------------------------------------------------------------
