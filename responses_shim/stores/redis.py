@@ -6,7 +6,8 @@ tag, so that a Redis Cluster keeps them on one node, where a script can change t
     {owner}:index           hash    of each record the root of its tree; of each item the records that have it; sizes
     {owner}:used            zset    the roots of the trees, by when they were last used
     {owner}:ending          zset    responses that have ended, by when their logs go
-    {owner}:tree:<root>     hash    the records of a tree without their data, and the ids of their items
+    {owner}:tree:<root>     hash    the records of a tree, without their data
+    {owner}:items:<root>    hash    the ids of their items, and the keys with which items have been appended
     {owner}:data:<root>     hash    the data of the records and items of a tree
     {owner}:events:<id>     stream  a response's events; `messages` likewise. The number of an entry is that before the
                                     dash in the stream, less one, as streams begin with 1. Each is a channel too, on
@@ -39,6 +40,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from typing import Any, Literal
 
 import anyio
@@ -54,6 +56,7 @@ from responses_shim.stores.base import (
     Page,
     Record,
     StoredItem,
+    StoreUnavailable,
     Summary,
 )
 from responses_shim.stores.redis_client import Client, Script, as_text
@@ -282,16 +285,16 @@ class RedisStore:
         result, tree, *totals = await self._ask(owner, operation, **arguments)
         if not result:
             return result, True
-        run = _as_run(owner, arguments["id"]) if ended else None
         kept, sweeps = True, 0
-        late = await self._report(owner, totals, run)
-        while late is not None and sweeps < SWEEPS:
-            other, evict = late
-            sweeps += not evict
-            roots, _, *totals = await self._ask(other, "sweep", evict=bool(evict))
-            self.evicted += len(roots) if evict else 0
-            kept = kept and not (other == owner and tree in roots)
-            late = await self._report(other, totals)
+        with suppress(StoreUnavailable):  # It is done all the same, and the next report makes up for this one.
+            late = await self._report(owner, totals, _as_run(owner, arguments["id"]) if ended else None)
+            while late is not None and sweeps < SWEEPS:
+                other, evict = late
+                sweeps += not evict
+                roots, _, *totals = await self._ask(other, "sweep", evict=bool(evict))
+                self.evicted += len(roots) if evict else 0
+                kept = kept and not (other == owner and tree in roots)
+                late = await self._report(other, totals)
         return result, kept
 
     async def _report(self, owner: bytes, totals: Sequence[Any], ended: msgspec.Raw | None = None) -> Any:

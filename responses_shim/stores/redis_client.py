@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TIMEOUT = 3.0
 """For how many seconds Redis may be silent before it counts as gone."""
 CONNECTIONS = 32
-"""How many connections a process opens; who needs one more waits for one to be free."""
+"""How many commands a process sends at once, and so how many connections it opens; the others wait."""
 IDLE = 10.0
 """After how many seconds a channel that nobody waits for is given up, and a silent subscription is tried."""
 
@@ -60,7 +60,7 @@ class Client:
             raise ConfigurationError(f"The URL of a store in Redis begins with one of {', '.join(SCHEMES)}.")
         try:
             from redis import exceptions
-            from redis.asyncio import BlockingConnectionPool, Redis
+            from redis.asyncio import ConnectionPool, Redis
             from redis.asyncio.retry import Retry
             from redis.backoff import NoBackoff
         except ImportError:
@@ -68,7 +68,7 @@ class Client:
         is_socket = url.startswith("unix:")
         self._url = url if not is_socket else None
         self._options: dict[str, Any] = {
-            "max_connections": CONNECTIONS,
+            "max_connections": CONNECTIONS + 1,  # one is for the subscription
             "socket_timeout": TIMEOUT,
             "socket_connect_timeout": TIMEOUT,
             "retry": Retry(NoBackoff(), 0),
@@ -76,7 +76,7 @@ class Client:
             **({} if is_socket else {"socket_keepalive": True}),
         }
         try:
-            pool = BlockingConnectionPool.from_url(url, timeout=TIMEOUT, **self._options)
+            pool = ConnectionPool.from_url(url, **self._options)
             pool.connection_class(**pool.connection_kwargs)  # to see whether the URL's options are any
         except (ValueError, TypeError):  # the cause is not shown: it may have the password in it
             raise ConfigurationError("This is no URL of Redis: redis://user:password@host:port/number") from None
@@ -88,6 +88,7 @@ class Client:
         self._errors = (exceptions.RedisError, OSError, asyncio.TimeoutError)
         self._subscription: Subscription | None = None
         self._starting = anyio.Lock()
+        self._free = anyio.Semaphore(CONNECTIONS)
 
     async def run(self, script: Script, keys: Sequence[str], operation: str, arguments: dict[str, Any]) -> Any:
         """Run an operation of a script; returns what the script does, strings as bytes and nil as None."""
@@ -103,11 +104,12 @@ class Client:
         """Send a command, to that node of a cluster that has its key, and return the reply."""
         with self._unavailable_if_it_fails(), anyio.fail_after(TIMEOUT):
             execute: Callable[..., Awaitable[Any]] = (self._server or await self._find_server()).execute_command
-            try:
-                return await execute(*arguments)
-            except self._read_only:  # it is a replica by now: the next call asks who has the name
-                await self._seed.connection_pool.disconnect(inuse_connections=False)
-                raise
+            async with self._free:
+                try:
+                    return await execute(*arguments)
+                except self._read_only:  # it is a replica by now: the next call asks who has the name
+                    await self._seed.connection_pool.disconnect(inuse_connections=False)
+                    raise
 
     async def _find_server(self) -> Redis | RedisCluster:
         """The server at the URL or, if it belongs to a cluster, a client that knows which node has which key."""
@@ -119,9 +121,11 @@ class Client:
                     info = await self._seed.info("cluster")
                 except self._no_permission:
                     info = {}
-                self._server = self._seed
                 if self._url is not None and info.get("cluster_enabled"):
-                    self._server = RedisCluster.from_url(self._url, **self._options)
+                    # The first call of a cluster's client is not for several tasks at once.
+                    self._server = await RedisCluster.from_url(self._url, **self._options).initialize()
+                else:
+                    self._server = self._seed
             return self._server
 
     @asynccontextmanager

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from responses_shim.stores.base import LOG_AGE, LOG_SIZE, RUNNING, Bounds, Store, StoredItem
+from responses_shim.stores.base import LOG_AGE, LOG_SIZE, RUNNING, Bounds, Store, StoredItem, StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
 from responses_shim.stores.redis import ENROLLED, PREFIX, SWEEPS, RedisStore
+from responses_shim.stores.redis_client import CONNECTIONS
 from responses_shim.stores.suite import StoreSuite
 from responses_shim.stores.suite.base import SECONDS, WIDE, A, B, Clock, add_turn, ids_of, items, record
 from responses_shim.stores.trees import EVENT_SIZE, ITEM_SIZE, RECORD_SIZE
@@ -85,13 +86,13 @@ async def check_sizes(server: Server) -> None:
         for root in roots:
             data = await client.hgetall(base + b"data:" + root)
             tree = await client.hgetall(base + b"tree:" + root)
-            ids = [field[2:] for field in tree if field.startswith(b"r:")]
-            logs = [base + log + b":" + id for id in ids for log in (b"events", b"messages")]
+            known = await client.hgetall(base + b"items:" + root)
+            logs = [base + log + b":" + id for id in tree for log in (b"events", b"messages")]
             entries = [entry[b"data"] for log in logs for _, entry in await client.xrange(log)]
             kept = sum(map(len, data.values())) + sum(map(len, entries))
-            overhead = RECORD_SIZE * len(ids) + ITEM_SIZE * (len(data) - len(ids)) + EVENT_SIZE * len(entries)
+            overhead = RECORD_SIZE * len(tree) + ITEM_SIZE * (len(data) - len(tree)) + EVENT_SIZE * len(entries)
             assert int(index[b"z:" + root]) == kept + overhead
-            names -= {b"r:" + id for id in ids} | {b"i:" + tree[field][1:] for field in tree if field[:1] == b"i"}
+            names -= {b"r:" + id for id in tree} | {b"i:" + known[field][1:] for field in known if field[:1] == b"i"}
         assert not names
         trees += len(roots)
         size += int(index[b"size"])
@@ -208,6 +209,17 @@ async def test_a_turn_adds_as_many_bytes_however_long_its_chain_is(
     assert len(commands) == 1
 
 
+@pytest.mark.parametrize("kind", SERVERS)
+async def test_more_calls_than_connections_wait_for_one_another(kind: str, request: pytest.FixtureRequest) -> None:
+    given = request.getfixturevalue(kind)
+    store = RedisStore((given[0] if isinstance(given, list) else given).url)
+    async with anyio.create_task_group() as tasks:
+        for number in range(5 * CONNECTIONS):
+            tasks.start_soon(add_turn, store, f"r{number}")
+    assert len(await store.scan()) >= 5 * CONNECTIONS
+    await store.close()
+
+
 # Bounds --------------------------------------------------------------------------------------------------------------
 
 
@@ -224,6 +236,19 @@ async def test_what_is_reported_late_does_not_replace_what_is_newer(
         await add_turn(store, "r1")
     await add_turn(store, "r2")
     await store._report(*late[0])
+    await check_sizes(server)
+
+
+async def test_what_is_done_is_done_though_it_cannot_be_reported(
+    store: RedisStore, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*arguments: Any) -> None:
+        raise StoreUnavailable
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "_report", fail)
+        assert await add_turn(store, "r1")
+    assert await add_turn(store, "r2", "r1")
     await check_sizes(server)
 
 

@@ -85,7 +85,7 @@ function counted.append_items()
     return false
   end
   local key, known = field('k', a.id, a.key), {}
-  if call('HEXISTS', tree_key(root), key) == 1 then
+  if call('HEXISTS', items_key(root), key) == 1 then
     return known, root
   end
   for _, item in ipairs(a.items) do
@@ -94,7 +94,7 @@ function counted.append_items()
     end
   end
   if #known == 0 then
-    call('HSET', tree_key(root), key, '')
+    call('HSET', items_key(root), key, '')
     resize(root, append(root, a.id, record, a.items))
     save(root, a.id, record)
     use(root)
@@ -117,7 +117,7 @@ function counted.delete()
     local name = field('i', id, number)
     local bytes = call('HSTRLEN', data_key(root), name)
     forget(a.item, id, number)
-    call('HDEL', tree_key(root), name)
+    call('HDEL', items_key(root), name)
     call('HDEL', data_key(root), name)
     record.size, record.count = record.size - bytes, record.count - 1
     save(root, id, record)
@@ -198,7 +198,7 @@ function plain.page()
   if not root then
     return false
   end
-  local tree, step, number, found = tree_key(root), 1, 1, {}
+  local names, step, number, found = items_key(root), 1, 1, {}
   if a.newest_first then
     step, number = -1, record.last
   end
@@ -207,14 +207,14 @@ function plain.page()
   end
   if a.after then
     number = number_of(a.after, a.id)
-    if not number or not is_shown(call('HGET', tree, field('i', a.id, number))) then
+    if not number or not is_shown(call('HGET', names, field('i', a.id, number))) then
       return {-1, 0, ''}
     end
     number = number + step
   end
   while number >= 1 and number <= record.last do
     local name = field('i', a.id, number)
-    if is_shown(call('HGET', tree, name)) then
+    if is_shown(call('HGET', names, name)) then
       if #found == a.limit then
         return {#found, 1, table.concat(found)}
       end
@@ -295,15 +295,13 @@ function plain.scan()
   local latest = exact(now - a.unused_for)
   local trees = call('ZRANGEBYSCORE', used, exact(oldest), latest, 'WITHSCORES', 'LIMIT', 0, a.limit)
   for i = 1, #trees, 2 do
-    local fields, here = call('HGETALL', tree_key(trees[i])), {}
-    for j = 1, #fields, 2 do
-      if string.sub(fields[j], 1, 2) == 'r:' then
-        local record = unpack_one(fields[j + 1])
-        if not record.hidden then
-          here[#here + 1] = {
-            string.sub(fields[j], 3), record.kind, record.status, record.created_at, tonumber(trees[i + 1]), record.size,
-          }
-        end
+    local records, here = call('HGETALL', tree_key(trees[i])), {}
+    for j = 1, #records, 2 do
+      local record = unpack_one(records[j + 1])
+      if not record.hidden then
+        here[#here + 1] = {
+          records[j], record.kind, record.status, record.created_at, tonumber(trees[i + 1]), record.size,
+        }
       end
     end
     table.sort(here, function(one, other)

@@ -27,6 +27,10 @@ local function tree_key(root)
   return base .. 'tree:' .. root
 end
 
+local function items_key(root)
+  return base .. 'items:' .. root
+end
+
 local function data_key(root)
   return base .. 'data:' .. root
 end
@@ -35,7 +39,7 @@ local function log_key(log, id)
   return base .. log .. ':' .. id
 end
 
--- The field of a tree for something of a record. The length keeps apart id "a1" with item 2 and id "a" with item 12.
+-- The field for an item of a record, or something else of it. The length keeps apart id "a1" with item 2 and id "a" with item 12.
 local function field(kind, id, rest)
   return kind .. string.len(id) .. ':' .. id .. rest
 end
@@ -54,12 +58,12 @@ end
 -- Records ------------------------------------------------------------------------------------------------------------
 
 local function load(root, id)
-  local packed = call('HGET', tree_key(root), 'r:' .. id)
+  local packed = call('HGET', tree_key(root), id)
   return packed and unpack_one(packed)
 end
 
 local function save(root, id, record)
-  call('HSET', tree_key(root), 'r:' .. id, pack(record))
+  call('HSET', tree_key(root), id, pack(record))
 end
 
 -- The root of a record's tree and the record, unless it is too old, or hidden, or Redis has evicted it.
@@ -83,6 +87,7 @@ local function use(root)
   call('ZADD', used, exact(now), root)
   call('PEXPIRE', data_key(root), data_ttl)
   call('PEXPIRE', tree_key(root), names_ttl)
+  call('PEXPIRE', items_key(root), names_ttl)
   for _, key in ipairs(KEYS) do
     call('PEXPIRE', key, names_ttl)
   end
@@ -135,7 +140,7 @@ local function append(root, id, record, items)
     local name, holders = field('i', id, record.last), holders_of(item[1])
     holders[#holders + 1], holders[#holders + 2] = id, record.last
     call('HSET', index, 'i:' .. item[1], pack(holders))
-    call('HSET', tree_key(root), name, (item[2] and '1' or '0') .. item[1])
+    call('HSET', items_key(root), name, (item[2] and '1' or '0') .. item[1])
     call('HSET', data_key(root), name, item[3])
     bytes = bytes + string.len(item[3])
   end
@@ -233,14 +238,14 @@ end
 
 -- Give up what a record holds outside of its tree, and, unless all of the tree goes, what it holds there.
 local function release(root, id, record, all)
-  local tree, data = tree_key(root), data_key(root)
+  local names, data = items_key(root), data_key(root)
   for number = 1, record.last do
     local name = field('i', id, number)
-    local item = call('HGET', tree, name)
+    local item = call('HGET', names, name)
     if item then
       forget(string.sub(item, 2), id, number)
       if not all then
-        call('HDEL', tree, name)
+        call('HDEL', names, name)
         call('HDEL', data, name)
       end
     end
@@ -251,22 +256,20 @@ local function release(root, id, record, all)
     wake(id)
   end
   if not all then
-    call('HDEL', tree, 'r:' .. id)
+    call('HDEL', tree_key(root), id)
     call('HDEL', data, 'r:' .. id)
     resize(root, -RECORD_SIZE - record.size - ITEM_SIZE * record.count - logs)
   end
 end
 
 local function drop(root)
-  local fields = call('HGETALL', tree_key(root))
-  for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, 2) == 'r:' then
-      release(root, string.sub(fields[i], 3), unpack_one(fields[i + 1]), true)
-    end
+  local records = call('HGETALL', tree_key(root))
+  for i = 1, #records, 2 do
+    release(root, records[i], unpack_one(records[i + 1]), true)
   end
   resize(root, -(call('HGET', index, 'z:' .. root) or 0))
   call('HDEL', index, 'z:' .. root)
-  call('UNLINK', tree_key(root), data_key(root))
+  call('UNLINK', tree_key(root), items_key(root), data_key(root))
   call('ZREM', used, root)
   if call('ZCARD', used) == 0 then
     call('UNLINK', index, used, ending)
