@@ -68,7 +68,7 @@ class Client:
         is_socket = url.startswith("unix:")
         self._url = url if not is_socket else None
         self._options: dict[str, Any] = {
-            "max_connections": CONNECTIONS + 1,  # one is for the subscription
+            "max_connections": CONNECTIONS + 3,  # for the subscription, one that replaces it, and the first question
             "socket_timeout": TIMEOUT,
             "socket_connect_timeout": TIMEOUT,
             "retry": Retry(NoBackoff(), 0),
