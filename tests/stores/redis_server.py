@@ -13,6 +13,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
+import anyio.lowlevel
 import pytest
 import redis
 
@@ -125,3 +127,17 @@ def free_port() -> int:
             port: int = listener.getsockname()[1]
         if port < 55_000:
             return port
+
+
+async def only_client(client: redis.Redis) -> None:
+    """Return when the server has no other client."""
+    with anyio.fail_after(SECONDS):
+        while len(list(client.client_list())) > 1:
+            await anyio.lowlevel.checkpoint()
+
+
+async def subscribed(server: Server, channels: int) -> None:
+    """Return when somebody waits for so many logs of the server."""
+    with server.client() as client, anyio.fail_after(SECONDS):
+        while len(list(client.pubsub_channels())) != channels:
+            await anyio.lowlevel.checkpoint()

@@ -2,63 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
-from redis.asyncio import Redis
 
-from responses_shim.stores.base import LOG_AGE, LOG_SIZE, RUNNING, Bounds, Store, StoredItem, StoreUnavailable
+from responses_shim.stores.base import LOG_AGE, RUNNING, Bounds, Store, StoredItem, StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
-from responses_shim.stores.redis import ENROLLED, PREFIX, SWEEPS, RedisStore
+from responses_shim.stores.redis import SWEEPS, RedisStore
 from responses_shim.stores.redis_client import CONNECTIONS
 from responses_shim.stores.suite import StoreSuite
-from responses_shim.stores.suite.base import SECONDS, WIDE, A, B, Clock, add_turn, ids_of, items, record
-from responses_shim.stores.trees import EVENT_SIZE, ITEM_SIZE, RECORD_SIZE
+from responses_shim.stores.suite.base import WIDE, A, B, Clock, add_turn, ids_of, items, record
+from tests.stores.redis_keys import ALL, OF_A, check_sizes, keys_of
 from tests.stores.redis_server import Server
 from tests.stores.steps import compare
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("commands")]
-
-SERVERS = ["redis_server", "redis_cluster"] + ["valkey_server"] * (shutil.which("valkey-server") is not None)
-"""The fixtures of the servers to test on. Debian has Valkey from 13 on, so it is not asked for."""
-
-ALL = f"{PREFIX}{{all}}:"
-OF_A = f"{PREFIX}{{o{A.hex()}}}:"
-
-
-@pytest.fixture(params=SERVERS)
-def servers(request: pytest.FixtureRequest) -> list[Server]:
-    """A server, or those of a cluster, with nothing in them."""
-    given = request.getfixturevalue(request.param)
-    servers: list[Server] = given if isinstance(given, list) else [given]
-    for server in servers:
-        server.clear()
-    return servers
-
-
-@pytest.fixture
-def server(redis_server: Server) -> Server:
-    redis_server.clear()
-    return redis_server
-
-
-@pytest.fixture
-async def store(server: Server) -> AsyncIterator[RedisStore]:
-    with anyio.fail_after(SECONDS):
-        store = RedisStore(server.url, WIDE, Clock())
-        yield store
-        await store.close()
-
-
-def keys_of(server: Server) -> set[str]:
-    """The keys of the server; all but the secret are kept for some time only."""
-    keys = server.expirations()
-    assert all(seconds > 0 for key, seconds in keys.items() if key != f"{PREFIX}secret")
-    return set(keys)
 
 
 class TestRedisStore(StoreSuite):
@@ -76,36 +37,6 @@ class TestRedisStore(StoreSuite):
 
 
 # What is kept --------------------------------------------------------------------------------------------------------
-
-
-async def check_sizes(server: Server) -> None:
-    """Compare what the store counts with what there is in the server."""
-    client: Any = Redis(port=server.port)
-    trees = size = 0
-    owners = [key.removesuffix(b"index") async for key in client.scan_iter(f"{PREFIX}{{o*:index")]
-    for base in owners:
-        index = await client.hgetall(base + b"index")
-        roots = await client.zrange(base + b"used", 0, -1)
-        assert {field[2:] for field in index if field.startswith(b"z:")} == set(roots)
-        assert int(index[b"size"]) == sum(int(index[b"z:" + root]) for root in roots)
-        names = {field for field in index if field[:2] in (b"r:", b"i:")}
-        for root in roots:
-            data = await client.hgetall(base + b"data:" + root)
-            tree = await client.hgetall(base + b"tree:" + root)
-            known = await client.hgetall(base + b"items:" + root)
-            logs = [base + log + b":" + id for id in tree for log in (b"events", b"messages")]
-            entries = [entry[b"data"] for log in logs for _, entry in await client.xrange(log)]
-            kept = sum(map(len, data.values())) + sum(map(len, entries))
-            overhead = RECORD_SIZE * len(tree) + ITEM_SIZE * (len(data) - len(tree)) + EVENT_SIZE * len(entries)
-            assert int(index[b"z:" + root]) == kept + overhead
-            names -= {b"r:" + id for id in tree} | {b"i:" + known[field][1:] for field in known if field[:1] == b"i"}
-        assert not names
-        trees += len(roots)
-        size += int(index[b"size"])
-    totals = await client.hgetall(f"{ALL}totals")
-    assert (int(totals.get(b"trees", 0)), int(totals.get(b"size", 0))) == (trees, size)
-    assert await client.zcard(f"{ALL}sizes") == await client.zcard(f"{ALL}due") == len(owners)
-    await client.aclose()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -324,79 +255,3 @@ async def test_a_scan_of_all_owners_asks_no_more_of_them_than_it_has_to(
     assert [summary.id for summary in await store.scan(limit=3)] == ["r0", "r1", "r2"]
     assert len(commands) == 1 + 3
     await store.close()
-
-
-# Runs ----------------------------------------------------------------------------------------------------------------
-
-
-async def test_a_run_is_noted_before_its_record_is_added(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that dies between the two leaves a note, which is forgotten after a while, but not at once."""
-    clock = Clock()
-    store = RedisStore(server.url, WIDE, clock)
-
-    async def die(*arguments: Any, **options: Any) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(store, "_ask", die)
-        with pytest.raises(KeyboardInterrupt):
-            await store.add(record("r", status="in_progress"))
-    assert await store.expired() == []
-    assert f"{ALL}runs" in keys_of(server)
-    clock.time += ENROLLED + 1
-    assert await store.expired() == []
-    assert f"{ALL}runs" not in keys_of(server)
-    await store.close()
-
-
-async def test_who_holds_a_lease_is_not_asked_about_until_it_may_have_expired(
-    server: Server, commands: list[Any]
-) -> None:
-    clock = Clock()
-    store = RedisStore(server.url, WIDE, clock)
-    await store.add(record("r", status="in_progress"))
-    await store.lease(A, "r", "h", 30)
-    assert await store.expired() == []
-    commands.clear()
-    clock.time += 29
-    assert await store.expired() == []
-    assert len(commands) == 1
-    await store.close()
-
-
-async def test_time_is_that_of_the_server(server: Server) -> None:
-    store = RedisStore(server.url)
-    await store.add(record("r", status="in_progress"))
-    assert await store.expired() == [(A, "r")]
-    assert await store.lease(A, "r", "h", 30)
-    assert await store.expired() == []
-    (summary,) = await store.scan()
-    with server.client() as client:
-        assert abs(summary.used_at - client.time()[0]) < 2 * SECONDS
-    assert await store.scan(unused_for=60) == []
-    await store.close()
-
-
-async def test_a_position_may_be_any_integer(store: RedisStore) -> None:
-    """Clients choose it (`starting_after`); a stream's have 64 bits."""
-    await store.add(record("r", status="in_progress"))
-    await store.change(A, "r", among=RUNNING, events=[(0, b"a")])
-    for after, expected in ((2**70, []), (2**53, []), (-9, [(0, b"a")])):
-        read = await store.read(A, "r", "events", after=after, wait=0)
-        assert read is not None
-        assert read.entries == expected
-
-
-async def test_an_entry_that_is_larger_than_a_log_may_be_is_dropped(store: RedisStore) -> None:
-    await store.add(record("r", status="in_progress"))
-    assert await store.change(A, "r", among=RUNNING, events=[(0, b"a"), (4, b"x" * (LOG_SIZE + 1))])
-    read = await store.read(A, "r", "events", after=-1, wait=0)
-    assert read is not None
-    assert (read.entries, read.first) == ([], 5)
-
-
-async def test_scripts_that_the_server_has_forgotten_are_sent_again(store: RedisStore, server: Server) -> None:
-    await add_turn(store, "r1")
-    with server.client() as client:
-        client.script_flush()
-    assert ids_of(await store.history(A, "r1")) == ["ir1", "or1"]

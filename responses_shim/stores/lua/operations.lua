@@ -45,7 +45,12 @@ function counted.change()
   for _, status in ipairs(a.among) do
     among = among or status == record.status
   end
-  if not among or (a.events[1] and a.events[1][1] <= (record.events_last or -1)) then
+  local last = record.events_last or -1
+  for _, event in ipairs(a.events) do
+    among = among and event[1] > last
+    last = event[1]
+  end
+  if not among then
     return false
   end
   local bytes = append(root, a.id, record, a.items)

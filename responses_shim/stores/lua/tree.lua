@@ -39,7 +39,8 @@ local function log_key(log, id)
   return base .. log .. ':' .. id
 end
 
--- The field for an item of a record, or something else of it. The length keeps apart id "a1" with item 2 and id "a" with item 12.
+-- The field for an item of a record, or something else of it. The length keeps apart item 2 of the record "a1" and item
+-- 12 of the record "a".
 local function field(kind, id, rest)
   return kind .. string.len(id) .. ':' .. id .. rest
 end
@@ -195,8 +196,8 @@ end
 
 -- Entries are {number, data}. The number of an entry in the stream is one more, for a stream has no entry 0.
 local function append_log(root, id, record, log, entries)
-  local key, size = log_key(log, id), record[log .. '_size'] or 0
-  local before = size
+  local key, before = log_key(log, id), record[log .. '_size'] or 0
+  local size = call('EXISTS', key) == 1 and before or 0  -- it may have become too old
   for _, entry in ipairs(entries) do
     call('XADD', key, string.format('%d-0', entry[1] + 1), 'data', entry[2])
     size = size + EVENT_SIZE + string.len(entry[2])
@@ -214,8 +215,10 @@ local function append_log(root, id, record, log, entries)
 end
 
 local function clear_logs(id, record)
-  call('UNLINK', log_key('events', id), log_key('messages', id))
-  call('ZREM', ending, id)
+  if record.events_last or record.messages_last then
+    call('UNLINK', log_key('events', id), log_key('messages', id))
+    call('ZREM', ending, id)
+  end
   local size = (record.events_size or 0) + (record.messages_size or 0)
   record.events_size, record.messages_size = 0, 0
   return size
