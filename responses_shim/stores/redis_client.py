@@ -84,7 +84,7 @@ class Client:
         self._server: Redis | RedisCluster | None = None
         self._no_permission = exceptions.NoPermissionError
         self._no_script = exceptions.NoScriptError
-        self._read_only = exceptions.ReadOnlyError
+        self._refused = exceptions.ResponseError
         self._errors = (exceptions.RedisError, OSError, asyncio.TimeoutError)
         self._subscription: Subscription | None = None
         self._starting = anyio.Lock()
@@ -107,8 +107,9 @@ class Client:
             async with self._free:
                 try:
                     return await execute(*arguments)
-                except self._read_only:  # it is a replica by now: the next call asks who has the name
-                    await self._seed.connection_pool.disconnect(inuse_connections=False)
+                except self._refused as error:
+                    if "read only replica" in str(error):  # The next call asks who has the name in the URL by now.
+                        await self._seed.connection_pool.disconnect(inuse_connections=False)
                     raise
 
     async def _find_server(self) -> Redis | RedisCluster:
