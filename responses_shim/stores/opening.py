@@ -2,7 +2,7 @@
 
     memory://                    in this process
     sqlite:////var/lib/shim.db   one file, for several processes of one machine
-    redis://host:6379/0          for several machines
+    redis://host:6379/0          for several machines; rediss:// with TLS
     anything else                what a package registers for it in the entry point group `responses_shim.stores`
 
 A registered factory is called with the URL and the bounds that the operator has set, `None` where that is none, and
@@ -68,4 +68,16 @@ def _sqlite(url: str, bounds: BoundsSettings) -> Store:
     return SQLiteStore(path[1:], bounds.over(DEFAULTS))
 
 
-_FACTORIES: dict[str, Factory] = {"memory": _memory, "sqlite": _sqlite}
+def _redis(url: str, bounds: BoundsSettings) -> Store:
+    from responses_shim.stores.redis import DEFAULT_BOUNDS as DEFAULTS
+    from responses_shim.stores.redis import RedisStore
+
+    return RedisStore(url, bounds.over(DEFAULTS))
+
+
+_FACTORIES: dict[str, Factory] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "redis": _redis,
+    "rediss": _redis,
+}
