@@ -52,6 +52,8 @@ async def follow(request: Request, store: Store, following: Following, headers: 
         await _send(request, {"type": "http.response.start", "status": 200, "headers": [*headers, *EVENT_STREAM]})
         while True:
             read = await _read(request, store, record, after)
+            if read is not None and after + 1 < read.first:
+                return  # What comes next has been dropped, so slow is the client. That the answer is cut shows it.
             if read is not None and read.entries:
                 after = read.entries[-1][0]
                 await _send_body(request, b"".join([_framed(data) for _, data in read.entries]), more=True)

@@ -118,7 +118,8 @@ async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimE
         if found is None or found.record.status in ENDED:
             return found
         log = await store.read(owner, id, "events", after=-1, wait=0)
-        number = log.entries[-1][0] + 1 if log is not None and log.entries else 0
+        # Of a log that is too long there may be no entry left: then `first` is the number of the next one.
+        number = 0 if log is None else log.entries[-1][0] + 1 if log.entries else log.first
         failure = ResponseError(error.failure_code, error.message) if error is not None else None
         data = ended(found.record.data, status, failure)
         output = [item.data for item in found.items if item.output]
@@ -183,7 +184,8 @@ class Runs:
             await run()
         except Exception:
             logger.exception("%s failed", id)
-            await self._fail(owner, id, ShimError("The response could not be made."))
+        # Unless it has ended, which it has as a rule: its log could not be written, or it raised.
+        await self._fail(owner, id, ShimError("The response could not be made, or not be stored."))
 
     async def _fail(self, owner: bytes, id: str, reason: ShimError) -> None:
         """End a response that has not ended, as far as the store is available."""
