@@ -13,6 +13,7 @@ from responses_shim.asgi.sinks import EVENT_STREAM
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
 from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.background import RETRY_SECONDS
 from responses_shim.runtime.interfaces import RawHeaders
 from responses_shim.stores.base import Entries, Record, Store, StoreUnavailable
 
@@ -69,7 +70,7 @@ async def _read(request: Request, store: Store, record: Record, after: int) -> E
     try:
         return await store.read(record.owner, record.id, "events", after=after, wait=request.settings.ping_interval)
     except StoreUnavailable:
-        await anyio.sleep(1)
+        await anyio.sleep(RETRY_SECONDS)
         return Entries([], ended=False)
 
 
