@@ -10,6 +10,7 @@ import pytest
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import history
+from tests.caller import call, settle
 from tests.conformance.asking import WEATHER, result_of
 from tests.scripted import Json, Raise, ScriptedHost, Step, Wait, call_answer, chunk, text_answer
 from tests.state import Client, next_event, prompts, store_of, texts
@@ -273,6 +274,19 @@ async def test_what_is_nested_too_deeply_is_refused() -> None:
     item = {"role": "user", "content": [{"type": "input_text", "text": "a", "x": deep}]}
     error = await client.refusal("POST", "/conversations", json={"items": [item]})
     assert error["status"] == 400
+
+
+async def test_a_client_that_leaves_before_its_items_are_there_gets_no_answer() -> None:
+    client, _ = client_of()
+    id = await client.conversation()
+    for path in ("/v1/conversations", f"/v1/conversations/{id}/items"):
+        scope = {"content-type": "application/json", **client.headers}
+        async with call(client.app, "POST", path, body=[b'{"items": [', b"]}"], headers=scope) as exchange:
+            exchange.body_ends_at(1)
+            await settle()
+            await exchange.disconnect()
+            await exchange.finish()
+            assert exchange.sent == []
 
 
 # Responses in it -----------------------------------------------------------------------------------------------------

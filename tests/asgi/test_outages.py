@@ -16,7 +16,7 @@ from responses_shim.stores.base import StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
 from tests.caller import DEADLINE, payloads
 from tests.oracle import check_stream
-from tests.scripted import Raise, ScriptedHost, Wait, chunk, text_answer
+from tests.scripted import Hold, Raise, ScriptedHost, Wait, chunk, text_answer
 from tests.state import Client, next_event, prompts, texts
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
@@ -29,12 +29,17 @@ METHODS = frozenset(
 )
 
 
+ITS_OWN = object()
+
+
 class FailingStore:
     """A store in memory of which some methods, or all, fail while they are told to."""
 
     def __init__(self) -> None:
         self.store = MemoryStore()
         self.failing: frozenset[str] = frozenset()
+        self.results: dict[str, list[Any]] = {}
+        """What a method returns the next times in the place of its result; `ITS_OWN`: that."""
         self.error: Exception | None = StoreUnavailable()
         """What they raise. None: they never return."""
 
@@ -46,6 +51,9 @@ class FailingStore:
 
     def __getattr__(self, name: str) -> Any:
         async def call(*args: Any, **options: Any) -> Any:
+            if results := self.results.get(name):
+                result = results.pop(0)
+                return result if result is not ITS_OWN else await getattr(self.store, name)(*args, **options)
             if name not in self.failing:
                 return await getattr(self.store, name)(*args, **options)
             if self.error is None:
@@ -240,6 +248,79 @@ async def test_items_that_are_too_large_for_the_store_are_413() -> None:
     client = Client(ResponsesShim(ScriptedHost(), store_size=5_000))
     body = {"items": [{"role": "user", "content": "x" * 10_000}]}
     assert (await client.refusal("POST", "/conversations", json=body))["status"] == 413
+
+
+# What is gone meanwhile ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "results"),
+    [
+        ("DELETE", "/responses/$response", None, {"delete": [None]}),
+        ("GET", "/responses/$response/input_items", None, {"page": [None]}),
+        ("POST", "/responses/$run/cancel", None, {"get": [ITS_OWN, None]}),
+        ("POST", "/conversations/$conversation", {"metadata": {}}, {"change": [False]}),
+        ("DELETE", "/conversations/$conversation", None, {"delete": [False]}),
+        ("GET", "/conversations/$conversation/items", None, {"page": [None]}),
+        ("POST", "/conversations/$conversation/items", {"items": []}, {"append_items": [None]}),
+    ],
+)
+async def test_what_is_deleted_between_two_looks_is_not_found(
+    store: FailingStore, method: str, path: str, body: Any, results: dict[str, list[Any]]
+) -> None:
+    async with running() as (client, _):
+        run = await client.create(background=True)
+        await client.until(run["id"], "completed")
+        known = {
+            "$response": (await client.create())["id"],
+            "$run": run["id"],
+            "$conversation": await client.conversation(),
+        }
+        for name, id in known.items():
+            path = path.replace(name, id)
+        store.results = {name: list(values) for name, values in results.items()}
+        error = await client.refusal(method, path, json=body)
+        assert error["status"] == 404
+        assert error["code"] in ("response_not_found", "conversation_not_found")
+
+
+async def test_a_run_whose_response_was_ended_by_others_stops_at_its_next_write(store: FailingStore) -> None:
+    """Though it has not been woken: its lease is still its own."""
+    go = anyio.Event()
+    async with running([chunk("Half"), Wait(go), *text_answer(" done")]) as (client, host):
+        id = (await client.create(background=True))["id"]
+        async with client.following(id) as exchange:
+            await next_event(exchange, "response.output_text.delta")
+        store.results = {"change": [False]}
+        go.set()
+        with anyio.fail_after(DEADLINE):
+            await host.finished.wait()
+        failed = await client.until(id, "failed")
+        assert failed["error"]["message"] == "The response could not be made, or not be stored."
+
+
+async def test_a_run_whose_lease_is_anothers_stops(store: FailingStore) -> None:
+    async with running([chunk("Half"), Hold()]) as (client, host):
+        store.results = {"lease": [False]}
+        id = (await client.create(background=True))["id"]
+        with anyio.fail_after(DEADLINE):
+            await host.finished.wait()
+        await client.until(id, "failed")
+
+
+# No store at all -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("method", "path", "body"), ROUTES)
+async def test_without_a_store_its_routes_are_404(method: str, path: str, body: Any) -> None:
+    error = await Client(ResponsesShim(ScriptedHost(), store="off")).refusal(method, path, json=body)
+    assert (error["status"], error["code"], error["type"]) == (404, "not_found", "invalid_request_error")
+
+
+async def test_without_a_store_the_shim_lives_and_dies_all_the_same() -> None:
+    shim = ResponsesShim(ScriptedHost(), store="off")
+    async with shim.running():
+        assert (await Client(shim).create())["store"] is False
 
 
 # A run in the background ---------------------------------------------------------------------------------------------
