@@ -307,6 +307,12 @@ class Settings(BaseModel):
         """An empty string, as an environment variable may be, is None."""
         return model or None
 
+    @field_validator("store_trees", "store_size", "store_age", mode="before")
+    @classmethod
+    def _normalize_bound(cls, value: object) -> object:
+        """An empty string, as an environment variable may be, is None."""
+        return None if value == "" else value
+
     @field_validator("audio_root")
     @classmethod
     def _check_audio_root(cls, path: str | None) -> str | None:

@@ -58,6 +58,10 @@ def test_the_defaults() -> None:
         "ping_interval": 15.0,
         "upstream_idle": 600.0,
         "write_timeout": 60.0,
+        "store": SecretStr("memory://"),
+        "store_trees": None,
+        "store_size": None,
+        "store_age": None,
         "secret_keys": (),
         "owner_header": None,
         "trust_owner_header": False,
@@ -98,6 +102,10 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "ping_interval": ("0.5", 0.5),
     "upstream_idle": ("30", 30.0),
     "write_timeout": ("1e2", 100.0),
+    "store": ("redis://:secret@host/0", SecretStr("redis://:secret@host/0")),
+    "store_trees": ("10", 10),
+    "store_size": ("1000000", 1_000_000),
+    "store_age": ("60", 60.0),
     "secret_keys": (", ".join(SECRETS), tuple(map(SecretStr, SECRETS))),
     "owner_header": ("X-User", "x-user"),
     "trust_owner_header": ("true", True),
@@ -252,6 +260,17 @@ def test_the_error_for_secret_keys_of_another_type_does_not_show_them(keys: Any)
     assert "1234" not in message
 
 
+def test_an_empty_bound_of_the_store_is_none_and_zero_is_a_mistake() -> None:
+    for name in ("store_trees", "store_size", "store_age"):
+        assert getattr(load({f"{PREFIX}{name.upper()}": ""}), name) is None
+        assert mistake({f"{PREFIX}{name.upper()}": "0"}).startswith(f"{PREFIX}{name.upper()}: ")
+
+
+def test_neither_repr_nor_dump_shows_the_store() -> None:
+    settings = load(store="redis://:very-secret@host/0")
+    assert "very-secret" not in repr(settings) + str(settings.model_dump())
+
+
 def test_neither_repr_nor_dump_shows_the_secret_keys() -> None:
     settings = load(secret_keys=SECRETS)
     texts = [repr(settings), str(settings), str(settings.model_dump()), settings.model_dump_json()]
@@ -289,5 +308,6 @@ def test_the_keyword_arguments_for_type_checkers_are_the_settings() -> None:
     options = get_type_hints(SettingsArguments)
     assert list(options) == list(Settings.model_fields)
     assert options.pop("secret_keys") == Sequence[str | SecretStr]  # what a tuple of secrets is made from
+    assert options.pop("store") == str | SecretStr
     fields = {name: field.annotation for name, field in Settings.model_fields.items() if name in options}
     assert options == fields

@@ -199,6 +199,8 @@ def _prepare(
                 report.dropped(f"include[{index}]")
     for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
         report.dropped(path)
+    if turn is None and parsed.store:
+        report.defaulted("store")
     if turn is not None:
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)

@@ -47,8 +47,10 @@ def open_store(url: str, bounds: BoundsSettings) -> Store:
     if factory is None:
         found = [entry_point for entry_point in entry_points(group=GROUP) if entry_point.name == scheme]
         if not separator or not found:
+            # What is no URL is not repeated: it may hold a password.
+            what = f"there is no store for {scheme}://" if separator else "it is no URL"
             known = ", ".join(f"{name}://" for name in _FACTORIES)
-            raise ConfigurationError(f"store: no store for {scheme!r}; known are {known} and off")
+            raise ConfigurationError(f"store: {what}; known are {known} and off")
         factory = found[0].load()
     return factory(url, bounds)
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from responses_shim.core.request.parse import parse_request
+from responses_shim.core.request.parse import parse_request, refuse_state
 from responses_shim.errors import InvalidRequest
 from tests.core.driver import Json
 from tests.core.prepared import body, prepare_body, prepared
@@ -206,10 +206,6 @@ def test_a_text_format_has_all_that_it_needs(fields: Json, param: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("previous_response_id", "resp_1"),
-        ("conversation", "conv_1"),
-        ("conversation", {"id": "conv_1"}),
-        ("background", True),
         ("prompt", {"id": "pmpt_1"}),
         ("context_management", [{"type": "compaction"}]),
         ("moderation", {"model": "m"}),
@@ -220,6 +216,29 @@ def test_a_field_that_does_not_exist_here_is_refused_by_name(field: str, value: 
     assert (error.param, error.code) == (field, "unsupported_parameter")
     assert error.message.startswith(f"Unsupported parameter: '{field}': ")
     assert ";" in error.message, "the message does not say what to do instead"
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("previous_response_id", "resp_1"),
+        ("conversation", "conv_1"),
+        ("conversation", {"id": "conv_1"}),
+        ("background", True),
+    ],
+)
+def test_a_field_that_needs_a_store_is_refused_by_name_where_there_is_none(field: str, value: Any) -> None:
+    request = parse_request(body(**{field: value}))
+    with pytest.raises(InvalidRequest) as caught:
+        refuse_state(request)
+    assert (caught.value.param, caught.value.code) == (field, "unsupported_parameter")
+    assert caught.value.message.startswith(f"Unsupported parameter: '{field}': ")
+    assert ";" in caught.value.message, "the message does not say what to do instead"
+
+
+def test_without_a_store_a_request_that_needs_none_is_not_refused() -> None:
+    for fields in ({}, {"store": True, "background": False}, {"previous_response_id": None, "conversation": None}):
+        refuse_state(parse_request(body(**fields)))
 
 
 @pytest.mark.parametrize("field", ["background", "context_management", "previous_response_id", "prompt", "moderation"])
