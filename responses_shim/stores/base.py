@@ -57,7 +57,7 @@ class StoreUnavailable(ShimError):
         super().__init__(message, code="store_unavailable", headers=[("retry-after", "1")])
 
 
-class StoredItem(Struct, frozen=True):
+class StoredItem(Struct, frozen=True, gc=False):
     """An item of a record: its id, its JSON as the API shows it, and whether the model or the client made it."""
 
     id: str
@@ -70,7 +70,7 @@ class StoredItem(Struct, frozen=True):
         return Raw(self.data)
 
 
-class Record(Struct, frozen=True, kw_only=True):
+class Record(Struct, frozen=True, kw_only=True, gc=False):
     """A response or a conversation.
 
     - `parent`: the id of the response that this one continues; it has the same owner

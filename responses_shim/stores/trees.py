@@ -20,7 +20,7 @@ EVENT_SIZE = 100
 """What an event or a message takes beside its data, about, in bytes."""
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Log:
     """Numbered entries, and what those who wait for the next one wait for."""
 
@@ -58,7 +58,7 @@ class Log:
         self.more = anyio.Event()
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Node:
     """A record in its tree."""
 
@@ -85,7 +85,7 @@ class Node:
         return line[::-1]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Tree:
     """The records that descend from one root."""
 
@@ -94,7 +94,7 @@ class Tree:
     nodes: dict[str, Node] = field(default_factory=dict)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Owner:
     """What one owner has: the trees, those used longest ago first."""
 
