@@ -124,6 +124,26 @@ async def test_a_call_that_does_not_return_does_not_hold_up_the_next_round(monke
     assert client.events[-1]["type"] == "response.completed"
 
 
+async def test_what_comes_between_two_rounds_may_take_longer_than_a_call_may_take_to_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
+    client, host = Client(), Host([*CALLING, DONE], [*ANSWER, DONE])
+
+    def after_three_pings(result: RoundResult) -> Callable[[], Awaitable[Chat]] | None:
+        async def request() -> Chat:
+            await client.wait_for(b": ping\n\n" * 3)
+            return {}
+
+        return request if result.calls else None
+
+    run = run_with_calls(client, next_round=after_three_pings, ping="comment", ping_interval=0.02)
+    with anyio.fail_after(5):
+        await run.execute(host, {})
+    assert len(host.requests) == 2
+    assert client.events[-1]["type"] == "response.completed"
+
+
 async def test_what_a_call_sends_after_the_end_of_its_stream_is_ignored() -> None:
     client, host = Client(), Host([*CALLING, DONE, chunk("late")], [*ANSWER, DONE])
     with anyio.fail_after(5):
