@@ -12,6 +12,7 @@ STATE = {
     "background": "responses are not stored here, so none can run in the background; leave it out or send false.",
     "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
     "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
+    "tool_outputs": "responses are not stored here, so none can wait; send the outputs in the next request's 'input'.",
 }
 """Request fields that a server without a store cannot honour, and what to do instead."""
 
@@ -54,5 +55,5 @@ def refuse_state(request: CreateRequest) -> None:
 
 def _refuse(request: CreateRequest, fields: Mapping[str, str]) -> None:
     for name, instead in fields.items():
-        if getattr(request, name) not in (None, False, []):
+        if getattr(request, name) not in (None, False, [], "end"):  # "end" of `tool_outputs`: nothing is asked for
             raise unsupported(name, f"'{name}': {instead}")
