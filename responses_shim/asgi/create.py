@@ -5,12 +5,12 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import UNSET
 
 from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import ClientDisconnect, read_json
@@ -21,9 +21,11 @@ from responses_shim.asgi.replies import send_error, send_json
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.items.reasoning import ReasoningDisplay
+from responses_shim.core.request.messages import Item
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request, refuse_state
 from responses_shim.core.request.prepare import PreparedRequest, prepare
+from responses_shim.core.request.tool_outputs import next_round
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
@@ -35,7 +37,7 @@ from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.stored import with_output
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import unsupported
-from responses_shim.errors import InvalidRequest, ShimError
+from responses_shim.errors import ShimError
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
     GymOptions,
@@ -44,6 +46,7 @@ from responses_shim.extensions.nemo_gym import (
     load_audio,
     read_gym_request,
 )
+from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.background import LogSink, until_ended
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.history import Turn, open_turn, uses_store
@@ -51,7 +54,8 @@ from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
 from responses_shim.runtime.interfaces import RawHeaders, Sink
 from responses_shim.runtime.offload import offload_if_large
-from responses_shim.runtime.run import Run
+from responses_shim.runtime.run import NextRound, Run, last_round
+from responses_shim.runtime.tool_outputs import ToolRounds, kept_while_running
 from responses_shim.stores.base import RUNNING, StoreUnavailable
 from responses_shim.views.request import RequestView
 
@@ -69,6 +73,11 @@ class TranslatedRequest:
     gym: GymOptions
     prepared: PreparedRequest
     turn: Turn | None
+
+    @property
+    def waiting(self) -> Turn | None:
+        """The turn, if the response waits for the outputs of its calls."""
+        return self.turn if self.prepared.response.tool_outputs is not UNSET else None
 
 
 async def create(request: Request) -> None:
@@ -99,22 +108,26 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
         await _start_in_background(request, translated, host, [*admission.headers, *headers], view, turns)
         return
     sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
+    translator = _translator(request, translated, sink)
+    response, turn = translated.prepared.response, translated.waiting
     run = Run(
-        _translator(request, translated, sink),
+        translator,
         sink,
         request.settings,
         disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
         headers=admission.headers,  # for a stream that begins before the chat call is answered
-        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
+        prompt_tokens=lambda: host.prompt_tokens(translated.prepared.chat),
+        next_round=_next_round(request, translated, translator),
         save=translated.turn.save if translated.turn is not None else None,
     )
     try:
-        await run.execute(host.chat, translated.prepared.chat)
+        async with kept_while_running(turn, response) if turn is not None else nullcontext():
+            await run.execute(host.chat, translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None:
-        await notify_interceptors(request.interceptors, view, translated.prepared.response)
+        await notify_interceptors(request.interceptors, view, response)
 
 
 async def _start_in_background(
@@ -129,7 +142,7 @@ async def _start_in_background(
     turn, response, chat = translated.turn, translated.prepared.response, translated.prepared.chat
     assert turn is not None
     store = turn.store.store
-    sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation)
+    sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation, turn.unsaved_output)
     translator = _translator(request, translated, sink)
     run = Run(
         translator,
@@ -137,7 +150,8 @@ async def _start_in_background(
         request.settings.model_copy(update={"ping": "off"}),  # followers fill silences themselves
         disconnected=partial(until_ended, store, turn.owner, response.id, secrets.token_hex(8)),
         unfinished_message=request.profile.unfinished_message,
-        prompt_tokens=partial(host.prompt_tokens, chat),
+        prompt_tokens=lambda: host.prompt_tokens(translated.prepared.chat),
+        next_round=_next_round(request, translated, translator),
         starts_at_once=True,
     )
     opened = turns.pop_all()
@@ -209,17 +223,12 @@ async def _open_turn(
     if request.state is None:
         refuse_state(parsed)
         return None
-    if parsed.background:
-        if parsed.store is False:
-            raise InvalidRequest(
-                "'background' can only be used when 'store' is true.", param="background", code="invalid_value"
-            )
-        if not request.runs.accepting:
-            raise unsupported(
-                "background",
-                "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
-                "'async with shim.running()', or leave it out.",
-            )
+    if parsed.background and not request.runs.accepting:
+        raise unsupported(
+            "background",
+            "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
+            "'async with shim.running()', or leave it out.",
+        )
     if uses_store(parsed):
         await admit()
     try:
@@ -242,6 +251,8 @@ def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
     parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
     if parsed.return_token_ids is None and request.settings.return_token_ids:
         parsed.return_token_ids = True
+    if parsed.tool_outputs is None and parsed.tools and parsed.store is not False:
+        parsed.tool_outputs = request.settings.tool_outputs
     return parsed, gym
 
 
@@ -263,12 +274,8 @@ def _prepare(
 ) -> TranslatedRequest:
     """Translate a request into the chat request of this host, and report what of its body nobody reads."""
     ids = Ids()
-    replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
-    options = replace(request.translation_options, replay_tokens=replay_tokens)
-    history = turn.history() if turn is not None else ()
-    prepared = prepare(parsed, history=history, options=options, response_id=ids.response, created_at=_now())
+    prepared = _prepare_round(request, turn, parsed, gym, ids.response)
     report = prepared.report
-    prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
         name = "generate_summary" if parsed.reasoning.summary is None else "summary"
         report.dropped(f"reasoning.{name}")
@@ -276,12 +283,43 @@ def _prepare(
         for index, included in enumerate(parsed.include or ()):
             if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
+    replay_tokens = request.options_for(parsed).replay_tokens
     for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
         report.dropped(path)
     if turn is not None:
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
+        prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET
     return TranslatedRequest(ids, parsed, gym, prepared, turn)
+
+
+def _prepare_round(
+    request: Request, turn: Turn | None, parsed: CreateRequest, gym: GymOptions, response_id: str
+) -> PreparedRequest:
+    """The chat request for one round on this host."""
+    options = request.options_for(parsed)
+    history = turn.history() if turn is not None else ()
+    prepared = prepare(parsed, history=history, options=options, response_id=response_id, created_at=_now())
+    report = prepared.report
+    prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    return prepared
+
+
+def _next_round(request: Request, translated: TranslatedRequest, translator: Translator) -> NextRound:
+    """What follows a round: nothing, or another one if the response waits for the outputs of its calls."""
+    turn, gym, id = translated.waiting, translated.gym, translated.ids.response
+    if turn is None:
+        return last_round
+
+    async def next_chat(items: list[Item]) -> Chat:
+        parsed = next_round(translated.request, items)
+        prepared = await offload_if_large(turn.size, partial(_prepare_round, request, turn, parsed, gym, id))
+        translator.set_tools(prepared.tools)
+        translated.prepared.chat = prepared.chat
+        await _add_audio(request, translated)
+        return prepared.chat
+
+    return ToolRounds(turn, id, translated.ids, next_chat, request.settings.tool_timeout).next_round
 
 
 async def _add_audio(request: Request, translated: TranslatedRequest) -> None:

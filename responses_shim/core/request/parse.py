@@ -7,6 +7,7 @@ from typing import Any
 
 from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.validation import check_depth, convert, missing, unsupported
+from responses_shim.errors import InvalidRequest
 
 STATE = {
     "background": "responses are not stored here, so none can run in the background; leave it out or send false.",
@@ -39,6 +40,9 @@ def parse_request(body: Any) -> CreateRequest:
     if not request.model:
         raise missing("model")
     _refuse(request, UNSUPPORTED)
+    for name, wanted in (("background", request.background), ("tool_outputs", request.tool_outputs == "wait")):
+        if wanted and request.store is False:
+            raise InvalidRequest(f"'{name}' can only be used when 'store' is true.", param=name, code="invalid_value")
     cache = request.prompt_cache_options
     if request.generate is False or (cache is not None and cache.prewarm):
         name = "generate" if request.generate is False else "prompt_cache_options.prewarm"

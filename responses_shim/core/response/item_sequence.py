@@ -78,6 +78,7 @@ class ItemSequence:
         self._new_id = new_id
         self._next_number = next_number
         self._options = options
+        self._call_ids: set[str] = set()  # of all rounds
         self.begin_round()
 
     def begin_round(self) -> None:
@@ -252,7 +253,10 @@ class ItemSequence:
     def _open_call(self, call: PendingCall, events: list[Event]) -> None:
         self._blank.clear()
         self._close_current("completed", events)
-        call_id = call.id or self._new_id("call")
+        call_id = call.id
+        if not call_id or call_id in self._call_ids:  # an output names its call by it, and some hosts repeat theirs
+            call_id = self._new_id("call")
+        self._call_ids.add(call_id)
         tools = self.tools if self.tools is not None else _NO_TOOLS
         builder = call.builder = tools.open(call.name, self._new_id, self.opened, self._next_number, call_id)
         self._open(builder, events)

@@ -173,6 +173,14 @@ def test_the_result_of_a_round_has_the_items_of_that_round() -> None:
     assert [item for result in played.rounds for item in result.items] == played.stream.response.output
 
 
+def test_a_call_whose_host_repeats_an_id_in_a_later_round_gets_one_of_its_own() -> None:
+    calling = [chunk(tool_calls=[call(0, "call_0", "f", "{}")]), chunk(finish_reason="tool_calls"), DONE]
+    first, second = (result.calls[0].call_id for result in play(calling, calling).rounds)
+    assert first == "call_0"
+    assert second.startswith("call_")
+    assert second != first
+
+
 def test_tools_that_are_found_between_two_rounds_can_be_called_in_the_next() -> None:
     search = {"type": "tool_search", "execution": "client"}
     found = {"type": "namespace", "name": "files", "description": "", "tools": [{"type": "custom", "name": "write"}]}
