@@ -71,8 +71,7 @@ async def _checked(request: Request, call: Item, posted: _ToolOutput) -> Item:
 def _about_body(error: InvalidRequest) -> InvalidRequest:
     """An error about the item of the output, as one about the body that it was made of."""
     prefix = f"{ITEM_PATH}."
-    if error.param is not None:
-        error.param = error.param.removeprefix(prefix)
+    error.param = (error.param or "").removeprefix(prefix) or None
     error.message = error.message.replace(prefix, "")
     return error
 

@@ -44,12 +44,14 @@ from responses_shim.runtime.background import END_SECONDS, end_run, until_ended
 from responses_shim.runtime.client_store import ClientStore
 from responses_shim.runtime.history import Turn, no_response, response_ended
 from responses_shim.runtime.ids import Ids
-from responses_shim.stores.base import RUNNING, Record, Store, StoredItem, StoreUnavailable
+from responses_shim.stores.base import ENDED, RUNNING, Record, Store, StoredItem, StoreUnavailable
 
 MAX_ROUNDS = 100
 """How many rounds a response has at most. The calls of the last one end it, as they do without waiting."""
 READ_SECONDS = 15.0
 """How long one reading of the messages may wait for the next one."""
+RETRY_SECONDS = 1.0
+"""How long a run waits before it reads them again from a store that was not available."""
 
 _encode = msgspec.json.encode
 
@@ -156,7 +158,7 @@ class ToolRounds:
         try:
             read = await self._store.read(self._turn.owner, self._id, "messages", after=self._read, wait=wait)
         except StoreUnavailable:
-            await anyio.sleep(min(wait, 1))  # the tools may take longer than the outage
+            await anyio.sleep(min(wait, RETRY_SECONDS))  # the tools may take longer than the outage
             return []
         if read is None or read.ended:
             raise response_ended(self._id)
@@ -190,15 +192,15 @@ async def find_waiting_call(store: ClientStore, id: str, call_id: str, seconds: 
         answered = {_read_sender(data).call for _, data in entries}
         calls, unanswered = _calls(found.items, answered)
         waits = record.status in RUNNING and waits_for_outputs(record.data)
-        waiting = next((call for call in unanswered if call["call_id"] == call_id), None)
-        if waits and waiting is not None:
-            return record, waiting
-        if waiting is None and any(call["call_id"] == call_id for call in calls):
+        call = unanswered.get(call_id)
+        if call is None and call_id in calls:
             raise _already_answered(call_id)
-        if waiting is not None or (record.status in RUNNING and not waits):
-            raise _not_waiting()
+        if not waits:
+            raise _no_call(call_id, id) if call is None and record.status in ENDED else _not_waiting()
+        if call is not None:
+            return record, call
         left = deadline - time.monotonic()
-        if not waits or unanswered or left <= 0:
+        if unanswered or left <= 0:
             raise _no_call(call_id, id)
         last = entries[-1][0] if entries else -1
         await store.store.read(owner, id, "messages", after=last, wait=min(left, READ_SECONDS))
@@ -220,25 +222,24 @@ async def post_output(store: Store, record: Record, call: Item, item: Item) -> N
         raise _already_answered(call["call_id"])
 
 
-def _calls(items: Sequence[StoredItem], answered: Collection[str]) -> tuple[list[Item], list[Item]]:
-    """The calls among the items of a response, and those of them that have no output behind them.
+def _calls(items: Sequence[StoredItem], answered: Collection[str]) -> tuple[dict[str, Item], dict[str, Item]]:
+    """The calls among the items of a response, by their call ids, and those of them that have no output.
 
-    `answered` are the ids of the items of calls whose outputs are known from elsewhere.
+    `answered` are the ids of the items of calls whose outputs are not among the items yet.
     """
-    calls: list[Item] = []
-    unanswered: list[Item] = []
+    calls: dict[str, Item] = {}
+    unanswered: dict[str, Item] = {}
     for stored in items:
         if not (stored.output or calls):
             continue  # the input of the request
         item: Item = msgspec.json.decode(stored.data)
         if not stored.output:
-            of = next((call for call in unanswered if call["call_id"] == item.get("call_id")), None)
-            if of is not None:
-                unanswered.remove(of)
+            unanswered.pop(item["call_id"], None)
         elif item["type"] in KINDS.by_call_type:
-            calls.append(item)
-            unanswered.append(item)
-    return calls, [call for call in unanswered if call["id"] not in answered]
+            calls[item["call_id"]] = item
+            if item["id"] not in answered:
+                unanswered[item["call_id"]] = item
+    return calls, unanswered
 
 
 def _already_answered(call_id: str) -> InvalidRequest:

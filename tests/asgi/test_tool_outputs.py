@@ -76,6 +76,52 @@ def store(monkeypatch: pytest.MonkeyPatch) -> Store:
     return store
 
 
+class FailingStore(MemoryStore):
+    """A memory store that can fail.
+
+    - `down`: the names of the methods that fail
+    - `slow`: a message is posted when everything else is done
+    - `lost`: the names of those, of `post` and `read`, that find no record: it has ended or been deleted just now
+    """
+
+    down: frozenset[str] = frozenset()
+    slow = False
+    lost: frozenset[str] = frozenset()
+
+    def _check(self, name: str) -> None:
+        if name in self.down:
+            raise StoreUnavailable
+
+    async def add(self, *arguments: Any, **options: Any) -> bool:
+        self._check("add")
+        return await super().add(*arguments, **options)
+
+    async def change(self, *arguments: Any, **options: Any) -> bool:
+        self._check("change")
+        return await super().change(*arguments, **options)
+
+    async def get(self, *arguments: Any, **options: Any) -> Any:
+        self._check("get")
+        return await super().get(*arguments, **options)
+
+    async def post(self, *arguments: Any, **options: Any) -> bool:
+        if self.slow:
+            await settle()
+        return "post" not in self.lost and await super().post(*arguments, **options)
+
+    async def read(self, *arguments: Any, **options: Any) -> Any:
+        self._check("read")
+        return None if "read" in self.lost else await super().read(*arguments, **options)
+
+
+@pytest.fixture
+def failing(monkeypatch: pytest.MonkeyPatch) -> FailingStore:
+    """The store of all shims in the test, which can fail."""
+    store = FailingStore()
+    monkeypatch.setitem(opening._FACTORIES, "memory", lambda url, bounds: store)
+    return store
+
+
 def shims(store: Store, *scripts: Script, **settings: Any) -> Shims:
     return Shims(ScriptedHost(*scripts), store, **settings)
 
@@ -461,12 +507,13 @@ async def test_who_leaves_while_the_model_writes_waits_no_longer(store: Store) -
             assert not posting.sent
 
 
-async def test_of_several_outputs_of_one_call_at_once_one_counts(store: Store) -> None:
-    both = shims(store, TWO_CALLS, ANSWER)
+async def test_of_several_outputs_of_one_call_at_once_one_counts(failing: FailingStore) -> None:
+    failing.slow = True  # all of them find that the call waits before the first is posted
+    both = shims(failing, TWO_CALLS, ANSWER)
     replies: list[Any] = []
     async with streamed(both.first) as stream:
         id = await stream.called()
-        await both.post(id, "b")  # all have been found waiting when the next ones begin
+        await both.post(id, "b")
 
         async def answer(text: str) -> None:
             replies.append((text, await both.post(id, "a", text)))
@@ -615,36 +662,6 @@ async def test_a_response_that_waits_is_known_to_be_alive(store: Store) -> None:
 # Outages -------------------------------------------------------------------------------------------------------------
 
 
-class FailingStore(MemoryStore):
-    """A memory store whose methods named in `down` fail."""
-
-    down: frozenset[str] = frozenset()
-
-    def _check(self, name: str) -> None:
-        if name in self.down:
-            raise StoreUnavailable
-
-    async def add(self, *arguments: Any, **options: Any) -> bool:
-        self._check("add")
-        return await super().add(*arguments, **options)
-
-    async def change(self, *arguments: Any, **options: Any) -> bool:
-        self._check("change")
-        return await super().change(*arguments, **options)
-
-    async def get(self, *arguments: Any, **options: Any) -> Any:
-        self._check("get")
-        return await super().get(*arguments, **options)
-
-
-@pytest.fixture
-def failing(monkeypatch: pytest.MonkeyPatch) -> FailingStore:
-    """The store of all shims in the test, which can fail."""
-    store = FailingStore()
-    monkeypatch.setitem(opening._FACTORIES, "memory", lambda url, bounds: store)
-    return store
-
-
 @pytest.mark.parametrize("down", ["get", "add"])
 async def test_without_a_store_it_is_503_before_the_host_is_called(failing: FailingStore, down: str) -> None:
     both = shims(failing, ONE_CALL)
@@ -673,3 +690,30 @@ async def test_an_outage_is_no_unknown_call(failing: FailingStore) -> None:
         failing.down = frozenset()
         assert (await both.post(id, "a")).status == 200
         await stream.rest()
+
+
+async def test_an_outage_while_it_waits_ends_no_response(
+    failing: FailingStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tool_outputs, "READ_SECONDS", 0.01)
+    monkeypatch.setattr(tool_outputs, "RETRY_SECONDS", 0.01)
+    both = shims(failing, ONE_CALL, ANSWER, ping="event", ping_interval=0.02)
+    async with streamed(both.first) as stream:
+        id = await stream.called()
+        failing.down = frozenset({"read"})
+        for _ in range(3):
+            await stream.until("response.ping")
+        failing.down = frozenset()
+        assert (await both.post(id, "a")).status == 200
+        assert (await stream.rest())["status"] == "completed"
+
+
+@pytest.mark.parametrize(("lost", "code"), [("post", "no_pending_tool_outputs"), ("read", "response_not_found")])
+async def test_a_response_may_end_while_an_output_is_posted(failing: FailingStore, lost: str, code: str) -> None:
+    both = shims(failing, ONE_CALL, ANSWER)
+    async with streamed(both.first) as stream:
+        id = await stream.called()
+        await both.host.finished.wait()
+        await settle()
+        failing.lost = frozenset({lost})
+        assert error_of(await both.post(id, "a"))["code"] == code
