@@ -6,8 +6,6 @@ through the second.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import anyio
@@ -18,19 +16,18 @@ from responses_shim.runtime import run, tool_outputs
 from responses_shim.stores import opening
 from responses_shim.stores.base import Store, StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
-from tests.caller import Exchange, Reply, call, payloads, post, request, settle
+from tests.caller import Reply, call, payloads, post, request, settle
 from tests.guarded import KEY, GuardedHost
-from tests.oracle import check_error, check_response, check_stream
+from tests.oracle import check_error, check_response
 from tests.scripted import DONE, Hold, Script, ScriptedHost, Wait, call_answer, chunk, text_answer
 from tests.scripted import Json as HostJson
 from tests.scripted import call as tool_call
+from tests.waiting import REQUEST, F, streamed
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
 
 Json = dict[str, Any]
 
-F: Json = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
-REQUEST: Json = {"model": "m", "input": "Hi", "tools": [F], "tool_outputs": "wait"}
 ONE_CALL = call_answer(("a", "f", '{"x": 1}'))
 TWO_CALLS = call_answer(("a", "f", '{"x": 1}'), ("b", "f", '{"x": 2}'))
 OTHER_CALL = call_answer(("c", "f", '{"x": 3}'))
@@ -124,47 +121,6 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> FailingStore:
 
 def shims(store: Store, *scripts: Script, **settings: Any) -> Shims:
     return Shims(ScriptedHost(*scripts), store, **settings)
-
-
-class Streamed:
-    """A streamed response that waits, and its events as far as they have been read."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self.exchange = exchange
-        self.events: list[Json] = []
-
-    async def until(self, type: str) -> Json:
-        """Read events until one of this type, and return that."""
-        while (event := await self.exchange.next_event()) is not None:
-            assert not event.is_done, f"the stream ends without {type}"
-            self.events.append(event.data)
-            if event.data["type"] == type:
-                return self.events[-1]
-        raise AssertionError(f"the stream breaks off without {type}")
-
-    async def started(self) -> str:
-        """Read the first event, and return the id of the response."""
-        return str((await self.until("response.created"))["response"]["id"])
-
-    async def called(self) -> str:
-        """Read the events up to the first item that is done, and return the id of the response."""
-        await self.until("response.output_item.done")
-        return str(self.events[0]["response"]["id"])
-
-    async def rest(self) -> Json:
-        """Read the rest of the events, check them all, and return the response of the last."""
-        self.events += payloads(await self.exchange.events())
-        check_stream(self.events)
-        response: Json = self.events[-1]["response"]
-        return response
-
-
-@asynccontextmanager
-async def streamed(shim: ResponsesShim, headers: Json | None = None, **fields: Any) -> AsyncIterator[Streamed]:
-    """A streamed response that waits, unless the fields say something else."""
-    body = {**REQUEST, "stream": True, **fields}
-    async with call(shim, "POST", "/v1/responses", json=body, headers=headers or {}) as exchange:
-        yield Streamed(exchange)
 
 
 def error_of(reply: Reply) -> Json:
