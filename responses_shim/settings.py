@@ -287,6 +287,12 @@ class Settings(BaseModel):
                 )
         return keys
 
+    @field_validator("store_trees", "store_size", "store_age", mode="before")
+    @classmethod
+    def _default_of_store(cls, bound: object) -> object:
+        """An empty string, as an environment variable may be, is None."""
+        return None if bound == "" else bound
+
     @field_validator("default_model")
     @classmethod
     def _check_default_model(cls, model: str | None) -> str | None:

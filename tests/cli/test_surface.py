@@ -143,6 +143,7 @@ SAMPLES: dict[str, Any] = {
     "prompt_cache_options": {"mode": "implicit"},
     "service_tier": "flex",
     "return_token_ids": True,
+    "tool_outputs": "wait",
     "access_programs": {},
     "image": {},
     "client_metadata": {},
@@ -168,6 +169,7 @@ SHIMS_OWN = {  # done by the shim itself: nothing of it is in the chat request
     "reasoning.context",
     "include: reasoning.encrypted_content",
     "metadata",
+    "tool_outputs",
 }
 UNREPORTED = {  # no host could have done anything, or does by itself what the field is for
     *("safety_identifier", "access_programs", "image", "client_metadata"),
