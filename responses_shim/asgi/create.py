@@ -25,7 +25,7 @@ from responses_shim.core.request.messages import Item
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.request.parse import parse_request, refuse_state
 from responses_shim.core.request.prepare import PreparedRequest, prepare
-from responses_shim.core.request.tool_outputs import next_round
+from responses_shim.core.request.tool_outputs import next_round_request
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
@@ -312,7 +312,7 @@ def _next_round(request: Request, translated: TranslatedRequest, translator: Tra
         return last_round
 
     async def next_chat(items: list[Item]) -> Chat:
-        parsed = next_round(translated.request, items)
+        parsed = next_round_request(translated.request, items)
         prepared = await offload_if_large(turn.size, partial(_prepare_round, request, turn, parsed, gym, id))
         translator.set_tools(prepared.tools)
         translated.prepared.chat = prepared.chat

@@ -147,10 +147,11 @@ class ToolRounds:
             left = deadline - time.monotonic()
             if left <= 0:
                 ids = ", ".join(map(quoted, unanswered))
-                raise ShimError(f"Timed out waiting for tool outputs: none came for {ids}.", status=504)
-            for message in await self._messages(min(left, READ_SECONDS)):
-                if outputs.get(message.call, message) is None:
-                    outputs[message.call] = message.item
+                message = f"Timed out waiting for tool outputs: none came for {ids}."
+                raise ShimError(message, status=504, code="tool_timeout")
+            for posted in await self._messages(min(left, READ_SECONDS)):
+                if outputs.get(posted.call, posted) is None:  # not for another round, and the first one for its call
+                    outputs[posted.call] = posted.item
         return [item for item in outputs.values() if item is not None]
 
     async def _messages(self, wait: float) -> list[_Message]:

@@ -523,6 +523,25 @@ async def test_a_tool_that_does_not_answer_in_time_fails_the_response(store: Sto
     assert error_of(await post(both.first, "/v1/responses", body))["status"] == 404
 
 
+async def test_a_tool_that_does_not_answer_in_time_is_504_without_a_stream(store: Store) -> None:
+    both = shims(store, ONE_CALL, tool_timeout=0.05)
+    error = error_of(await post(both.first, "/v1/responses", REQUEST))
+    assert (error["status"], error["code"]) == (504, "tool_timeout")
+    [summary] = await store.scan()
+    assert summary.status == "failed"
+
+
+async def test_a_response_in_the_background_that_waits_fails_when_the_server_shuts_down(store: Store) -> None:
+    both = shims(store, ONE_CALL)
+    async with both.first.running():
+        id = (await post(both.first, "/v1/responses", {**REQUEST, "background": True})).json["id"]
+        while not (await both.get(id))["output"]:
+            await settle()
+    response = await both.get(id)
+    assert (response["status"], len(response["output"])) == ("failed", 1)
+    assert "shut down" in response["error"]["message"]
+
+
 async def test_a_response_whose_client_leaves_is_cancelled(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "CANCEL_SECONDS", 0.01)
     both = shims(store, ONE_CALL)

@@ -43,7 +43,7 @@ def check_output(call: Item, item: Item, options: TranslationOptions) -> None:
     to_messages(None, items, tools, report, options)
 
 
-def next_round(request: CreateRequest, items: Sequence[Item]) -> CreateRequest:
+def next_round_request(request: CreateRequest, items: Sequence[Item]) -> CreateRequest:
     """The request of a further round, with the items of the rounds before it behind the input.
 
     A `tool_choice` that forces a call has done so in the first round.

@@ -27,8 +27,8 @@ What it promises, and the property tests hold over random chunk streams:
  7. The streamed response equals the one that is not streamed: both are the terminal event's `response`.
  8. What follows event N is the same whether it was seen live or replayed: events are never changed once they are
     returned.
- 9. One item at a time: each is done before the next is added, and each call of the host is one item. An empty delta
-    opens nothing, nor does white space before a call (`item_sequence`).
+ 9. One item at a time: each is done before the next is added, and each call of the host is one item, whose `call_id` no
+    other has. An empty delta opens nothing, nor does white space before a call (`item_sequence`).
 10. The first error wins. An end without a finish_reason, or with one that is not known to be good, is a failure, not
     a completion. `length` and `content_filter` make the response incomplete, whatever finish_reason follows. Whether
     there are calls is decided by deltas, not by finish_reason.

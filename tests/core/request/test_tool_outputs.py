@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
-from responses_shim.core.request.tool_outputs import ITEM_PATH, check_output, next_round, output_item
+from responses_shim.core.request.tool_outputs import ITEM_PATH, check_output, next_round_request, output_item
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.stored import waits_for_outputs
 from responses_shim.errors import InvalidRequest
@@ -117,7 +117,7 @@ def test_an_output_is_not_nested_deeper_than_hosts_can_read() -> None:
 @pytest.mark.parametrize("sent", ["Hi", [{"role": "user", "content": "Hi"}]])
 def test_the_items_of_earlier_rounds_come_behind_the_input(sent: Any) -> None:
     request = CreateRequest(model="m", input=sent, temperature=0.5)
-    further = next_round(request, [FUNCTION, output_item(FUNCTION, "4", None)])
+    further = next_round_request(request, [FUNCTION, output_item(FUNCTION, "4", None)])
     assert [item.get("type") for item in further.input if isinstance(item, dict)] == [
         None,
         "function_call",
@@ -149,7 +149,7 @@ def test_the_items_of_earlier_rounds_come_behind_the_input(sent: Any) -> None:
 )
 def test_a_choice_that_forces_a_call_does_so_once(choice: Any, later: Any) -> None:
     request = CreateRequest(model="m", input="Hi", tool_choice=choice)
-    assert next_round(request, []).tool_choice == later
+    assert next_round_request(request, []).tool_choice == later
 
 
 def test_a_stored_response_says_whether_it_waits() -> None:
