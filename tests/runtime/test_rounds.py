@@ -66,8 +66,11 @@ async def test_three_rounds_are_one_response(ends: list[Step]) -> None:
     client, host = Client(), Host([*CALLING, chunk(usage=usage(1, 2)), *ends], [*CALLING, *ends], [*ANSWER, *ends])
     with anyio.fail_after(5):
         await run_with_calls(client).execute(host, {"first": True})
-    assert host.requests == [{"first": True}, {"outputs": ["a"]}, {"outputs": ["a"]}]
     events = client.events
+    first, second = (item["call_id"] for item in events[-1]["response"]["output"] if item["type"] == "function_call")
+    assert first == "a"
+    assert second != "a", "two calls have one id"
+    assert host.requests == [{"first": True}, {"outputs": [first]}, {"outputs": [second]}]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events].count("response.created") == 1
     response = events[-1]["response"]
