@@ -35,7 +35,7 @@ Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
 ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
-FormatWithTools = Literal["auto", "describe", "constrain"]
+FormatWithTools = Literal["auto", "verify", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
@@ -126,7 +126,10 @@ class Settings(BaseModel):
     """How many PDFs are read at a time, for all clients. Each takes a process, for up to a minute."""
 
     fetches_at_once: int = Field(default=8, ge=1)
-    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory."""
+    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory.
+
+    A request whose audio files are read below `audio_root` counts as one.
+    """
 
     files_waiting: int = Field(default=32, ge=0)
     """How many PDFs may wait to be read, and how many files to be fetched, for all clients. One more is a 429.
@@ -160,8 +163,10 @@ class Settings(BaseModel):
     format_with_tools: FormatWithTools = "auto"
     """How `text.format` is enforced in a request with tools.
 
-    `describe`: the format is described to the model in words. `constrain`: the host constrains the answer, and then
-    most hosts cannot call tools. `auto`: whichever is right for the host.
+    `verify`: the format is described to the model in words; its answer is held back and checked, and one that is not in
+    the format is asked for again under the host's constraint. `describe`: the format is described, and the answer sent
+    as it comes. `constrain`: the host constrains the answer, and then most hosts cannot call tools. `auto`: whichever
+    is right for the host.
     """
 
     reasoning_display: ReasoningDisplay = "auto"

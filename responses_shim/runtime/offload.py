@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+import anyio
 import anyio.to_thread
 
 Result = TypeVar("Result")
@@ -25,8 +26,14 @@ async def offload_if_large(size: int, work: Callable[[], Result]) -> Result:
 
     `size` is the size of that input. What `work` raises is raised here.
     """
-    if size <= INLINE_LIMIT:
-        return work()
+    return work() if size <= INLINE_LIMIT else await offload(work)
+
+
+async def offload(work: Callable[[], Result], limiter: anyio.CapacityLimiter | None = None) -> Result:
+    """Return `work()`, computed in a worker thread. What it raises is raised here.
+
+    The threads are those of the host unless there is a `limiter`, which says how many run at a time.
+    """
     # `work` and its result travel in lists that are emptied on the way: a worker thread of an older anyio keeps a
     # reference to the last function it ran and to what that returned, which here may be a request of megabytes.
     todo = [work]
@@ -35,5 +42,5 @@ async def offload_if_large(size: int, work: Callable[[], Result]) -> Result:
     def run() -> None:
         results.append(todo.pop()())
 
-    await anyio.to_thread.run_sync(run)
+    await anyio.to_thread.run_sync(run, limiter=limiter)
     return results.pop()

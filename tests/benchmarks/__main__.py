@@ -7,7 +7,7 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, memory, options, report, request, tokens, translation
+from . import first_event, memory, options, report, request, store, tokens, translation
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -17,6 +17,7 @@ ROWS = {
     "request": request.measure,
     "translation": translation.measure,
     "memory": memory.measure,
+    "store": store.measure,
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from responses_shim.core.request.answer_format import apply_format
+from responses_shim.core.request.answer_format import AnswerFormat, apply_format
 from responses_shim.core.request.messages import Item, current_turn, declared_tools, located, to_messages
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.request.params import chat_params, text_echo
@@ -30,12 +30,14 @@ class PreparedRequest(Struct):
     - `tools`: the request's tools, by which calls of functions become calls of these
     - `report`: which fields were mapped, dropped or defaulted
     - `response`: the response object, `in_progress`, with nothing in its output yet
+    - `to_verify`: the format that an answer must be checked against, since the host does not enforce it
     """
 
     chat: dict[str, Any]
     tools: ToolMap
     report: Report
     response: Response
+    to_verify: AnswerFormat | None = None
 
 
 def prepare(
@@ -63,7 +65,7 @@ def prepare(
     )
     report.tools = tools.paths()
     chat = chat_params(request, report) | tools.chat_params()
-    last_instruction = apply_format(request, chat, options, report)
+    described = apply_format(request, chat, options, report)
     context = request.reasoning.context if request.reasoning is not None else None
     if context is not None:
         report.mapped("reasoning.context")
@@ -73,10 +75,11 @@ def prepare(
         tools,
         report,
         options,
-        last_instruction=last_instruction,
+        last_instruction=described.description if described is not None else None,
         reasoning_from=current_turn(items) if context == "current_turn" else 0,
     )
-    return PreparedRequest(chat, tools, report, _new_response(request, tools, response_id, created_at))
+    response = _new_response(request, tools, response_id, created_at)
+    return PreparedRequest(chat, tools, report, response, described.to_verify if described is not None else None)
 
 
 def _new_response(request: CreateRequest, tools: ToolMap, response_id: str, created_at: int) -> Response:

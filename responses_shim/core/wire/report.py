@@ -8,6 +8,12 @@ Only fields that were not simply passed on to the host are in it. The header is 
 - mapped: passed to the host under another name or in another form
 - dropped: accepted, but without effect on this host
 - defaulted: replaced by the default
+
+and three that say how the format of an answer beside tools was seen to:
+
+- composed: the host enforces it on the answer, and lets the model call tools
+- described: it was described to the model in words
+- repaired: the answer was not in the format all the same, and was made so
 """
 
 from __future__ import annotations
@@ -43,6 +49,18 @@ class Report:
     def defaulted(self, path: str) -> None:
         """The field at `path` is replaced by its default."""
         self._record("defaulted", path)
+
+    def composed(self, path: str) -> None:
+        """The format at `path` is enforced by the host, which lets the model call tools all the same."""
+        self._record("composed", path)
+
+    def described(self, path: str) -> None:
+        """The format at `path` is described to the model in words."""
+        self._record("described", path)
+
+    def repaired(self, path: str) -> None:
+        """The answer was not in the format at `path`, and was made so."""
+        self._record("repaired", path)
 
     def _record(self, outcome: str, path: str) -> None:
         if self._outcomes.get(path) != outcome:

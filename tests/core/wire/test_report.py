@@ -50,6 +50,9 @@ METHODS: dict[str, Callable[[Report, str], None]] = {
     "mapped": Report.mapped,
     "dropped": Report.dropped,
     "defaulted": Report.defaulted,
+    "composed": Report.composed,
+    "described": Report.described,
+    "repaired": Report.repaired,
 }
 REPORTED = st.lists(
     st.tuples(st.sampled_from(sorted(METHODS)), st.text(max_size=12) | st.sampled_from(["store", "a" * 700]))

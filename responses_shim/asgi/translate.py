@@ -1,0 +1,254 @@
+"""A create request of a client's, read and translated for the host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from msgspec import UNSET
+
+from responses_shim.asgi.admission import Admission
+from responses_shim.asgi.body import read_json
+from responses_shim.asgi.client_watch import ClientWatch
+from responses_shim.asgi.request import Request
+from responses_shim.core.request.answer_format import response_format
+from responses_shim.core.request.messages import Item
+from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
+from responses_shim.core.request.parse import parse_request, refuse_state
+from responses_shim.core.request.prepare import PreparedRequest, prepare
+from responses_shim.core.request.tool_outputs import next_round_request
+from responses_shim.core.request.unread import unread_fields
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
+from responses_shim.core.wire.tokens import Tokens
+from responses_shim.core.wire.validation import unsupported
+from responses_shim.extensions.nemo_gym import (
+    NO_OPTIONS,
+    GymOptions,
+    add_audio,
+    apply_options,
+    load_audio,
+    read_gym_request,
+)
+from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.answer_check import load_schema
+from responses_shim.runtime.files import read_files
+from responses_shim.runtime.history import Turn, open_turn, uses_store
+from responses_shim.runtime.ids import Ids
+from responses_shim.runtime.interceptors import intercept
+from responses_shim.runtime.interfaces import RawHeaders
+from responses_shim.runtime.json_schema import SchemaCheck
+from responses_shim.runtime.offload import offload_if_large
+from responses_shim.stores.base import StoreUnavailable
+from responses_shim.views.request import RequestView
+
+
+@dataclass
+class TranslatedRequest:
+    """A client's request, parsed, and prepared for the host.
+
+    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
+    what it continues and how it is kept, None where nothing is stored;
+    `constraint` is the `response_format` under which an answer is asked for again that is not in its format, `schema`
+    checks it.
+    """
+
+    ids: Ids
+    request: CreateRequest
+    gym: GymOptions
+    prepared: PreparedRequest
+    turn: Turn | None
+    constraint: dict[str, Any] | None
+    schema: SchemaCheck | None = None
+
+    @property
+    def waiting(self) -> Turn | None:
+        """The turn, if the response waits for the outputs of its calls."""
+        return self.turn if self.prepared.response.tool_outputs is not UNSET else None
+
+
+async def translate(
+    request: Request, admission: Admission, watch: ClientWatch, turns: AsyncExitStack
+) -> tuple[RequestView | None, TranslatedRequest]:
+    """Read the request and translate it, and show it to the interceptors, if there are any.
+
+    Whatever takes long is done only if the host lets the client in, and only as long as the client is there. What the
+    request continues stays open until `turns` are closed.
+    """
+
+    async def admit() -> None:
+        watch.start()
+        await admission.ask()
+
+    sent, size = await read_json(request.scope, request.receive, request.settings.max_body, admission.ask)
+    if admission.asked:
+        watch.start()
+    body = _with_default_model(request, sent)
+    parsed, gym = await offload_if_large(size, partial(_parse, request, body))
+    if isinstance(parsed.input, list):
+        parsed.input = await read_files(
+            parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
+        )
+    turn = await _open_turn(request, parsed, admit, turns)
+    size += turn.size if turn is not None else 0
+    view: RequestView | None = None
+    if request.interceptors:
+        await admit()
+        body["input"] = parsed.input
+        view, translated = await _intercept(request, body, turn, size)
+    else:
+        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym))
+    await _add_audio(request, translated, admit)
+    if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
+        await admit()
+        translated.schema = await load_schema(translated.prepared.to_verify)
+    if body is not sent and translated.request.model == request.settings.default_model:
+        translated.prepared.report.defaulted("model")
+    await watch.stop()
+    return view, translated
+
+
+async def _open_turn(
+    request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]], turns: AsyncExitStack
+) -> Turn | None:
+    """What the request continues; None where nothing is stored."""
+    if request.state is None:
+        refuse_state(parsed)
+        return None
+    if parsed.background and not request.runs.accepting:
+        raise unsupported(
+            "background",
+            "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
+            "'async with shim.running()', or leave it out.",
+        )
+    if uses_store(parsed):
+        await admit()
+    try:
+        store = await request.client_store()
+    except StoreUnavailable:
+        if parsed.store or uses_store(parsed):
+            raise
+        return None
+    return await turns.enter_async_context(open_turn(store, parsed))
+
+
+def _with_default_model(request: Request, body: Any) -> Any:
+    """The body with the operator's `default_model`, if it has no model itself and there is one."""
+    default = request.settings.default_model
+    return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
+
+
+def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
+    """The checked request and, where the operator has NeMo Gym's keys read, what they ask for."""
+    parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
+    if parsed.return_token_ids is None and request.settings.return_token_ids:
+        parsed.return_token_ids = True
+    if parsed.tool_outputs is None and parsed.tools and parsed.store is not False:
+        parsed.tool_outputs = request.settings.tool_outputs
+    return parsed, gym
+
+
+async def _intercept(
+    request: Request, body: dict[str, Any], turn: Turn | None, size: int
+) -> tuple[RequestView, TranslatedRequest]:
+    """Show the request to the interceptors, and translate what they leave of it."""
+    return await intercept(
+        request.interceptors,
+        body,
+        request.scope["headers"],
+        lambda body: _prepare(request, body, turn, *_parse(request, body)),
+        size,
+    )
+
+
+def _prepare(
+    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions
+) -> TranslatedRequest:
+    """Translate a request into the chat request of this host, and report what of its body nobody reads."""
+    ids = Ids()
+    options = request.options_for(parsed)
+    prepared = _prepare_round(parsed, turn, options, ids.response)
+    report = prepared.report
+    constraint = _constraint(request, prepared)
+    prepared.chat = _adapted(request, prepared, gym, options)
+    if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
+        name = "generate_summary" if parsed.reasoning.summary is None else "summary"
+        report.dropped(f"reasoning.{name}")
+    if request.keys.sealer is None:
+        for index, included in enumerate(parsed.include or ()):
+            if included == ENCRYPTED_REASONING:
+                report.dropped(f"include[{index}]")
+    for path in unread_fields(body, Tokens.__struct_fields__ if options.replay_tokens else ()):
+        report.dropped(path)
+    if turn is not None:
+        turn.begin(prepared.response, parsed, ids)
+        prepared.response.background = bool(parsed.background)
+        prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET
+    return TranslatedRequest(ids, parsed, gym, prepared, turn, constraint)
+
+
+def _prepare_round(
+    parsed: CreateRequest, turn: Turn | None, options: TranslationOptions, response_id: str
+) -> PreparedRequest:
+    """Translate a request with what it continues."""
+    history = turn.history() if turn is not None else ()
+    return prepare(parsed, history=history, options=options, response_id=response_id, created_at=int(time.time()))
+
+
+def _adapted(request: Request, prepared: PreparedRequest, gym: GymOptions, options: TranslationOptions) -> Chat:
+    """The chat request in the spelling of this host, with what NeMo Gym's keys ask for."""
+    report = prepared.report
+    return apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+
+
+async def translate_next_round(
+    request: Request, translated: TranslatedRequest, turn: Turn, items: list[Item]
+) -> ToolMap:
+    """Replace the chat request by that of a further round, with `items` behind the input. Returns the tools of it."""
+    parsed = next_round_request(translated.request, items)
+    options = request.options_for(parsed)
+    prepared = await offload_if_large(
+        turn.size, partial(_prepare_round, parsed, turn, options, translated.ids.response)
+    )
+    translated.prepared.chat = _adapted(request, prepared, translated.gym, options)
+    await _add_audio(request, translated, _admitted)
+    return prepared.tools
+
+
+async def _admitted() -> None:
+    """The host has answered the client before."""
+
+
+def _constraint(request: Request, prepared: PreparedRequest) -> dict[str, Any] | None:
+    """`response_format` in the host's form, for a format that the host does not enforce beside tools."""
+    if prepared.to_verify is None:
+        return None
+    chat = {**prepared.chat, "messages": [], "response_format": response_format(prepared.to_verify)}
+    constraint: dict[str, Any] = request.profile.adapt(chat, prepared.report)["response_format"]
+    return constraint
+
+
+async def _add_audio(request: Request, translated: TranslatedRequest, admit: Callable[[], Awaitable[None]]) -> None:
+    """Put the audio of NeMo Gym's keys into the chat request.
+
+    Files are read only if `admit` does not raise, and wait for their turn with those that are fetched.
+    """
+    audio = translated.gym.audio
+    if translated.gym.audio_paths():
+        await admit()
+        async with request.file_queues.fetches.turn(request.owners[0]):
+            audio = await load_audio(translated.gym, request.settings)
+    if audio:
+        chat = translated.prepared.chat
+        chat["messages"] = add_audio(chat["messages"], audio)
+
+
+def report_header(translated: TranslatedRequest) -> RawHeaders:
+    """`Responses-Shim-Report`, if there is anything to report."""
+    report = translated.prepared.report.header()
+    return [(b"responses-shim-report", report.encode("ascii"))] if report else []
