@@ -292,6 +292,22 @@ async def test_tools_that_a_search_has_found_are_called_in_the_next_round(store:
     assert await both.items(id) == ["msg", "tsc", "tsco", "ctc", "ctco", "msg"]
 
 
+async def test_the_answer_after_the_outputs_is_in_the_format_that_was_asked_for(store: Store) -> None:
+    answer_format = {"type": "json_object"}
+    both = shims(store, ONE_CALL, text_answer("It is four."), text_answer('{"is": 4}'), text_answer("Yes."))
+    async with streamed(both.first, text={"format": answer_format}) as stream:
+        id = await stream.called()
+        await both.post(id, "a")
+        response = await stream.rest()
+    assert [item["type"] for item in response["output"]] == ["function_call", "message"]
+    assert response["output"][-1]["content"][0]["text"] == '{"is": 4}'
+    repairing = both.host.requests[2]
+    assert "tools" not in repairing
+    assert [message["role"] for message in repairing["messages"]][-2:] == ["assistant", "tool"]
+    assert await both.items(id) == ["msg", "fc", "fco", "msg"]
+    assert await both.get(id) == response
+
+
 async def test_a_file_in_an_output_is_read(store: Store) -> None:
     file = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,Rm91cg=="}
     both = shims(store, ONE_CALL, ANSWER)
