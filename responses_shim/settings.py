@@ -53,6 +53,10 @@ class SettingsArguments(TypedDict, total=False):
     default_model: str | None
     auth_probe: str
     max_body: int
+    max_text: int
+    max_nodes: int
+    max_values: int
+    max_echo: int
     max_file: int
     pdfs_at_once: int
     fetches_at_once: int
@@ -116,8 +120,38 @@ class Settings(BaseModel):
     which must need the client's key and should cost little. `off`: not at all; the chat call alone decides.
     """
 
-    max_body: int = Field(default=64 * 1024 * 1024, ge=1)
-    """The largest request body, before and after decompression. A larger one is a 413."""
+    max_body: int = Field(default=32 * 1024 * 1024, ge=1)
+    """The largest request body, before and after decompression. A larger one is a 413.
+
+    The text of a million tokens is 4 to 5 MB; the rest is for images and PDFs in base64, a dozen screenshots or a file
+    of 24 MB. Agents keep below 32 MB, because other providers' APIs take no more.
+    """
+
+    max_text: int = Field(default=10 * 1024 * 1024, ge=1)
+    """The most bytes of a request body in strings with an escape or beyond ASCII, so not in base64. More are a 413.
+
+    The text of a million tokens is 4 to 5 MB. It is decoded in one go, during which nothing else runs in the process:
+    10 MB take 20 ms at worst, and 40 MB, since one emoji makes a string take four bytes for each character.
+    """
+
+    max_nodes: int = Field(default=100_000, ge=1)
+    """The most arrays, objects and keys in a request body, together. More are a 413.
+
+    A coding agent's conversation of a million tokens has some 70,000. They are decoded in one go, during which nothing
+    else runs in the process: 100,000 take about 10 ms, and 10 to 20 MB.
+    """
+
+    max_values: int = Field(default=1_000_000, ge=1)
+    """The most values in the arrays and objects of a request body, together. More are a 413.
+
+    A training run that sends token ids and log-probabilities back may have some hundred thousand of them.
+    """
+
+    max_echo: int = Field(default=4 * 1024 * 1024, ge=1)
+    """The most bytes of a request that its response repeats: `instructions`, `tools` and the like. More are a 413.
+
+    They are in three events of every stream, and in each ping of the kind `in_progress`.
+    """
 
     max_file: int = Field(default=32 * 1024 * 1024, ge=1)
     """The largest file in an `input_file` part, decoded or fetched, or below `audio_root`. A larger one is a 400."""
@@ -292,17 +326,17 @@ class Settings(BaseModel):
                 )
         return keys
 
-    @field_validator("store_trees", "store_size", "store_age", mode="before")
-    @classmethod
-    def _default_of_store(cls, bound: object) -> object:
-        """An empty string, as an environment variable may be, is None."""
-        return None if bound == "" else bound
-
     @field_validator("default_model")
     @classmethod
     def _check_default_model(cls, model: str | None) -> str | None:
         """An empty string, as an environment variable may be, is None."""
         return model or None
+
+    @field_validator("store_trees", "store_size", "store_age", mode="before")
+    @classmethod
+    def _normalize_bound(cls, value: object) -> object:
+        """An empty string, as an environment variable may be, is None."""
+        return None if value == "" else value
 
     @field_validator("audio_root")
     @classmethod

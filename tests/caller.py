@@ -228,6 +228,10 @@ class Exchange:
         self._notify()
         await anyio.lowlevel.checkpoint()
 
+    def body_ends_at(self, part: int) -> None:
+        """Send no more than so many parts of the body. The app must not have asked for one yet."""
+        del self._pending[part:]
+
     def stall(self) -> None:
         """Take no more messages: the next `send` blocks."""
         self._may_send = anyio.Event()

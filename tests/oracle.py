@@ -1,9 +1,9 @@
 """The oracle of the tests: it decides whether an event, a response, an error or a complete stream is valid.
 
-`check_stream`, `check_response`, `check_event`, `check_item` and `check_error` raise AssertionError and say what is
-wrong. Single objects are checked against types in `shapes.py`. What no type can see is checked here: that the events of
-a stream belong together. Their numbers ascend, what is opened is closed, the deltas of a text joined are that text, and
-the output of the last event is what was streamed.
+`check_stream`, `check_resumed`, `check_response`, `check_event`, `check_item` and `check_error` raise AssertionError
+and say what is wrong. Single objects are checked against types in `shapes.py`. What no type can see is checked here:
+that the events of a stream belong together. Their numbers ascend, what is opened is closed, the deltas of a text joined
+are that text, and the output of the last event is what was streamed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 
 from tests.shapes import TOKENS, Json, check_error, check_event, check_item, check_response, difference
 
-__all__ = ["check_error", "check_event", "check_item", "check_response", "check_stream"]
+__all__ = ["check_error", "check_event", "check_item", "check_response", "check_resumed", "check_stream"]
 
 TERMINAL = {
     "response.completed": "completed",
@@ -23,15 +23,29 @@ TERMINAL = {
 }
 
 
-def check_stream(events: Sequence[Json]) -> None:
-    """Check a complete stream, without its `[DONE]`: each event by itself, and whether they belong together."""
-    stream = Stream()
+def check_stream(events: Sequence[Json], *, interrupted: bool = False) -> None:
+    """Check a complete stream, without its `[DONE]`: each event by itself, and whether they belong together.
+
+    - `interrupted`: the response was ended from outside of its run (its server was shut down, say), so that its items
+      may be open, and its output is empty. That is always so if it was cancelled.
+    """
+    stream = Stream(interrupted)
     for index, event in enumerate(events):
         try:
             stream.take(event)
         except AssertionError as error:
             raise AssertionError(f"event {index} ({event.get('type')}): {error}") from None
     assert stream.terminal is not None, f"the stream of {len(events)} events has no terminal event"
+
+
+def check_resumed(events: Sequence[Json], after: int, complete: Sequence[Json]) -> None:
+    """Check a stream that was asked for behind number `after`: it is the end of the complete one, unchanged."""
+    expected = [event for event in complete if event["sequence_number"] > after]
+    numbers = [event["sequence_number"] for event in events]
+    assert numbers == [event["sequence_number"] for event in expected], f"behind {after} there are {numbers}"
+    for ours, theirs in zip(events, expected, strict=True):
+        changed = difference(ours, theirs, ours["type"])
+        assert changed is None, f"a resumed event is another one: {changed}"
 
 
 @dataclass(frozen=True)
@@ -121,7 +135,8 @@ class Item:
 class Stream:
     """Follows one stream, event by event."""
 
-    def __init__(self) -> None:
+    def __init__(self, interrupted: bool = False) -> None:
+        self.interrupted = interrupted
         self.items: list[Item] = []
         self.response: Json | None = None
         self.last_number = -1
@@ -136,8 +151,8 @@ class Stream:
         assert self.terminal is None, "an event after the terminal one"
         assert number > self.last_number, f"number {number} follows {self.last_number}"
         assert self.seen or number == 0, f"the first number is {number}"
-        expected = {0: "response.created", 1: "response.in_progress"}.get(self.seen)
-        assert expected in (None, name), f"should be {expected}"
+        expected = self._expected()
+        assert name in (expected or [name]), f"should be {' or '.join(expected)}"
         self.last_number = number
         self.seen += 1
         stem, _, verb = name.rpartition(".")
@@ -160,6 +175,17 @@ class Stream:
         elif "output_index" in event:
             self._item(event)
 
+    def _expected(self) -> tuple[str, ...]:
+        """What the next event may be at the beginning of the stream; empty if that is over."""
+        queued = self.response is not None and self.response["status"] == "queued"
+        if self.seen == 0:
+            return ("response.created",)
+        if self.seen == 1:
+            return ("response.queued",) if queued else ("response.in_progress",)
+        if self.seen == 2 and queued:  # or it is ended before it begins
+            return ("response.in_progress", "response.incomplete", "error")
+        return ()
+
     # The response object.
 
     def _snapshot(self, event: Json) -> None:
@@ -170,16 +196,22 @@ class Stream:
             assert response["output"] == [], "created with output"
         for key in ("id", "created_at"):
             assert response[key] == self.response[key], f"{key} changes to {response[key]!r}"
+        status = response["status"]
         if name not in TERMINAL:
-            assert response["status"] == "in_progress", f"status {response['status']!r}"
+            may_be = {"response.created": ("queued", "in_progress"), "response.queued": ("queued",)}
+            assert status in may_be.get(name, ("in_progress",)), f"status {status!r}"
             return
         self.terminal = event
-        assert response["status"] == TERMINAL[name], f"status {response['status']!r}"
+        cancelled = name == "response.incomplete" and status == "cancelled"
+        assert cancelled or status == TERMINAL[name], f"status {status!r}"
         assert name == "response.failed" or self.error is None, "an error was sent before it"
         if name == "response.failed":
             assert self.error is not None, "no error was sent before it"
             for key in ("code", "message"):
                 assert response["error"][key] == self.error[key], f"the {key} of the error changes"
+        if cancelled or self.interrupted:
+            assert response["output"] == [], "ended from outside, with output"
+            return
         still_open = [index for index, item in enumerate(self.items) if item.final is None]
         assert not still_open, f"items {still_open} are not done"
         changed = difference(response["output"], [item.final for item in self.items], "output")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.oracle import check_error, check_event, check_response, check_stream
+from tests.oracle import check_error, check_event, check_response, check_resumed, check_stream
 
 Json = dict[str, Any]
 
@@ -557,3 +557,77 @@ def test_the_body_of_an_error_must_have_its_four_keys_and_a_message() -> None:
         check_error({"error": {**error, "code": 400}})
     with pytest.raises(AssertionError):
         check_error({"error": error, "detail": "x"})
+
+
+# Responses in the background -----------------------------------------------------------------------------------------
+
+
+def queued_stream() -> list[Json]:
+    """The stream of `good_stream`, of a response that was queued."""
+    created, *rest = good_stream()
+    created["response"]["status"] = "queued"
+    queued = {"type": "response.queued", "response": deepcopy(created["response"])}
+    events = [created, queued, *rest]
+    renumber(events)
+    return events
+
+
+def ended_stream(*, at: int, status: str = "cancelled") -> list[Json]:
+    """The first events of a queued stream, ended from outside of its run."""
+    events = queued_stream()[:at]
+    if status == "failed":
+        error = failed_stream()[-2:]
+        error[-1]["response"] = {**error[-1]["response"], "output": []}
+        events += error
+    else:
+        events.append({"type": "response.incomplete", "response": snapshot(status, [])})
+    renumber(events)
+    return events
+
+
+def test_valid_streams_of_responses_in_the_background_pass() -> None:
+    check_stream(queued_stream())
+    for at in (2, 3, 6):
+        check_stream(ended_stream(at=at))
+        check_stream(ended_stream(at=at, status="failed"), interrupted=True)
+
+
+@pytest.mark.parametrize(
+    ("way", "message"),
+    [
+        (lambda e: drop(e, "response.queued"), "should be response.queued"),
+        (lambda e: drop(e, "response.in_progress"), "should be response.in_progress"),
+        (lambda e: repeat(e, "response.queued"), "should be response.in_progress"),
+        (lambda e: first(e, "response.queued")["response"].update(status="in_progress"), "status 'in_progress'"),
+        (lambda e: first(e, "response.in_progress")["response"].update(status="queued"), "status 'queued'"),
+        (lambda e: first(e, "response.created")["response"].update(status="in_progress"), "should be"),
+    ],
+)
+def test_a_corrupted_stream_of_one_is_found(way: Callable[[list[Json]], Any], message: str) -> None:
+    events = queued_stream()
+    way(events)
+    with pytest.raises(AssertionError, match=message):
+        check_stream(events)
+
+
+def test_one_that_is_ended_from_outside_has_no_output_and_says_how() -> None:
+    events = ended_stream(at=6)
+    events[-1]["response"]["output"] = [message("completed")]
+    with pytest.raises(AssertionError, match="with output"):
+        check_stream(events)
+    with pytest.raises(AssertionError, match="not done"):
+        check_stream(ended_stream(at=6, status="failed"))
+
+
+def test_a_resumed_stream_is_the_end_of_the_complete_one() -> None:
+    complete = queued_stream()
+    for after in (-1, 0, 5, len(complete)):
+        check_resumed([event for event in unshared(complete) if event["sequence_number"] > after], after, complete)
+    with pytest.raises(AssertionError, match="behind 3 there are"):
+        check_resumed(complete[3:], 3, complete)
+    with pytest.raises(AssertionError, match="behind 3 there are"):
+        check_resumed(complete[4:-1], 3, complete)
+    changed = unshared(complete[4:])
+    changed[0]["type"] = "response.ping"
+    with pytest.raises(AssertionError, match="another one"):
+        check_resumed(changed, 3, complete)

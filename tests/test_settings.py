@@ -33,7 +33,11 @@ def test_the_defaults() -> None:
         "unprefixed": False,
         "default_model": None,
         "auth_probe": "auto",
-        "max_body": 64 * 1024 * 1024,
+        "max_body": 32 * 1024 * 1024,
+        "max_text": 10 * 1024 * 1024,
+        "max_nodes": 100_000,
+        "max_values": 1_000_000,
+        "max_echo": 4 * 1024 * 1024,
         "max_file": 32 * 1024 * 1024,
         "pdfs_at_once": 2,
         "fetches_at_once": 8,
@@ -77,6 +81,10 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "default_model": ("qwen", "qwen"),
     "auth_probe": ("/v1/models", "/v1/models"),
     "max_body": ("1024", 1024),
+    "max_text": ("1024", 1024),
+    "max_nodes": ("1024", 1024),
+    "max_values": ("1024", 1024),
+    "max_echo": ("1024", 1024),
     "max_file": ("1024", 1024),
     "pdfs_at_once": ("4", 4),
     "fetches_at_once": ("1", 1),
@@ -99,9 +107,9 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "write_timeout": ("1e2", 100.0),
     "tool_timeout": ("30", 30.0),
     "max_tool_output": ("1024", 1024),
-    "store": ("off", SecretStr("off")),
+    "store": ("redis://:secret@host/0", SecretStr("redis://:secret@host/0")),
     "store_trees": ("10", 10),
-    "store_size": ("1024", 1024),
+    "store_size": ("1000000", 1_000_000),
     "store_age": ("60", 60.0),
     "tool_outputs": ("wait", "wait"),
     "secret_keys": (", ".join(SECRETS), tuple(map(SecretStr, SECRETS))),
@@ -273,6 +281,17 @@ def test_the_error_for_secret_keys_of_another_type_does_not_show_them(keys: Any)
     assert message.startswith("secret_keys: Input should be a valid ")
     assert "hidden" not in message
     assert "1234" not in message
+
+
+def test_an_empty_bound_of_the_store_is_none_and_zero_is_a_mistake() -> None:
+    for name in ("store_trees", "store_size", "store_age"):
+        assert getattr(load({f"{PREFIX}{name.upper()}": ""}), name) is None
+        assert mistake({f"{PREFIX}{name.upper()}": "0"}).startswith(f"{PREFIX}{name.upper()}: ")
+
+
+def test_neither_repr_nor_dump_shows_the_store() -> None:
+    settings = load(store="redis://:very-secret@host/0")
+    assert "very-secret" not in repr(settings) + str(settings.model_dump())
 
 
 def test_neither_repr_nor_dump_shows_the_secret_keys() -> None:

@@ -55,6 +55,25 @@ const scenarios = {
     return { text, reasoningText, first: steps[0].reasoningText };
   },
 
+  // As it comes, the SDK refers to the reasoning and the messages that the server has, by their ids.
+  async references() {
+    const providerOptions = { openai: { forceReasoning: true, reasoningSummary: 'auto' } };
+    const messages = [{ role: 'user', content: question.prompt }];
+    const asked = { ...withTools, prompt: undefined, providerOptions };
+    const { response } = await generateText({ ...asked, messages });
+    const next = [...messages, ...response.messages, { role: 'user', content: 'And now?' }];
+    const { text, request } = await generateText({ ...asked, messages: next });
+    return { text, sent: request.body.input.map((item) => item.type ?? item.role) };
+  },
+
+  async chain() {
+    const first = await generateText(question);
+    const openai = { previousResponseId: first.providerMetadata.openai.responseId };
+    const next = { ...question, system: undefined, prompt: 'And now?' }; // the system message is in the chain
+    const { text } = await generateText({ ...next, providerOptions: { openai } });
+    return { text };
+  },
+
   async error() {
     try {
       await generateText({ ...question, providerOptions: { openai: { previousResponseId: 'resp_1' } } });

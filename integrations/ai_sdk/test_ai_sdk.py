@@ -101,8 +101,26 @@ def test_reasoning_goes_out_and_comes_back(client: list[str]) -> None:
     assert host.requests[1]["messages"][2]["reasoning"] == "I look it up."
 
 
-def test_an_error_reaches_the_caller_with_its_status_and_field(client: list[str]) -> None:
+def test_what_the_server_has_is_referred_to(client: list[str]) -> None:
+    """Unless it is told otherwise the SDK relies on the server to keep reasoning and messages."""
+    thinks: list[Step] = [chunk(reasoning="I look "), chunk(reasoning="it up."), *PARIS]
+    printed, host = run_scenario(client, "references", thinks, SUNNY, text_answer("Rainy."))
+    assert printed["text"] == "Rainy."
+    assert "item_reference" in printed["sent"]
+    roles = [message["role"] for message in host.requests[2]["messages"]]
+    assert roles == ["system", "user", "assistant", "tool", "assistant", "user"]
+    assert host.requests[2]["messages"][2]["reasoning"] == "I look it up."
+    assert host.requests[2]["messages"][:4] == host.requests[1]["messages"]
+
+
+def test_a_response_is_continued_by_its_id(client: list[str]) -> None:
+    printed, host = run_scenario(client, "chain", SUNNY, text_answer("Rainy."))
+    assert printed == {"text": "Rainy."}
+    contents = [message["content"] for message in host.requests[1]["messages"]]
+    assert contents == ["Be brief.", "Weather in Paris?", "It is sunny.", "And now?"]
+
+
+def test_an_error_reaches_the_caller_with_its_status(client: list[str]) -> None:
     printed, host = run_scenario(client, "error", SUNNY)
-    assert printed["status"] == 400
-    assert "previous_response_id" in printed["message"]
+    assert printed == {"status": 404, "message": "Previous response with id 'resp_1' not found."}
     assert not host.requests

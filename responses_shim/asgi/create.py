@@ -21,7 +21,7 @@ from responses_shim.errors import ShimError
 from responses_shim.runtime.background import LogSink, until_ended
 from responses_shim.runtime.history import Turn
 from responses_shim.runtime.interceptors import notify_interceptors
-from responses_shim.runtime.interfaces import RawHeaders, Sink
+from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
 from responses_shim.runtime.run import Run
 from responses_shim.runtime.tool_outputs import kept_while_running
 from responses_shim.stores.base import RUNNING
@@ -52,7 +52,7 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
     response, turn = translated.prepared.response, translated.waiting
     try:
         async with kept_while_running(turn, response) if turn is not None else nullcontext():
-            await run.execute(host.chat, translated.prepared.chat)
+            await run.execute(_upstream(host, translated), translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None:
@@ -73,6 +73,11 @@ async def _translate_or_refuse(
             await send_error(request.send, first, admission.headers)
             return None
     return None  # the client has left, which ends the block
+
+
+def _upstream(host: HostClient, translated: TranslatedRequest) -> Upstream:
+    """The chat calls of a response, each of which is as large as the rounds before it have made it."""
+    return lambda chat, listener: host.chat(chat, listener, translated.chat_size)
 
 
 def _new_run(
@@ -97,7 +102,7 @@ def _new_run(
         disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
         headers=probed,
-        prompt_tokens=host.prompt_tokens,
+        prompt_tokens=lambda chat: host.prompt_tokens(chat, translated.chat_size),
         next_round=next_round(request, translated, frames_of),
         answer_check=check,
         save=translated.turn.save if translated.turn is not None else None,
@@ -124,7 +129,7 @@ async def _start_in_background(
         request.settings.model_copy(update={"ping": "off"}),  # followers fill silences themselves
         disconnected=partial(until_ended, store, turn.owner, response.id, secrets.token_hex(8)),
         unfinished_message=request.profile.unfinished_message,
-        prompt_tokens=host.prompt_tokens,
+        prompt_tokens=lambda chat: host.prompt_tokens(chat, translated.chat_size),
         next_round=next_round(request, translated, frames_of),
         answer_check=check,
         starts_at_once=True,
@@ -133,7 +138,7 @@ async def _start_in_background(
 
     async def execute() -> None:
         async with opened:
-            await run.execute(host.chat, chat)
+            await run.execute(_upstream(host, translated), chat)
         if view is not None:
             await notify_interceptors(request.interceptors, view, response)
 

@@ -13,6 +13,7 @@ from responses_shim.asgi.sinks import EVENT_STREAM
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
 from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.background import RETRY_SECONDS
 from responses_shim.runtime.interfaces import RawHeaders
 from responses_shim.stores.base import Entries, Record, Store, StoreUnavailable
 
@@ -52,6 +53,8 @@ async def follow(request: Request, store: Store, following: Following, headers: 
         await _send(request, {"type": "http.response.start", "status": 200, "headers": [*headers, *EVENT_STREAM]})
         while True:
             read = await _read(request, store, record, after)
+            if read is not None and after + 1 < read.first:
+                return  # What comes next has been dropped, so slow is the client. That the answer is cut shows it.
             if read is not None and read.entries:
                 after = read.entries[-1][0]
                 await _send_body(request, b"".join([_framed(data) for _, data in read.entries]), more=True)
@@ -67,7 +70,7 @@ async def _read(request: Request, store: Store, record: Record, after: int) -> E
     try:
         return await store.read(record.owner, record.id, "events", after=after, wait=request.settings.ping_interval)
     except StoreUnavailable:
-        await anyio.sleep(1)
+        await anyio.sleep(RETRY_SECONDS)
         return Entries([], ended=False)
 
 

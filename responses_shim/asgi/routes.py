@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -70,15 +70,19 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
         "DELETE": _of_store(conversations.delete_item),
     },
 }
+_NOT_YET = frozenset({"/responses/compact", "/responses/input_tokens"})
+"""Paths of the API that are not served here. They are not ids."""
 _COMPILED = [(re.compile(f"{pattern}/?"), methods) for pattern, methods in _ROUTES.items()]
 
 
 def route(path: str, method: str) -> tuple[Endpoint, Mapping[str, str]]:
     """What answers a path of ours without the version before it, and the ids in the path."""
+    if path.rstrip("/") in _NOT_YET:
+        return _not_found, {}
     for pattern, methods in _COMPILED:
         if match := pattern.fullmatch(path):
             endpoint = methods.get(method)
-            return endpoint or partial(_wrong_method, ", ".join([*methods, "OPTIONS"])), match.groupdict()
+            return endpoint or partial(_wrong_method, list(methods)), match.groupdict()
     return _not_found, {}
 
 
@@ -88,15 +92,15 @@ async def _not_found(request: Request) -> None:
     await send_error(request.send, InvalidRequest(message, status=404, code="not_found"), [])
 
 
-async def _wrong_method(allowed: str, request: Request) -> None:
-    """Answer 405, with the methods that are `allowed` (RFC 9110 §15.5.6)."""
+async def _wrong_method(allowed: Sequence[str], request: Request) -> None:
+    """Answer 405, with the methods that are `allowed` besides OPTIONS, which is the host's (RFC 9110 §15.5.6)."""
     await send_error(
         request.send,
         InvalidRequest(
-            f"{excerpt(request.scope['method'])} is not allowed at {_path(request)}; use {allowed}.",
+            f"{excerpt(request.scope['method'])} is not allowed at {_path(request)}; use {' or '.join(allowed)}.",
             status=405,
             code="method_not_allowed",
-            headers=[("allow", allowed)],
+            headers=[("allow", ", ".join([*allowed, "OPTIONS"]))],
         ),
         [],
     )

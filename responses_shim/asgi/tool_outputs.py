@@ -34,20 +34,23 @@ class _ToolOutput(Struct, kw_only=True):
 
 async def add_output(request: Request, store: ClientStore) -> Any:
     """Give a response that waits the output of one of its calls."""
-    body, _ = await read_json(request.scope, request.receive, request.settings.max_body, _admitted)
+    body, size = await read_json(request.scope, request.receive, request.settings, _admitted)
     posted: _ToolOutput = convert(body, _ToolOutput)
     id = request.path_params["response_id"]
     with ClientWatch(request.receive) as watch:
         watch.start()
         record, call = await find_waiting_call(store, id, posted.tool_call_id, request.settings.tool_timeout)
-        item = await _checked(request, call, posted)
+        item = await _checked(request, call, posted, size)
         await post_output(store.store, record, call, item)
         return {"id": id, "status": "in_progress"}
     raise ClientDisconnect
 
 
-async def _checked(request: Request, call: Item, posted: _ToolOutput) -> Item:
-    """The item of an output, files read. Raises InvalidRequest if it is empty, too large, or none for this call."""
+async def _checked(request: Request, call: Item, posted: _ToolOutput, size: int) -> Item:
+    """The item of an output, files read. Raises InvalidRequest if it is empty, too large, or none for this call.
+
+    `size` is that of the body, as `read_json` returns it.
+    """
     if posted.output is None or (not posted.output and call["type"] != "tool_search_call"):
         raise InvalidRequest("'output' must not be empty.", param="output", code="invalid_value")
     item = output_item(call, posted.output, posted.status)
@@ -55,17 +58,17 @@ async def _checked(request: Request, call: Item, posted: _ToolOutput) -> Item:
         [item] = await read_files(
             [item], request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=_admitted
         )
-        size = len(msgspec.json.encode(item))
-        if size > request.settings.max_tool_output:
-            raise InvalidRequest(
-                f"The output is larger than {request.settings.max_tool_output} bytes.",
-                param="output",
-                code="tool_output_too_large",
-            )
-        await offload_if_large(size, partial(check_output, call, item, request.translation_options))
+        await offload_if_large(size, partial(_check, request, call, item))
     except InvalidRequest as error:
         raise _about_body(error) from None
     return item
+
+
+def _check(request: Request, call: Item, item: Item) -> None:
+    limit = request.settings.max_tool_output
+    if len(msgspec.json.encode(item)) > limit:
+        raise InvalidRequest(f"The output is larger than {limit} bytes.", param="output", code="tool_output_too_large")
+    check_output(call, item, request.translation_options)
 
 
 def _about_body(error: InvalidRequest) -> InvalidRequest:

@@ -19,14 +19,14 @@ from responses_shim.core.request.answer_format import response_format
 from responses_shim.core.request.messages import Item
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
-from responses_shim.core.request.parse import parse_request, refuse_state
-from responses_shim.core.request.prepare import PreparedRequest, prepare
+from responses_shim.core.request.parse import check_strings, parse_request, refuse_state
+from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
 from responses_shim.core.request.tool_outputs import next_round_request
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.tokens import Tokens
-from responses_shim.core.wire.validation import unsupported
+from responses_shim.core.wire.validation import MAX_STRING, check_depth, unsupported
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
     GymOptions,
@@ -47,15 +47,18 @@ from responses_shim.runtime.offload import offload_if_large
 from responses_shim.stores.base import StoreUnavailable
 from responses_shim.views.request import RequestView
 
+LARGE_ECHO = 10_000
+"""From which size of a request on, in bytes, it is worth it to encode what the response repeats of it beforehand."""
+
 
 @dataclass
 class TranslatedRequest:
     """A client's request, parsed, and prepared for the host.
 
     `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
-    what it continues and how it is kept, None where nothing is stored;
-    `constraint` is the `response_format` under which an answer is asked for again that is not in its format, `schema`
-    checks it.
+    what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `read_json`
+    returns it, and of what it continues; `constraint` is the `response_format` under which an answer is asked for again
+    that is not in its format, `schema` checks it.
     """
 
     ids: Ids
@@ -63,8 +66,14 @@ class TranslatedRequest:
     gym: GymOptions
     prepared: PreparedRequest
     turn: Turn | None
+    size: int
     constraint: dict[str, Any] | None
     schema: SchemaCheck | None = None
+
+    @property
+    def chat_size(self) -> int:
+        """`size`, and that of what the rounds of the response have added."""
+        return self.size + (self.turn.rounds_size if self.turn is not None else 0)
 
     @property
     def waiting(self) -> Turn | None:
@@ -85,11 +94,11 @@ async def translate(
         watch.start()
         await admission.ask()
 
-    sent, size = await read_json(request.scope, request.receive, request.settings.max_body, admission.ask)
+    sent, size = await read_json(request.scope, request.receive, request.settings, admission.ask)
     if admission.asked:
         watch.start()
     body = _with_default_model(request, sent)
-    parsed, gym = await offload_if_large(size, partial(_parse, request, body))
+    parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
     if isinstance(parsed.input, list):
         parsed.input = await read_files(
             parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
@@ -102,7 +111,7 @@ async def translate(
         body["input"] = parsed.input
         view, translated = await _intercept(request, body, turn, size)
     else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym))
+        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym, size))
     await _add_audio(request, translated, admit)
     if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
         await admit()
@@ -143,8 +152,10 @@ def _with_default_model(request: Request, body: Any) -> Any:
     return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
 
 
-def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
+def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOptions]:
     """The checked request and, where the operator has NeMo Gym's keys read, what they ask for."""
+    if size > MAX_STRING:
+        check_strings(body)
     parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
     if parsed.return_token_ids is None and request.settings.return_token_ids:
         parsed.return_token_ids = True
@@ -161,18 +172,29 @@ async def _intercept(
         request.interceptors,
         body,
         request.scope["headers"],
-        lambda body: _prepare(request, body, turn, *_parse(request, body)),
+        lambda body: _check_and_prepare(request, body, turn, size),
         size,
     )
 
 
+def _check_and_prepare(request: Request, body: dict[str, Any], turn: Turn | None, size: int) -> TranslatedRequest:
+    """Translate a request that interceptors may have changed."""
+    check_depth(body, "")
+    return _prepare(request, body, turn, *_parse(request, body, size), size)
+
+
 def _prepare(
-    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions
+    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions, size: int
 ) -> TranslatedRequest:
-    """Translate a request into the chat request of this host, and report what of its body nobody reads."""
+    """Translate a request into the chat request of this host, and report what of its body nobody reads.
+
+    `size` is that of the body, as `read_json` returns it, and of what it continues.
+    """
     ids = Ids()
     options = request.options_for(parsed)
     prepared = _prepare_round(parsed, turn, options, ids.response)
+    if size > LARGE_ECHO:
+        encode_echo(prepared.response, request.settings.max_echo)
     report = prepared.report
     constraint = _constraint(request, prepared)
     prepared.chat = _adapted(request, prepared, gym, options)
@@ -185,11 +207,13 @@ def _prepare(
                 report.dropped(f"include[{index}]")
     for path in unread_fields(body, Tokens.__struct_fields__ if options.replay_tokens else ()):
         report.dropped(path)
+    if turn is None and parsed.store:
+        report.defaulted("store")
     if turn is not None:
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
         prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET
-    return TranslatedRequest(ids, parsed, gym, prepared, turn, constraint)
+    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, constraint)
 
 
 def _prepare_round(
@@ -212,9 +236,8 @@ async def translate_next_round(
     """Replace the chat request by that of a further round, with `items` behind the input. Returns the tools of it."""
     parsed = next_round_request(translated.request, items)
     options = request.options_for(parsed)
-    prepared = await offload_if_large(
-        turn.size, partial(_prepare_round, parsed, turn, options, translated.ids.response)
-    )
+    translation = partial(_prepare_round, parsed, turn, options, translated.ids.response)
+    prepared = await offload_if_large(translated.chat_size, translation)
     translated.prepared.chat = _adapted(request, prepared, translated.gym, options)
     await _add_audio(request, translated, _admitted)
     return prepared.tools

@@ -35,7 +35,7 @@ class Row(NamedTuple):
 
 
 _HOSTED = "a hosted tool: left out and reported"
-_STATE = "nothing is stored here"
+_STATE = "only with a store (`store`); `off`: a 400"
 
 _FIELDS = [
     Row("model", "honoured"),
@@ -69,7 +69,7 @@ _FIELDS = [
     Row("reasoning.mode", "accepted"),
     Row("include: reasoning.encrypted_content", "honoured", "needs the extra `encryption`"),
     Row("include: message.output_text.logprobs", "mapped", "`logprobs`"),
-    Row("include: message.input_image.image_url", "accepted", _STATE),
+    Row("include: message.input_image.image_url", "accepted", "stored items have it anyway"),
     Row("include: file_search_call.results", "accepted", _HOSTED),
     Row("include: web_search_call.results", "accepted", _HOSTED),
     Row("include: web_search_call.action.sources", "accepted", _HOSTED),
@@ -78,7 +78,10 @@ _FIELDS = [
     Row("top_logprobs", "honoured"),
     Row("truncation", "accepted", "`auto`: what is too long is still an error"),
     Row("metadata", "honoured", "checked and echoed; with `nemo_gym` some of its keys are instructions to the host"),
-    Row("store", "accepted", "echoed as false"),
+    Row("store", "honoured", "false is echoed where nothing is stored"),
+    Row("previous_response_id", "honoured", _STATE),
+    Row("conversation", "honoured", _STATE),
+    Row("background", "honoured", f"{_STATE}; its events are replayed and followed by `GET …?stream=true`"),
     Row("user", "honoured"),
     Row("safety_identifier", "accepted", "echoed"),
     Row("prompt_cache_key", "accepted", "echoed; hosts find a common prefix by themselves"),
@@ -184,7 +187,7 @@ _ITEM_NOTES = {
     "compaction": "its history is encrypted by another server; skipped and reported",
 }
 _NOT_SENT = [
-    *(f"response.{name}" for name in ("queued", "mcp_call_arguments.delta", "mcp_call_arguments.done")),
+    *(f"response.{name}" for name in ("mcp_call_arguments.delta", "mcp_call_arguments.done")),
     *(f"response.mcp_call.{verb}" for verb in ("in_progress", "completed", "failed")),
     *(f"response.mcp_list_tools.{verb}" for verb in ("in_progress", "completed", "failed")),
     *(f"response.web_search_call.{verb}" for verb in ("in_progress", "searching", "completed")),
@@ -204,13 +207,15 @@ def _items() -> list[Row]:
         Row(name, "accepted", _ITEM_NOTES.get(name, "of a hosted tool: skipped and reported"))
         for name in sorted(SKIPPED_ITEMS)
     ]
-    rows += [Row(name, "refused", note) for name, note in sorted(REFUSED_ITEMS.items())]
+    rows += [Row(name, "refused", note) for name, note in sorted(REFUSED_ITEMS.items()) if name != "item_reference"]
+    rows.append(Row("item_reference", "mapped", f"the stored item; {_STATE}"))
     return [*rows, Row("anything else", "accepted", "read as what it looks like, else skipped; reported")]
 
 
 def _events() -> list[Row]:
     sent = {kind.__struct_config__.tag: kind for kind in events.ALL}
     notes = {
+        "response.queued": "of a response in the background",
         "response.in_progress": "repeated while a stream is silent",
         "response.ping": "not OpenAI's; in its place with `ping=event`",
         "error": "before `response.failed`; flat as in the reference, and nested under `error` with the HTTP `status`",

@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -40,8 +40,10 @@ logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 15.0
 """How long the lease of a run lasts. It is renewed three times in that time."""
+RETRY_SECONDS = 1.0
+"""How long to wait before a store that was not available is asked again."""
 END_SECONDS = 5.0
-"""How long the end of a run may take to be stored when the server shuts down."""
+"""How long it may take to store the end of runs that could not end by themselves."""
 
 
 def _bare(wire_type: str) -> tuple[bytes, bytes]:
@@ -114,7 +116,7 @@ async def until_ended(store: Store, owner: bytes, id: str, holder: str) -> None:
                 return
             number = read.entries[-1][0] if read.entries else number
         except StoreUnavailable:
-            await anyio.sleep(1)
+            await anyio.sleep(RETRY_SECONDS)
 
 
 async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimError | None = None) -> History | None:
@@ -127,7 +129,8 @@ async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimE
         if found is None or found.record.status in ENDED:
             return found
         log = await store.read(owner, id, "events", after=-1, wait=0)
-        number = log.entries[-1][0] + 1 if log is not None and log.entries else 0
+        # Of a log that is too long there may be no entry left: then `first` is the number of the next one.
+        number = 0 if log is None else log.entries[-1][0] + 1 if log.entries else log.first
         failure = ResponseError(error.failure_code, error.message) if error is not None else None
         data = ended(found.record.data, status, failure)
         output = [item.data for item in found.items if item.output]
@@ -178,8 +181,7 @@ class Runs:
             if stopped:
                 await asyncio.wait(stopped, timeout=END_SECONDS)
             shutdown = ShimError("The server was shut down before the response was complete.", status=503)
-            for owner, id in stopped.values():
-                await self._fail(owner, id, shutdown)
+            await self._fail(stopped.values(), shutdown)
 
     def start(self, owner: bytes, id: str, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a response whose record is in the store. If it raises, or the server shuts down, the response fails."""
@@ -192,12 +194,18 @@ class Runs:
             await run()
         except Exception:
             logger.exception("%s failed", id)
-            await self._fail(owner, id, ShimError("The response could not be made."))
+        # Unless it has ended, which it has as a rule: its log could not be written, or it raised.
+        await self._fail([(owner, id)], ShimError("The response could not be made, or not be stored."))
 
-    async def _fail(self, owner: bytes, id: str, reason: ShimError) -> None:
-        """End a response that has not ended, as far as the store is available."""
-        with anyio.move_on_after(END_SECONDS, shield=True), suppress(StoreUnavailable):
-            await end_run(self._store, owner, id, "failed", reason)
+    async def _fail(self, runs: Iterable[tuple[bytes, str]], reason: ShimError) -> None:
+        """End those responses that have not ended, if the store is available, or is so again soon."""
+        with anyio.move_on_after(END_SECONDS, shield=True):
+            for owner, id in runs:
+                while True:
+                    with suppress(StoreUnavailable):
+                        await end_run(self._store, owner, id, "failed", reason)
+                        break
+                    await anyio.sleep(RETRY_SECONDS)
 
     async def _search(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,10 @@ LEASE_SECONDS = 30.0
 _CONTINUABLE = ("completed", "incomplete")
 
 
+async def _nothing_taken() -> None:
+    """The `release` of a turn that has taken no conversation."""
+
+
 @dataclass
 class Turn:
     """One turn: what it continues, and what is kept of it.
@@ -52,6 +56,7 @@ class Turn:
     - `before`: the items before its input
     - `keeps`: whether its response is to be kept
     - `needed`: whether the response fails if it cannot be kept
+    - `release`: gives up the conversation, which the turn has taken, before the turn is over
 
     Its response is kept when it ends, by `save`; or before that, by `add`, if others have to find it while it is made.
     Then `save` changes what is there, and so may `add_round` before.
@@ -63,14 +68,20 @@ class Turn:
     parent: Record | None = None
     conversation: Record | None = None
     before: list[StoredItem] = field(default_factory=list)
+    release: Callable[[], Awaitable[None]] = _nothing_taken
     _input: list[StoredItem] = field(default_factory=list, init=False)
     _rounds: list[StoredItem] = field(default_factory=list, init=False)  # behind the input, of rounds that have ended
     _added: bool = field(default=False, init=False)
 
     @property
     def size(self) -> int:
-        """How many bytes of JSON there are before the input, and behind it."""
-        return sum(len(item.data) for item in (*self.before, *self._rounds))
+        """How many bytes of JSON there are before the input."""
+        return sum(len(item.data) for item in self.before)
+
+    @property
+    def rounds_size(self) -> int:
+        """How many bytes of JSON `add_round` has added behind the input."""
+        return sum(len(item.data) for item in self._rounds)
 
     def history(self) -> list[Item]:
         """The items before the input, decoded."""
@@ -124,7 +135,11 @@ class Turn:
             items=items,
         ):
             raise StoreUnavailable("The response was ended or deleted while it was being made.")
-        await self.add_to_conversation(response)
+        try:
+            await self.add_to_conversation(response)
+        except StoreUnavailable:
+            await self.store.store.delete(self.owner, response.id)  # the client is not told that it is kept
+            raise
 
     @property
     def owner(self) -> bytes:
@@ -164,13 +179,19 @@ class Turn:
         return output_items(response)[sum(item.output for item in self._rounds) :]
 
     async def add_to_conversation(self, response: Response) -> None:
-        """Add the items of the turn to its conversation, if it is to be. Raises StoreUnavailable."""
+        """Add the items of the turn to its conversation, if it is to be, and give that up: the client sees the end now.
+
+        Raises StoreUnavailable.
+        """
         conversation = self.conversation
-        if conversation is not None and self.keeps and response.status in _CONTINUABLE:
-            items = [*self._input, *self._rounds, *self.unsaved_output(response)]
-            known = await self.store.store.append_items(conversation.owner, conversation.id, items, response.id)
-            if known or known is None:
-                raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
+        try:
+            if conversation is not None and self.keeps and response.status in _CONTINUABLE:
+                items = [*self._input, *self._rounds, *self.unsaved_output(response)]
+                known = await self.store.store.append_items(conversation.owner, conversation.id, items, response.id)
+                if known or known is None:
+                    raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
+        finally:
+            await self.release()
 
 
 def output_items(response: Response) -> list[StoredItem]:
@@ -231,12 +252,17 @@ async def _taken(store: ClientStore, turn: Turn) -> AsyncIterator[None]:
                 await lease(owner, id, holder, LEASE_SECONDS)
 
     renewal = asyncio.create_task(renew())
-    try:
-        yield
-    finally:
+
+    async def release() -> None:
         renewal.cancel()
         with anyio.move_on_after(SAVE_SECONDS, shield=True), suppress(StoreUnavailable):
             await lease(owner, id, holder, 0)
+
+    turn.release = release
+    try:
+        yield
+    finally:
+        await release()
 
 
 def _continuable(found: History | None, id: str) -> History:
@@ -321,7 +347,8 @@ async def find_conversation(store: ClientStore, id: str, param: str) -> History:
 
 def _is_reference(item: Item) -> bool:
     """Whether an item stands for a stored one: by its type, or because it has an id and nothing else."""
-    return item.get("type") == "item_reference" or (item.get("type") is None and item.keys() == {"id"})
+    kind = item.get("type")
+    return kind == "item_reference" or (kind is None and item.keys() - {"type"} == {"id"})
 
 
 async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:

@@ -2,7 +2,7 @@
 
     memory://                    in this process
     sqlite:////var/lib/shim.db   one file, for several processes of one machine
-    redis://host:6379/0          for several machines
+    redis://host:6379/0          for several machines; rediss:// with TLS
     anything else                what a package registers for it in the entry point group `responses_shim.stores`
 
 A registered factory is called with the URL and the bounds that the operator has set, `None` where that is none, and
@@ -47,8 +47,10 @@ def open_store(url: str, bounds: BoundsSettings) -> Store:
     if factory is None:
         found = [entry_point for entry_point in entry_points(group=GROUP) if entry_point.name == scheme]
         if not separator or not found:
+            # What is no URL is not repeated: it may hold a password.
+            what = f"there is no store for {scheme}://" if separator else "it is no URL"
             known = ", ".join(f"{name}://" for name in _FACTORIES)
-            raise ConfigurationError(f"store: no store for {scheme!r}; known are {known} and off")
+            raise ConfigurationError(f"store: {what}; known are {known} and off")
         factory = found[0].load()
     return factory(url, bounds)
 
@@ -68,4 +70,16 @@ def _sqlite(url: str, bounds: BoundsSettings) -> Store:
     return SQLiteStore(path[1:], bounds.over(DEFAULTS))
 
 
-_FACTORIES: dict[str, Factory] = {"memory": _memory, "sqlite": _sqlite}
+def _redis(url: str, bounds: BoundsSettings) -> Store:
+    from responses_shim.stores.redis import DEFAULT_BOUNDS as DEFAULTS
+    from responses_shim.stores.redis import RedisStore
+
+    return RedisStore(url, bounds.over(DEFAULTS))
+
+
+_FACTORIES: dict[str, Factory] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "redis": _redis,
+    "rediss": _redis,
+}

@@ -40,7 +40,7 @@ class Spy:
         feed = DecompressedBody.feed
 
         async def unpack(of: DecompressedBody, part: bytes) -> None:
-            if of._layers or len(of.data) + len(part) > SMALL_BODY:
+            if of._coding is not None or len(of.data) + len(part) > SMALL_BODY:
                 self.done.append("read")
             await feed(of, part)
 

@@ -441,7 +441,7 @@ async def test_the_report_of_a_stream_has_the_first_step_and_the_log_the_last(ca
 
 async def test_the_schema_is_sent_in_the_hosts_own_form() -> None:
     host = ScriptedHost(text_answer(WORDS), text_answer(VALID))
-    shim = ResponsesShim(host, host="llama-cpp", format_with_tools="verify")
+    shim = ResponsesShim(host, host="llama-cpp", format_with_tools="verify", auth_probe="off")
     reply = await ask(shim, **beside())
     assert host.requests[1]["response_format"]["type"] == "json_object"
     assert host.requests[1]["response_format"]["schema"]["required"] == REPORT["required"]

@@ -204,7 +204,8 @@ ANSWERS: dict[str, tuple[str, Any, int]] = {
     "whole": ("/v1/responses", REQUEST, 200),
     "streamed": ("/v1/responses", {**REQUEST, "stream": True}, 200),
     "a wrong request": ("/v1/responses", {"model": "scripted"}, 400),
-    "not found": ("/v1/responses/resp_1", REQUEST, 404),
+    "not found": ("/v1/responses/compact", REQUEST, 404),
+    "no such response": ("/v1/responses/resp_1/cancel", REQUEST, 404),
 }
 
 

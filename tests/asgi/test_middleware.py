@@ -127,6 +127,21 @@ async def test_ambiguous_paths_are_recognised_without_a_raw_path_too(path: str) 
     assert await reaches_host(scope)
 
 
+async def test_the_host_lives_as_long_as_the_server_says() -> None:
+    host, sent = ScriptedHost(), []
+    messages = [{"type": "lifespan.startup"}, {"type": "lifespan.shutdown"}]
+
+    async def receive() -> Message:
+        return messages.pop(0)
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    await ResponsesShim(host)({"type": "lifespan", "asgi": {"version": "3.0"}}, receive, send)
+    assert host.lifespan == ["lifespan.startup", "lifespan.shutdown"]
+    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
+
+
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/resp_1", "/v1/conversations"])
 async def test_an_options_request_goes_to_the_host(path: str) -> None:
     assert await reaches_host(http(path, "OPTIONS"))
@@ -135,7 +150,6 @@ async def test_an_options_request_goes_to_the_host(path: str) -> None:
 @pytest.mark.parametrize(
     "scope",
     [
-        {"type": "lifespan", "asgi": {"version": "3.0"}},
         {"type": "websocket", "path": "/v1/chat", "headers": []},
         {"type": "websocket", "path": "/v1/responses/resp_1", "headers": []},
         {"type": "websocket", "path": "/v1/conversations", "headers": []},
@@ -150,7 +164,7 @@ async def test_other_scope_types_and_other_websockets_go_to_the_host_unchanged(s
 @pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/", "/v1/responses/resp_1", "/v1/conversations"])
 async def test_with_enabled_false_every_request_goes_to_the_host(path: str) -> None:
     assert await reaches_host(http(path), enabled=False)
-    assert not await reaches_host(http(path))
+    assert not await reaches_host(http(path), auth_probe="off")
 
 
 async def test_body_headers_and_query_reach_the_host_byte_for_byte() -> None:

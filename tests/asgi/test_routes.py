@@ -1,4 +1,4 @@
-"""The routes: what a response repeats of its request, the report, and routes that are not supported yet."""
+"""The routes: what a response repeats of its request, the report, and paths and methods that are not there."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import anyio
 import pytest
 
 from responses_shim import ResponsesShim
+from responses_shim.settings import SettingsArguments
 from responses_shim.views.request import RequestView
 from tests.caller import payloads, post, request
 from tests.oracle import check_error, check_response, check_stream
@@ -23,10 +24,13 @@ REQUEST = {"model": "scripted", "input": "Hi"}
 FUNCTION = {"type": "function", "name": "f"}
 
 
-async def respond(*steps: Step, stream: bool = False, **fields: Any) -> dict[str, Any]:
+async def respond(
+    *steps: Step, stream: bool = False, settings: SettingsArguments | None = None, **fields: Any
+) -> dict[str, Any]:
     """The response of the terminal event, or of the JSON body."""
     host = ScriptedHost(steps or text_answer("Hello"))
-    reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream, **fields})
+    app = ResponsesShim(host, **(settings or {}))
+    reply = await post(app, "/v1/responses", {**REQUEST, "stream": stream, **fields})
     if stream:
         events = payloads(reply.events)
         check_stream(events)
@@ -66,7 +70,7 @@ async def test_a_response_has_the_defaults_of_parameters_that_were_not_given(str
         "reasoning": {"effort": None, "summary": None},
         "safety_identifier": None,
         "service_tier": "default",
-        "store": False,
+        "store": True,
         "temperature": 1.0,
         "text": {"format": {"type": "text"}},
         "tool_choice": "auto",
@@ -103,9 +107,15 @@ async def test_a_response_repeats_the_parameters_of_the_request(stream: bool) ->
 
 
 @streaming
-async def test_store_is_false_whatever_the_request_says(stream: bool) -> None:
+async def test_store_is_echoed_as_it_is_and_true_by_default(stream: bool) -> None:
+    for store, echoed in ((True, True), (None, True), (False, False)):
+        assert (await respond(stream=stream, store=store))["store"] is echoed
+
+
+@streaming
+async def test_without_a_store_store_is_false_whatever_the_request_says(stream: bool) -> None:
     for store in (True, False, None):
-        assert (await respond(stream=stream, store=store))["store"] is False
+        assert (await respond(stream=stream, settings={"store": "off"}, store=store))["store"] is False
 
 
 @streaming
@@ -156,10 +166,16 @@ async def test_simultaneous_responses_are_kept_apart() -> None:
 
 @streaming
 async def test_the_report_lists_mapped_dropped_and_defaulted_fields(stream: bool) -> None:
-    body = {**REQUEST, "stream": stream, "max_output_tokens": 9, "truncation": "auto", "store": True}
+    body = {**REQUEST, "stream": stream, "max_output_tokens": 9, "truncation": "auto", "service_tier": "flex"}
     reply = await post(ResponsesShim(ScriptedHost()), "/v1/responses", body)
     report = reply.headers["responses-shim-report"]
-    assert report == 'mapped=("max_output_tokens"), dropped=("truncation"), defaulted=("store")'
+    assert report == 'mapped=("max_output_tokens"), dropped=("truncation"), defaulted=("service_tier")'
+
+
+@pytest.mark.parametrize(("store", "reported"), [("memory://", None), ("off", 'defaulted=("store")')])
+async def test_a_response_that_should_be_stored_and_cannot_be_is_reported(store: str, reported: str | None) -> None:
+    reply = await post(ResponsesShim(ScriptedHost(), store=store), "/v1/responses", {**REQUEST, "store": True})
+    assert reply.headers.get("responses-shim-report") == reported
 
 
 @streaming
@@ -199,35 +215,49 @@ async def test_an_error_of_the_host_comes_with_the_report() -> None:
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        ("GET", "/v1/responses/resp_1"),
-        ("DELETE", "/v1/responses/resp_1"),
-        ("POST", "/v1/responses/resp_1/cancel"),
-        ("GET", "/v1/responses/resp_1/input_items"),
         ("POST", "/v1/responses/compact"),
+        ("POST", "/v1/responses/compact/"),
         ("POST", "/v1/responses/input_tokens"),
-        ("POST", "/v1/conversations"),
-        ("GET", "/v1/conversations"),
-        ("GET", "/v1/conversations/"),
-        ("GET", "/v1/conversations/conv_1"),
-        ("POST", "/v1/conversations/conv_1/items"),
+        ("GET", "/v1/responses/compact"),
+        ("GET", "/v1/responses/resp_1/more"),
+        ("GET", f"/v1/responses/{'r' * 129}"),
+        ("GET", "/v1/responses/resp.1"),
+        ("GET", "/v1/conversations/conv_1/items/item_1/more"),
     ],
 )
 @pytest.mark.parametrize("root_path", ["", "/api"])
-async def test_a_route_that_is_not_supported_yet_is_404(method: str, path: str, root_path: str) -> None:
+async def test_a_route_that_is_not_there_is_404(method: str, path: str, root_path: str) -> None:
     reply = await request(ResponsesShim(ScriptedHost()), method, path, root_path=root_path)
     check_error(reply.json)
     assert reply.status == 404
     assert (reply.json["error"]["type"], reply.json["error"]["code"]) == ("invalid_request_error", "not_found")
-    assert reply.json["error"]["message"].startswith(f"There is nothing at {method} {path}: ")
+    assert reply.json["error"]["message"] == f"There is nothing at {method} {path}."
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE"])
-@pytest.mark.parametrize("path", ["/v1/responses", "/v1/responses/"])
-async def test_another_method_is_405_and_the_error_names_the_right_one(method: str, path: str) -> None:
+METHODS = {
+    "/v1/responses": ["POST"],
+    "/v1/responses/": ["POST"],
+    "/v1/responses/resp_1": ["GET", "DELETE"],
+    "/v1/responses/resp_1/": ["GET", "DELETE"],
+    "/v1/responses/resp_1/cancel": ["POST"],
+    "/v1/responses/resp_1/input_items": ["GET"],
+    "/v1/conversations": ["POST"],
+    "/v1/conversations/conv_1": ["GET", "POST", "DELETE"],
+    "/v1/conversations/conv_1/items": ["GET", "POST"],
+    "/v1/conversations/conv_1/items/msg_1": ["GET", "DELETE"],
+}
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", METHODS)
+async def test_another_method_is_405_and_the_error_names_the_right_ones(method: str, path: str) -> None:
     reply = await request(ResponsesShim(ScriptedHost()), method, path)
     check_error(reply.json)
-    assert (reply.status, reply.headers["allow"]) == (405, "POST, OPTIONS")
-    assert reply.json["error"]["message"] == f"{method} is not allowed at {path}; use POST."
+    if method in METHODS[path]:
+        assert reply.status in (200, 404, 415)
+        return
+    assert (reply.status, reply.headers["allow"]) == (405, ", ".join([*METHODS[path], "OPTIONS"]))
+    assert reply.json["error"]["message"] == f"{method} is not allowed at {path}; use {' or '.join(METHODS[path])}."
 
 
 @pytest.mark.parametrize(
@@ -243,7 +273,7 @@ async def test_the_error_quotes_no_more_than_two_kilobytes_of_the_request(method
 async def test_the_error_may_quote_a_path_with_half_a_surrogate_pair() -> None:
     reply = await request(ResponsesShim(ScriptedHost()), "GET", "/", scope={"path": "/v1/responses/\udc80"})
     check_error(reply.json)
-    assert "/v1/responses/?:" in reply.json["error"]["message"]
+    assert "/v1/responses/?." in reply.json["error"]["message"]
 
 
 async def test_the_error_may_quote_a_path_with_any_character() -> None:

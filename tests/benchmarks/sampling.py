@@ -38,9 +38,23 @@ class Plan:
     """Sizes of input to translate."""
     turns: int = 1_000
     """Turns of a chain of stored responses."""
+    attacks: int = 3
+    """How often each hostile request is sent."""
+    bodies: tuple[int, ...] = (1_000_000, 33_000_000)
+    """Sizes of hostile bodies, in bytes: the last is nearly the largest that is taken."""
 
 
-QUICK = Plan(pairs=3, slices=2, waves=2, requests=20, held=40, megabytes=(0.1, 0.5), turns=200)
+QUICK = Plan(
+    pairs=3,
+    slices=2,
+    waves=2,
+    requests=20,
+    held=40,
+    megabytes=(0.1, 0.5),
+    turns=200,
+    attacks=1,
+    bodies=(1_000_000,),
+)
 
 
 @dataclass(frozen=True)

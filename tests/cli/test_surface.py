@@ -170,6 +170,10 @@ SHIMS_OWN = {  # done by the shim itself: nothing of it is in the chat request
     "include: reasoning.encrypted_content",
     "metadata",
     "tool_outputs",
+    "store",
+    "previous_response_id",
+    "conversation",
+    "background",
 }
 UNREPORTED = {  # no host could have done anything, or does by itself what the field is for
     *("safety_identifier", "access_programs", "image", "client_metadata"),

@@ -267,9 +267,76 @@ def test_the_model_sees_an_image_that_a_tool_puts_out() -> None:
     assert user["content"][-1]["image_url"]["url"] == "data:image/png;base64,AAAA"
 
 
-# What is not supported -----------------------------------------------------------------------------------------------
+# State ---------------------------------------------------------------------------------------------------------------
 
 
-def test_a_previous_response_id_is_refused_by_name() -> None:
-    with pytest.raises(openai.BadRequestError, match="previous_response_id"):
+def test_a_previous_response_id_that_never_was_is_not_found() -> None:
+    with pytest.raises(openai.NotFoundError, match="Previous response with id 'resp_1' not found"):
         run(agent_with(), previous_response_id="resp_1")
+
+
+@pytest.mark.parametrize("options", [{"auto_previous_response_id": True}, {}], ids=["within a run", "between runs"])
+def test_runs_continue_by_the_id_of_the_last_response(options: dict[str, Any]) -> None:
+    """Then the SDK sends no item that the server has."""
+
+    async def two_runs(config: Any) -> list[Any]:
+        agent = agent_with(GET_WEATHER)
+        first = await agents.Runner.run(agent, "Weather in Paris?", run_config=config, **options)
+        again = {"previous_response_id": first.last_response_id}
+        return [first, await agents.Runner.run(agent, "Thanks.", run_config=config, **again)]
+
+    (first, second), host = on_host(two_runs, call_answer(PARIS), text_answer("Sunny."), text_answer("Gladly."))
+    assert [first.final_output, second.final_output] == ["Sunny.", "Gladly."]
+    roles = [message["role"] for message in host.requests[2]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+    assert host.requests[2]["messages"][:3] == host.requests[1]["messages"]
+    assert tool_outputs(host.requests[2]) == {"call_1": "It is sunny in Paris."}
+
+
+def test_runs_continue_a_conversation() -> None:
+    async def two_runs(config: Any, conversation: str) -> list[Any]:
+        agent = agent_with(GET_WEATHER)
+        questions = ("Weather in Paris?", "Thanks.")
+        return [
+            await agents.Runner.run(agent, question, run_config=config, conversation_id=conversation)
+            for question in questions
+        ]
+
+    async def use(config: Any) -> tuple[list[Any], list[str]]:
+        client = config.model._client
+        conversation = await client.conversations.create()
+        results = await two_runs(config, conversation.id)
+        items = await client.conversations.items.list(conversation.id, order="asc")
+        return results, [item.type for item in items.data]
+
+    (results, kinds), host = on_host(use, call_answer(PARIS), text_answer("Sunny."), text_answer("Gladly."))
+    assert [result.final_output for result in results] == ["Sunny.", "Gladly."]
+    assert kinds == ["message", "function_call", "function_call_output", "message", "message", "message"]
+    roles = [message["role"] for message in host.requests[2]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+    assert host.requests[2]["messages"][:3] == host.requests[1]["messages"]
+
+
+def test_a_session_keeps_its_items_in_a_conversation() -> None:
+    """The session makes the conversation, adds to it, reads it and takes its last item back."""
+
+    async def use(config: Any) -> tuple[list[str], list[str], str]:
+        session = agents.OpenAIConversationsSession(openai_client=config.model._client)
+        agent = agent_with(GET_WEATHER)
+        for question in ("Weather in Paris?", "Thanks."):
+            await agents.Runner.run(agent, question, run_config=config, session=session)
+        items = [item["type"] for item in await session.get_items()]
+        latest = [item["type"] for item in await session.get_items(limit=2)]
+        popped = await session.pop_item()
+        assert len(await session.get_items()) == len(items) - 1
+        await session.add_items([{"role": "user", "content": "One more."}])
+        assert (await session.get_items())[-1]["content"][0]["text"] == "One more."
+        await session.clear_session()
+        return items, latest, popped["content"][0]["text"]
+
+    (items, latest, popped), host = on_host(use, call_answer(PARIS), text_answer("Sunny."), text_answer("Gladly."))
+    assert items == ["message", "function_call", "function_call_output", "message", "message", "message"]
+    assert latest == ["message", "message"]
+    assert popped == "Gladly."
+    roles = [message["role"] for message in host.requests[2]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]

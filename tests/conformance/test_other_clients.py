@@ -143,6 +143,21 @@ def test_langchain_calls_a_tool(langchain: Any) -> None:
     assert host.requests[1]["messages"][1]["reasoning"] == "I look it up."
 
 
+def test_langchain_continues_by_the_id_of_the_last_response(langchain: Any) -> None:
+    """It finds the id on the last answer of the model, and sends only what came after that."""
+    with chat_of(langchain, PARIS, SUNNY, text_answer("Gladly."), use_previous_response_id=True) as (chat, host):
+        bound = chat.bind_tools([get_weather])
+        history: list[Any] = [("human", "Weather in Paris?")]
+        first = bound.invoke(history)
+        history += [first, {"role": "tool", "tool_call_id": "call_1", "content": get_weather("Paris")}]
+        answer = bound.invoke(history)
+        last = bound.invoke([*history, answer, ("human", "Thanks.")])
+    assert (answer.text, last.text) == ("It is sunny.", "Gladly.")
+    roles = [message["role"] for message in host.requests[2]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "user"]
+    assert host.requests[2]["messages"][:3] == host.requests[1]["messages"]
+
+
 def test_langchain_gets_structured_output(langchain: Any) -> None:
     with chat_of(langchain, text_answer('{"name": "Paris"}')) as (chat, host):
         answer = chat.with_structured_output(City).invoke("Where is it sunny?")

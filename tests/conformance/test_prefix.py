@@ -3,7 +3,8 @@
 An engine that has the beginning of a prompt in its cache reads only the rest. If one byte comes back otherwise than the
 model wrote it, the engine reads everything after it again, in every turn. So OpenAI's own SDK drives the complete shim
 here, turn by turn, over a host that renders a real chat template: the prompt of a turn, and what the model wrote then,
-must be the beginning of the next prompt.
+must be the beginning of the next prompt. It makes no difference whether the client sends all items again, or names what
+the store has.
 """
 
 from __future__ import annotations
@@ -106,37 +107,57 @@ def output_of(item: Any, output: Any) -> Json:
     return {"type": OUTPUTS[item.type], "call_id": item.call_id, "output": output}
 
 
-async def converse(shim: ResponsesShim, exchanges: Sequence[Exchange], keep: Any, **options: Any) -> list[Any]:
+# How the model gets to know what was before: all of it is sent, or what the store has is named.
+WAYS = ("sent again", "previous_response_id", "conversation", "item_reference")
+
+
+async def converse(
+    shim: ResponsesShim, exchanges: Sequence[Exchange], keep: Any, way: str = WAYS[0], **options: Any
+) -> list[Any]:
     """Go through a conversation in which every other turn is streamed. Returns the items of the model's turns."""
     items: list[Any] = []
     history: list[Any] = []
+    stored: Json = {} if way == WAYS[0] else {"store": True}
     # The SDK is typed for httpx2, whose interface this is too.
     http: Any = httpx.AsyncClient(transport=httpx.ASGITransport(shim), trust_env=False)
     async with AsyncOpenAI(base_url="http://shim/v1", api_key="key", http_client=http, max_retries=0) as client:
 
         async def ask(stream: bool) -> Any:
             fields: Json = {"model": "m", "input": history, "instructions": "Be brief.", "tools": TOOLS, **options}
+            fields |= stored
             if not stream:
                 return await client.responses.create(**fields)
             events: list[Any] = [event async for event in await client.responses.create(**fields, stream=True)]
             return events[-1].response
 
+        if way == "conversation":
+            stored["conversation"] = (await client.conversations.create()).id
         for exchange in exchanges:
             history.append({"role": "user", "content": exchange.question})
             for number, _ in enumerate(exchange.turns):
                 response = await ask(stream=number % 2 == 1)
                 assert response.status == "completed", response.error
                 items += response.output
-                history += [keep(item) for item in response.output]
+                if way in ("previous_response_id", "conversation"):
+                    history.clear()
+                elif way == "item_reference":
+                    history += [{"type": "item_reference", "id": item.id} for item in response.output]
+                else:
+                    history += [keep(item) for item in response.output]
+                if way == "previous_response_id":
+                    stored["previous_response_id"] = response.id
                 history += [output_of(item, exchange.output) for item in response.output if item.type in OUTPUTS]
     return items
 
 
-def conversation(host: str, exchanges: Sequence[Exchange], keep: Any = unchanged, **options: Any) -> TemplateHost:
+def conversation(
+    host: str, exchanges: Sequence[Exchange], keep: Any = unchanged, way: str = WAYS[0], **options: Any
+) -> TemplateHost:
     """The host, after a conversation with it."""
     dialect, settings = HOSTS[host]
     app = TemplateHost(dialect, [turn for exchange in exchanges for turn in exchange.turns])
-    anyio.run(lambda: converse(ResponsesShim(app, **settings), exchanges, keep, **options))
+    shim = ResponsesShim(app, **{"auth_probe": "off", **settings})  # the host takes any request for one of the model
+    anyio.run(lambda: converse(shim, exchanges, keep, way, **options))
     return app
 
 
@@ -178,6 +199,15 @@ EXCHANGES = [
 @pytest.mark.parametrize("host", HOSTS)
 def test_each_prompt_begins_with_the_one_before_and_what_was_written_to_it(host: str, form: str, keep: str) -> None:
     check(conversation(host, EXCHANGES, KEPT[keep], **REASONING_FORMS[form]))
+
+
+@pytest.mark.parametrize("way", WAYS[1:])
+@pytest.mark.parametrize("form", REASONING_FORMS)
+@pytest.mark.parametrize("host", HOSTS)
+def test_each_prompt_begins_with_the_one_before_if_the_items_come_from_the_store(
+    host: str, form: str, way: str
+) -> None:
+    check(conversation(host, EXCHANGES, way=way, **REASONING_FORMS[form]))
 
 
 WRITTEN = ['{"city":"Paris"}', '{ "city" :\t"Paris" }', '{"city": "Par', "Paris"]
@@ -306,12 +336,15 @@ def possible(turn: Turn, tags_in_text: bool) -> Turn:
     st.sampled_from(sorted(HOSTS)),
     st.sampled_from(sorted(REASONING_FORMS)),
     st.sampled_from(sorted(KEPT)),
+    st.sampled_from(WAYS),
     CONVERSATIONS,
 )
-def test_the_prefix_is_kept_in_any_conversation(host: str, form: str, keep: str, exchanges: list[Exchange]) -> None:
+def test_the_prefix_is_kept_in_any_conversation(
+    host: str, form: str, keep: str, way: str, exchanges: list[Exchange]
+) -> None:
     tags_in_text = HOSTS[host][0].field is None
     possible_exchanges = [
         Exchange(exchange.question, [possible(turn, tags_in_text) for turn in exchange.turns], exchange.output)
         for exchange in exchanges
     ]
-    check(conversation(host, possible_exchanges, KEPT[keep], **REASONING_FORMS[form]))
+    check(conversation(host, possible_exchanges, KEPT[keep], way, **REASONING_FORMS[form]))

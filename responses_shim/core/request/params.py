@@ -82,8 +82,6 @@ def _report_without_effect(request: CreateRequest, report: Report) -> None:
             report.dropped(name)
     if request.service_tier not in (None, "auto", "default"):
         report.defaulted("service_tier")
-    if request.store is True:
-        report.defaulted("store")
     for index, included in enumerate(request.include or ()):
         if included not in ("message.output_text.logprobs", ENCRYPTED_REASONING):
             report.dropped(f"include[{index}]")

@@ -64,7 +64,9 @@ class ApplyPatchKind(BuiltInToolKind):
 
     def past_arguments(self, item: Item, path: str) -> str:
         operation = required_object(item, "operation", path)
-        return write_given_arguments({name: operation.get(name) for name in ("type", "path", "diff")})
+        return write_given_arguments(
+            {name: operation.get(name) for name in ("type", "path", "diff")}, f"{path}.operation"
+        )
 
     def posted_output(self, output: Any, status: str | None) -> Item:
         return {"status": status or "completed", **super().posted_output(output, status)}

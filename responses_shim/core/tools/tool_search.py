@@ -24,7 +24,7 @@ from responses_shim.core.tools.base import (
 )
 from responses_shim.core.wire.requests import ToolSearchTool
 from responses_shim.core.wire.responses import ItemStatus, ToolSearchCallItem
-from responses_shim.core.wire.validation import check_depth, convert, required_string
+from responses_shim.core.wire.validation import convert, required_string
 
 _PARAMETERS = {
     "type": "object",
@@ -70,7 +70,6 @@ class ToolSearchKind(ToolKind):
         arguments = item.get("arguments")
         if isinstance(arguments, str):
             return arguments
-        check_depth(arguments, f"{path}.arguments")
         return write_arguments({} if arguments is None else arguments)
 
     def posted_output(self, output: Any, status: str | None) -> Item:

@@ -23,6 +23,8 @@ from urllib.parse import quote
 
 MAX_BYTES = 2048
 """The longest header value, in bytes."""
+MAX_PATHS = 1000
+"""How many paths are kept: far more than the header has room for."""
 
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\%')
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]]*")  # paths that contain no key chosen by the client need no escaping
@@ -63,9 +65,11 @@ class Report:
         self._record("repaired", path)
 
     def _record(self, outcome: str, path: str) -> None:
+        path = path[: MAX_BYTES + 1]  # a longer one does not fit either, and may have keys of megabytes
         if self._outcomes.get(path) != outcome:
-            self._outcomes.pop(path, None)  # so that it goes to the end
-            self._outcomes[path] = outcome
+            known = self._outcomes.pop(path, None)  # so that it goes to the end
+            if known is not None or len(self._outcomes) < MAX_PATHS:
+                self._outcomes[path] = outcome
 
     def header(self) -> str:
         """The header's value: visible ASCII and spaces, at most `MAX_BYTES`; `truncated=?1` when not all fit."""

@@ -286,6 +286,8 @@ class Response(Struct, kw_only=True):
     null if the host gave none: it is never guessed. Parameters that the request left out have OpenAI's defaults, where
     Open Responses allows no null (`temperature`, `top_p`, `tool_choice` and the like). `tool_outputs` is not OpenAI's:
     it is there if the response waits for the outputs of its calls.
+
+    What is repeated of a large request is JSON already (`msgspec.Raw`): see `core.request.prepare.encode_echo`.
     """
 
     id: str

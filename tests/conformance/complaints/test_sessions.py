@@ -89,9 +89,9 @@ def test_24_a_client_that_hangs_up_stops_the_engine(
 
 
 @pytest.mark.parametrize("header", ["authorization", "x-api-key", "cookie"])
-async def test_25_one_users_reasoning_cannot_be_read_by_another(header: str) -> None:
-    """Whoever had the id of a response could read it and continue from it. No response is stored here; and sealed
-    reasoning, which the client keeps, opens only for the credentials that it was made for."""
+async def test_25_one_users_response_cannot_be_read_by_another(header: str) -> None:
+    """Whoever had the id of a response could read it and continue from it. Here it is found with the credentials alone
+    that it was made for; and sealed reasoning, which the client keeps, opens with no others."""
     host = ScriptedHost([chunk(reasoning="The secret is 42."), *text_answer("I know.")], text_answer("Well."))
     shim = ResponsesShim(host)
     alice, bob = {header: "Bearer alice"}, {header: "Bearer bob"}
@@ -113,5 +113,7 @@ async def test_25_one_users_reasoning_cannot_be_read_by_another(header: str) -> 
             assert refused.status == 404
             check_error(refused.json)
         continued = await ask(shim, bob, previous_response_id=id)
-        assert continued.status == 400
+        assert continued.status == 404
         assert continued.json["error"]["param"] == "previous_response_id"
+    assert (await request(shim, "GET", f"/v1/responses/{made['id']}", headers=alice)).json == made
+    assert (await ask(shim, alice, previous_response_id=made["id"])).status == 200

@@ -139,7 +139,6 @@ def test_the_echo_of_text_always_has_a_format() -> None:
         ({"prompt_cache_retention": "24h"}, 'dropped=("prompt_cache_retention")'),
         ({"prompt_cache_options": {"mode": "explicit"}}, 'dropped=("prompt_cache_options")'),
         ({"service_tier": "flex"}, 'defaulted=("service_tier")'),
-        ({"store": True}, 'defaulted=("store")'),
         (
             {"include": ["web_search_call.results", "reasoning.encrypted_content", "code_interpreter_call.outputs"]},
             'dropped=("include[0]" "include[2]")',

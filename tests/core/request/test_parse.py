@@ -206,10 +206,6 @@ def test_a_text_format_has_all_that_it_needs(fields: Json, param: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("previous_response_id", "resp_1"),
-        ("conversation", "conv_1"),
-        ("conversation", {"id": "conv_1"}),
-        ("background", True),
         ("prompt", {"id": "pmpt_1"}),
         ("context_management", [{"type": "compaction"}]),
         ("moderation", {"model": "m"}),
@@ -238,6 +234,29 @@ def test_a_response_waits_for_no_tool_outputs_where_it_is_not_stored() -> None:
     assert refusal(body(tool_outputs="perhaps")).param == "tool_outputs"
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("previous_response_id", "resp_1"),
+        ("conversation", "conv_1"),
+        ("conversation", {"id": "conv_1"}),
+        ("background", True),
+    ],
+)
+def test_a_field_that_needs_a_store_is_refused_by_name_where_there_is_none(field: str, value: Any) -> None:
+    request = parse_request(body(**{field: value}))
+    with pytest.raises(InvalidRequest) as caught:
+        refuse_state(request)
+    assert (caught.value.param, caught.value.code) == (field, "unsupported_parameter")
+    assert caught.value.message.startswith(f"Unsupported parameter: '{field}': ")
+    assert ";" in caught.value.message, "the message does not say what to do instead"
+
+
+def test_without_a_store_a_request_that_needs_none_is_not_refused() -> None:
+    for fields in ({}, {"store": True, "background": False}, {"previous_response_id": None, "conversation": None}):
+        refuse_state(parse_request(body(**fields)))
+
+
 @pytest.mark.parametrize("field", ["background", "context_management", "previous_response_id", "prompt", "moderation"])
 def test_a_field_that_does_not_exist_here_may_be_left_empty(field: str) -> None:
     empty: Json = {"background": False, "context_management": []}
@@ -260,16 +279,6 @@ def nested(depth: int) -> Json:
     for _ in range(depth):
         value = {"a": value}
     return value
-
-
-def test_a_schema_nested_absurdly_deep_is_refused() -> None:
-    def text(depth: int) -> Json:
-        return {"format": {"type": "json_schema", "name": "a", "schema": nested(depth)}}
-
-    assert prepared(text=text(100)).chat["response_format"]["type"] == "json_schema"
-    error = refusal(body(text=text(101)))
-    assert error.message == "Invalid 'text.format.schema': nested more than 100 levels deep."
-    assert (error.param, error.code) == ("text.format.schema", "invalid_value")
 
 
 # What is accepted ----------------------------------------------------------------------------------------------------

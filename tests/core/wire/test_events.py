@@ -22,6 +22,7 @@ from responses_shim.core.wire.events import (
     OutputItemAdded,
     OutputItemDone,
     Ping,
+    Queued,
 )
 from tests.shapes import EVENT_TYPES, EXTRA_KEYS
 
@@ -69,7 +70,7 @@ def test_an_event_has_no_field_that_the_sdk_lacks_except_known_ones(kind: type[E
 
 
 def test_the_table_has_every_event_of_an_item_and_no_other() -> None:
-    of_the_response = {Created, InProgress, Ping, Error, Completed, Incomplete, Failed}
+    of_the_response = {Created, Queued, InProgress, Ping, Error, Completed, Incomplete, Failed}
     assert set(ALLOWED_AFTER) == set(kinds()) - of_the_response
     assert set(TERMINAL) == {Completed, Incomplete, Failed}
 
