@@ -6,6 +6,7 @@ through the second.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -215,6 +216,18 @@ async def test_a_response_in_the_background_waits_too(store: Store) -> None:
     assert [item["type"] for item in response["output"]] == ["function_call", "message"]
     assert await both.get(id) == response
     assert await both.items(id) == ["msg", "fc", "fco", "msg"]
+
+
+async def test_two_processes_with_one_file_share_what_waits(tmp_path: Path) -> None:
+    host, url = ScriptedHost(TWO_CALLS, ANSWER), f"sqlite:///{tmp_path}/store.db"
+    first, second = ResponsesShim(host, store=url), ResponsesShim(host, store=url)
+    async with first.running(), second.running(), streamed(first) as stream:
+        path = f"/v1/responses/{await stream.called()}/tool_outputs"
+        for call_id in "ba":
+            reply = await post(second, path, {"tool_call_id": call_id, "output": f"output of {call_id}"})
+            assert reply.status == 200
+        assert (await stream.rest())["status"] == "completed"
+    assert [message["content"] for message in host.requests[1]["messages"][-2:]] == ["output of a", "output of b"]
 
 
 async def test_a_response_has_as_many_rounds_as_it_needs(store: Store) -> None:
