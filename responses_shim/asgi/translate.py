@@ -129,12 +129,7 @@ async def _open_turn(
     if request.state is None:
         refuse_state(parsed)
         return None
-    if parsed.background and not request.runs.accepting:
-        raise unsupported(
-            "background",
-            "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
-            "'async with shim.running()', or leave it out.",
-        )
+    _check_background(request, parsed)
     if uses_store(parsed):
         await admit()
     try:
@@ -144,6 +139,16 @@ async def _open_turn(
             raise
         return None
     return await turns.enter_async_context(open_turn(store, parsed))
+
+
+def _check_background(request: Request, parsed: CreateRequest) -> None:
+    """Raise InvalidRequest if a response is asked for in the background that cannot be had there."""
+    if parsed.background and not request.runs.accepting:
+        raise unsupported(
+            "background",
+            "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
+            "'async with shim.running()', or leave it out.",
+        )
 
 
 def _with_default_model(request: Request, body: Any) -> Any:
@@ -210,6 +215,7 @@ def _prepare(
     if turn is None and parsed.store:
         report.defaulted("store")
     if turn is not None:
+        _check_background(request, parsed)  # again: an interceptor may have changed it
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
         prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET

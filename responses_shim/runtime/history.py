@@ -90,8 +90,10 @@ class Turn:
     def begin(self, response: Response, request: CreateRequest, ids: Ids) -> None:
         """Write into the response object what it continues, and that it is kept, and give the input items their ids.
 
-        They get them before the output does: the ids of a turn ascend.
+        They get them before the output does: the ids of a turn ascend. If an interceptor has set `store` to false, the
+        response is not kept after all.
         """
+        self.keeps = self.keeps and request.store is not False
         if self.keeps:
             taken = {item.id for item in self.before} if self.conversation is not None else ()
             sent = stored_input(request.input, ids.new, taken)

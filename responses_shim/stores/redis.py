@@ -13,17 +13,17 @@ tag, so that a Redis Cluster keeps them on one node, where a script can change t
                                     dash in the stream, less one, as streams begin with 1. Each is a channel too, on
                                     which is published that there is more.
 
-A tree's data is one key, so it is there as a whole or not at all. What is asked about items goes over all trees of an
-owner, and so do the bounds; that is why the tag is the owner's and not the tree's. It follows that all that one owner
-has is on one node. What has to be known of all owners together is on a tag of its own, `{all}`: how much each of them
-has (`owners`, `sizes`, `totals`), when something of theirs is too old (`due`), and the leases to look after (`runs`).
-`secret` is the one key that stays for ever.
+A tree's data is one key, so all of it is there or nothing. Items are looked up in all trees of an owner, and bytes are
+counted over all of them; that is why the tag is the owner's and not the tree's. So all that one owner has is on one
+node. What has to be known of all owners together has a tag of its own, `{all}`: how much each of them has (`owners`,
+`sizes`, `totals`), when something of theirs is too old (`due`), and the leases to look after (`runs`). `secret` is the
+one key that stays for ever.
 
-**Steps.** What is asked about one owner's records is one script (lua/tree.lua and lua/operations.lua), so one round
-trip, a history included: the index names the tree. What changes how much is kept reports that to `{all}` in a second
-one (lua/bounds.lua), which answers with an owner who has to drop something, if the bounds say so. A report that is lost
-does no lasting harm: each holds all that the owner has, and a newer one replaces it. When several processes add at the
-bounds at once, a few trees more than necessary may go.
+**Steps.** Each call is one script (lua/tree.lua and lua/operations.lua), so one round trip, a history included: the
+script finds the tree in the index. A call that changes how much is kept reports that to `{all}` in a second round trip
+(lua/bounds.lua), which names an owner who has to drop something, if the bounds say so; a run is noted there before its
+record is added. A report that is lost does no lasting harm: each holds all that the owner has, and a newer one replaces
+it. When several processes add at the bounds at once, a few trees more than necessary may go.
 
 **Age.** Redis deletes data itself when it has been unused for as long as the bounds say, even if nobody is there. Names
 are kept twice as long, for they say what to take out of the index.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 import pytest
 
-from responses_shim import ResponsesShim
+from responses_shim import RequestView, ResponsesShim
 from tests.conformance.asking import WEATHER, result_of
 from tests.scripted import DONE, Json, Raise, ScriptedHost, Step, Wait, call_answer, chunk, text_answer
 from tests.state import Client, next_event, prompts, store_of, texts
@@ -577,3 +578,64 @@ async def test_a_previous_response_and_references_add_up() -> None:
         previous_response_id=first["id"],
     )
     assert prompts(host)[1] == ["user: One", "assistant: Answer 1\n\nAnswer 1", "user: Two"]
+
+
+async def test_a_turn_whose_parent_is_deleted_meanwhile_fails() -> None:
+    """What it has added would be a history without its beginning."""
+    go = anyio.Event()
+    client, _ = client_of(counting, [chunk("Half"), Wait(go), *text_answer(" done")])
+    parent = await client.create()
+    async with client.creating(previous_response_id=parent["id"], stream=True) as exchange:
+        await next_event(exchange, "response.output_text.delta")
+        await client.answer("DELETE", f"/responses/{parent['id']}")
+        go.set()
+        failed = (await next_event(exchange, "response.failed"))["response"]
+    assert (failed["status"], failed["store"]) == ("failed", False)
+    assert await store_of(client).scan() == []
+
+
+async def test_a_turn_whose_parent_is_deleted_meanwhile_ends_if_it_is_not_to_be_stored() -> None:
+    go = anyio.Event()
+    client, _ = client_of(counting, [chunk("Half"), Wait(go), *text_answer(" done")])
+    parent = await client.create()
+    async with client.creating(previous_response_id=parent["id"], store=False, stream=True) as exchange:
+        await next_event(exchange, "response.output_text.delta")
+        await client.answer("DELETE", f"/responses/{parent['id']}")
+        go.set()
+        assert (await next_event(exchange, "response.completed"))["response"]["store"] is False
+
+
+# Interceptors --------------------------------------------------------------------------------------------------------
+
+
+async def test_what_an_interceptor_leaves_of_the_input_is_what_is_stored() -> None:
+    """And it is shown the input of the turn alone."""
+    seen: list[list[str]] = []
+
+    async def shout(view: RequestView, headers: Mapping[str, str]) -> None:
+        for message in view.messages:
+            message.rewrite(str.upper)
+        seen.append([message.text for message in view.messages])
+
+    host = ScriptedHost(counting)
+    client = Client(ResponsesShim(host, interceptors=[shout]))
+    first = await client.create(input="One")
+    second = await client.create(input=[{"id": first["output"][0]["id"]}, {"role": "user", "content": "Two"}])
+    await client.create(input="Three", previous_response_id=second["id"])
+    assert prompts(host)[2] == ["assistant: ANSWER 1", "user: TWO", "assistant: Answer 2", "user: THREE"]
+    assert texts((await client.input_items(first["id"]))["data"]) == ["ONE"]
+    assert seen == [["ONE"], ["ANSWER 1", "TWO"], ["THREE"]]
+
+
+async def test_an_interceptor_can_decide_that_a_response_is_not_stored() -> None:
+    async def forget(view: RequestView, headers: Mapping[str, str]) -> None:
+        view.params["store"] = False
+
+    client = Client(ResponsesShim(ScriptedHost(counting), interceptors=[forget]))
+    conversation = await client.conversation()
+    for fields in ({}, {"store": True}, {"conversation": conversation}):
+        response = await client.create(**fields)
+        assert response["store"] is False
+        assert (await client.refusal("GET", f"/responses/{response['id']}"))["status"] == 404
+    assert await client.items(conversation) == []
+    assert (await client.refused(background=True))["param"] == "background"

@@ -23,9 +23,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from responses_shim import RequestView, ResponsesShim
-from tests.caller import call, payloads, post, request
+from tests.caller import call, parse_events, payloads, post, request
 from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import CHAT_PATH, DONE, ScriptedHost, chunk, usage
+from tests.serving import serving as serving_in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +71,7 @@ class Stamp(BaseHTTPMiddleware):
     """A middleware like most: it reads the body, calls the next one, and adds a header."""
 
     async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
-        assert b"Hi" in await request.body()
+        assert request.method == "GET" or b"Hi" in await request.body()
         response = await call_next(request)
         response.headers["x-stamp"] = request.url.path
         return response
@@ -121,6 +122,36 @@ async def test_a_client_that_leaves_stops_the_engine(
         await exchange.start()
         await exchange.disconnect()
         await exchange.finish()  # which it cannot while the engine goes on
+
+
+@frameworks
+@mounts
+def test_a_response_in_the_background_outlives_its_request(
+    framework: Callable[[Engine], App], mount: Callable[[App], None]
+) -> None:
+    """The frameworks pass the server's lifespan on, to which the runs belong."""
+    app = framework(Engine())
+    mount(app)
+    with serving_in_thread(app) as url, httpx.Client(base_url=f"{url}/v1", trust_env=False, timeout=20) as client:
+        made = client.post("/responses", json={**REQUEST, "background": True}).json()
+        assert made["status"] == "queued"
+        events = client.get(f"/responses/{made['id']}?stream=true")
+        check_stream(payloads(parse_events(events.content)))
+        got = client.get(f"/responses/{made['id']}").json()
+    check_response(got)
+    assert got["output"][0]["content"][0]["text"] == "Hello"
+
+
+@frameworks
+def test_a_server_that_stops_ends_what_runs_in_the_background(framework: Callable[[Engine], App]) -> None:
+    engine = Engine(endless=True)
+    app = framework(engine)
+    app.add_middleware(ResponsesShim)
+    with serving_in_thread(app) as url, httpx.Client(base_url=f"{url}/v1", trust_env=False, timeout=20) as client:
+        made = client.post("/responses", json={**REQUEST, "background": True}).json()
+        while client.get(f"/responses/{made['id']}").json()["status"] == "queued":
+            pass
+    # `serving_in_thread` fails if the server does not stop.
 
 
 def guarded_app(engine: Engine) -> App:

@@ -25,9 +25,9 @@ end
 
 local operations = {}
 
--- Note what an owner has now, unless something newer is known: something that is newer by a minute comes from before the
--- server's clock was put back, for no report is late by so much. Returns an owner who has to drop what is too old (0), or
--- else to evict a tree (1); nothing if all is within the bounds.
+-- Note what an owner has now, unless something newer is known. No report is late by a minute: what is newer by that
+-- much comes from before the clock of the server was put back.
+-- Returns an owner who has to drop what is too old (0), or else one who has to evict a tree (1), or nothing.
 function operations.report()
   local known = call('HGET', owners, a.owner)
   local version, size, trees = 0, 0, 0

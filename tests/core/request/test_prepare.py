@@ -258,7 +258,7 @@ def test_the_old_name_of_summary_is_echoed_under_the_new_one() -> None:
     assert echo(reasoning={"generate_summary": "concise"})["reasoning"] == {"effort": None, "summary": "concise"}
 
 
-@pytest.mark.parametrize(("field", "asked"), [("store", True), ("service_tier", "flex")])
+@pytest.mark.parametrize(("field", "asked"), [("service_tier", "flex")])
 def test_what_this_server_does_not_have_is_echoed_as_its_default(field: str, asked: Any) -> None:
     assert echo(**{field: asked}) == echo()
     assert f'defaulted=("{field}")' in prepared(**{field: asked}).report.header()

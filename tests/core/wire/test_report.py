@@ -171,11 +171,16 @@ REQUESTS: dict[str, tuple[Any, Dictionary]] = {
     "nothing": ({}, {}),
     "a limit": ({"max_output_tokens": 9}, {"mapped": ["max_output_tokens"]}),
     "two of a kind": (
-        {"max_output_tokens": 9, "reasoning": {"effort": "max", "mode": "pro"}, "truncation": "auto", "store": True},
+        {
+            "max_output_tokens": 9,
+            "reasoning": {"effort": "max", "mode": "pro"},
+            "truncation": "auto",
+            "service_tier": "flex",
+        },
         {
             "mapped": ["max_output_tokens", "reasoning.effort"],
             "dropped": ["truncation", "reasoning.mode"],
-            "defaulted": ["store"],
+            "defaulted": ["service_tier"],
         },
     ),
     "a tool that nobody runs": ({"tools": [F, {"type": "web_search"}]}, {"dropped": ["tools[1]"]}),
