@@ -40,6 +40,7 @@ ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
 Overflow = Literal["error", "incomplete"]
+ToolOutputs = Literal["end", "wait"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
 
 
@@ -76,10 +77,13 @@ class SettingsArguments(TypedDict, total=False):
     ping_interval: float
     upstream_idle: float
     write_timeout: float
+    tool_timeout: float
+    max_tool_output: int
     store: str | SecretStr
     store_trees: int | None
     store_size: int | None
     store_age: float | None
+    tool_outputs: ToolOutputs
     secret_keys: Sequence[str | SecretStr]
     owner_header: str | None
     trust_owner_header: bool
@@ -249,6 +253,12 @@ class Settings(BaseModel):
     write_timeout: float = Field(default=60.0, gt=0)
     """How long one write to the client may take before the client is given up."""
 
+    tool_timeout: float = Field(default=300.0, gt=0)
+    """How long a response that waits for the outputs of its calls waits before it fails (`tool_outputs`)."""
+
+    max_tool_output: int = Field(default=4 * 1024 * 1024, ge=1, le=4 * 1024 * 1024)
+    """The largest output that is posted to a response that waits, as JSON. A larger one is a 400."""
+
     store: SecretStr = SecretStr("memory://")
     """Where responses and conversations are kept, as a URL; `off` keeps nothing.
 
@@ -267,6 +277,13 @@ class Settings(BaseModel):
     store_age: float | None = Field(default=None, gt=0)
     """For how long a conversation or a chain is kept after its last use; by default an hour in memory."""
 
+    tool_outputs: ToolOutputs = "end"
+    """What calls do to a response with tools whose request has no `tool_outputs`.
+
+    `end`: they end it, as in OpenAI's API. `wait`: it waits until their outputs are posted to
+    `/v1/responses/{id}/tool_outputs`, and goes on; but not one with `store: false`.
+    """
+
     secret_keys: tuple[SecretStr, ...] = ()
     """The keys for encrypted reasoning. The first encrypts, all decrypt. Without any, each shim makes a random one.
 
@@ -279,6 +296,14 @@ class Settings(BaseModel):
 
     trust_owner_header: bool = False
     """Whether that header alone says who the owner is. A proxy in front must then set it, and drop a client's own."""
+
+    @field_validator("tool_outputs")
+    @classmethod
+    def _check_tool_outputs(cls, kind: ToolOutputs, info: ValidationInfo) -> ToolOutputs:
+        store: SecretStr | None = info.data.get("store")
+        if kind == "wait" and store is not None and store.get_secret_value() == "off":
+            raise PydanticCustomError("tool_outputs", "Responses can wait for tool outputs only where they are stored")
+        return kind
 
     @field_validator("secret_keys", mode="before")
     @classmethod

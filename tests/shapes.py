@@ -41,14 +41,14 @@ TOKENS = {"prompt_token_ids", "generation_token_ids", "generation_log_probs", "r
 """The keys of an item that carries token ids. A delta may have the two of them that begin with `generation`."""
 
 EXTRA_KEYS = {
-    "Response": {"frequency_penalty", "presence_penalty", "store"},
+    "Response": {"frequency_penalty", "presence_penalty", "store", "tool_outputs"},
     "ResponseErrorEvent": {"error"},
     "ResponseFunctionCallArgumentsDoneEvent": {"name"},
     "ResponseCustomToolCall": {"status"},  # its type for stored items has it
     "Logprob": {"bytes"},
     "LogprobTopLogprob": {"bytes"},
 }
-"""Keys that the SDK's types lack and a specification asks for. Any other key that they lack is an error."""
+"""Keys that the SDK's types lack and a specification, or the client, asks for. Any other that they lack is an error."""
 
 ITEM_SHAPES = {
     "ResponseOutputMessage",

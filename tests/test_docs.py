@@ -279,6 +279,7 @@ def shim(words: list[str]) -> None:
         patch.setattr("responses_shim.cli.launch.run", lambda host, *rest, **options: hosts.append(host))
         patch.setattr("responses_shim.cli.demo.run", lambda options: None)
         patch.setattr("responses_shim.cli.codex.run", lambda options: None)
+        patch.setattr("responses_shim.cli.store.run", lambda options: None)
         assert main(words[1:]) == 0
     assert set(hosts) <= set(launch.HOSTS)
 

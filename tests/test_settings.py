@@ -58,10 +58,13 @@ def test_the_defaults() -> None:
         "ping_interval": 15.0,
         "upstream_idle": 600.0,
         "write_timeout": 60.0,
+        "tool_timeout": 300.0,
+        "max_tool_output": 4 * 1024 * 1024,
         "store": SecretStr("memory://"),
         "store_trees": None,
         "store_size": None,
         "store_age": None,
+        "tool_outputs": "end",
         "secret_keys": (),
         "owner_header": None,
         "trust_owner_header": False,
@@ -102,10 +105,13 @@ EXAMPLES: dict[str, tuple[str, Any]] = {
     "ping_interval": ("0.5", 0.5),
     "upstream_idle": ("30", 30.0),
     "write_timeout": ("1e2", 100.0),
+    "tool_timeout": ("30", 30.0),
+    "max_tool_output": ("1024", 1024),
     "store": ("redis://:secret@host/0", SecretStr("redis://:secret@host/0")),
     "store_trees": ("10", 10),
     "store_size": ("1000000", 1_000_000),
     "store_age": ("60", 60.0),
+    "tool_outputs": ("wait", "wait"),
     "secret_keys": (", ".join(SECRETS), tuple(map(SecretStr, SECRETS))),
     "owner_header": ("X-User", "x-user"),
     "trust_owner_header": ("true", True),
@@ -146,7 +152,7 @@ def test_variables_without_the_prefix_are_ignored() -> None:
         ("ping", "PING"),
         ("MAXBODY", "MAX_BODY"),
         ("FILE_URL", "FILE_URLS"),
-        ("TIMEOUT", "WRITE_TIMEOUT"),
+        ("TIMEOUT", "TOOL_TIMEOUT"),
         ("INTERCEPTORS", None),
         ("", None),
     ],
@@ -190,6 +196,12 @@ def test_the_variables_that_kubernetes_sets_for_a_service_of_that_name_do_not_st
         ("PING_INTERVAL", "nan"),
         ("UPSTREAM_IDLE", "soon"),
         ("WRITE_TIMEOUT", "-1"),
+        ("TOOL_TIMEOUT", "0"),
+        ("MAX_TOOL_OUTPUT", "4194305"),
+        ("STORE_TREES", "0"),
+        ("STORE_SIZE", "256M"),
+        ("STORE_AGE", "0"),
+        ("TOOL_OUTPUTS", "perhaps"),
         ("TRUST_OWNER_HEADER", "who?"),
     ],
 )
@@ -219,6 +231,17 @@ def test_the_audio_root_must_be_the_absolute_path_of_a_directory(tmp_path: Path)
         assert mistake({f"{PREFIX}AUDIO_ROOT": bad}) == f"RESPONSES_SHIM_AUDIO_ROOT: {line}"
     assert load(audio_root=str(tmp_path)).audio_root == str(tmp_path)
     assert load({f"{PREFIX}AUDIO_ROOT": ""}).audio_root is None
+
+
+def test_an_empty_bound_is_that_of_the_store() -> None:
+    for name in ("store_trees", "store_size", "store_age"):
+        assert getattr(load({f"{PREFIX}{name.upper()}": ""}), name) is None
+
+
+def test_responses_can_wait_for_tool_outputs_only_where_they_are_stored() -> None:
+    message = mistake({f"{PREFIX}TOOL_OUTPUTS": "wait", f"{PREFIX}STORE": "off"})
+    assert message == "RESPONSES_SHIM_TOOL_OUTPUTS: Responses can wait for tool outputs only where they are stored"
+    assert load(tool_outputs="end", store="off").tool_outputs == "end"
 
 
 # Owners and keys.

@@ -1,4 +1,4 @@
-"""What a response is made with: its translator, with filters and options, and the check of its answer."""
+"""What a response is made with: its translator, with filters and options, its rounds, and the check of its answer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import time
 from functools import partial
 
 from responses_shim.asgi.request import Request
-from responses_shim.asgi.translate import TranslatedRequest, report_header
+from responses_shim.asgi.translate import TranslatedRequest, report_header, translate_next_round
 from responses_shim.core.items.reasoning import ReasoningDisplay
 from responses_shim.core.request.answer_format import constrained_chat
+from responses_shim.core.request.messages import Item
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
@@ -18,8 +19,11 @@ from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import AnswerCheck
 from responses_shim.runtime.interfaces import RawHeaders, Sink
+from responses_shim.runtime.run import NextRound, last_round
+from responses_shim.runtime.tool_outputs import ToolRounds
 
 
 def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, hold_answers: bool) -> Translator:
@@ -33,6 +37,23 @@ def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, h
     )
     filters = partial(_filters, request, translated)
     return Translator(stream, filters=filters, framing=sink.framing, hold_answers=hold_answers)
+
+
+def next_round(request: Request, translated: TranslatedRequest, frames_of: Translator) -> NextRound:
+    """What follows a round: nothing, or another one if the response waits for the outputs of its calls.
+
+    `frames_of` is the translator of the response.
+    """
+    turn = translated.waiting
+    if turn is None:
+        return last_round
+
+    async def next_chat(items: list[Item]) -> Chat:
+        frames_of.set_tools(await translate_next_round(request, translated, turn, items))
+        return translated.prepared.chat
+
+    timeout = request.settings.tool_timeout
+    return ToolRounds(turn, translated.ids.response, translated.ids, next_chat, timeout).next_round
 
 
 def answer_check(translated: TranslatedRequest, headers: RawHeaders) -> AnswerCheck | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from functools import partial
 
 from responses_shim.asgi.admission import Admission
-from responses_shim.asgi.answer import answer_check, translator
+from responses_shim.asgi.answer import answer_check, next_round, translator
 from responses_shim.asgi.body import ClientDisconnect
 from responses_shim.asgi.client_watch import ClientWatch, until_disconnect
 from responses_shim.asgi.follow import Following, follow
@@ -21,8 +21,9 @@ from responses_shim.errors import ShimError
 from responses_shim.runtime.background import LogSink, until_ended
 from responses_shim.runtime.history import Turn
 from responses_shim.runtime.interceptors import notify_interceptors
-from responses_shim.runtime.interfaces import RawHeaders, Sink
+from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
 from responses_shim.runtime.run import Run
+from responses_shim.runtime.tool_outputs import kept_while_running
 from responses_shim.stores.base import RUNNING
 from responses_shim.views.request import RequestView
 
@@ -48,12 +49,14 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
         )
         return
     run = _new_run(request, translated, host, headers, admission.headers)
+    response, turn = translated.prepared.response, translated.waiting
     try:
-        await run.execute(partial(host.chat, size=translated.size), translated.prepared.chat)
+        async with kept_while_running(turn, response) if turn is not None else nullcontext():
+            await run.execute(_upstream(host, translated), translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None:
-        await notify_interceptors(request.interceptors, view, translated.prepared.response)
+        await notify_interceptors(request.interceptors, view, response)
 
 
 async def _translate_or_refuse(
@@ -72,6 +75,11 @@ async def _translate_or_refuse(
     return None  # the client has left, which ends the block
 
 
+def _upstream(host: HostClient, translated: TranslatedRequest) -> Upstream:
+    """The chat calls of a response, each of which is as large as the rounds before it have made it."""
+    return lambda chat, listener: host.chat(chat, listener, translated.chat_size)
+
+
 def _new_run(
     request: Request,
     translated: TranslatedRequest,
@@ -86,14 +94,16 @@ def _new_run(
     """
     check = answer_check(translated, headers)
     sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
+    frames_of = translator(request, translated, sink, hold_answers=check is not None)
     return Run(
-        translator(request, translated, sink, hold_answers=check is not None),
+        frames_of,
         sink,
         request.settings,
         disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
         headers=probed,
-        prompt_tokens=partial(host.prompt_tokens, size=translated.size),
+        prompt_tokens=lambda chat: host.prompt_tokens(chat, translated.chat_size),
+        next_round=next_round(request, translated, frames_of),
         answer_check=check,
         save=translated.turn.save if translated.turn is not None else None,
     )
@@ -110,7 +120,7 @@ async def _start_in_background(
 ) -> None:
     """Keep the response as `queued`, start its run, and answer with it, or with its events as they come."""
     store, response, chat = turn.store.store, translated.prepared.response, translated.prepared.chat
-    sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation)
+    sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation, turn.unsaved_output)
     check = answer_check(translated, headers)
     frames_of = translator(request, translated, sink, hold_answers=check is not None)
     run = Run(
@@ -119,7 +129,8 @@ async def _start_in_background(
         request.settings.model_copy(update={"ping": "off"}),  # followers fill silences themselves
         disconnected=partial(until_ended, store, turn.owner, response.id, secrets.token_hex(8)),
         unfinished_message=request.profile.unfinished_message,
-        prompt_tokens=host.prompt_tokens,
+        prompt_tokens=lambda chat: host.prompt_tokens(chat, translated.chat_size),
+        next_round=next_round(request, translated, frames_of),
         answer_check=check,
         starts_at_once=True,
     )
@@ -127,7 +138,7 @@ async def _start_in_background(
 
     async def execute() -> None:
         async with opened:
-            await run.execute(host.chat, chat)
+            await run.execute(_upstream(host, translated), chat)
         if view is not None:
             await notify_interceptors(request.interceptors, view, response)
 

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.asgi.owner import owner_of
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.admissions import Admissions
@@ -72,6 +73,11 @@ class Request:
         """The runs in the background. There are some only where there is a store."""
         assert self.state is not None
         return self.state.runs
+
+    def options_for(self, parsed: CreateRequest) -> TranslationOptions:
+        """The translation options for this request, as it has been parsed."""
+        replay_tokens = self.settings.nemo_gym or bool(parsed.return_token_ids)
+        return replace(self.translation_options, replay_tokens=replay_tokens)
 
     @property
     def translation_options(self) -> TranslationOptions:

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.types import Send
 
-from responses_shim.asgi import conversations, stored_responses
+from responses_shim.asgi import conversations, stored_responses, tool_outputs
 from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import ClientDisconnect
 from responses_shim.asgi.create import create
@@ -53,6 +53,7 @@ _ROUTES: dict[str, dict[str, Endpoint]] = {
     "/responses": {"POST": create},
     _RESPONSE: {"GET": _of_store(stored_responses.retrieve), "DELETE": _of_store(stored_responses.delete)},
     f"{_RESPONSE}/cancel": {"POST": _of_store(stored_responses.cancel)},
+    f"{_RESPONSE}/tool_outputs": {"POST": _of_store(tool_outputs.add_output)},
     f"{_RESPONSE}/input_items": {"GET": _of_store(stored_responses.list_input_items)},
     "/conversations": {"POST": _of_store(conversations.create)},
     _CONVERSATION: {

@@ -14,6 +14,7 @@ from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.background import end_run
 from responses_shim.runtime.client_store import ClientStore
+from responses_shim.runtime.history import no_response
 from responses_shim.stores.base import History, Page
 
 
@@ -51,7 +52,7 @@ async def delete(request: Request, store: ClientStore) -> Any:
     """`DELETE /responses/{id}`: nobody can get or continue it any more; what continues it already is not changed."""
     id = (await _find(request, store)).record.id
     if not await store.delete(id):
-        raise _not_found(id)
+        raise no_response(id)
     return {"id": id, "object": "response", "deleted": True}
 
 
@@ -67,7 +68,7 @@ async def cancel(request: Request, store: ClientStore) -> Any:
         )
     ended = await end_run(store.store, record.owner, record.id, "cancelled")
     if ended is None:
-        raise _not_found(record.id)
+        raise no_response(record.id)
     return _shown(ended)
 
 
@@ -79,7 +80,7 @@ async def list_input_items(request: Request, store: ClientStore) -> Any:
     id = (await _find(request, store)).record.id
     page = await page_behind(store, id, after, outputs=False, limit=limit, newest_first=newest_first)
     if page is None:
-        raise _not_found(id)
+        raise no_response(id)
     return listed(page)
 
 
@@ -111,11 +112,5 @@ async def _find(request: Request, store: ClientStore) -> History:
     id = request.path_params["response_id"]
     found = await store.get(id)
     if found is None or found.record.kind != "response":
-        raise _not_found(id)
+        raise no_response(id)
     return found
-
-
-def _not_found(id: str) -> InvalidRequest:
-    return InvalidRequest(
-        f"No response found with id {quoted(id)}.", status=404, param="response_id", code="response_not_found"
-    )

@@ -9,21 +9,24 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import UNSET
 
 from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import read_json
 from responses_shim.asgi.client_watch import ClientWatch
 from responses_shim.asgi.request import Request
 from responses_shim.core.request.answer_format import response_format
+from responses_shim.core.request.messages import Item
+from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
 from responses_shim.core.request.parse import check_strings, parse_request, refuse_state
 from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
+from responses_shim.core.request.tool_outputs import next_round_request
 from responses_shim.core.request.unread import unread_fields
+from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import MAX_STRING, check_depth, unsupported
-from responses_shim.errors import InvalidRequest
 from responses_shim.extensions.nemo_gym import (
     NO_OPTIONS,
     GymOptions,
@@ -32,6 +35,7 @@ from responses_shim.extensions.nemo_gym import (
     load_audio,
     read_gym_request,
 )
+from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import load_schema
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.history import Turn, open_turn, uses_store
@@ -65,6 +69,16 @@ class TranslatedRequest:
     size: int
     constraint: dict[str, Any] | None
     schema: SchemaCheck | None = None
+
+    @property
+    def chat_size(self) -> int:
+        """`size`, and that of what the rounds of the response have added."""
+        return self.size + (self.turn.rounds_size if self.turn is not None else 0)
+
+    @property
+    def waiting(self) -> Turn | None:
+        """The turn, if the response waits for the outputs of its calls."""
+        return self.turn if self.prepared.response.tool_outputs is not UNSET else None
 
 
 async def translate(
@@ -129,13 +143,7 @@ async def _open_turn(
 
 def _check_background(request: Request, parsed: CreateRequest) -> None:
     """Raise InvalidRequest if a response is asked for in the background that cannot be had there."""
-    if not parsed.background:
-        return
-    if parsed.store is False:
-        raise InvalidRequest(
-            "'background' can only be used when 'store' is true.", param="background", code="invalid_value"
-        )
-    if not request.runs.accepting:
+    if parsed.background and not request.runs.accepting:
         raise unsupported(
             "background",
             "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
@@ -156,6 +164,8 @@ def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOp
     parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
     if parsed.return_token_ids is None and request.settings.return_token_ids:
         parsed.return_token_ids = True
+    if parsed.tool_outputs is None and parsed.tools and parsed.store is not False:
+        parsed.tool_outputs = request.settings.tool_outputs
     return parsed, gym
 
 
@@ -186,16 +196,13 @@ def _prepare(
     `size` is that of the body, as `read_json` returns it, and of what it continues.
     """
     ids = Ids()
-    replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
-    options = replace(request.translation_options, replay_tokens=replay_tokens)
-    history = turn.history() if turn is not None else ()
-    now = int(time.time())
-    prepared = prepare(parsed, history=history, options=options, response_id=ids.response, created_at=now)
+    options = request.options_for(parsed)
+    prepared = _prepare_round(parsed, turn, options, ids.response)
     if size > LARGE_ECHO:
         encode_echo(prepared.response, request.settings.max_echo)
     report = prepared.report
     constraint = _constraint(request, prepared)
-    prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    prepared.chat = _adapted(request, prepared, gym, options)
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
         name = "generate_summary" if parsed.reasoning.summary is None else "summary"
         report.dropped(f"reasoning.{name}")
@@ -203,7 +210,7 @@ def _prepare(
         for index, included in enumerate(parsed.include or ()):
             if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
-    for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
+    for path in unread_fields(body, Tokens.__struct_fields__ if options.replay_tokens else ()):
         report.dropped(path)
     if turn is None and parsed.store:
         report.defaulted("store")
@@ -211,7 +218,39 @@ def _prepare(
         _check_background(request, parsed)  # again: an interceptor may have changed it
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
+        prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET
     return TranslatedRequest(ids, parsed, gym, prepared, turn, size, constraint)
+
+
+def _prepare_round(
+    parsed: CreateRequest, turn: Turn | None, options: TranslationOptions, response_id: str
+) -> PreparedRequest:
+    """Translate a request with what it continues."""
+    history = turn.history() if turn is not None else ()
+    return prepare(parsed, history=history, options=options, response_id=response_id, created_at=int(time.time()))
+
+
+def _adapted(request: Request, prepared: PreparedRequest, gym: GymOptions, options: TranslationOptions) -> Chat:
+    """The chat request in the spelling of this host, with what NeMo Gym's keys ask for."""
+    report = prepared.report
+    return apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+
+
+async def translate_next_round(
+    request: Request, translated: TranslatedRequest, turn: Turn, items: list[Item]
+) -> ToolMap:
+    """Replace the chat request by that of a further round, with `items` behind the input. Returns the tools of it."""
+    parsed = next_round_request(translated.request, items)
+    options = request.options_for(parsed)
+    translation = partial(_prepare_round, parsed, turn, options, translated.ids.response)
+    prepared = await offload_if_large(translated.chat_size, translation)
+    translated.prepared.chat = _adapted(request, prepared, translated.gym, options)
+    await _add_audio(request, translated, _admitted)
+    return prepared.tools
+
+
+async def _admitted() -> None:
+    """The host has answered the client before."""
 
 
 def _constraint(request: Request, prepared: PreparedRequest) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
     responses-shim run llama-cpp -- --model model.gguf   start a host with the shim mounted
     responses-shim demo                                  stream an answer from a small real engine
     responses-shim codex                                 print what Codex needs in its configuration
+    responses-shim store list                            see, count and delete what is stored
     responses-shim surface                               print which parts of the API are supported, as Markdown
     responses-shim version                               print the version
 
@@ -18,7 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from responses_shim import __version__
-from responses_shim.cli import codex, demo, launch
+from responses_shim.cli import codex, demo, launch, store
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.surface import markdown
 from responses_shim.errors import ConfigurationError
@@ -38,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             demo.run(options)
         elif options.command == "codex":
             codex.run(options)
+        elif options.command == "store":
+            store.run(options)
         elif options.command == "surface":
             print(markdown(), end="")
         else:
@@ -114,6 +117,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Print a block for Codex's config.toml that makes a running shim its model provider.",
     )
     codex.add_options(codex_parser)
+
+    store_parser = commands.add_parser(
+        "store",
+        help="see, count and delete what is stored",
+        description="See, count and delete the responses and conversations in the store that the settings name.",
+        epilog="The store is that of RESPONSES_SHIM_STORE, as for the server.",
+    )
+    store.add_options(store_parser)
 
     commands.add_parser("surface", help="print which parts of the API are supported: every field, item, tool and event")
     commands.add_parser("version", help="print the version")

@@ -89,6 +89,7 @@ _FIELDS = [
     Row("prompt_cache_options", "accepted", "echoed"),
     Row("service_tier", "accepted", "echoed as `default`"),
     Row("return_token_ids", "honoured", "not OpenAI's but vLLM's: token ids, for training"),
+    Row("tool_outputs", "honoured", "not OpenAI's: `wait` has the response wait for the outputs of its calls"),
     *(
         Row(name, "honoured", "not OpenAI's: passed on to the host")
         for name in ("seed", "stop", "top_k", "min_p", "repetition_penalty")

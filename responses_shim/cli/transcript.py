@@ -71,7 +71,7 @@ class Transcript:
             self._open_part = part
         self._deltas[part] += 1
         self._delta_times.append(ms)
-        return heading + _printable(delta).replace("\n", "\n" + INDENT)
+        return heading + printable(delta).replace("\n", "\n" + INDENT)
 
     def _close_text(self) -> str:
         """The end of the line of text that is being shown, if there is one."""
@@ -149,9 +149,9 @@ def _words(*words: object) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(_printable(text).split())
+    return " ".join(printable(text).split())
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """The text with each control character replaced: a model may write escape sequences for the terminal."""
     return "".join(char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}" for char in text)

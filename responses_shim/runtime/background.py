@@ -30,8 +30,9 @@ import msgspec
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.events import ErrorDetails
 from responses_shim.core.wire.responses import Response, ResponseError
-from responses_shim.core.wire.stored import ended, output_of, with_output, without_output
+from responses_shim.core.wire.stored import ended, with_output, without_output
 from responses_shim.errors import ShimError
+from responses_shim.runtime.history import output_items
 from responses_shim.runtime.interfaces import RawHeaders
 from responses_shim.stores.base import ENDED, RUNNING, History, Store, StoredItem, StoreUnavailable
 
@@ -59,12 +60,20 @@ class LogSink:
 
     framing: Framing | None = staticmethod(_bare)
 
-    def __init__(self, store: Store, owner: bytes, id: str, kept: Callable[[Response], Awaitable[None]]) -> None:
-        """`kept` is called with the response once its end is in the store."""
+    def __init__(
+        self,
+        store: Store,
+        owner: bytes,
+        id: str,
+        kept: Callable[[Response], Awaitable[None]],
+        unsaved: Callable[[Response], Sequence[StoredItem]] = output_items,
+    ) -> None:
+        """`kept` is called with the response once its end is in the store, `unsaved` for the items to be added then."""
         self._store = store
         self._owner = owner
         self._id = id
         self._kept = kept
+        self._unsaved = unsaved
         self._status: str | None = "in_progress"  # what the first write makes of `queued`
 
     async def begin(self, headers: RawHeaders) -> None:
@@ -75,8 +84,8 @@ class LogSink:
         await self._change(events=frames, status=status)
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:
-        items = [StoredItem(id, data, output=True) for id, data in output_of(response)]
-        await self._change(events=frames, status=response.status, data=without_output(response), items=items)
+        data, items = without_output(response), self._unsaved(response)
+        await self._change(events=frames, status=response.status, data=data, items=items)
         try:
             await self._kept(response)
         except StoreUnavailable as error:

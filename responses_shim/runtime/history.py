@@ -57,6 +57,9 @@ class Turn:
     - `keeps`: whether its response is to be kept
     - `needed`: whether the response fails if it cannot be kept
     - `release`: gives up the conversation, which the turn has taken, before the turn is over
+
+    Its response is kept when it ends, by `save`; or before that, by `add`, if others have to find it while it is made.
+    Then `save` changes what is there, and so may `add_round` before.
     """
 
     store: ClientStore
@@ -67,11 +70,18 @@ class Turn:
     before: list[StoredItem] = field(default_factory=list)
     release: Callable[[], Awaitable[None]] = _nothing_taken
     _input: list[StoredItem] = field(default_factory=list, init=False)
+    _rounds: list[StoredItem] = field(default_factory=list, init=False)  # behind the input, of rounds that have ended
+    _added: bool = field(default=False, init=False)
 
     @property
     def size(self) -> int:
         """How many bytes of JSON there are before the input."""
         return sum(len(item.data) for item in self.before)
+
+    @property
+    def rounds_size(self) -> int:
+        """How many bytes of JSON `add_round` has added behind the input."""
+        return sum(len(item.data) for item in self._rounds)
 
     def history(self) -> list[Item]:
         """The items before the input, decoded."""
@@ -115,11 +125,22 @@ class Turn:
                 raise StoreUnavailable from error
 
     async def _save(self, response: Response) -> None:
-        record = await self.add(response, output_of(response))
+        items = self.unsaved_output(response)
+        if not self._added:
+            await self.add(response, items)
+        elif not await self.store.store.change(
+            self.owner,
+            response.id,
+            among=RUNNING,
+            status=response.status,
+            data=without_output(response),
+            items=items,
+        ):
+            raise StoreUnavailable("The response was ended or deleted while it was being made.")
         try:
             await self.add_to_conversation(response)
         except StoreUnavailable:
-            await self.store.store.delete(record.owner, record.id)  # the client is not told that it is kept
+            await self.store.store.delete(self.owner, response.id)  # the client is not told that it is kept
             raise
 
     @property
@@ -127,8 +148,8 @@ class Turn:
         """Whom the response belongs to: the owner of what it continues, who may be so by an older key."""
         return self.parent.owner if self.parent is not None else self.store.owner
 
-    async def add(self, response: Response, output: Sequence[tuple[str, bytes]] = ()) -> Record:
-        """Keep a new response, with the input items. Raises StoreUnavailable."""
+    async def add(self, response: Response, output: Sequence[StoredItem] = ()) -> Record:
+        """Keep a new response, with the input items and then these. Raises StoreUnavailable."""
         record = Record(
             owner=self.owner,
             id=response.id,
@@ -137,10 +158,27 @@ class Turn:
             created_at=response.created_at,
             data=without_output(response),
         )
-        items = self._input + [StoredItem(id, data, output=True) for id, data in output]
-        if not await self.store.store.add(record, items):
+        if not await self.store.store.add(record, [*self._input, *output]):
             raise StoreUnavailable("The response could not be stored: it is too large, or what it continues is gone.")
+        self._added = True
         return record
+
+    async def add_round(self, id: str, items: Sequence[StoredItem]) -> None:
+        """Keep more items of a response that has been added: those of a round, or the outputs of its calls.
+
+        Raises InvalidRequest if the response has been ended or deleted by somebody else, StoreUnavailable.
+        """
+        if not await self.store.store.change(self.owner, id, among=RUNNING, items=items):
+            raise response_ended(id)
+        self._rounds += items
+
+    def rounds(self) -> list[Item]:
+        """The items behind the input that `add_round` has kept, decoded."""
+        return [msgspec.json.decode(item.data) for item in self._rounds]
+
+    def unsaved_output(self, response: Response) -> list[StoredItem]:
+        """The items of the output that `add_round` has not kept."""
+        return output_items(response)[sum(item.output for item in self._rounds) :]
 
     async def add_to_conversation(self, response: Response) -> None:
         """Add the items of the turn to its conversation, if it is to be, and give that up: the client sees the end now.
@@ -150,12 +188,17 @@ class Turn:
         conversation = self.conversation
         try:
             if conversation is not None and self.keeps and response.status in _CONTINUABLE:
-                items = self._input + [StoredItem(id, data, output=True) for id, data in output_of(response)]
+                items = [*self._input, *self._rounds, *self.unsaved_output(response)]
                 known = await self.store.store.append_items(conversation.owner, conversation.id, items, response.id)
                 if known or known is None:
                     raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
         finally:
             await self.release()
+
+
+def output_items(response: Response) -> list[StoredItem]:
+    """The output of a response as it is stored."""
+    return [StoredItem(id, data, output=True) for id, data in output_of(response)]
 
 
 @asynccontextmanager
@@ -168,7 +211,8 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
     Raises InvalidRequest that names `previous_response_id`, `conversation` or the reference, with status 409 if the
     conversation is taken; StoreUnavailable if the request needs the store and it is not available.
     """
-    turn = Turn(store, keeps=request.store is not False, needed=request.store is True or bool(request.background))
+    needed = bool(request.store or request.background or request.tool_outputs == "wait")
+    turn = Turn(store, keeps=request.store is not False, needed=needed)
     conversation = _conversation_id(request)
     if isinstance(request.input, list):
         request.input = await _dereferenced(store, request.input)
@@ -184,7 +228,7 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
         turn.needed = True
         found = _continuable(await store.history(request.previous_response_id), request.previous_response_id)
         turn.parent, turn.before = found.record, found.items
-    elif request.store or request.background:
+    elif needed:
         await store.get("")  # nothing has that id: it shows whether the store can be reached
     yield turn
 
@@ -244,6 +288,18 @@ def _continuable(found: History | None, id: str) -> History:
             code="invalid_value",
         )
     return found
+
+
+def no_response(id: str) -> InvalidRequest:
+    """The error for a response that the client does not have."""
+    return InvalidRequest(
+        f"No response found with id {quoted(id)}.", status=404, param="response_id", code="response_not_found"
+    )
+
+
+def response_ended(id: str) -> InvalidRequest:
+    """The error of a run whose response has been ended or deleted by somebody else."""
+    return InvalidRequest(f"The response {quoted(id)} has been ended or deleted.", status=409, code="response_ended")
 
 
 def _no_previous(id: str) -> InvalidRequest:
@@ -318,6 +374,8 @@ async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
 
 def uses_store(request: CreateRequest) -> bool:
     """Whether a request reads from the store before it is translated."""
-    if request.previous_response_id is not None or request.conversation is not None or request.background:
+    if request.previous_response_id is not None or request.conversation is not None:
+        return True
+    if request.background or request.tool_outputs == "wait":
         return True
     return isinstance(request.input, list) and any(map(_is_reference, request.input))

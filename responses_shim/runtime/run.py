@@ -60,7 +60,7 @@ async def _nothing() -> None:
     """Do nothing."""
 
 
-def _last_round(result: RoundResult) -> None:
+def last_round(result: RoundResult) -> None:
     """The default `next_round`: no round follows."""
 
 
@@ -90,7 +90,7 @@ class Run:
         unfinished_message: str,
         headers: RawHeaders | None = None,
         prompt_tokens: Callable[[Chat], Awaitable[list[int] | None]] | None = None,
-        next_round: NextRound = _last_round,
+        next_round: NextRound = last_round,
         save: Callable[[Response], Awaitable[None]] | None = None,
         starts_at_once: bool = False,
         answer_check: AnswerCheck | None = None,
@@ -165,6 +165,7 @@ class Run:
     async def _next_request(self) -> Chat | None:
         """The chat request of the next round, which then begins; None if the response has ended meanwhile."""
         request: Chat | None = None
+        self._cancel_at = None  # that was for the call that has returned: what follows may take its time
         try:
             with anyio.CancelScope() as self._call:
                 assert self._make_request is not None
@@ -179,7 +180,7 @@ class Run:
         if request is None:
             await self._write_with_timeout(self._close)
             return None
-        self._phase, self._cancel_at, self._last_received = Phase.CALLING, None, self._clock()
+        self._phase, self._last_received = Phase.CALLING, self._clock()
         self._translator.begin_round(self._answer_check.fallback if self._answer_check is not None else None)
         return request
 

@@ -22,6 +22,9 @@ process that runs it renews a lease. When that has expired, the response is ende
 
 **Deleting** a record hides it: nobody can read or continue it. Its items stay as long as a descendant needs them.
 
+**Optional**: a store in a file may have `async def vacuum(self) -> None`, which gives unused space back; the command
+`responses-shim store vacuum` calls it.
+
 **Outages.** A method that cannot do its work raises `StoreUnavailable`. It never answers as if the record were missing.
 """
 

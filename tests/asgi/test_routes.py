@@ -219,7 +219,6 @@ async def test_an_error_of_the_host_comes_with_the_report() -> None:
         ("POST", "/v1/responses/compact/"),
         ("POST", "/v1/responses/input_tokens"),
         ("GET", "/v1/responses/compact"),
-        ("POST", "/v1/responses/resp_1/tool_outputs"),
         ("GET", "/v1/responses/resp_1/more"),
         ("GET", f"/v1/responses/{'r' * 129}"),
         ("GET", "/v1/responses/resp.1"),

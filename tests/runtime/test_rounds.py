@@ -66,8 +66,11 @@ async def test_three_rounds_are_one_response(ends: list[Step]) -> None:
     client, host = Client(), Host([*CALLING, chunk(usage=usage(1, 2)), *ends], [*CALLING, *ends], [*ANSWER, *ends])
     with anyio.fail_after(5):
         await run_with_calls(client).execute(host, {"first": True})
-    assert host.requests == [{"first": True}, {"outputs": ["a"]}, {"outputs": ["a"]}]
     events = client.events
+    first, second = (item["call_id"] for item in events[-1]["response"]["output"] if item["type"] == "function_call")
+    assert first == "a"
+    assert second != "a", "two calls have one id"
+    assert host.requests == [{"first": True}, {"outputs": [first]}, {"outputs": [second]}]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events].count("response.created") == 1
     response = events[-1]["response"]
@@ -121,6 +124,26 @@ async def test_a_call_that_does_not_return_does_not_hold_up_the_next_round(monke
     client, host = Client(), Host([*CALLING, DONE, hang], [*ANSWER, DONE])
     with anyio.fail_after(5):
         await run_with_calls(client).execute(host, {})
+    assert client.events[-1]["type"] == "response.completed"
+
+
+async def test_what_comes_between_two_rounds_may_take_longer_than_a_call_may_take_to_return(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(runs, "RETURN_SECONDS", 0.01)
+    client, host = Client(), Host([*CALLING, DONE], [*ANSWER, DONE])
+
+    def after_three_pings(result: RoundResult) -> Callable[[], Awaitable[Chat]] | None:
+        async def request() -> Chat:
+            await client.wait_for(b": ping\n\n" * 3)
+            return {}
+
+        return request if result.calls else None
+
+    run = run_with_calls(client, next_round=after_three_pings, ping="comment", ping_interval=0.02)
+    with anyio.fail_after(5):
+        await run.execute(host, {})
+    assert len(host.requests) == 2
     assert client.events[-1]["type"] == "response.completed"
 
 

@@ -7,11 +7,13 @@ from typing import Any
 
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import MAX_STRING, convert, missing, too_long, unsupported
+from responses_shim.errors import InvalidRequest
 
 STATE = {
     "background": "responses are not stored here, so none can run in the background; leave it out or send false.",
     "previous_response_id": "responses are not stored here; send the whole conversation in 'input'.",
     "conversation": "conversations are not stored here; send the whole conversation in 'input'.",
+    "tool_outputs": "responses are not stored here, so none can wait; send the outputs in the next request's 'input'.",
 }
 """Request fields that a server without a store cannot honour, and what to do instead."""
 
@@ -70,6 +72,9 @@ def parse_request(body: Any) -> CreateRequest:
     if not request.model:
         raise missing("model")
     _refuse(request, UNSUPPORTED)
+    for name, wanted in (("background", request.background), ("tool_outputs", request.tool_outputs == "wait")):
+        if wanted and request.store is False:
+            raise InvalidRequest(f"'{name}' can only be used when 'store' is true.", param=name, code="invalid_value")
     cache = request.prompt_cache_options
     if request.generate is False or (cache is not None and cache.prewarm):
         name = "generate" if request.generate is False else "prompt_cache_options.prewarm"
@@ -84,5 +89,5 @@ def refuse_state(request: CreateRequest) -> None:
 
 def _refuse(request: CreateRequest, fields: Mapping[str, str]) -> None:
     for name, instead in fields.items():
-        if getattr(request, name) not in (None, False, []):
+        if getattr(request, name) not in (None, False, [], "end"):  # "end" of `tool_outputs`: nothing is asked for
             raise unsupported(name, f"'{name}': {instead}")

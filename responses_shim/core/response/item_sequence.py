@@ -80,17 +80,19 @@ class ItemSequence:
         """The items that are done, of all rounds."""
         self.opened = 0
         """How many items have been opened, in all rounds."""
+        self.tools = tools
+        """By which the functions that the host calls become calls of tools."""
         self._new_id = new_id
         self._next_number = next_number
-        self._tools = tools
         self._options = options
+        self._call_ids: set[str] = set()  # of all rounds
         self.begin_round()
 
     def begin_round(self) -> None:
         """Forget the calls of the round before."""
         self.current: ItemBuilder | None = None
         """Builds the item that is open."""
-        self.calls = CallIndex(single=self._tools is not None and self._tools.single)
+        self.calls = CallIndex(single=self.tools is not None and self.tools.single)
         self.round_calls: list[CallItem] = []
         """The calls of this round that are done."""
         self.phase: MessagePhase | UnsetType = UNSET
@@ -220,7 +222,7 @@ class ItemSequence:
             call.name += name or ""
         if not call.name:
             return
-        if not call.has_arguments and self._tools is not None and self._tools.begins_a_longer_name(call.name):
+        if not call.has_arguments and self.tools is not None and self.tools.begins_a_longer_name(call.name):
             self._held_name = call
             return
         self._begin_call(call, events)
@@ -247,7 +249,7 @@ class ItemSequence:
     def _begin_call(self, call: PendingCall, events: list[Event]) -> None:
         """Open a call, or have it wait for its turn. A call that the model may not make fails the response."""
         self._held_name = None
-        reason = self._tools.refusal(call.name) if self._tools is not None else None
+        reason = self.tools.refusal(call.name) if self.tools is not None else None
         if reason is not None:
             self.calls.discard(call)
             self.error = UpstreamError(reason)
@@ -260,8 +262,11 @@ class ItemSequence:
     def _open_call(self, call: PendingCall, events: list[Event]) -> None:
         self._blank.clear()
         self._close_current("completed", events)
-        call_id = call.id or self._new_id("call")
-        tools = self._tools if self._tools is not None else _NO_TOOLS
+        call_id = call.id
+        if not call_id or call_id in self._call_ids:  # an output names its call by it, and some hosts repeat theirs
+            call_id = self._new_id("call")
+        self._call_ids.add(call_id)
+        tools = self.tools if self.tools is not None else _NO_TOOLS
         builder = call.builder = tools.open(call.name, self._new_id, self.opened, self._next_number, call_id)
         self._open(builder, events)
         for arguments in call.pieces:

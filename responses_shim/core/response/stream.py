@@ -27,8 +27,8 @@ What it promises, and the property tests hold over random chunk streams:
  7. The streamed response equals the one that is not streamed: both are the terminal event's `response`.
  8. What follows event N is the same whether it was seen live or replayed: events are never changed once they are
     returned.
- 9. One item at a time: each is done before the next is added, and each call of the host is one item. An empty delta
-    opens nothing, nor does white space before a call (`item_sequence`).
+ 9. One item at a time: each is done before the next is added, and each call of the host is one item, whose `call_id` no
+    other has. An empty delta opens nothing, nor does white space before a call (`item_sequence`).
 10. The first error wins. An end without a finish_reason, or with one that is not known to be good, is a failure, not
     a completion. `length` and `content_filter` make the response incomplete, whatever finish_reason follows. Whether
     there are calls is decided by deltas, not by finish_reason.
@@ -71,6 +71,7 @@ from responses_shim.core.wire.responses import (
     NO_LOGPROBS,
     CallItem,
     IncompleteDetails,
+    OutputItem,
     Response,
     ResponseError,
 )
@@ -86,9 +87,15 @@ OBFUSCATED_SIZE = 16
 
 
 class RoundResult(Struct, frozen=True):
-    """How one chat call ended: its `finish_reason` (None: it never came) and the calls it made, in order."""
+    """How one chat call ended.
+
+    - `finish_reason`: None if it never came
+    - `items`: the output items that it made, in order
+    - `calls`: those of them that are calls
+    """
 
     finish_reason: str | None
+    items: list[OutputItem]
     calls: list[CallItem]
 
 
@@ -118,7 +125,6 @@ class ResponseStream:
         """Calls beyond the one that `parallel_tool_calls: false` allows."""
         self._new_id = new_id
         self._now = now
-        self._tools = tools
         self._extras = options.token_ids or options.obfuscate is not None
         self._number = count().__next__
         self._items = ItemSequence(new_id=new_id, next_number=self._number, tools=tools, options=options)
@@ -169,6 +175,10 @@ class ResponseStream:
     def begin_round(self) -> None:
         """Another chat call for the same response: its finish_reason is still to come."""
         self.finish_reason = None
+
+    def set_tools(self, tools: ToolMap) -> None:
+        """Map the functions that the next rounds call back to these tools: there may be more than before."""
+        self._items.tools = tools
 
     def feed(self, chunk: Chunk) -> list[Event]:
         """The events of one chunk: none, one or several."""
@@ -239,7 +249,7 @@ class ResponseStream:
         usage = usage_of(self._usage)
         self.response.usage = usage if self._rounds == 0 else add_usage(self.response.usage, usage)
         self._rounds += 1
-        result = RoundResult(self.finish_reason, items.round_calls)
+        result = RoundResult(self.finish_reason, items.done[self._items_before :], items.round_calls)
         self._reset_round()
         return result, events
 

@@ -22,6 +22,7 @@ from responses_shim.core.response.encoder import EventEncoder, Frame, Framing
 from responses_shim.core.response.fast_path import FastPath, FastPaths, carried_field
 from responses_shim.core.response.filters import Filter, FilterChain
 from responses_shim.core.response.stream import ResponseStream, RoundResult
+from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.chat import Choice, Chunk, Delta
 from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader, UnreadableChunk
 from responses_shim.core.wire.events import Event
@@ -203,6 +204,10 @@ class Translator:
         """
         self._stream.begin_round()
         self._begin(fallback)
+
+    def set_tools(self, tools: ToolMap) -> None:
+        """Map the functions that the next rounds call back to these tools: there may be more than before."""
+        self._stream.set_tools(tools)
 
     def settle(self) -> None:
         """Give the response object its final state: `response` is as the terminal event will have it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from responses_shim.core.tools.arguments import (
     object_or_empty,
@@ -67,6 +67,9 @@ class ApplyPatchKind(BuiltInToolKind):
         return write_given_arguments(
             {name: operation.get(name) for name in ("type", "path", "diff")}, f"{path}.operation"
         )
+
+    def posted_output(self, output: Any, status: str | None) -> Item:
+        return {"status": status or "completed", **super().posted_output(output, status)}
 
     def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         """`completed` or `failed`, and the client's words about it if there are any."""

@@ -192,6 +192,13 @@ class ToolKind(ABC):
         """
         ...
 
+    def posted_output(self, output: Any, status: str | None) -> Item:
+        """The fields of an output item for an output that a client posts: a text, text parts, or what `output` holds.
+
+        `status` is for a kind whose output has one. Nothing is checked: `read_output` does that.
+        """
+        return {"output": text_of_parts(output)}
+
     def new_call(
         self, identity: ToolIdentity, id: str, index: int, next_number: NextNumber, call_id: str
     ) -> CallBuilder:
@@ -230,6 +237,12 @@ class NamedToolKind(ToolKind):
             return ToolIdentity(self, name)
         return ToolIdentity(self, name, required_string(fields, "namespace", path) or None)
 
+    def posted_output(self, output: Any, status: str | None) -> Item:
+        """The output may have parts, which are input here, though clients may have them as the output of something."""
+        if isinstance(output, list):
+            output = [_as_input(part) for part in output]
+        return {"output": output}
+
     def read_output(self, item: Item, path: str, tools: ToolSummaries) -> Any:
         if item.get("output") is None:
             raise missing(f"{path}.output")
@@ -246,6 +259,19 @@ class BuiltInToolKind(ToolKind):
 
     def read_declaration(self, tool: Tool, path: str) -> Declaration:
         return Declaration({**self.function, "strict": True}, offered=not for_programs_only(tool))
+
+
+def text_of_parts(output: Any) -> Any:
+    """The text of a list of text parts, one to a line; anything else as it is."""
+    if not isinstance(output, list) or not output:
+        return output
+    texts = [part["text"] for part in output if isinstance(part, dict) and isinstance(part.get("text"), str)]
+    return "\n".join(texts) if len(texts) == len(output) else output
+
+
+def _as_input(part: Any) -> Any:
+    is_output = isinstance(part, dict) and part.get("type") == "output_text"
+    return {"type": "input_text", "text": part.get("text")} if is_output else part
 
 
 def for_programs_only(tool: Tool) -> bool:

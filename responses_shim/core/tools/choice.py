@@ -89,6 +89,17 @@ def read_choice(choice: str | dict[str, Any] | None, tools: ToolLookup, report: 
     return ToolChoice({"type": "function", "function": {"name": name}}, echo)
 
 
+def without_force(choice: str | dict[str, Any] | None) -> str | dict[str, Any] | None:
+    """A `tool_choice` that lets the model decide where this one forces a call; else the same.
+
+    For a further round of a response: if each round had to end in a call, there would be no last one.
+    """
+    kind = choice.get("type") if isinstance(choice, dict) else choice
+    if isinstance(choice, dict) and kind == "allowed_tools":
+        return {**flattened(choice), "mode": "auto"}
+    return choice if kind in (None, "none", "auto") else "auto"
+
+
 def _mode(mode: Any, path: str, modes: tuple[str, ...], callable_functions: Collection[str]) -> str:
     if mode not in modes:
         raise bad_value(path, mode, list(modes))

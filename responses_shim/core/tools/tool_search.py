@@ -7,6 +7,7 @@ descriptions, in the description of the search; what the client found comes back
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
@@ -70,6 +71,10 @@ class ToolSearchKind(ToolKind):
         if isinstance(arguments, str):
             return arguments
         return write_arguments({} if arguments is None else arguments)
+
+    def posted_output(self, output: Any, status: str | None) -> Item:
+        """The output is the list of the tools that were found."""
+        return {"execution": "client", "tools": output}
 
     def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         """The names that the found tools can be called by; they are offered to the host with the request's own."""

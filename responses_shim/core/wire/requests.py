@@ -85,7 +85,8 @@ class CreateRequest(Struct, kw_only=True):
     """The body of `POST /v1/responses`. Input items and tools stay dicts here: there are many kinds, read elsewhere.
 
     The fields from `seed` on are not OpenAI's: chat hosts have them, under these names (vLLM's where hosts differ).
-    `return_token_ids` asks for the token ids of prompt and answer, for training.
+    `return_token_ids` asks for the token ids of prompt and answer, for training. `tool_outputs` is the shim's own: what
+    calls do to the response, end it as in OpenAI's API, or make it wait for their outputs.
     """
 
     model: Annotated[str, Meta(max_length=4096)]
@@ -128,6 +129,7 @@ class CreateRequest(Struct, kw_only=True):
     min_p: Annotated[float, Meta(ge=0, le=1)] | None = None
     repetition_penalty: Annotated[float, Meta(gt=0)] | None = None
     return_token_ids: bool | None = None
+    tool_outputs: Literal["end", "wait"] | None = None
 
 
 class FunctionTool(Struct, tag_field="type", tag="function", kw_only=True):

@@ -284,7 +284,8 @@ class Response(Struct, kw_only=True):
 
     It has the keys of OpenAI's reference and the 31 that Open Responses requires. Times are in Unix seconds. `usage` is
     null if the host gave none: it is never guessed. Parameters that the request left out have OpenAI's defaults, where
-    Open Responses allows no null (`temperature`, `top_p`, `tool_choice` and the like).
+    Open Responses allows no null (`temperature`, `top_p`, `tool_choice` and the like). `tool_outputs` is not OpenAI's:
+    it is there if the response waits for the outputs of its calls.
 
     What is repeated of a large request is JSON already (`msgspec.Raw`): see `core.request.prepare.encode_echo`.
     """
@@ -325,3 +326,4 @@ class Response(Struct, kw_only=True):
     usage: Usage | None = None
     user: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    tool_outputs: Literal["wait"] | UnsetType = UNSET

@@ -43,6 +43,11 @@ def ended(data: bytes, status: str, error: ResponseError | None = None) -> bytes
     return _encode(fields)
 
 
+def waits_for_outputs(data: bytes) -> bool:
+    """Whether a response waits for the outputs of its calls, as long as it has not ended."""
+    return "tool_outputs" in _decode_fields(data)
+
+
 def runs_in_background(data: bytes) -> bool:
     """Whether a response was asked for in the background."""
     return bytes(_decode_fields(data)["background"]) == b"true"

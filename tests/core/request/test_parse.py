@@ -218,6 +218,22 @@ def test_a_field_that_does_not_exist_here_is_refused_by_name(field: str, value: 
     assert ";" in error.message, "the message does not say what to do instead"
 
 
+@pytest.mark.parametrize(("field", "value"), [("background", True), ("tool_outputs", "wait")])
+def test_a_response_that_is_found_while_it_is_made_has_to_be_stored(field: str, value: Any) -> None:
+    error = refusal(body(**{field: value, "store": False}))
+    assert (error.param, error.code) == (field, "invalid_value")
+    assert error.message == f"'{field}' can only be used when 'store' is true."
+    parse_request(body(**{field: value}))
+
+
+def test_a_response_waits_for_no_tool_outputs_where_it_is_not_stored() -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        refuse_state(parse_request(body(tool_outputs="wait")))
+    assert (caught.value.param, caught.value.code) == ("tool_outputs", "unsupported_parameter")
+    refuse_state(parse_request(body(tool_outputs="end")))
+    assert refusal(body(tool_outputs="perhaps")).param == "tool_outputs"
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import pytest
+from msgspec import to_builtins
 
 from responses_shim.core.response.encoder import Frame
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import RoundState, Translator
+from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.report import Report
 from responses_shim.errors import UpstreamError
 from tests.core.driver import Json, new_stream, new_translator, play, read_frame
 from tests.oracle import check_response, check_stream
@@ -160,6 +163,41 @@ def test_the_first_failure_from_outside_ends_the_response() -> None:
     assert types(frames := translator.close()) == ["error", "failed"]
     assert payloads(frames)[0]["message"] == "too slow"
     assert translator.error is not None
+
+
+def test_the_result_of_a_round_has_the_items_of_that_round() -> None:
+    calling = [chunk("Hm."), chunk(tool_calls=[call(0, "a", "f", "{}")]), chunk(finish_reason="tool_calls"), DONE]
+    played = play(calling, [chunk("So."), STOP, DONE])
+    types_by_round = [[item.__struct_config__.tag for item in result.items] for result in played.rounds]
+    assert types_by_round == [["message", "function_call"], ["message"]]
+    assert [item for result in played.rounds for item in result.items] == played.stream.response.output
+
+
+def test_a_call_whose_host_repeats_an_id_in_a_later_round_gets_one_of_its_own() -> None:
+    calling = [chunk(tool_calls=[call(0, "call_0", "f", "{}")]), chunk(finish_reason="tool_calls"), DONE]
+    first, second = (result.calls[0].call_id for result in play(calling, calling).rounds)
+    assert first == "call_0"
+    assert second.startswith("call_")
+    assert second != first
+
+
+def test_tools_that_are_found_between_two_rounds_can_be_called_in_the_next() -> None:
+    search = {"type": "tool_search", "execution": "client"}
+    found = {"type": "namespace", "name": "files", "description": "", "tools": [{"type": "custom", "name": "write"}]}
+    translator = new_translator(tools=ToolMap([search], None, None, Report()))
+
+    def called(name: str, arguments: str) -> Json:
+        translator.feed(chunk(tool_calls=[call(0, "a", name, arguments)]) + STOP + DONE)
+        translator.flush()
+        result, _ = translator.end_round()
+        made: Json = to_builtins(result.calls[0])
+        return made
+
+    assert called("tool_search", '{"query": "files"}')["type"] == "tool_search_call"
+    translator.set_tools(ToolMap([search, found], None, None, Report()))
+    translator.begin_round()
+    made = called("files__write", '{"input": "x"}')
+    assert (made["type"], made["namespace"], made["name"]) == ("custom_tool_call", "files", "write")
 
 
 def test_several_rounds_make_one_response_and_each_has_filters_of_its_own() -> None:
