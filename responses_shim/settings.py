@@ -35,7 +35,7 @@ Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
 ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
-FormatWithTools = Literal["auto", "describe", "constrain"]
+FormatWithTools = Literal["auto", "verify", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
@@ -52,6 +52,10 @@ class SettingsArguments(TypedDict, total=False):
     default_model: str | None
     auth_probe: str
     max_body: int
+    max_text: int
+    max_nodes: int
+    max_values: int
+    max_echo: int
     max_file: int
     pdfs_at_once: int
     fetches_at_once: int
@@ -112,8 +116,38 @@ class Settings(BaseModel):
     which must need the client's key and should cost little. `off`: not at all; the chat call alone decides.
     """
 
-    max_body: int = Field(default=64 * 1024 * 1024, ge=1)
-    """The largest request body, before and after decompression. A larger one is a 413."""
+    max_body: int = Field(default=32 * 1024 * 1024, ge=1)
+    """The largest request body, before and after decompression. A larger one is a 413.
+
+    The text of a million tokens is 4 to 5 MB; the rest is for images and PDFs in base64, a dozen screenshots or a file
+    of 24 MB. Agents keep below 32 MB, because other providers' APIs take no more.
+    """
+
+    max_text: int = Field(default=10 * 1024 * 1024, ge=1)
+    """The most bytes of a request body in strings with an escape or beyond ASCII, so not in base64. More are a 413.
+
+    The text of a million tokens is 4 to 5 MB. It is decoded in one go, during which nothing else runs in the process:
+    10 MB take 20 ms at worst, and 40 MB, since one emoji makes a string take four bytes for each character.
+    """
+
+    max_nodes: int = Field(default=100_000, ge=1)
+    """The most arrays, objects and keys in a request body, together. More are a 413.
+
+    A coding agent's conversation of a million tokens has some 70,000. They are decoded in one go, during which nothing
+    else runs in the process: 100,000 take about 10 ms, and 10 to 20 MB.
+    """
+
+    max_values: int = Field(default=1_000_000, ge=1)
+    """The most values in the arrays and objects of a request body, together. More are a 413.
+
+    A training run that sends token ids and log-probabilities back may have some hundred thousand of them.
+    """
+
+    max_echo: int = Field(default=4 * 1024 * 1024, ge=1)
+    """The most bytes of a request that its response repeats: `instructions`, `tools` and the like. More are a 413.
+
+    They are in three events of every stream, and in each ping of the kind `in_progress`.
+    """
 
     max_file: int = Field(default=32 * 1024 * 1024, ge=1)
     """The largest file in an `input_file` part, decoded or fetched, or below `audio_root`. A larger one is a 400."""
@@ -122,7 +156,10 @@ class Settings(BaseModel):
     """How many PDFs are read at a time, for all clients. Each takes a process, for up to a minute."""
 
     fetches_at_once: int = Field(default=8, ge=1)
-    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory."""
+    """How many files are fetched at a time, for all clients. Each may take `max_file` bytes of memory.
+
+    A request whose audio files are read below `audio_root` counts as one.
+    """
 
     files_waiting: int = Field(default=32, ge=0)
     """How many PDFs may wait to be read, and how many files to be fetched, for all clients. One more is a 429.
@@ -156,8 +193,10 @@ class Settings(BaseModel):
     format_with_tools: FormatWithTools = "auto"
     """How `text.format` is enforced in a request with tools.
 
-    `describe`: the format is described to the model in words. `constrain`: the host constrains the answer, and then
-    most hosts cannot call tools. `auto`: whichever is right for the host.
+    `verify`: the format is described to the model in words; its answer is held back and checked, and one that is not in
+    the format is asked for again under the host's constraint. `describe`: the format is described, and the answer sent
+    as it comes. `constrain`: the host constrains the answer, and then most hosts cannot call tools. `auto`: whichever
+    is right for the host.
     """
 
     reasoning_display: ReasoningDisplay = "auto"

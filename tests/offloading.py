@@ -13,9 +13,9 @@ def watch_offloaded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     offloaded: list[Any] = []
     run = anyio.to_thread.run_sync
 
-    async def watched(work: Any) -> Any:
+    async def watched(work: Any, **options: Any) -> Any:
         offloaded.append(work)
-        return await run(work)
+        return await run(work, **options)
 
     monkeypatch.setattr(anyio.to_thread, "run_sync", watched)
     return offloaded

@@ -13,6 +13,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ import anyio
 import pytest
 
 from integrations.codex.codex_cli import MODEL, Codex, Run
+from tests.conformance.answers_out_of_format import OUT_OF_FORMAT, REPORT, VALID, WRAPPED, obeys_when_constrained
 from tests.scripted import DONE, Hold, Step, Wait, call_answer, chunk, text_answer, usage
 
 pytestmark = pytest.mark.live
@@ -326,6 +328,34 @@ def test_a_full_context_is_compacted(start: Start) -> None:
     assert "violets" in said_by(summing, "tool")[0]
     assert said_by(last, "tool") == []
     assert "Count the violets." in said_by(last, "user")
+
+
+# Structured output --------------------------------------------------------------------------------------------------
+
+TURNS = 50
+
+
+def test_every_last_message_is_in_the_output_schema(start: Start) -> None:
+    """The model answers in every way that is out of format, and in every third run calls a tool before it does."""
+    answers = [*islice(cycle((OUT_OF_FORMAT | WRAPPED | {"valid": VALID}).items()), TURNS)]
+    schema = json.dumps(REPORT)
+
+    def script(chat: Chat) -> list[Step]:
+        number = int(said_by(chat, "user")[-1])
+        if number % 3 == 2 and not said_by(chat, "tool"):
+            called = call_answer(("call_1", "exec_command", '{"cmd": "echo violets"}'))
+            return [chunk("Let me see."), *called]
+        steps: list[Step] = obeys_when_constrained(answers[number][1])(chat)
+        return steps
+
+    codex = start(script)
+    (codex.work / "schema.json").write_text(schema)
+    for number, (name, _) in enumerate(answers):
+        run = well(codex.exec("--output-schema", "schema.json", str(number)))
+        last = run.items("agent_message")[-1]["text"]
+        assert json.loads(last) == json.loads(VALID), name
+    constrained = [chat for chat in codex.host.requests if "response_format" in chat]
+    assert len(constrained) == sum(name in OUT_OF_FORMAT for name, _ in answers)
 
 
 # Silence ------------------------------------------------------------------------------------------------------------

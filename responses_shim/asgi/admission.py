@@ -75,7 +75,7 @@ class Admission:
         host, profile = self._host, request.profile
 
         async def ask() -> Verdict:
-            return judge(profile, probe, await host.probe(probe))
+            return _judge(profile, probe, await host.probe(probe))
 
         return await request.admissions.verdict(key, ask) or _no_verdict(probe, Answer(0))
 
@@ -88,7 +88,7 @@ def _probe_of(request: Request) -> Probe | None:
     return None if path == "off" else Probe(path, admitting={200: b"", 204: b""})
 
 
-def judge(profile: HostProfile, probe: Probe, answer: Answer) -> Verdict:
+def _judge(profile: HostProfile, probe: Probe, answer: Answer) -> Verdict:
     """What a host's answer to a probe says of the client."""
     status = answer.status
     if status in probe.admitting and probe.admitting[status] in answer.body:
@@ -104,6 +104,6 @@ def _no_verdict(probe: Probe, answer: Answer) -> Verdict:
     what = f"its {probe.path} answered with status {answer.status}" if answer.status else f"its {probe.path} failed"
     logger.warning("the host does not say whether it lets a client in (setting auth_probe): %s", what)
     refusal = UpstreamError(
-        f"The host does not say whether it lets this client in: {what}.", status=503, code="no_authentication"
+        f"The host does not say whether it lets this client in: {what}.", status=503, code="authentication_unavailable"
     )
     return Verdict(refusal, headers_from_probe(answer.headers))

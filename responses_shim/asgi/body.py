@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.types import Receive, Scope
 
-from responses_shim.asgi.decompress import Coding, DecompressedBody, read_codings, too_large
-from responses_shim.core.wire.lenient_json import join_surrogates
+from responses_shim.asgi.decompress import Coding, DecompressedBody, read_coding, too_large
+from responses_shim.core.wire.json_limits import check_json_limits
+from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.offload import offload_if_large
+from responses_shim.settings import Settings
+
+NODE_COST = 50
+"""As how many bytes of text an array, an object or a key counts: it takes as long to decode and to translate."""
 
 SMALL_BODY = 64 * 1024
 """The largest body, in bytes, that is read before it is known whether the host lets the client in.
@@ -26,36 +31,45 @@ class ClientDisconnect(Exception):
 
 
 async def read_json(
-    scope: Scope, receive: Receive, limit: int, admit: Callable[[], Awaitable[None]]
+    scope: Scope, receive: Receive, settings: Settings, admit: Callable[[], Awaitable[None]]
 ) -> tuple[Any, int]:
-    """The body as JSON data (dict, list, str, …), and its size in bytes after decompression.
+    """The body as JSON data (dict, list, str, …), and how large it is to work on.
+
+    That is its size in bytes after decompression, and `NODE_COST` for each array, object and key: a body of 60 kB may
+    have 20,000 of them.
 
     `admit` returns if the host lets the client in, and raises ShimError if not. It is called before more than
     `SMALL_BODY` is read, and before anything is unpacked.
 
-    Raises InvalidRequest: 415 for a media type other than JSON or an unknown content coding; 413 for more than `limit`
-    bytes, before or after decompression; 400 for bytes that are not in the content coding that the header names, or
-    not JSON. Raises ClientDisconnect.
+    Raises InvalidRequest: 415 for a media type other than JSON, an unknown content coding or several; 413 for more than
+    `max_body` bytes, before or after decompression, and for more of anything else than the settings allow; 400 for
+    bytes that are not in the content coding that the header names, not JSON, or nested too deep. Raises
+    ClientDisconnect.
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     _check_media_type(headers.get(b"content-type", ""))
-    # Content-Encoding is a list, and may be split into several headers, whose order counts.
-    codings = read_codings(
+    # Content-Encoding is a list, and may be split into several headers.
+    coding = read_coding(
         ",".join(value.decode("latin-1") for name, value in scope["headers"] if name.lower() == b"content-encoding")
     )
+    limit = settings.max_body
     declared = headers.get(b"content-length", "")
     if declared.isdecimal() and (len(declared) > 18 or int(declared) > limit):
         raise too_large(limit)
     if declared.isdecimal() and int(declared) > SMALL_BODY:
         await admit()  # before the client has sent it
-    body = await _read(receive, limit, codings, admit)
-    return await offload_if_large(len(body), lambda: parse_json(body)), len(body)
+    body = await _read(receive, limit, coding, admit)
+    nodes = await offload_if_large(
+        len(body), lambda: check_json_limits(body, settings.max_text, settings.max_nodes, settings.max_values)
+    )
+    size = len(body) + NODE_COST * nodes
+    return await offload_if_large(size, lambda: parse_json(body)), size
 
 
 def _check_media_type(content_type: str) -> None:
     media_type = content_type.split(";")[0].strip().lower()
     if media_type != "application/json" and not media_type.endswith("+json"):
-        got = f"got {media_type!r}" if media_type else "none was sent"
+        got = f"got {quoted(media_type)}" if media_type else "none was sent"
         raise InvalidRequest(
             f"Unsupported content type: expected 'application/json', {got}.",
             status=415,
@@ -63,8 +77,8 @@ def _check_media_type(content_type: str) -> None:
         )
 
 
-async def _read(receive: Receive, limit: int, codings: list[Coding], admit: Callable[[], Awaitable[None]]) -> bytearray:
-    body = DecompressedBody(codings, limit)
+async def _read(receive: Receive, limit: int, coding: Coding | None, admit: Callable[[], Awaitable[None]]) -> bytearray:
+    body = DecompressedBody(coding, limit)
     received = 0
     admitted = False
     more = True
@@ -76,7 +90,7 @@ async def _read(receive: Receive, limit: int, codings: list[Coding], admit: Call
         received += len(part)
         if received > limit:
             raise too_large(limit)
-        if not admitted and (codings or received > SMALL_BODY):
+        if not admitted and (coding is not None or received > SMALL_BODY):
             await admit()
             admitted = True
         await body.feed(part)
@@ -86,7 +100,7 @@ async def _read(receive: Receive, limit: int, codings: list[Coding], admit: Call
 
 
 def parse_json(body: bytes | bytearray) -> Any:
-    """The JSON data in a body. Raises InvalidRequest if it is not JSON, not UTF-8 or nested too deeply.
+    """The JSON data in a body that keeps the limits. Raises InvalidRequest if it is not JSON or not UTF-8.
 
     JSON in UTF-16 or UTF-32, which RFC 8259 §8.1 no longer allows, is recognised, for an error that says so.
 
@@ -96,14 +110,13 @@ def parse_json(body: bytes | bytearray) -> Any:
     if encoding := _other_encoding(body[:4]):
         raise _not_json(f"it is {encoding}, not UTF-8")
     try:
-        return msgspec.json.decode(body)
-    except RecursionError:
-        raise _not_json("it is nested too deeply") from None
-    except UnicodeDecodeError:
-        raise _not_json("it is not UTF-8") from None
+        return _decode(body)
     except msgspec.DecodeError as error:
-        if b"\\ud" in body or b"\\uD" in body:
-            return _parse_surrogates(body, str(error))
+        if b"\\ud" not in body and b"\\uD" not in body:
+            raise _not_json(str(error)) from None
+    try:
+        return _decode(_without_halves(body))
+    except msgspec.DecodeError as error:
         raise _not_json(str(error)) from None
 
 
@@ -120,22 +133,36 @@ def _other_encoding(start: bytes | bytearray) -> str | None:
     return None
 
 
-def _parse_surrogates(body: bytes | bytearray, reason: str) -> Any:
-    """The JSON data in a body that has escaped surrogates.
-
-    `reason` is msgspec's error, for a body that is invalid for another reason.
-    """
-
-    def refuse_constant(name: str) -> None:
-        raise ValueError(f"{name} is not JSON")
-
+def _decode(body: bytes | bytearray) -> Any:
     try:
-        data = json.loads(body, parse_constant=refuse_constant)
-    except (ValueError, RecursionError):
-        raise _not_json(reason) from None
-    # Python's parser leaves halves of pairs in its strings. Written without escapes, and brought into UTF-16 and
-    # back, two halves that belong together are one character, and a half that is alone is U+FFFD.
-    return msgspec.json.decode(join_surrogates(json.dumps(data, ensure_ascii=False)).encode())
+        return msgspec.json.decode(body)
+    except UnicodeDecodeError:
+        raise _not_json("it is not UTF-8") from None
+    except RecursionError:  # of a server that calls the shim at the end of its stack
+        raise _not_json("it is nested too deep") from None
+
+
+_HIGH = rb"\\u[dD][89abAB][0-9a-fA-F]{2}"
+_LOW = rb"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_HALF = re.compile(rb"%b(?!%b)|(?<!%b)%b" % (_HIGH, _LOW, _HIGH, _LOW))
+_STEP = 64 * 1024  # bytes that are searched in one go, during which no other thread can run
+_PAIR = 12  # bytes
+
+
+def _without_halves(body: bytes | bytearray) -> bytearray:
+    """The body with each escaped half of a surrogate pair that lacks its other half as `\\ufffd`, just as long."""
+    # An escaped backslash before the letter u is no escape of a character. It is written as two bytes that are not
+    # allowed in JSON, and put back in the end.
+    if b"\x01" in body:
+        raise _not_json("it has a control character")
+    hidden = body.replace(b"\\\\", b"\x01\x01")
+    result = bytearray()
+    for start in range(0, len(hidden), _STEP):
+        # Each piece is searched with so much around it that no pair is cut.
+        first = max(0, start - _PAIR)
+        searched = _HALF.sub(rb"\\ufffd", bytes(hidden[first : start + _STEP + _PAIR]))
+        result += searched[start - first : start - first + _STEP]
+    return result.replace(b"\x01\x01", b"\\\\")
 
 
 def _not_json(reason: str) -> InvalidRequest:

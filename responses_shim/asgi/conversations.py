@@ -150,7 +150,7 @@ async def delete_item(request: Request, store: ClientStore) -> Any:
 
 
 async def _body(request: Request) -> Any:
-    body, _ = await read_json(request.scope, request.receive, request.settings.max_body, _admitted)
+    body, _ = await read_json(request.scope, request.receive, request.settings, _admitted)
     return body
 
 

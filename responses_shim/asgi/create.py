@@ -1,74 +1,30 @@
-"""`POST /v1/responses`: the steps from a body to a run, in their order."""
+"""`POST /v1/responses`: the request is translated, and a run makes the response."""
 
 from __future__ import annotations
 
 import secrets
-import time
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
-
-from msgspec.structs import replace
 
 from responses_shim.asgi.admission import Admission
-from responses_shim.asgi.body import ClientDisconnect, read_json
+from responses_shim.asgi.answer import answer_check, translator
+from responses_shim.asgi.body import ClientDisconnect
 from responses_shim.asgi.client_watch import ClientWatch, until_disconnect
 from responses_shim.asgi.follow import Following, follow
 from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_error, send_json
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
-from responses_shim.core.items.reasoning import ReasoningDisplay
-from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
-from responses_shim.core.request.parse import parse_request, refuse_state
-from responses_shim.core.request.prepare import PreparedRequest, prepare
-from responses_shim.core.request.unread import unread_fields
-from responses_shim.core.response.filters import Filter
-from responses_shim.core.response.logprobs import LogprobFilter
-from responses_shim.core.response.options import ResponseOptions
-from responses_shim.core.response.stream import ResponseStream
-from responses_shim.core.response.think_tags import ThinkTagFilter
-from responses_shim.core.response.translator import Translator
-from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.asgi.translate import TranslatedRequest, report_header, translate
 from responses_shim.core.wire.stored import with_output
-from responses_shim.core.wire.tokens import Tokens
-from responses_shim.core.wire.validation import unsupported
-from responses_shim.errors import InvalidRequest, ShimError
-from responses_shim.extensions.nemo_gym import (
-    NO_OPTIONS,
-    GymOptions,
-    add_audio,
-    apply_options,
-    load_audio,
-    read_gym_request,
-)
+from responses_shim.errors import ShimError
 from responses_shim.runtime.background import LogSink, until_ended
-from responses_shim.runtime.files import read_files
-from responses_shim.runtime.history import Turn, open_turn, uses_store
-from responses_shim.runtime.ids import Ids
-from responses_shim.runtime.interceptors import intercept, notify_interceptors
+from responses_shim.runtime.history import Turn
+from responses_shim.runtime.interceptors import notify_interceptors
 from responses_shim.runtime.interfaces import RawHeaders, Sink
-from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.run import Run
-from responses_shim.stores.base import RUNNING, StoreUnavailable
+from responses_shim.stores.base import RUNNING
 from responses_shim.views.request import RequestView
-
-
-@dataclass
-class TranslatedRequest:
-    """A client's request, parsed, and prepared for the host.
-
-    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
-    what it continues, and None where nothing is stored.
-    """
-
-    ids: Ids
-    request: CreateRequest
-    gym: GymOptions
-    prepared: PreparedRequest
-    turn: Turn | None
 
 
 async def create(request: Request) -> None:
@@ -81,63 +37,90 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
     """Answer a create request. What it continues is open until `turns` are closed."""
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
     admission = Admission(request, host)
-    outcome: tuple[RequestView | None, TranslatedRequest] | None = None
-    with ClientWatch(request.receive) as watch:
-        try:
-            outcome = await _translate(request, admission, watch, turns)
-        except ClientDisconnect:
-            return
-        except ShimError as error:
-            error = await admission.first(error)
-            await send_error(request.send, error, admission.headers)
-            return
+    outcome = await _translate_or_refuse(request, admission, turns)
     if outcome is None:
-        return  # the client has left
-    view, translated = outcome
-    headers = _report_header(translated)
-    if translated.request.background and translated.turn is not None:
-        await _start_in_background(request, translated, host, [*admission.headers, *headers], view, turns)
         return
-    sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
-    run = Run(
-        _translator(request, translated, sink),
-        sink,
-        request.settings,
-        disconnected=partial(until_disconnect, request.receive),
-        unfinished_message=request.profile.unfinished_message,
-        headers=admission.headers,  # for a stream that begins before the chat call is answered
-        prompt_tokens=partial(host.prompt_tokens, translated.prepared.chat),
-        save=translated.turn.save if translated.turn is not None else None,
-    )
+    view, translated = outcome
+    headers = report_header(translated)
+    if translated.request.background and translated.turn is not None:
+        await _start_in_background(
+            request, translated, translated.turn, host, [*admission.headers, *headers], view, turns
+        )
+        return
+    run = _new_run(request, translated, host, headers, admission.headers)
     try:
-        await run.execute(host.chat, translated.prepared.chat)
+        await run.execute(partial(host.chat, size=translated.size), translated.prepared.chat)
     except ShimError as error:
         await send_error(request.send, error, headers)
     if view is not None:
         await notify_interceptors(request.interceptors, view, translated.prepared.response)
 
 
+async def _translate_or_refuse(
+    request: Request, admission: Admission, turns: AsyncExitStack
+) -> tuple[RequestView | None, TranslatedRequest] | None:
+    """`translate`; None if the request has been answered by an error, or the client has left."""
+    with ClientWatch(request.receive) as watch:
+        try:
+            return await translate(request, admission, watch, turns)
+        except ClientDisconnect:
+            return None
+        except ShimError as error:
+            first = await admission.first(error)
+            await send_error(request.send, first, admission.headers)
+            return None
+    return None  # the client has left, which ends the block
+
+
+def _new_run(
+    request: Request,
+    translated: TranslatedRequest,
+    host: HostClient,
+    headers: RawHeaders,
+    probed: RawHeaders,
+) -> Run:
+    """The run that makes the response.
+
+    `headers` are the shim's own. `probed` are those of the host's answer to a probe, for a stream that begins before
+    the chat call is answered.
+    """
+    check = answer_check(translated, headers)
+    sink: Sink = (EventStreamSink if translated.request.stream else JSONSink)(request.send, headers)
+    return Run(
+        translator(request, translated, sink, hold_answers=check is not None),
+        sink,
+        request.settings,
+        disconnected=partial(until_disconnect, request.receive),
+        unfinished_message=request.profile.unfinished_message,
+        headers=probed,
+        prompt_tokens=partial(host.prompt_tokens, size=translated.size),
+        answer_check=check,
+        save=translated.turn.save if translated.turn is not None else None,
+    )
+
+
 async def _start_in_background(
     request: Request,
     translated: TranslatedRequest,
+    turn: Turn,
     host: HostClient,
     headers: RawHeaders,
     view: RequestView | None,
     turns: AsyncExitStack,
 ) -> None:
     """Keep the response as `queued`, start its run, and answer with it, or with its events as they come."""
-    turn, response, chat = translated.turn, translated.prepared.response, translated.prepared.chat
-    assert turn is not None
-    store = turn.store.store
+    store, response, chat = turn.store.store, translated.prepared.response, translated.prepared.chat
     sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation)
-    translator = _translator(request, translated, sink)
+    check = answer_check(translated, headers)
+    frames_of = translator(request, translated, sink, hold_answers=check is not None)
     run = Run(
-        translator,
+        frames_of,
         sink,
         request.settings.model_copy(update={"ping": "off"}),  # followers fill silences themselves
         disconnected=partial(until_ended, store, turn.owner, response.id, secrets.token_hex(8)),
         unfinished_message=request.profile.unfinished_message,
-        prompt_tokens=partial(host.prompt_tokens, chat),
+        prompt_tokens=host.prompt_tokens,
+        answer_check=check,
         starts_at_once=True,
     )
     opened = turns.pop_all()
@@ -149,7 +132,7 @@ async def _start_in_background(
             await notify_interceptors(request.interceptors, view, response)
 
     try:
-        frames = translator.enqueue()
+        frames = frames_of.enqueue()
         record = await turn.add(response)
         await store.change(record.owner, record.id, among=RUNNING, events=frames)
     except ShimError as error:
@@ -161,205 +144,3 @@ async def _start_in_background(
         await follow(request, store, Following(record, -1), headers)
     else:
         await send_json(request.send, 200, with_output(record.data, [], record.status), headers)
-
-
-async def _translate(
-    request: Request, admission: Admission, watch: ClientWatch, turns: AsyncExitStack
-) -> tuple[RequestView | None, TranslatedRequest]:
-    """Read the request and translate it, and show it to the interceptors, if there are any.
-
-    Whatever takes long is done only if the host lets the client in, and only as long as the client is there.
-    """
-
-    async def admit() -> None:
-        watch.start()
-        await admission.ask()
-
-    sent, size = await read_json(request.scope, request.receive, request.settings.max_body, admission.ask)
-    if admission.asked:
-        watch.start()
-    body = _with_default_model(request, sent)
-    parsed, gym = await offload_if_large(size, partial(_parse, request, body))
-    if isinstance(parsed.input, list):
-        parsed.input = await read_files(
-            parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
-        )
-    turn = await _open_turn(request, parsed, admit, turns)
-    size += turn.size if turn is not None else 0
-    view: RequestView | None = None
-    if request.interceptors:
-        await admit()
-        body["input"] = parsed.input
-        view, translated = await _intercept(request, body, turn, size)
-    else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym))
-    if translated.gym.audio_paths():
-        await admit()
-    await _add_audio(request, translated)
-    if body is not sent and translated.request.model == request.settings.default_model:
-        translated.prepared.report.defaulted("model")
-    await watch.stop()
-    return view, translated
-
-
-async def _open_turn(
-    request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]], turns: AsyncExitStack
-) -> Turn | None:
-    """What the request continues; None where nothing is stored."""
-    if request.state is None:
-        refuse_state(parsed)
-        return None
-    _check_background(request, parsed)
-    if uses_store(parsed):
-        await admit()
-    try:
-        store = await request.client_store()
-    except StoreUnavailable:
-        if parsed.store or uses_store(parsed):
-            raise
-        return None
-    return await turns.enter_async_context(open_turn(store, parsed))
-
-
-def _check_background(request: Request, parsed: CreateRequest) -> None:
-    """Raise InvalidRequest if a response is asked for in the background that cannot be had there."""
-    if not parsed.background:
-        return
-    if parsed.store is False:
-        raise InvalidRequest(
-            "'background' can only be used when 'store' is true.", param="background", code="invalid_value"
-        )
-    if not request.runs.accepting:
-        raise unsupported(
-            "background",
-            "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
-            "'async with shim.running()', or leave it out.",
-        )
-
-
-def _with_default_model(request: Request, body: Any) -> Any:
-    """The body with the operator's `default_model`, if it has no model itself and there is one."""
-    default = request.settings.default_model
-    return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
-
-
-def _parse(request: Request, body: Any) -> tuple[CreateRequest, GymOptions]:
-    """The checked request and, where the operator has NeMo Gym's keys read, what they ask for."""
-    parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
-    if parsed.return_token_ids is None and request.settings.return_token_ids:
-        parsed.return_token_ids = True
-    return parsed, gym
-
-
-async def _intercept(
-    request: Request, body: dict[str, Any], turn: Turn | None, size: int
-) -> tuple[RequestView, TranslatedRequest]:
-    """Show the request to the interceptors, and translate what they leave of it."""
-    return await intercept(
-        request.interceptors,
-        body,
-        request.scope["headers"],
-        lambda body: _prepare(request, body, turn, *_parse(request, body)),
-        size,
-    )
-
-
-def _prepare(
-    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions
-) -> TranslatedRequest:
-    """Translate a request into the chat request of this host, and report what of its body nobody reads."""
-    ids = Ids()
-    replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
-    options = replace(request.translation_options, replay_tokens=replay_tokens)
-    history = turn.history() if turn is not None else ()
-    prepared = prepare(parsed, history=history, options=options, response_id=ids.response, created_at=_now())
-    report = prepared.report
-    prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
-    if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
-        name = "generate_summary" if parsed.reasoning.summary is None else "summary"
-        report.dropped(f"reasoning.{name}")
-    if request.keys.sealer is None:
-        for index, included in enumerate(parsed.include or ()):
-            if included == ENCRYPTED_REASONING:
-                report.dropped(f"include[{index}]")
-    for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
-        report.dropped(path)
-    if turn is None and parsed.store:
-        report.defaulted("store")
-    if turn is not None:
-        _check_background(request, parsed)  # again: an interceptor may have changed it
-        turn.begin(prepared.response, parsed, ids)
-        prepared.response.background = bool(parsed.background)
-    return TranslatedRequest(ids, parsed, gym, prepared, turn)
-
-
-async def _add_audio(request: Request, translated: TranslatedRequest) -> None:
-    """Put the audio files that NeMo Gym's keys name into the chat request."""
-    if urls := await load_audio(translated.gym, request.settings):
-        chat = translated.prepared.chat
-        chat["messages"] = add_audio(chat["messages"], urls)
-
-
-def _report_header(translated: TranslatedRequest) -> RawHeaders:
-    """`Responses-Shim-Report`, if there is anything to report."""
-    report = translated.prepared.report.header()
-    return [(b"responses-shim-report", report.encode("ascii"))] if report else []
-
-
-def _translator(request: Request, translated: TranslatedRequest, sink: Sink) -> Translator:
-    """What makes the frames of the response for a sink."""
-    stream = ResponseStream(
-        translated.prepared.response,
-        new_id=translated.ids.new,
-        now=_now,
-        tools=translated.prepared.tools,
-        options=_response_options(request, translated),
-    )
-    return Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing)
-
-
-def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:
-    """The options of the response: what the client asked for, as far as this server can give it."""
-    parsed, settings = translated.request, request.settings
-    sealer = request.keys.sealer if ENCRYPTED_REASONING in (parsed.include or ()) else None
-    obfuscates = parsed.stream and parsed.stream_options is not None and parsed.stream_options.include_obfuscation
-    return ResponseOptions(
-        logprobs=wants_logprobs(parsed),
-        reasoning=_reasoning_display(request, parsed),
-        seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
-        token_ids="return_token_ids" in translated.prepared.chat,
-        obfuscate=random_text if obfuscates else None,
-        empty_message=settings.nemo_gym,
-        incomplete_on_overflow=settings.overflow == "incomplete",
-    )
-
-
-def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisplay:
-    """How reasoning is shown: as the operator has set it, else as the client asks."""
-    settings = request.settings
-    if settings.reasoning_display != "auto":
-        return settings.reasoning_display
-    return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
-
-
-def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
-    """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
-    settings = request.settings
-    gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
-    tags = "anywhere" if gym_default else settings.think_tags
-    filters = [
-        request.profile.make_filter(translated.prepared.chat),
-        LogprobFilter() if wants_logprobs(translated.request) else None,
-        ThinkTagFilter(tags) if tags != "off" else None,
-    ]
-    return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
-
-
-def _now() -> int:
-    """Unix seconds."""
-    return int(time.time())
-
-
-def random_text(size: int) -> str:
-    """`size` random characters that JSON does not escape."""
-    return secrets.token_hex((size + 1) // 2)[:size]

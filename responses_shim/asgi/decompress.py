@@ -1,4 +1,4 @@
-"""Undo the codings of a request body (Content-Encoding, RFC 9110 §8.4) as the body arrives.
+"""Undo the coding of a request body (Content-Encoding, RFC 9110 §8.4) as the body arrives.
 
 Codex sends zstd when it is logged in; gzip and deflate come from proxies and browsers. A few bytes may decompress to
 gigabytes, so the work is done in steps: each takes in and gives out no more than a fixed number of bytes, and after
@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import sys
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Protocol
 
-from anyio import to_thread
-
 from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.offload import offload
 
-MAX_CODINGS = 4
-"""How many codings a body may have, one inside the other."""
 MAX_MEMBERS = 10_000
 """How many compressed parts one body may consist of, one after another: each costs microseconds, even an empty one."""
 WINDOW_LOG = 23
@@ -89,16 +87,17 @@ def zstd() -> Coding | None:
     return Coding("zstd", lambda _: ZstdDecompressor(options=options), ZstdError, MAX_MEMBERS)
 
 
-def read_codings(value: str) -> list[Coding]:
-    """The codings in the value of a Content-Encoding header, in the order in which they were applied.
+def read_coding(value: str) -> Coding | None:
+    """The coding in the value of a Content-Encoding header; None if there is none.
 
-    Raises InvalidRequest with status 415 for a coding that is not supported and for more than `MAX_CODINGS`. The error
-    has the supported codings in an Accept-Encoding header, as RFC 9110 §12.5.3 asks.
+    Raises InvalidRequest with status 415 for a coding that is not supported, and for several, one inside the other:
+    nobody needs that but who wants 30 MB unpacked from 360 bytes. The error has the supported codings in an
+    Accept-Encoding header, as RFC 9110 §12.5.3 asks.
     """
     names = [name for name in (word.strip().lower() for word in value.split(",")) if name not in ("", "identity")]
-    if len(names) > MAX_CODINGS:
-        raise _unsupported(f"Content-Encoding names {len(names)} codings; at most {MAX_CODINGS} are allowed")
-    return [_coding(name) for name in names]
+    if len(names) > 1:
+        raise _unsupported(f"Content-Encoding names {len(names)} codings, and one is allowed")
+    return _coding(names[0]) if names else None
 
 
 def _coding(name: str) -> Coding:
@@ -131,88 +130,72 @@ def too_large(limit: int) -> InvalidRequest:
 
 
 class DecompressedBody:
-    """A body with its codings undone: `feed` it every part of the request body, then call `end`; `data` is the result.
+    """A body with its coding undone: `feed` it every part of the request body, then call `end`; `data` is the result.
 
-    `codings` are in the order in which they were applied (see `read_codings`). Without any, the body stays as it is.
-
-    `feed` and `end` raise InvalidRequest: 413 if there are more than `limit` bytes after any of the codings, not only
-    after the last; 400 for bytes that are not in the coding that they should be in.
+    Without a coding the body stays as it is. `feed` and `end` raise InvalidRequest: 413 if there are more than `limit`
+    bytes; 400 for bytes that are not in the coding that they should be in.
     """
 
-    def __init__(self, codings: Sequence[Coding], limit: int) -> None:
+    def __init__(self, coding: Coding | None, limit: int) -> None:
         self.data = bytearray()
-        self._layers = [_Layer(coding, limit) for coding in reversed(codings)]
+        self._coding = coding
+        self._limit = limit
+        self._members = 0
+        self._current: Decompressor | None = None
 
     async def feed(self, part: bytes) -> None:
         """Decompress the next part of the body; in a worker thread from the fifth step on."""
-        pieces: Iterator[bytes] = iter((part,))
-        for layer in self._layers:
-            pieces = layer.decompress(pieces)
+        if self._coding is None:
+            self._append((part,))
+            return
+        pieces = self._decompress(part, self._coding)
         if self._append(islice(pieces, INLINE_STEPS)) == INLINE_STEPS:
-            await to_thread.run_sync(self._append, pieces)
+            await offload(partial(self._append, pieces))
 
     def _append(self, pieces: Iterable[bytes]) -> int:
         """Append the pieces, which are decompressed as they are asked for, and return how many there were."""
         count = 0
         for piece in pieces:
+            if len(self.data) + len(piece) > self._limit:
+                raise too_large(self._limit)
             self.data += piece
             count += 1
         return count
 
-    def end(self) -> None:
-        """Check that the body is complete."""
-        for layer in self._layers:
-            layer.end()
+    def _decompress(self, part: bytes, coding: Coding) -> Iterator[bytes]:
+        """The decompressed bytes of a part, one piece for each step; a piece may be empty."""
+        for start in range(0, len(part), STEP_IN):
+            yield from self._steps(part[start : start + STEP_IN], coding)
 
-
-class _Layer:
-    """One coding of one body: a body that is first gzipped, then compressed by zstd, has two of these."""
-
-    def __init__(self, coding: Coding, limit: int) -> None:
-        self._coding = coding
-        self._limit = limit
-        self._size = 0
-        self._members = 0
-        self._current: Decompressor | None = None
-
-    def decompress(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """The decompressed bytes, one piece for each step; a piece may be empty."""
-        for piece in pieces:
-            if not piece:
-                yield piece  # an empty piece is a step of the layer before, which `feed` has to count
-            for start in range(0, len(piece), STEP_IN):
-                yield from self._steps(piece[start : start + STEP_IN])
-
-    def _steps(self, data: bytes) -> Iterator[bytes]:
+    def _steps(self, data: bytes, coding: Coding) -> Iterator[bytes]:
         more_output = False  # the last step filled its output, so the decompressor may hold more
         while data or more_output:
-            current = self._current = self._current or self._start(data)
+            current = self._current = self._current or self._start(data, coding)
             try:
                 piece = current.decompress(data, STEP_OUT)
-            except self._coding.error as error:
-                raise self._invalid(str(error)) from None
-            self._size += len(piece)
-            if self._size > self._limit:
-                raise too_large(self._limit)
+            except coding.error as error:
+                raise self._invalid(coding, str(error)) from None
             yield piece
             if current.eof:
                 self._current, data, more_output = None, current.unused_data, False
             else:  # zlib hands back the input that it has not read yet; zstd keeps it
                 data, more_output = getattr(current, "unconsumed_tail", b""), len(piece) == STEP_OUT
 
-    def _start(self, data: bytes) -> Decompressor:
+    def _start(self, data: bytes, coding: Coding) -> Decompressor:
         """The decompressor for the next member, which begins with `data`."""
         self._members += 1
-        if self._members > self._coding.members:
-            raise self._invalid("there is more after its end" if self._members == 2 else "it has too many members")
-        return self._coding.start(data)
+        if self._members > coding.members:
+            reason = "there is more after its end" if self._members == 2 else "it has too many members"
+            raise self._invalid(coding, reason)
+        return coding.start(data)
 
     def end(self) -> None:
-        if self._current is not None or not self._members:
-            raise self._invalid("it ends too early")
+        """Check that the body is complete."""
+        if self._coding is not None and (self._current is not None or not self._members):
+            raise self._invalid(self._coding, "it ends too early")
 
-    def _invalid(self, reason: str) -> InvalidRequest:
-        where = f", member {self._members}" if 1 < self._members <= self._coding.members else ""
+    def _invalid(self, coding: Coding, reason: str) -> InvalidRequest:
+        where = f", member {self._members}" if 1 < self._members <= coding.members else ""
         return InvalidRequest(
-            f"The request body is not valid {self._coding.name}{where}: {reason}.", code="invalid_content_encoding"
+            f"The request body is not valid {coding.name}{where}: {reason}.", code="invalid_content_encoding"
         )

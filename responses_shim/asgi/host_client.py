@@ -26,6 +26,7 @@ from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile, Probe
 from responses_shim.runtime.interfaces import Listener, RawHeaders
+from responses_shim.runtime.offload import offload_if_large
 
 logger = logging.getLogger("responses_shim")
 
@@ -62,22 +63,27 @@ class HostClient:
         self._prefix = prefix
         self._profile = profile
 
-    async def chat(self, chat: dict[str, Any], listener: Listener) -> ShimError | None:
-        """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed."""
-        body = msgspec.json.encode(chat)
+    async def chat(self, chat: dict[str, Any], listener: Listener, size: int = 0) -> ShimError | None:
+        """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed.
+
+        `size` is about the number of bytes that `chat` has as JSON.
+        """
+        body = await offload_if_large(size, partial(msgspec.json.encode, chat))
         limit = anyio.CancelScope()
         answer = _ChatAnswer(listener, self._profile, limit)
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
         try:
             with limit:
-                await self._app(scope, _receive(body, listener.gone.wait), answer.send)
+                receive = _receive(body, listener.gone.wait)
+                del body  # it may be of megabytes, and the answer takes long
+                await self._app(scope, receive, answer.send)
         except Exception as error:
             if not listener.gone.is_set() and not answer.is_invalid:
                 return self._error_from(error)
         return answer.error()
 
-    async def prompt_tokens(self, chat: dict[str, Any]) -> list[int] | None:
+    async def prompt_tokens(self, chat: dict[str, Any], size: int = 0) -> list[int] | None:
         """The token ids of the prompt of `chat`, from the host's tokenize route; None if it has none or fails.
 
         vLLM's `POST /tokenize` takes the messages and what else its chat template sees, and answers `{"tokens": […]}`.
@@ -85,7 +91,7 @@ class HostClient:
         path = self._profile.tokenize_path
         if path is None:
             return None
-        body = msgspec.json.encode(tokenize_request(chat))
+        body = await offload_if_large(size, partial(msgspec.json.encode, tokenize_request(chat)))
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id, accept=b"application/json")
         answer = Answer(MAX_TOKENIZED)
         scope = self._inner_scope(path, headers, method="POST", query_string=b"")
@@ -159,13 +165,11 @@ def _raw_path(path: str) -> bytes:
 
 def _receive(body: bytes, until_gone: Callable[[], Awaitable[object]]) -> Receive:
     """A `receive` that gives the body, and then waits until the answer is no longer wanted."""
-    given = False
+    waiting = [body]
 
     async def receive() -> Message:
-        nonlocal given
-        if not given:
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
+        if waiting:
+            return {"type": "http.request", "body": waiting.pop(), "more_body": False}
         await until_gone()
         return {"type": "http.disconnect"}
 

@@ -19,6 +19,9 @@ EVENT_STREAM: RawHeaders = [
 ]
 """The headers of an event stream."""
 
+LARGE = 64 * 1024
+"""From how many bytes on a frame is sent by itself, and not joined to those beside it."""
+
 
 class EventStreamSink:
     """Server-sent events, as they come. `headers` are the shim's own; the host's come before them."""
@@ -34,12 +37,25 @@ class EventStreamSink:
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
+        if len(frames) > 1 and len(frames[0][1]) > LARGE:
+            return self._write_each(frames)
         data = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames])
         body = data or COMMENT  # no frames: a ping
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
+    async def _write_each(self, frames: Sequence[Frame], last: bool = False) -> None:
+        """Send large frames one by one, so that they need not be in memory once more, side by side."""
+        for _, data in frames:
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+        if last:
+            await self._end(DONE)
+
     def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:
-        body = b"".join([data for _, data in frames]) + DONE
+        if frames and len(frames[-1][1]) > LARGE:
+            return self._write_each(frames, last=True)
+        return self._end(b"".join([data for _, data in frames]) + DONE)
+
+    def _end(self, body: bytes) -> Awaitable[None]:
         return self._send({"type": "http.response.body", "body": body, "more_body": False})
 
 

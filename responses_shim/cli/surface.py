@@ -52,7 +52,11 @@ _FIELDS = [
     Row("tools", "mapped", "chat functions, see below"),
     Row("tool_choice", "mapped", "see below"),
     Row("parallel_tool_calls", "honoured", "`false`: only the first call of a turn is let through"),
-    Row("text.format", "mapped", "`response_format`; beside tools described in words (`format_with_tools`)"),
+    Row(
+        "text.format",
+        "mapped",
+        "`response_format`; beside tools described and checked (`format_with_tools`)",
+    ),
     Row("text.verbosity", "mapped", "`verbosity`"),
     Row("reasoning.effort", "mapped", "`reasoning_effort`"),
     Row(

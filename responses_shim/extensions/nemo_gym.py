@@ -20,9 +20,9 @@ from __future__ import annotations
 
 import base64
 import os
+from functools import partial
 from typing import Any
 
-import anyio.to_thread
 import msgspec
 from msgspec import Struct, field
 
@@ -32,6 +32,7 @@ from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import check_depth, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
+from responses_shim.runtime.offload import offload
 from responses_shim.settings import Settings
 from responses_shim.views.items import decode_if_json
 
@@ -203,7 +204,7 @@ async def load_audio(options: GymOptions, settings: Settings) -> list[str]:
     files that are together larger than `max_body`.
     """
     paths = options.audio_paths()
-    return await anyio.to_thread.run_sync(_read_files, paths, settings) if paths else options.audio
+    return await offload(partial(_read_files, paths, settings)) if paths else options.audio
 
 
 def _read_files(paths: list[tuple[str, str]], settings: Settings) -> list[str]:

@@ -5,7 +5,8 @@ grammar is a null pointer, and the process ends (SIGSEGV). With some schemas the
 ones do so was found by running schemas, a fuzzer's among them, through the converter and the grammar parser of 0.3.36:
 
 - strings (property names, `enum`, `const`) with a quote, a backslash, a backspace or a form feed
-- a `pattern` that is not anchored at both ends, or that repeats anything but one literal or one character set
+- a `pattern` that is not anchored at both ends, or that repeats anything but one literal or one character set; one of
+  more than 1,000 characters is not looked at, which could take gigabytes, and removed too
 - counts (`maxLength`, …) that are negative or over 1,000; an empty `enum`, `anyOf`, `oneOf` or `type`
 - a `$ref` to nothing, to a name that a grammar rule cannot have, or that leads back to itself
 
@@ -23,6 +24,7 @@ _REFERENCE = re.compile(r"#/(\$defs|definitions)/[A-Za-z0-9_-]+")
 _PATTERN = re.compile(r"\^(?:[(|)]|(?:\[[^\[\]\\]+\]|[^\[\]{}\\*+?|()])(?:[*+?]|\{\d{0,3}(?:,\d{0,3})?\})?)*\$")
 _COUNTS = ("minLength", "maxLength", "minItems", "maxItems")
 _MAX_COUNT = 1000
+_MAX_PATTERN = 1000  # characters
 _LITERALS = ("enum", "const", "default", "examples", "description", "title")  # keywords whose value is no schema
 
 
@@ -53,7 +55,7 @@ def _safe(schema: Any, resolvable: set[str]) -> Any:
 def _crashes_server(key: str, value: Any) -> bool:
     """Whether a keyword with this value crashes the server, whatever is around it."""
     if key == "pattern":
-        return not (isinstance(value, str) and _PATTERN.fullmatch(value))
+        return not (isinstance(value, str) and len(value) <= _MAX_PATTERN and _PATTERN.fullmatch(value))
     if key in ("enum", "const"):
         return (not value and isinstance(value, list)) or not _fits_grammar(value)
     if key in ("anyOf", "oneOf", "type"):

@@ -75,7 +75,10 @@ class HostProfile:
     """
 
     policy: TranslationOptions = DEFAULT_OPTIONS
-    """Which messages the host accepts, and how past reasoning is sent to it. Settings of the operator come first."""
+    """Which messages the host accepts, how past reasoning is sent to it, and whether it composes calls and a format.
+
+    Settings of the operator come first.
+    """
 
     unfinished_message: str = "The host ended its stream before the answer was complete."
     """The error message for a stream that ends without a finish_reason: why this host does that, as far as is known."""

@@ -82,7 +82,7 @@ class FairQueue:
         waiter.woken.set()
 
     def _make_room(self, owner: bytes) -> None:
-        """Refuse somebody if the queue is full: the last waiter of the longest line, or the newcomer himself."""
+        """Refuse somebody if the queue is full: the last waiter of the longest line, or the newcomer itself."""
         if sum(map(len, self._waiting.values())) < self._places:
             return
         longest = max(self._waiting.values(), key=len, default=deque())

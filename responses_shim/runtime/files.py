@@ -22,13 +22,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from typing import Any
-from urllib.parse import unquote, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import anyio
 from anyio.lowlevel import checkpoint
 
 from responses_shim.core.request.messages import type_by_shape
-from responses_shim.core.wire.validation import missing, unsupported, wrong_type
+from responses_shim.core.wire.validation import missing, too_long, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
 from responses_shim.runtime.fair_queue import FairQueue
@@ -45,6 +45,9 @@ MAX_SECONDS = 60.0
 MAX_CHARACTERS = 4_000_000
 """How much text the files of one request may have, all together."""
 
+MAX_FILENAME = 1024
+"""The longest name of a file, in characters. File systems take 255 bytes, and some clients send the path with it."""
+
 MAX_FETCHES = 20
 """How many files of one request are fetched: with more, a client could use this server to flood another one."""
 
@@ -52,6 +55,9 @@ _MESSAGES = ("message", "agent_message")
 _TOOL_OUTPUTS = ("function_call_output", "custom_tool_call_output")
 _SOURCES = ("file_data", "file_url", "file_id")
 _PDF_TYPES = ("application/pdf", "application/x-pdf")
+_PIECE = 64 * 1024  # characters of a data URL that are decoded in one go, in which no other thread can run
+_MAX_HEADER = 1024  # characters of a data URL before the comma
+_WHITE_SPACE = b" \t\n\v\f\r"
 _UNSPECIFIC_TYPES = ("", "application/octet-stream", "binary/octet-stream")
 _IMAGE_SIGNATURE = re.compile(
     rb"(?P<png>\x89PNG\r\n\x1a\n)|(?P<jpeg>\xff\xd8\xff)|(?P<gif>GIF8[79]a)|(?P<webp>RIFF.{4}WEBP)", re.S
@@ -178,6 +184,8 @@ class _FileReader:
         if kind == "pdf":
             text = await self._pdf_text(file)
         else:
+            if size > 4 * self.characters + 4:  # a character has four bytes at most
+                raise _too_much_text(file.param)
             text = await _yield_and_offload(size, lambda: _decode_text(file))
         if len(text) > self.characters:
             raise _too_much_text(file.param)
@@ -200,6 +208,8 @@ class _FileReader:
         name = part["filename"] if part.get("filename") is not None else ""
         if not isinstance(name, str):
             raise wrong_type(f"{path}.filename", "a string")
+        if len(name) > MAX_FILENAME:
+            raise too_long(f"{path}.filename", len(name), MAX_FILENAME)
         if not isinstance(part[source], str):
             raise wrong_type(param, "a string")
         if source == "file_id":
@@ -269,18 +279,41 @@ def _decode_data(value: str, param: str) -> tuple[str, bytes]:
     media_type, payload = "", value
     with suppress(ValueError):
         if value[:5].lower() == "data:":
-            header, payload = value[5:].split(",", 1)
-            media_type, *options = [word.strip().lower() for word in header.split(";")]
+            comma = value.index(",", 5, _MAX_HEADER)
+            media_type, *options = [word.strip().lower() for word in value[5:comma].split(";")]
+            payload = value[comma + 1 :]
+            data = b"".join(_unquoted(payload)) if "%" in payload else payload.encode()
             if "base64" not in options:
-                return media_type, unquote_to_bytes(payload)
-            payload = unquote(payload)
+                return media_type, data
+        else:
+            data = payload.encode()
         if value:
-            return media_type, base64.b64decode("".join(payload.split()), validate=True)
+            return media_type, b"".join(_from_base64(data.translate(None, _WHITE_SPACE)))
     raise InvalidRequest(
         "The file is neither a data URL (data:application/pdf;base64,…) nor base64.",
         param=param,
         code="invalid_file",
     )
+
+
+def _unquoted(text: str) -> Iterator[bytes]:
+    """The bytes that a percent-encoded text stands for, piece by piece: each `%41` takes a hundred bytes meanwhile."""
+    start = 0
+    while start < len(text):
+        end = start + _PIECE
+        # Nothing that is encoded may be cut.
+        end -= 1 if text[end - 1 : end] == "%" else 2 if text[end - 2 : end - 1] == "%" else 0
+        yield unquote_to_bytes(text[start:end])
+        start = end
+
+
+def _from_base64(data: bytes) -> Iterator[bytes]:
+    """The bytes that base64 stands for, piece by piece. Raises ValueError if it is none."""
+    for start in range(0, len(data), _PIECE):
+        piece = data[start : start + _PIECE]
+        if b"=" in piece and start + _PIECE < len(data):
+            raise ValueError("padding before the end")
+        yield base64.b64decode(piece, validate=True)
 
 
 def _decode_text(file: _File) -> str:

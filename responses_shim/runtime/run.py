@@ -22,7 +22,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
-from enum import Enum, auto
 
 import anyio
 
@@ -32,7 +31,10 @@ from responses_shim.core.response.translator import RoundState, Translator
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.answer_check import AnswerCheck
 from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
+from responses_shim.runtime.log_line import log_end
+from responses_shim.runtime.phase import Phase
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
@@ -49,19 +51,6 @@ RETURN_SECONDS = 5.0
 """How long a call may take to return after its stream has ended."""
 CANCEL_SECONDS = 1.0
 """How long it may take to notice that nobody wants it any more."""
-
-
-class Phase(Enum):
-    """Where a run stands."""
-
-    CALLING = auto()
-    """A chat call is being made, and its answer is awaited or comes in."""
-    BETWEEN = auto()
-    """A round has ended, and another follows."""
-    ENDED = auto()
-    """The terminal event has been made."""
-    ABANDONED = auto()
-    """The client is gone: nothing more is made."""
 
 
 _CALLING = Phase.CALLING  # looked up per token: before Python 3.11 a member of an enumeration is found slowly
@@ -81,11 +70,12 @@ class Run:
     - `disconnected`: returns when the client is gone, and can be cancelled
     - `unfinished_message`: the message of the error if the host's stream just stops
     - `headers`: the host's, as far as they are known before it answers; those of its answer replace them
-    - `prompt_tokens`: gets the token ids of the prompt, where they are wanted and the host's stream did not have them
+    - `prompt_tokens`: gets the token ids of a chat's prompt, where they are wanted and the host's stream had none
     - `next_round`: what follows a round
     - `save`: keeps the response before its terminal event is sent; it fails if that raises ShimError. Nothing is kept
       of a response of which the client has got nothing
     - `starts_at_once`: the response begins before the first call is made, so that no failure is an exception
+    - `answer_check`: checks the answers that the translator holds back, and may ask for another round
 
     It is the `Listener` of its own chat calls.
     """
@@ -99,10 +89,11 @@ class Run:
         disconnected: Callable[[], Awaitable[None]],
         unfinished_message: str,
         headers: RawHeaders | None = None,
-        prompt_tokens: Callable[[], Awaitable[list[int] | None]] | None = None,
+        prompt_tokens: Callable[[Chat], Awaitable[list[int] | None]] | None = None,
         next_round: NextRound = _last_round,
         save: Callable[[Response], Awaitable[None]] | None = None,
         starts_at_once: bool = False,
+        answer_check: AnswerCheck | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.gone = anyio.Event()
@@ -114,10 +105,12 @@ class Run:
         self._unfinished_message = unfinished_message
         self._prompt_tokens = prompt_tokens
         self._next_round = next_round
+        self._answer_check = answer_check
         self._save = save
         self._starts_at_once = starts_at_once
         self._clock = clock
         self._phase = Phase.CALLING
+        self._chat: Chat = {}  # the request of the current round
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
         self._call: anyio.CancelScope | None = None
         self._started_at = self._last_received = self._last_write = clock()
@@ -146,12 +139,13 @@ class Run:
                 await self._commit()
             request: Chat | None = chat if self._phase is Phase.CALLING else None
             while request is not None:
+                self._chat = request
                 await self._round(upstream, request)
                 request = await self._next_request() if self._phase is Phase.BETWEEN else None
         finally:
             self._watchdog.stop()
             self._writer.close()
-        self._log()
+        log_end(self._translator, self._clock() - self._started_at, abandoned=self._phase is Phase.ABANDONED)
         error = self._translator.error
         if not self._writer.begun and self._phase is not Phase.ABANDONED and error is not None:
             headers = self._writer.headers
@@ -186,7 +180,7 @@ class Run:
             await self._write_with_timeout(self._close)
             return None
         self._phase, self._cancel_at, self._last_received = Phase.CALLING, None, self._clock()
-        self._translator.begin_round()
+        self._translator.begin_round(self._answer_check.fallback if self._answer_check is not None else None)
         return request
 
     # What the upstream reports (Listener) --------------------------------------------------------------------------
@@ -262,11 +256,13 @@ class Run:
         self._last_write = self._clock()
         frames = [*frames, *translator.flush()]
         if failure is not None:
-            translator.fail(failure)
+            frames += translator.fail_round(failure)
+        if self._answer_check is not None:
+            frames += await self._check_answer(self._answer_check)
         await self._find_prompt_tokens()
         result, closing = translator.end_round()
         frames = [*frames, *closing]
-        self._make_request = self._next_round(result) if translator.error is None else None
+        self._make_request = self._request_after(result) if translator.error is None else None
         if self._make_request is None:
             await self._close(frames)
             return
@@ -274,6 +270,25 @@ class Run:
         self._cancel_after(RETURN_SECONDS)
         if frames:
             await self._writer.write(frames)
+
+    async def _check_answer(self, answer_check: AnswerCheck) -> list[Frame]:
+        """Send the answer that was held back, or drop it if it is not in its format."""
+        translator = self._translator
+        answer = translator.held_answer
+        if answer is None:
+            return translator.pass_on_text()
+        try:
+            text = await answer_check.check(answer)
+        except ShimError as error:
+            frames = translator.drop_answer()
+            translator.fail(error)
+            return frames
+        return translator.send_answer(text) if text is not None else translator.drop_answer()
+
+    def _request_after(self, result: RoundResult) -> Callable[[], Awaitable[Chat]] | None:
+        """What makes the chat request of another round: to have a wrong answer again, or as `next_round` says."""
+        again = self._answer_check.next_round(result) if self._answer_check is not None else None
+        return again or self._next_round(result)
 
     async def _close(self, frames: Sequence[Frame] = ()) -> None:
         """Write the terminal event, unless the run has failed before anything was written: then `execute` raises."""
@@ -304,7 +319,7 @@ class Run:
         try:
             # less than the timeout of the write that may be waiting for this
             with anyio.move_on_after(min(RETURN_SECONDS, self._settings.write_timeout / 2)):
-                if (token_ids := await self._prompt_tokens()) is not None:
+                if (token_ids := await self._prompt_tokens(self._chat)) is not None:
                     self._translator.set_prompt_tokens(token_ids)
         except Exception as error:
             logger.warning("the token ids of the prompt could not be fetched: %s", type(error).__name__)
@@ -380,18 +395,3 @@ class Run:
         self._last_received += self._clock() - self._last_write  # the host could not be heard during the write
         if scope.cancelled_caught:
             await self._drop_client()
-
-    def _log(self) -> None:
-        if not logger.isEnabledFor(logging.INFO):
-            return
-        translator, response = self._translator, self._translator.response
-        logger.info(
-            "%s %s in %.3f s, %d items, %s output tokens%s%s",
-            response.id,
-            "abandoned" if self._phase is Phase.ABANDONED else response.status,
-            self._clock() - self._started_at,
-            len(response.output),
-            response.usage.output_tokens if response.usage else "?",
-            f", {translator.ignored_calls} calls ignored" if translator.ignored_calls else "",
-            f": {translator.error.failure_code}" if translator.error else "",
-        )

@@ -249,5 +249,5 @@ class Store(Protocol):
         ...
 
     async def close(self) -> None:
-        """Give up connections and files. The store is not used after this."""
+        """Give up connections and files. A later use opens them again."""
         ...

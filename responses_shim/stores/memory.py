@@ -159,8 +159,10 @@ class MemoryStore:
         return True
 
     async def expired(self) -> list[tuple[bytes, str]]:
+        self._trees.drop_old()
         now = self._now()
-        return [(node.record.owner, node.record.id) for node in self._trees.running if node.held_until <= now]
+        nodes = (node for node in self._trees.running if node.held_until <= now and not node.hidden)
+        return [(node.record.owner, node.record.id) for node in nodes]
 
     async def post(self, owner: bytes, id: str, message: bytes) -> bool:
         node = self._trees.find(owner, id)

@@ -1,8 +1,8 @@
 """From the URL of a store to the store: ours by their schemes, others by their entry points.
 
     memory://                    in this process
-    sqlite:///var/lib/shim.db    one file, for several processes of one machine
-    redis://host:6379/0          for several machines
+    sqlite:////var/lib/shim.db   one file, for several processes of one machine
+    redis://host:6379/0          for several machines; rediss:// with TLS
     anything else                what a package registers for it in the entry point group `responses_shim.stores`
 
 A registered factory is called with the URL and the bounds that the operator has set, `None` where that is none, and
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.metadata import entry_points
+from urllib.parse import unquote
 
 from msgspec import Struct
 from msgspec.structs import asdict, replace
@@ -58,4 +59,27 @@ def _memory(url: str, bounds: BoundsSettings) -> Store:
     return MemoryStore(bounds.over(DEFAULT_BOUNDS))
 
 
-_FACTORIES: dict[str, Factory] = {"memory": _memory}
+def _sqlite(url: str, bounds: BoundsSettings) -> Store:
+    from responses_shim.stores.sqlite import DEFAULT_BOUNDS as DEFAULTS
+    from responses_shim.stores.sqlite import SQLiteStore
+
+    path = unquote(url.removeprefix("sqlite://"))
+    # As in SQLAlchemy's URLs: three slashes and a relative path, four and an absolute one.
+    if not path.startswith("/") or path == "/":
+        raise ConfigurationError("store: expected sqlite:///relative/path or sqlite:////absolute/path")
+    return SQLiteStore(path[1:], bounds.over(DEFAULTS))
+
+
+def _redis(url: str, bounds: BoundsSettings) -> Store:
+    from responses_shim.stores.redis import DEFAULT_BOUNDS as DEFAULTS
+    from responses_shim.stores.redis import RedisStore
+
+    return RedisStore(url, bounds.over(DEFAULTS))
+
+
+_FACTORIES: dict[str, Factory] = {
+    "memory": _memory,
+    "sqlite": _sqlite,
+    "redis": _redis,
+    "rediss": _redis,
+}

@@ -40,7 +40,7 @@ class Spy:
         feed = DecompressedBody.feed
 
         async def unpack(of: DecompressedBody, part: bytes) -> None:
-            if of._layers or len(of.data) + len(part) > SMALL_BODY:
+            if of._coding is not None or len(of.data) + len(part) > SMALL_BODY:
                 self.done.append("read")
             await feed(of, part)
 
@@ -305,7 +305,7 @@ async def test_a_host_that_does_not_say_is_503(
     monkeypatch.setattr(host_client, "PROBE_TIMEOUT", 0.05)
     host = GuardedHost(models=step)
     reply = await post(ResponsesShim(host), "/v1/responses", data, headers=KEY)
-    assert (reply.status, error_of(reply)["code"]) == (503, "no_authentication")
+    assert (reply.status, error_of(reply)["code"]) == (503, "authentication_unavailable")
     assert f"its /v1/models {why}" in error_of(reply)["message"]
     assert "inside" not in reply.body.decode()
     assert not spy.done

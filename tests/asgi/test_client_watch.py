@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
@@ -10,11 +11,11 @@ import anyio.lowlevel
 import pytest
 from starlette.types import Message
 
-from responses_shim import ResponsesShim
+from responses_shim import RequestView, ResponsesShim
 from responses_shim.asgi.body import SMALL_BODY
 from responses_shim.runtime import files
 from tests.asgi.attached import PDF, REQUEST, URL
-from tests.caller import DEADLINE, call, post
+from tests.caller import DEADLINE, call, post, settle
 from tests.guarded import KEY, GuardedHost
 from tests.oracle import check_error
 from tests.scripted import Hold
@@ -129,6 +130,35 @@ async def test_what_receive_raises_while_the_client_is_watched_is_raised() -> No
     with anyio.fail_after(DEADLINE), pytest.raises(ConnectionError):
         await ResponsesShim(GuardedHost(), interceptors=[work])(scope, receive, send)
     assert work.cancelled.is_set()
+
+
+@pytest.mark.parametrize("broken_pipe", [False, True])
+async def test_at_whatever_step_the_client_leaves_nothing_is_left_behind(
+    broken_pipe: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No task (see `no_task_left`), no place in a queue, no question to the host, and no exception for the server."""
+
+    async def run_process(*args: Any) -> tuple[int, bytes]:
+        await settle()
+        return 0, b"Hello"
+
+    async def look(view: RequestView, headers: Mapping[str, str]) -> None:
+        await settle()
+
+    monkeypatch.setattr(files, "_run_process", run_process)
+    answered = 0
+    for step in range(120):
+        app = ResponsesShim(GuardedHost(), interceptors=[look], pdfs_at_once=1)
+        async with call(app, "POST", "/v1/responses", json={**PDF, "stream": True}, headers=KEY) as exchange:
+            for _ in range(step):
+                await anyio.lowlevel.checkpoint()
+            await exchange.disconnect(broken_pipe=broken_pipe)
+            await exchange.finish()
+            answered += exchange.complete
+        assert (app._file_queues.pdfs._free, app._file_queues.pdfs._waiting) == (1, {})
+        await settle()
+        assert not app._admissions._inquiries
+    assert 0 < answered < 120, "the steps do not reach from the beginning to the end"
 
 
 # Queues --------------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.decompress import GZIP, MAX_MEMBERS, Coding, DecompressedBody, Decompressor, read_codings
+from responses_shim.asgi.decompress import GZIP, MAX_MEMBERS, Coding, DecompressedBody, Decompressor, read_coding
 from responses_shim.errors import InvalidRequest
 from tests.caller import Reply, request
 from tests.cuts import POSITIONS, cut
@@ -67,7 +67,7 @@ each_coding = pytest.mark.parametrize(
 
 def decompressed(header: str, parts: Iterable[bytes], limit: int = 64 * MB) -> bytes:
     async def run() -> bytes:
-        body = DecompressedBody(read_codings(header), limit)
+        body = DecompressedBody(read_coding(header), limit)
         for part in parts:
             await body.feed(part)
         body.end()
@@ -89,14 +89,12 @@ bodies = st.one_of(
 )
 
 
-@given(body=bodies, layers=st.lists(st.sampled_from(COMPRESSORS), max_size=4), positions=POSITIONS)
-def test_any_codings_cut_anywhere_give_the_body(
-    body: bytes, layers: list[tuple[str, Compress]], positions: list[int]
+@given(body=bodies, coding=st.sampled_from([("", bytes), *COMPRESSORS]), positions=POSITIONS)
+def test_any_coding_cut_anywhere_gives_the_body(
+    body: bytes, coding: tuple[str, Compress], positions: list[int]
 ) -> None:
-    compressed = body
-    for _, compress in layers:
-        compressed = compress(compressed)
-    assert decompressed(", ".join(name for name, _ in layers), cut(compressed, positions)) == body
+    name, compress = coding
+    assert decompressed(name, cut(compress(body), positions)) == body
 
 
 @given(members=st.lists(bodies, min_size=1, max_size=4), positions=POSITIONS)
@@ -131,7 +129,7 @@ async def send(coding: str | list[str], body: bytes | list[bytes], host: Scripte
     return await request(ResponsesShim(host, **settings), "POST", "/v1/responses", body=body, headers=headers)
 
 
-async def refusal(coding: str, body: bytes | list[bytes], status: int, **settings: Any) -> Reply:
+async def refusal(coding: str | list[str], body: bytes | list[bytes], status: int, **settings: Any) -> Reply:
     """The answer to a body that is refused; the host has not been called."""
     host = ScriptedHost()
     reply = await send(coding, body, host, **settings)
@@ -150,11 +148,19 @@ async def test_a_compressed_request_is_answered(coding: str, compress: Compress)
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize(
-    "header", ["gzip, zstd", "GZIP,ZStd", "gzip, identity, zstd,", ["gzip", "zstd"], ["gzip", "", "zstd, identity"]]
-)
-async def test_a_list_of_codings_is_undone_from_the_last_to_the_first(header: str | list[str]) -> None:
-    check_response((await send(header, zstd.compress(gzip.compress(BODY)), ScriptedHost())).json)
+@pytest.mark.parametrize("header", ["GZip", "identity, gzip, ", ["identity", "", "gzip"]])
+async def test_identity_beside_a_coding_is_none(header: str | list[str]) -> None:
+    check_response((await send(header, gzip.compress(BODY), ScriptedHost())).json)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("header", ["gzip, gzip", "zstd,gzip", "gzip, identity, br, zstd", ["gzip", "zstd"]])
+async def test_several_codings_are_415(header: str | list[str]) -> None:
+    """Four of gzip make 360 bytes of 30 MB."""
+    reply = await refusal(header, gzip.compress(gzip.compress(BODY)), 415)
+    assert reply.json["error"]["code"] == "unsupported_content_encoding"
+    assert "codings, and one is allowed" in reply.json["error"]["message"]
+    assert reply.headers["accept-encoding"].startswith("gzip, deflate")
 
 
 @pytest.mark.anyio
@@ -189,7 +195,7 @@ def test_a_compressed_request_to_a_real_server_is_answered(coding: str, chunked:
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("coding", ["br", "compress", "gzip, br", "identity, br", "aes128gcm", "gzip;q=1", "*"])
+@pytest.mark.parametrize("coding", ["br", "compress", "identity, br", "aes128gcm", "gzip;q=1", "*"])
 async def test_an_unknown_coding_is_415_with_a_list_of_the_supported_ones(coding: str) -> None:
     reply = await refusal(coding, BODY, 415)
     error = reply.json["error"]
@@ -207,17 +213,6 @@ async def test_zstd_without_the_extra_is_415_and_names_the_extra(monkeypatch: py
     assert "pip install 'responses-shim[zstd]'" in reply.json["error"]["message"]
     assert reply.headers["accept-encoding"] == "gzip, deflate"
     check_response((await send("gzip", gzip.compress(BODY), ScriptedHost())).json)
-
-
-@pytest.mark.anyio
-async def test_four_codings_are_read_and_five_refused() -> None:
-    compressed = BODY
-    for _ in range(4):
-        compressed = gzip.compress(compressed)
-    check_response((await send("gzip, gzip, gzip, identity, gzip", compressed, ScriptedHost())).json)
-    error = (await refusal("gzip, gzip, gzip, gzip, gzip", gzip.compress(compressed), 415)).json["error"]
-    assert error["code"] == "unsupported_content_encoding"
-    assert "at most 4" in error["message"]
 
 
 @pytest.mark.anyio
@@ -260,13 +255,10 @@ def test_a_second_member_of_deflate_is_refused() -> None:
     assert "after its end" in refusal_of("deflate", [zlib.compress(BODY) * 2]).message
 
 
-def test_an_error_names_the_coding_it_is_in() -> None:
-    assert "not valid gzip: " in refusal_of("gzip, zstd", [zstd.compress(BODY)]).message
-    assert "not valid zstd: " in refusal_of("gzip, zstd", [gzip.compress(BODY)]).message
-    assert (
-        "not valid gzip: it ends too early"
-        in refusal_of("gzip, zstd", [zstd.compress(gzip.compress(BODY)[:-1])]).message
-    )
+def test_an_error_names_the_coding() -> None:
+    assert "not valid gzip: " in refusal_of("gzip", [zstd.compress(BODY)]).message
+    assert "not valid zstd: " in refusal_of("zstd", [gzip.compress(BODY)]).message
+    assert "not valid gzip: it ends too early" in refusal_of("gzip", [gzip.compress(BODY)[:-1]]).message
 
 
 def test_a_zstd_window_larger_than_http_allows_is_refused() -> None:
@@ -300,41 +292,17 @@ def peak_memory(act: Callable[[], object]) -> int:
         tracemalloc.stop()
 
 
-bombs = pytest.mark.parametrize(
-    ("coding", "compressors"),
-    [
-        ("gzip", [gzip.compress]),
-        ("deflate", [zlib.compress]),
-        ("deflate", [raw_deflate]),
-        ("zstd", [zstd.compress]),
-        ("gzip, gzip", [gzip.compress, gzip.compress]),
-        ("zstd, gzip", [zstd.compress, gzip.compress]),
-        ("gzip, zstd", [gzip.compress, zstd.compress]),
-    ],
-    ids=["gzip", "deflate", "raw deflate", "zstd", "gzip in gzip", "zstd in gzip", "gzip in zstd"],
-)
-
-
 @pytest.mark.parametrize("size", [1000, 100 * MB], ids=["in parts", "at once"])
-@bombs
-def test_a_bomb_is_413_and_takes_no_memory(coding: str, compressors: list[Compress], size: int) -> None:
-    bomb = bytes(64 * MB)
-    for compress in compressors:
-        bomb = compress(bomb)
-    assert len(bomb) < MB / 10
+@each_coding
+def test_a_bomb_is_413_and_takes_no_memory(coding: str, compress: Compress, size: int) -> None:
+    bomb = compress(bytes(64 * MB))
+    if len(bomb) > MB:
+        return  # stored, not compressed
     errors: list[InvalidRequest] = []
     parts = [bomb[start : start + size] for start in range(0, len(bomb), size)]
     assert peak_memory(lambda: errors.append(refusal_of(coding, parts, limit=2 * MB))) < 3 * MB
     assert (errors[0].status, errors[0].code) == (413, "request_too_large")
     assert f"{2 * MB} bytes" in errors[0].message
-
-
-def test_the_limit_holds_between_two_codings_too() -> None:
-    """A bomb may have an empty body inside, so that the last coding alone would be well within the limit."""
-    bomb = gzip.compress(gzip.compress(b"") * 5000)
-    assert len(bomb) < 1000
-    assert decompressed("gzip, gzip", [bomb], limit=5000 * 20) == b""
-    assert refusal_of("gzip, gzip", [bomb], limit=5000 * 20 - 1).status == 413
 
 
 @pytest.mark.anyio
@@ -376,7 +344,7 @@ async def threads_of(body: bytes) -> list[int]:
         return WatchedDecompressor(GZIP.start(data), threads)
 
     watched: Coding = replace(GZIP, start=start)
-    result = DecompressedBody([watched], limit=64 * MB)
+    result = DecompressedBody(watched, limit=64 * MB)
     await result.feed(gzip.compress(body))
     result.end()
     assert result.data == body

@@ -12,7 +12,7 @@ import pytest
 from openai import OpenAI
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.create import random_text
+from responses_shim.asgi.answer import random_text
 from tests.caller import Reply, payloads, post
 from tests.oracle import check_response, check_stream
 from tests.scripted import DONE, Script, ScriptedHost, Step, call, chunk, frame, text_answer

@@ -7,7 +7,7 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, memory, options, report, request, tokens, translation
+from . import first_event, hostile, memory, options, report, request, store, tokens, translation
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -17,7 +17,10 @@ ROWS = {
     "request": request.measure,
     "translation": translation.measure,
     "memory": memory.measure,
+    "store": store.measure,
+    "hostile": hostile.measure,
 }
+NOT_BY_DEFAULT = {"hostile"}
 
 
 async def run(names: list[str], plan: Plan) -> None:
@@ -30,7 +33,12 @@ async def run(names: list[str], plan: Plan) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="What the shim costs.")
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"any of {', '.join(ROWS)}; all by default")
+    parser.add_argument(
+        "rows",
+        nargs="*",
+        metavar="ROW",
+        help=f"any of {', '.join(ROWS)}; by default all but {', '.join(NOT_BY_DEFAULT)}",
+    )
     parser.add_argument("--quick", action="store_true", help="a short run that only shows that it works")
     parser.add_argument("--pairs", type=int, help="rounds to take the median over")
     parser.add_argument("--streams", type=int, help="streams at the same time")
@@ -39,7 +47,11 @@ def main() -> None:
         parser.error(f"no such row: {', '.join(unknown)} (there are {', '.join(ROWS)})")
     plan = QUICK if arguments.quick else Plan()
     chosen = {name: getattr(arguments, name) for name in ("pairs", "streams") if getattr(arguments, name)}
-    uvloop.run(run(arguments.rows or list(ROWS), dataclasses.replace(plan, **chosen)))
+    uvloop.run(
+        run(
+            arguments.rows or [name for name in ROWS if name not in NOT_BY_DEFAULT], dataclasses.replace(plan, **chosen)
+        )
+    )
 
 
 if __name__ == "__main__":

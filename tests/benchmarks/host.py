@@ -4,7 +4,7 @@ The answer is asked for through the model's name, the one field that every proxy
 `text-1000-instant` is a thousand tokens of text, as fast as the socket takes them. The chunks are those of
 vLLM 0.32, encoded beforehand, one ASGI message each.
 
-`python -m tests.benchmarks.host raw|shim FD` serves it on an inherited listening socket.
+`python -m tests.benchmarks.host raw|shim|hostile FD` serves it on an inherited listening socket.
 """
 
 from __future__ import annotations
@@ -204,9 +204,13 @@ def _event(**fields: object) -> bytes:
 
 
 def application(name: str) -> App:
-    """`raw`: the host itself. `shim`: the same under the shim, with every default on."""
+    """`raw`: the host itself. `shim`: the same under the shim, with every default on. `hostile`: see `hostile_host`."""
     if name == "raw":
         return chat
+    if name == "hostile":
+        from .hostile_host import hostile_host
+
+        return hostile_host()
     from responses_shim import ResponsesShim
 
     return ResponsesShim(chat)

@@ -36,9 +36,25 @@ class Plan:
     """Streams held open at once in the memory measurement."""
     megabytes: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 4.0)
     """Sizes of input to translate."""
+    turns: int = 1_000
+    """Turns of a chain of stored responses."""
+    attacks: int = 3
+    """How often each hostile request is sent."""
+    bodies: tuple[int, ...] = (1_000_000, 33_000_000)
+    """Sizes of hostile bodies, in bytes: the last is nearly the largest that is taken."""
 
 
-QUICK = Plan(pairs=3, slices=2, waves=2, requests=20, held=40, megabytes=(0.1, 0.5))
+QUICK = Plan(
+    pairs=3,
+    slices=2,
+    waves=2,
+    requests=20,
+    held=40,
+    megabytes=(0.1, 0.5),
+    turns=200,
+    attacks=1,
+    bodies=(1_000_000,),
+)
 
 
 @dataclass(frozen=True)

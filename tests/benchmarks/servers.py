@@ -38,6 +38,15 @@ class Server:
         """Resident memory of all processes, counted page by page (`/proc/<pid>/statm` may lag behind)."""
         return sum(_resident_kb(pid) for pid in self.pids)
 
+    def forget_peak(self) -> None:
+        """Have the kernel begin anew to note the peak of resident memory."""
+        for pid in self.pids:
+            Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+    def peak_kb(self) -> float:
+        """The most resident memory that the processes have had since `forget_peak`."""
+        return sum(_kb(pid, "status", "VmHWM:") for pid in self.pids)
+
 
 @contextlib.contextmanager
 def raw() -> Iterator[Server]:
@@ -50,6 +59,13 @@ def raw() -> Iterator[Server]:
 def shim(**environment: str) -> Iterator[Server]:
     """The host with the shim mounted on it, configured from the environment."""
     with _uvicorn("shim", environment) as (port, pid):
+        yield Server(port, RESPONSES, (pid,))
+
+
+@contextlib.contextmanager
+def hostile(**environment: str) -> Iterator[Server]:
+    """The host of `hostile_host` with the shim mounted on it, configured from the environment."""
+    with _uvicorn("hostile", environment) as (port, pid):
         yield Server(port, RESPONSES, (pid,))
 
 
@@ -123,7 +139,11 @@ def _cpu_clock(pid: int) -> int:
 
 
 def _resident_kb(pid: int) -> float:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Rss:"):
+    return _kb(pid, "smaps_rollup", "Rss:")
+
+
+def _kb(pid: int, file: str, name: str) -> float:
+    for line in Path(f"/proc/{pid}/{file}").read_text().splitlines():
+        if line.startswith(name):
             return float(line.split()[1])
-    raise RuntimeError(f"no Rss in /proc/{pid}/smaps_rollup")
+    raise RuntimeError(f"no {name} in /proc/{pid}/{file}")

@@ -17,14 +17,37 @@ if sys.platform != "linux":
     pytest.skip("the CPU clocks of other processes are read the Linux way", allow_module_level=True)
 uvloop = pytest.importorskip("uvloop", reason="clients and servers run on it: pip install 'uvicorn[standard]'")
 
-from . import first_event, memory, options, report, request, servers, tokens, translation  # noqa: E402
+from . import (  # noqa: E402
+    first_event,
+    hostile,
+    memory,
+    options,
+    report,
+    request,
+    servers,
+    store,
+    tokens,
+    translation,
+)
 from .client import CHAT, LAST_CHUNK, Answer, connect, unchunk  # noqa: E402
 from .host import Message, Receive, Script, Send, words  # noqa: E402
+from .hostile_shapes import SHAPES  # noqa: E402
 from .report import Row  # noqa: E402
 from .sampling import Plan  # noqa: E402
 from .servers import Server  # noqa: E402
 
-TINY = Plan(pairs=1, slices=1, streams=2, lengths=(20,), tokens=20, waves=1, requests=2, held=2, megabytes=(0.01, 0.02))
+TINY = Plan(
+    pairs=1,
+    slices=1,
+    streams=2,
+    lengths=(20,),
+    tokens=20,
+    waves=1,
+    requests=2,
+    held=2,
+    megabytes=(0.01, 0.02),
+    turns=100,
+)
 
 
 @pytest.mark.parametrize("start", [servers.raw, servers.shim, servers.relay])
@@ -69,7 +92,7 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, memory])
+@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, memory, store])
 def test_every_row_can_be_measured(rows: ModuleType) -> None:
     async def measure() -> list[Row]:
         return [row async for row in rows.measure(TINY)]
@@ -105,3 +128,26 @@ def test_every_script_can_be_asked_for_by_its_name() -> None:
     for option in options.OPTIONS:
         script = Script(option.kind, 7, "paced")
         assert Script.parse(str(script)) == script
+
+
+@pytest.mark.parametrize(
+    ("shape", "answer"),
+    [
+        ("input", "200 completed"),
+        ("filename", "400 string_above_max_length"),
+        ("the model calls the shell", "200 completed"),
+    ],
+)
+def test_a_hostile_request_is_answered_and_measured(shape: str, answer: str) -> None:
+    row = hostile.row(next(known for known in SHAPES if known.name == shape), 1_000_000, 1)
+    assert row.spread is not None
+    assert row.spread.low >= 0
+    assert row.detail.startswith(answer)
+
+
+def test_every_hostile_shape_has_a_name_of_its_own_and_about_its_size() -> None:
+    assert len({shape.name for shape in SHAPES}) == len(SHAPES)
+    for shape in SHAPES:
+        data, unpacked = shape.packed(100_000)
+        assert shape.fixed or 70_000 < unpacked < 150_000
+        assert len(data) == unpacked or shape.coding

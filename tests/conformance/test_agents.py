@@ -152,6 +152,15 @@ def test_with_tools_the_schema_of_the_answer_is_in_the_system_message() -> None:
     assert ["response_format" in chat for chat in host.requests] == [False, False]
 
 
+def test_an_answer_that_is_not_of_the_output_type_is_asked_for_again() -> None:
+    def in_words(chat: Chat) -> list[Step]:
+        return forecast(chat) if "response_format" in chat else text_answer("In Paris", " it is sunny.")
+
+    result, host = run(agent_with(GET_WEATHER, output_type=Forecast), call_answer(PARIS), in_words)
+    assert result.final_output == Forecast(city="Paris", sunny=True)
+    assert ["tools" in chat for chat in host.requests] == [True, True, False]
+
+
 def test_without_tools_the_host_holds_the_answer_to_the_schema() -> None:
     result, host = run(agent_with(output_type=Forecast), forecast)
     assert result.final_output == Forecast(city="Paris", sunny=True)

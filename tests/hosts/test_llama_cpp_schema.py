@@ -48,6 +48,7 @@ CRASHING: dict[str, tuple[Json, Json]] = {
     "a repetition of empty alternatives": (an_object(a=text(pattern="^(|)+$")), an_object(a=text())),
     "a repetition of a group": (an_object(a=text(pattern="^([a-z]{0})*$")), an_object(a=text())),
     "a large repetition in a pattern": (an_object(a=text(pattern="^a{0,1500}$")), an_object(a=text())),
+    "a pattern over 1,000 characters": (an_object(a=text(pattern="^(" + "a|" * 999_999 + ")$")), an_object(a=text())),
     "a pattern that is no string": (an_object(a=text(pattern=7)), an_object(a=text())),
     "a length over 1,000": (an_object(a=text(maxLength=2000)), an_object(a=text())),
     "a length that eats the memory": (an_object(a=text(minLength=10**9)), an_object(a=text())),

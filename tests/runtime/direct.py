@@ -21,7 +21,7 @@ from tests.core.driver import Json, new_stream
 from tests.oracle import check_stream
 
 NextRound = Callable[[RoundResult], Callable[[], Awaitable[Chat]] | None]
-PromptTokens = Callable[[], Awaitable["list[int] | None"]]
+PromptTokens = Callable[[Chat], Awaitable["list[int] | None"]]
 
 
 class Client:

@@ -180,6 +180,29 @@ async def test_base64_may_have_line_breaks_and_percent_signs() -> None:
     assert await text_of(part("data:text/plain;base64,SGVsbG8%3D")) == "<file>\nHello\n</file>"
 
 
+@pytest.mark.parametrize("length", [10, 65_535, 65_536, 65_537, 200_000])
+@pytest.mark.parametrize("shift", range(4))
+async def test_percent_signs_and_base64_may_be_cut_anywhere(length: int, shift: int) -> None:
+    text = ("a" * shift + "é%" * length)[:length]
+    assert await text_of(part(f"data:text/plain,{quote(text)}")) == f"<file>\n{text}\n</file>"
+    assert await text_of(part(f"data:,{'a' * shift}{'%' * length}")) == f"<file>\n{'a' * shift}{'%' * length}\n</file>"
+    spaced = "\n".join(encoded(text.encode()))
+    assert await text_of(part(spaced)) == f"<file>\n{text}\n</file>"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "QQ==" + "QUFB" * 30_000,
+        "QUFB" * 20_000 + "=" + "QUFB" * 20_000,
+        f"data:{';' * 2000},QQ==",
+        "data:" + "a" * 2000,
+    ],
+)
+async def test_long_data_that_is_no_base64_is_refused(value: str) -> None:
+    assert (await refusal(part(value)))[0] == "invalid_file"
+
+
 @pytest.mark.parametrize(
     ("name", "escaped"),
     [

@@ -56,24 +56,24 @@ async def error_with(prompt_tokens: PromptTokens | None) -> ShimError:
 # Ways to get the token ids of the prompt, most of which fail.
 
 
-async def known() -> list[int] | None:
+async def known(chat: Json) -> list[int] | None:
     return [1, 2]
 
 
-async def unknown() -> list[int] | None:
+async def unknown(chat: Json) -> list[int] | None:
     return None
 
 
-async def broken() -> list[int] | None:
+async def broken(chat: Json) -> list[int] | None:
     raise RuntimeError("a secret")
 
 
-async def silent() -> list[int] | None:
+async def silent(chat: Json) -> list[int] | None:
     await anyio.sleep_forever()
     return None
 
 
-async def refused() -> list[int] | None:
+async def refused(chat: Json) -> list[int] | None:
     raise InvalidRequest("no")
 
 

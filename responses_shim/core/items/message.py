@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from responses_shim.core.items.base import ItemBuilder, NextNumber
 from responses_shim.core.wire.events import (
@@ -17,21 +17,22 @@ from responses_shim.core.wire.events import (
     RefusalDelta,
     RefusalDone,
 )
-from responses_shim.core.wire.responses import NO_LOGPROBS, ItemStatus, MessageItem, OutputText, Refusal
+from responses_shim.core.wire.responses import NO_LOGPROBS, ItemStatus, MessageItem, MessagePhase, OutputText, Refusal
 
 
 class MessageBuilder(ItemBuilder):
     """Builds a `message` item. Log-probabilities are kept as JSON, so that they are encoded once."""
 
-    def __init__(self, id: str, index: int, next_number: NextNumber) -> None:
+    def __init__(self, id: str, index: int, next_number: NextNumber, phase: MessagePhase | UnsetType = UNSET) -> None:
         super().__init__(id, index, next_number)
+        self._phase = phase
         self._parts: list[OutputText | Refusal] = []
         self._logprobs: list[bytes] = []  # JSON arrays without their brackets
         self._annotations: list[dict[str, Any]] = []
         self._open_part: type[OutputText] | type[Refusal] | None = None
 
     def item(self, status: ItemStatus) -> MessageItem:
-        return MessageItem(id=self.id, status=status, content=list(self._parts))
+        return MessageItem(id=self.id, status=status, content=list(self._parts), phase=self._phase)
 
     def add_text(self, delta: str, logprobs: Raw, events: list[Event]) -> None:
         """Append a piece of text. `logprobs` is a JSON array of its tokens' log-probabilities, or `NO_LOGPROBS`."""

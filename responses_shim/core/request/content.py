@@ -173,4 +173,7 @@ def _audio(part: Part, path: str) -> dict[str, Any]:
         raise missing(f"{path}.input_audio")
     if not isinstance(audio, dict):
         raise wrong_type(f"{path}.input_audio", "an object")
-    return {key: required_string(audio, key, f"{path}.input_audio") for key in ("data", "format")}
+    return {
+        "data": required_string(audio, "data", f"{path}.input_audio", maximum=None),
+        "format": required_string(audio, "format", f"{path}.input_audio"),
+    }

@@ -44,7 +44,6 @@ from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import (
     bad_value,
-    check_depth,
     convert,
     missing,
     required_string,
@@ -366,7 +365,6 @@ class _Conversation:
         if not given.keys() - {"routed_experts"}:
             return
         tokens: Tokens = convert(given, Tokens, path)
-        check_depth(given.get("routed_experts"), f"{path}.routed_experts")
         if len(tokens.generation_token_ids) != len(tokens.generation_log_probs):
             raise InvalidRequest(
                 "Each generated token needs its log-probability.",

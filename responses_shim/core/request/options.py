@@ -23,7 +23,10 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
     - `reasoning_replay`: past reasoning is a `field` of the assistant message, or a `think` span in its content
     - `think_opening`: what such a span begins with: the tag, and a line end if the host's prompts have one after it
     - `invalid_arguments`: past arguments that are no JSON object are made one (`wrap`), or stay as they are (`keep`)
-    - `format_with_tools`: beside tools `text.format` is `describe`d to the model, or the host has to `constrain` it
+    - `format_with_tools`: what is done about `text.format` beside tools (see `answer_format`): it is described to the
+      model and the answer checked (`verify`), only described (`describe`), or left to the host (`constrain`)
+    - `composes_format`: whether the host lets the model choose between calls and an answer in `response_format`:
+      `never`, `always`, or with `strict_tools`, if one of the tools is strict
     - `image_urls`: URLs of images and other media are passed on (`pass`), or refused unless they are `data:` URLs
     - `replay_tokens`: the token ids of a past turn go back on its assistant message
     - `unseal`: the reasoning in an `encrypted_content` that this server has made; None for any other
@@ -36,7 +39,8 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
     reasoning_replay: Literal["field", "think"] = "field"
     think_opening: str = "<think>"
     invalid_arguments: Literal["wrap", "keep"] = "wrap"
-    format_with_tools: Literal["describe", "constrain"] = "describe"
+    format_with_tools: Literal["verify", "describe", "constrain"] = "verify"
+    composes_format: Literal["never", "strict_tools", "always"] = "never"
     image_urls: Literal["pass", "data-only"] = "pass"
     replay_tokens: bool = False
     unseal: Callable[[str], str | None] = _unseal_nothing

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
-from responses_shim.core.wire.validation import check_depth, convert, missing, unsupported
+from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.core.wire.validation import MAX_STRING, convert, missing, too_long, unsupported
 
 STATE = {
     "background": "responses are not stored here, so none can run in the background; leave it out or send false.",
@@ -25,8 +25,40 @@ UNSUPPORTED = {
 They are refused, because ignoring them would change the answer.
 """
 
+_DATA_FIELDS = ("input", "metadata")  # images, and NeMo Gym's audio
+
 WARM_UP = "a request cannot fill the prompt cache without an answer here; leave it out."
 """Why a request that only fills the prompt cache is refused: it would be answered, and paid for."""
+
+
+def check_strings(body: Any) -> None:
+    """Refuse a request with a string longer than `MAX_STRING` in a field that is for words, not for data.
+
+    This is for bodies that are so large that they may have one: a value that is not in an enumeration would be copied
+    three times, character by character, for the message that says so. Raises InvalidRequest that names the field.
+    """
+    if not isinstance(body, dict):
+        return
+    for name in CreateRequest.__struct_fields__:
+        if name not in _DATA_FIELDS:
+            _check_strings(body.get(name), name)
+    items = body.get("input")
+    for index, item in enumerate(items if isinstance(items, list) else ()):
+        if isinstance(item, dict) and "tools" in item:
+            _check_strings(item["tools"], f"input[{index}].tools")
+
+
+def _check_strings(value: Any, path: str) -> None:
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if len(value) > MAX_STRING:
+                raise too_long(path, len(value), MAX_STRING)
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list):
+            waiting += value
 
 
 def parse_request(body: Any) -> CreateRequest:
@@ -42,8 +74,6 @@ def parse_request(body: Any) -> CreateRequest:
     if request.generate is False or (cache is not None and cache.prewarm):
         name = "generate" if request.generate is False else "prompt_cache_options.prewarm"
         raise unsupported(name, f"'{name}': {WARM_UP}")
-    if request.text is not None and isinstance(request.text.format, JsonSchemaFormat):
-        check_depth(request.text.format.schema, "text.format.schema")
     return request
 
 

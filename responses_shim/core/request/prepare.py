@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
-from responses_shim.core.request.answer_format import apply_format
+from responses_shim.core.request.answer_format import AnswerFormat, apply_format
 from responses_shim.core.request.messages import Item, current_turn, declared_tools, located, to_messages
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.request.params import chat_params, text_echo
@@ -15,12 +16,15 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import ReasoningEcho, Response
+from responses_shim.errors import InvalidRequest
 
 # Fields of the response object that repeat the request's; null in the request means the default of the response.
 _ECHOED = (
     *("temperature", "top_p", "presence_penalty", "frequency_penalty"),
     *("top_logprobs", "truncation", "parallel_tool_calls"),
 )
+# Those of the response's fields that are the client's and may be large.
+_LARGE = ("instructions", "tools", "tool_choice", "text", "metadata", "user", "prompt_cache_key", "model")
 
 
 class PreparedRequest(Struct):
@@ -30,12 +34,14 @@ class PreparedRequest(Struct):
     - `tools`: the request's tools, by which calls of functions become calls of these
     - `report`: which fields were mapped, dropped or defaulted
     - `response`: the response object, `in_progress`, with nothing in its output yet
+    - `to_verify`: the format that an answer must be checked against, since the host does not enforce it
     """
 
     chat: dict[str, Any]
     tools: ToolMap
     report: Report
     response: Response
+    to_verify: AnswerFormat | None = None
 
 
 def prepare(
@@ -63,7 +69,7 @@ def prepare(
     )
     report.tools = tools.paths()
     chat = chat_params(request, report) | tools.chat_params()
-    last_instruction = apply_format(request, chat, options, report)
+    described = apply_format(request, chat, options, report)
     context = request.reasoning.context if request.reasoning is not None else None
     if context is not None:
         report.mapped("reasoning.context")
@@ -73,10 +79,30 @@ def prepare(
         tools,
         report,
         options,
-        last_instruction=last_instruction,
+        last_instruction=described.description if described is not None else None,
         reasoning_from=current_turn(items) if context == "current_turn" else 0,
     )
-    return PreparedRequest(chat, tools, report, _new_response(request, tools, response_id, created_at))
+    response = _new_response(request, tools, response_id, created_at)
+    return PreparedRequest(chat, tools, report, response, described.to_verify if described is not None else None)
+
+
+def encode_echo(response: Response, limit: int) -> None:
+    """Encode what a new response repeats of a large request, so that it is done once and not for each event.
+
+    Raises InvalidRequest with status 413, which names the field, if it is more than `limit` bytes.
+    """
+    size = 0
+    for name in _LARGE:
+        encoded = msgspec.json.encode(getattr(response, name))
+        size += len(encoded)
+        if size > limit:
+            raise InvalidRequest(
+                f"Invalid '{name}': a response repeats at most {limit} bytes of its request here.",
+                param=name,
+                status=413,
+                code="request_too_large",
+            )
+        setattr(response, name, msgspec.Raw(encoded))
 
 
 def _new_response(request: CreateRequest, tools: ToolMap, response_id: str, created_at: int) -> Response:

@@ -30,6 +30,9 @@ from responses_shim.core.wire.requests import (
 MAX_PATHS = 200
 """How many paths are collected: far more than the report's header has room for."""
 
+MAX_KEY = 200
+"""How many characters of a key are collected, which the client has chosen."""
+
 Shape = Union[Mapping[str, "Shape"], Callable[[dict[str, Any]], "Shape"], None]
 """What is read of a value: the fields of an object, or of each object in an array, with what is read of their values.
 
@@ -64,6 +67,7 @@ def _collect(value: Any, shape: Shape, path: str, also_read: frozenset[str], pat
                 if shape[key] is not None:
                     _collect(inner, shape[key], f"{path}.{key}" if path else key, also_read, paths)
             elif inner is not None and key not in also_read and len(paths) < MAX_PATHS:
+                key = key if len(key) <= MAX_KEY else f"{key[:MAX_KEY]}…"
                 paths.append(f"{path}.{key}" if path else key)
 
 

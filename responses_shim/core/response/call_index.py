@@ -13,8 +13,8 @@ belongs to the call that is being written. For example these are two calls, both
 from __future__ import annotations
 
 from responses_shim.core.tools.base import CallBuilder
-from responses_shim.core.tools.json_end import JSONEnd
 from responses_shim.core.wire.chat import ToolCallDelta
+from responses_shim.core.wire.json_end import JSONEnd
 
 
 class PendingCall:

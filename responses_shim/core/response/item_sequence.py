@@ -30,7 +30,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from msgspec import Raw
+from msgspec import UNSET, Raw, UnsetType
 
 from responses_shim.core.items.base import ItemBuilder, NextNumber
 from responses_shim.core.items.message import MessageBuilder
@@ -43,7 +43,14 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.chat import ToolCallDelta
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.responses import CallItem, ItemStatus, MessageItem, OutputItem, ReasoningItem
+from responses_shim.core.wire.responses import (
+    CallItem,
+    ItemStatus,
+    MessageItem,
+    MessagePhase,
+    OutputItem,
+    ReasoningItem,
+)
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.errors import ShimError, UpstreamError
 
@@ -86,6 +93,8 @@ class ItemSequence:
         self.calls = CallIndex(single=self._tools is not None and self._tools.single)
         self.round_calls: list[CallItem] = []
         """The calls of this round that are done."""
+        self.phase: MessagePhase | UnsetType = UNSET
+        """The phase of messages that are yet to be opened."""
         self._waiting: deque[Write] = deque()  # what is to be written once the open call is complete
         self._blank: list[tuple[str, Raw]] = []  # white space that belongs to text or to the markup of a call
         self._held_name: PendingCall | None = None  # a call whose name may not have come to its end
@@ -185,7 +194,7 @@ class ItemSequence:
         if isinstance(self.current, MessageBuilder):
             return self.current
         self._close_current("completed", events)
-        message = MessageBuilder(self._new_id("msg"), self.opened, self._next_number)
+        message = MessageBuilder(self._new_id("msg"), self.opened, self._next_number, self.phase)
         self._open(message, events)
         return message
 

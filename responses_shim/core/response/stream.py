@@ -128,6 +128,7 @@ class ResponseStream:
     def _reset_round(self) -> None:
         self._items.begin_round()
         self._items_before = self._items.opened  # in the rounds before
+        self._dropped = False  # its answer is left to another round
         self._usage: dict[str, object] | None = None
         self._tokens = TokenCollector() if self.options.token_ids else None
 
@@ -211,6 +212,14 @@ class ResponseStream:
             for call in delta.tool_calls:
                 items.add_call(call, events)
 
+    def mark_commentary(self) -> None:
+        """Mark the messages of this round that are yet to open as commentary: the round makes calls."""
+        self._items.phase = "commentary"
+
+    def drop_answer(self) -> None:
+        """Leave the answer to another round: this one gets no empty message, and its token ids are not shown."""
+        self._dropped, self._tokens = True, None
+
     def end_round(self) -> tuple[RoundResult, list[Event]]:
         """The chat call is over: close its items, add its usage. `begin_round` or `close` comes next."""
         events: list[Event] = []
@@ -219,7 +228,8 @@ class ResponseStream:
         if items.error is not None:
             self.fail(items.error)
         self.ignored_calls += items.calls.count_ignored()
-        needs_empty_message = self.options.empty_message and not items.opened and self._end != "failed"
+        has_message = items.opened or self._dropped
+        needs_empty_message = self.options.empty_message and not has_message and self._end != "failed"
         tokens = self._round_tokens(events)
         if needs_empty_message and self.error is None:
             items.message(events).open_empty_text(events)

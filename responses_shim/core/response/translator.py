@@ -17,13 +17,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 
+from responses_shim.core.response.answer_hold import AnswerHold
 from responses_shim.core.response.encoder import EventEncoder, Frame, Framing
 from responses_shim.core.response.fast_path import FastPath, FastPaths, carried_field
 from responses_shim.core.response.filters import Filter, FilterChain
 from responses_shim.core.response.stream import ResponseStream, RoundResult
-from responses_shim.core.wire.chat import Chunk
+from responses_shim.core.wire.chat import Choice, Chunk, Delta
 from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader, UnreadableChunk
 from responses_shim.core.wire.events import Event
+from responses_shim.core.wire.finish_reasons import end_of
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import sse_framing
 from responses_shim.errors import ShimError
@@ -53,6 +55,7 @@ class Translator:
     - `filters`: makes the filters of a round
     - `framing`: from an event type to the bytes around the event's JSON. None for a response that is not streamed:
       no frames are made then, and the end is read from `response`.
+    - `hold_answers`: whether the text of an answer is held back until `send_answer` or `drop_answer`
 
     `fast_path`, while there is one, makes the frame of a body message that carries more of what is being written; what
     it refuses goes to `feed`. Every method that returns frames returns them in the order of their numbers.
@@ -64,18 +67,24 @@ class Translator:
         *,
         filters: Callable[[], Iterable[Filter]] = _no_filters,
         framing: Framing | None = sse_framing,
+        hold_answers: bool = False,
     ) -> None:
         self.started = False
         """Whether `response.created` has been made."""
         self._stream = stream
         self._make_filters = filters
         self._encoder = EventEncoder(framing) if framing is not None else None
+        self._hold_answers = hold_answers
         self._begin()
 
-    def _begin(self) -> None:
+    def _begin(self, fallback: str | None = None) -> None:
         self.state = RoundState.OPEN
         """How far the stream of the current round has come."""
-        self._filters = FilterChain([*self._make_filters()])
+        self._fallback = fallback
+        self._hold: AnswerHold | None = None
+        if self._hold_answers:
+            self._hold = AnswerHold(self._stream.mark_commentary, hides_errors=fallback is not None)
+        self._filters = FilterChain([*self._make_filters(), *([self._hold] if self._hold is not None else ())])
         self._reader = ChunkReader()
         self._fast_paths: FastPaths | None = None
         if self._encoder is not None and self._stream.plain_deltas:
@@ -144,15 +153,56 @@ class Translator:
             *self._encode([event for chunk in self._filters.close() for event in self._stream.feed(chunk)]),
         ]
 
+    @property
+    def held_answer(self) -> str | None:
+        """The text of the round's answer, if it was held back to be checked: `send_answer` or `drop_answer` is next.
+
+        None if there is no answer: calls were made, the model refused, or the round was cut or has failed. It may be
+        asked for once `flush` has been called.
+        """
+        finish_reason = self._stream.finish_reason
+        if self._hold is None or self._hold.done or self.error is not None or finish_reason is None:
+            return None
+        return self._hold.text if end_of(finish_reason) == "completed" else None
+
+    def send_answer(self, text: str) -> list[Frame]:
+        """The frames of the answer that was held back, with this text."""
+        assert self._hold is not None
+        return self._encode(self._stream.feed(self._hold.send(text)))
+
+    def drop_answer(self) -> list[Frame]:
+        """The frames of what was held back besides the text, which is not sent: another round answers."""
+        assert self._hold is not None
+        self._stream.drop_answer()
+        return self._encode(self._stream.feed(self._hold.drop()))
+
+    def fail_round(self, error: ShimError) -> list[Frame]:
+        """The round has failed, and with it the response, unless there is a fallback: the frames of that."""
+        if self._fallback is None or self._hold is None or self._hold.done:
+            frames = self.pass_on_text()
+            self.fail(error)
+            return frames
+        answer = Choice(delta=Delta(content=self._fallback), finish_reason="stop")
+        return [*self.drop_answer(), *self._encode(self._stream.feed(Chunk(choices=[answer])))]
+
+    def pass_on_text(self) -> list[Frame]:
+        """The frames of text that was held back although it is no answer, such as one that was cut."""
+        if self._hold is None or self._hold.done:
+            return []
+        return self._encode(self._stream.feed(self._hold.pass_on()))
+
     def end_round(self) -> tuple[RoundResult, list[Frame]]:
         """How the round ended, and the frames that close its items. `begin_round` or `close` comes next."""
         result, events = self._stream.end_round()
         return result, self._encode(events)
 
-    def begin_round(self) -> None:
-        """Another chat call for the same response: with new filters, and nothing left of the bytes before."""
+    def begin_round(self, fallback: str | None = None) -> None:
+        """Another chat call for the same response: with new filters, and nothing left of the bytes before.
+
+        `fallback` is the answer if this round fails (see `fail_round`).
+        """
         self._stream.begin_round()
-        self._begin()
+        self._begin(fallback)
 
     def settle(self) -> None:
         """Give the response object its final state: `response` is as the terminal event will have it."""

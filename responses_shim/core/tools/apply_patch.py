@@ -64,7 +64,9 @@ class ApplyPatchKind(BuiltInToolKind):
 
     def past_arguments(self, item: Item, path: str) -> str:
         operation = required_object(item, "operation", path)
-        return write_given_arguments({name: operation.get(name) for name in ("type", "path", "diff")})
+        return write_given_arguments(
+            {name: operation.get(name) for name in ("type", "path", "diff")}, f"{path}.operation"
+        )
 
     def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         """`completed` or `failed`, and the client's words about it if there are any."""

@@ -6,8 +6,19 @@ import json
 import re
 from typing import Any
 
-from responses_shim.core.wire.lenient_json import writable_json
-from responses_shim.core.wire.validation import check_depth, missing, too_deep, wrong_type
+import msgspec
+
+from responses_shim.core.wire.json_limits import has_long_number
+from responses_shim.core.wire.lenient_json import JSON_ERRORS, writable_json
+from responses_shim.core.wire.validation import MAX_DEPTH, MAX_STRING, missing, too_deep, too_long, wrong_type
+
+MAX_LENIENT = 256 * 1024
+"""The longest arguments, in characters, that are read although they are not quite JSON.
+
+It takes many times as long as to read JSON, in steps that cannot be cut. A model's longest answers are about as long.
+"""
+MAX_INTEGER = 4300
+"""How many digits of an integer Python reads (`sys.int_info.default_max_str_digits`)."""
 
 # The beginning of what was meant as JSON. A shell command may begin with `{` or `[` too, with a blank behind it.
 _BEGINS_LIKE_JSON = re.compile(r"\s*(?:\{(?:\S|\s*[\"}])|\[+(?:[^\s\[]|\s*\n))")
@@ -16,16 +27,27 @@ _BEGINS_LIKE_JSON = re.compile(r"\s*(?:\{(?:\S|\s*[\"}])|\[+(?:[^\s\[]|\s*\n))")
 def parse_arguments(text: str) -> Any:
     """The value of a call's arguments: JSON data, or the text itself where it was not meant as JSON.
 
-    Line ends within strings are taken as models write them, raw. None if the text is empty, was meant as JSON and is
-    not, or is nested deeper than `MAX_DEPTH`.
+    Up to `MAX_LENIENT` characters line ends within strings are taken as models write them, raw. None if the text is
+    empty, was meant as JSON and is not, or is nested deeper than `MAX_DEPTH`.
     """
     try:
-        value = json.loads(text, strict=False)
-        if isinstance(value, str) and value.lstrip().startswith("{"):
-            return parse_arguments(value)  # encoded twice, as some chat templates do with the calls that they show
-        return None if too_deep(value) else writable_json(value)
+        value = _parse(text)
     except (ValueError, RecursionError):
         return None if _BEGINS_LIKE_JSON.match(text) or not text.strip() else text
+    if isinstance(value, str) and value.lstrip()[:1] == "{":
+        return parse_arguments(value)  # encoded twice, as some chat templates do with the calls that they show
+    return None if text.count("{") + text.count("[") > MAX_DEPTH and too_deep(value) else value
+
+
+def _parse(text: str) -> Any:
+    """The JSON data in a text, read leniently. Raises ValueError or RecursionError."""
+    try:
+        return msgspec.json.decode(text)
+    except JSON_ERRORS:
+        if len(text) > MAX_LENIENT:
+            raise ValueError from None
+    value = json.loads(text, strict=False)
+    return value if too_deep(value) else writable_json(value)
 
 
 # Fields of parsed arguments. A model may write anything into them: what has the wrong type counts as left out.
@@ -57,14 +79,13 @@ def string_or_none(value: Any) -> str | None:
 def required_object(item: dict[str, Any], key: str, path: str) -> dict[str, Any]:
     """The object at `key`.
 
-    Raises InvalidRequest that names `path.key` if it is missing, not an object, or nested too deep.
+    Raises InvalidRequest that names `path.key` if it is missing or not an object.
     """
     value = item.get(key)
     if value is None:
         raise missing(f"{path}.{key}")
     if not isinstance(value, dict):
         raise wrong_type(f"{path}.{key}", "an object")
-    check_depth(value, f"{path}.{key}")
     return value
 
 
@@ -74,15 +95,29 @@ def object_arguments(text: str) -> str:
     Chat templates that read them (vLLM parses them first) fail on anything else. What can be read leniently is written
     anew, empty text is `{}`, and any other text, such as a call that was cut off, becomes `{"arguments": "<text>"}`.
     """
-    try:
-        if isinstance(json.loads(text), dict):
-            return text
-    except (ValueError, RecursionError):
-        pass
-    parsed = parse_arguments(text)
+    if _is_object(text):
+        return text
+    parsed = parse_arguments(text) if len(text) <= MAX_LENIENT else text
     if not isinstance(parsed, dict):
         parsed = {"arguments": text} if text.strip() else {}
     return write_arguments(parsed)
+
+
+class _Object(msgspec.Struct):
+    """Any JSON object. What is in it is checked when it is decoded, and not built."""
+
+
+def _is_object(text: str) -> bool:
+    """Whether a text is a JSON object, as Python reads it."""
+    try:
+        msgspec.json.decode(text, type=_Object)
+        return len(text) <= MAX_INTEGER or not has_long_number(text.encode(), MAX_INTEGER)
+    except JSON_ERRORS:
+        pass
+    try:
+        return len(text) <= MAX_LENIENT and isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def write_arguments(value: Any) -> str:
@@ -94,6 +129,13 @@ def write_arguments(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def write_given_arguments(fields: dict[str, Any]) -> str:
-    """As `write_arguments`, without the fields that a model leaves out: those that are null or an empty object."""
-    return write_arguments({name: value for name, value in fields.items() if value not in (None, {})})
+def write_given_arguments(fields: dict[str, Any], path: str) -> str:
+    """As `write_arguments`, without the fields that a model leaves out: those that are null or an empty object.
+
+    `path` is where they are in the request. Raises InvalidRequest if they are longer than `MAX_STRING`.
+    """
+    given = {name: value for name, value in fields.items() if value not in (None, {})}
+    # What Python writes in a second, msgspec writes in a tenth of it, so that is what shows how long it would be.
+    if (length := len(msgspec.json.encode(given))) > MAX_STRING:
+        raise too_long(path, length, MAX_STRING)
+    return write_arguments(given)

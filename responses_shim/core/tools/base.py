@@ -20,8 +20,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from responses_shim.core.items.base import ItemBuilder, NextNumber
 from responses_shim.core.tools.arguments import parse_arguments
-from responses_shim.core.tools.json_end import JSONEnd
 from responses_shim.core.wire.events import Event
+from responses_shim.core.wire.json_end import JSONEnd
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.core.wire.validation import missing, required_string
 

@@ -108,6 +108,7 @@ def _allowed_tools(choice: dict[str, Any], tools: ToolLookup, report: Report) ->
     if not isinstance(allowed, list):
         raise wrong_type("tool_choice.tools", "an array of objects")
     names: set[str] = set()
+    namespaces: set[str] = set()  # there may be thousands of each, and one may be named thousands of times
     for index, tool in enumerate(allowed):
         path = f"tool_choice.tools[{index}]"
         if not isinstance(tool, dict):
@@ -115,8 +116,11 @@ def _allowed_tools(choice: dict[str, Any], tools: ToolLookup, report: Report) ->
         tool = {"type": "function", **tool}
         if tool["type"] == NAMESPACE:
             functions = _members(tool, tools, path)
+            if functions and tool["name"] in namespaces:
+                continue
+            namespaces.add(tool["name"])
         else:
-            name = _function_of(tool, str(tool["type"]), tools, path)
+            name = _function_of(tool, tool["type"] if isinstance(tool["type"], str) else "", tools, path)
             functions = [] if name is None else [name]
         if not functions:
             report.dropped(path)

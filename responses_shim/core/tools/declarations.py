@@ -10,15 +10,11 @@ from responses_shim.core.tools.base import Declaration, NamedToolKind, Tool, Too
 from responses_shim.core.tools.hosted import REFUSED_TOOLS
 from responses_shim.core.tools.kinds import ToolKinds
 from responses_shim.core.tools.namespace import NAMESPACE, read_namespace
-from responses_shim.core.wire.validation import (
-    bad_value,
-    check_depth,
-    first_too_deep,
-    missing,
-    nested_too_deep,
-    unsupported,
-)
+from responses_shim.core.wire.validation import bad_value, missing, unsupported
 from responses_shim.errors import InvalidRequest
+
+MAX_TOOLS = 4096
+"""How many tools a request, or its input, may declare. A client with many MCP servers has some hundred of them."""
 
 
 class DeclaredTool(Struct):
@@ -59,20 +55,25 @@ def read_declarations(tools: Iterable[tuple[Tool, str]], kinds: ToolKinds) -> De
     for tool, path in tools:
         if tool.get("type") == NAMESPACE:
             namespace = read_namespace(tool, path)
-            check_depth({key: value for key, value in tool.items() if key != "tools"}, path)
+            _check_count(len(declarations.tools) + len(namespace.tools), path)
             declarations.namespaces[namespace.name] = namespace.description
             for index, inner in enumerate(namespace.tools):
                 declarations.tools.append(_read_tool(inner, f"{path}.tools[{index}]", kinds, namespace.name))
             declarations.echo.append(tool)
         else:
+            _check_count(len(declarations.tools) + 1, path)
             declared = _read_tool(tool, path, kinds)
             declarations.tools.append(declared)
             kind = declared.identity.kind if declared.identity is not None else None
             declarations.echo.append(kind.echo(declared.flat) if kind is not None else declared.flat)
-    # All in one call, for it costs less: what is nested too deep could not be written for the host or the client.
-    if (deep_index := first_too_deep([declared.tool for declared in declarations.tools])) is not None:
-        raise _too_deep(declarations.tools[deep_index])
     return declarations
+
+
+def _check_count(count: int, path: str) -> None:
+    if count > MAX_TOOLS:
+        raise InvalidRequest(
+            f"There are more than the {MAX_TOOLS} tools allowed here.", param=path, code="array_above_max_length"
+        )
 
 
 def _read_tool(tool: Tool, path: str, kinds: ToolKinds, namespace: str | None = None) -> DeclaredTool:
@@ -90,9 +91,3 @@ def _read_tool(tool: Tool, path: str, kinds: ToolKinds, namespace: str | None = 
         return DeclaredTool(tool, path, flat, None, Declaration({}, offered=False))
     declaration = kind.read_declaration(flat, path)
     return DeclaredTool(tool, path, flat, ToolIdentity(kind, declaration.function["name"], namespace), declaration)
-
-
-def _too_deep(declared: DeclaredTool) -> InvalidRequest:
-    """Names the schema, if that is what is nested too deep."""
-    check_depth(declared.flat.get("parameters"), f"{declared.path}.parameters")
-    return nested_too_deep(declared.path)

@@ -25,7 +25,7 @@ import json
 import re
 from enum import Enum, auto
 
-from responses_shim.core.tools.json_end import JSONEnd
+from responses_shim.core.wire.json_end import JSONEnd
 from responses_shim.core.wire.lenient_json import join_surrogates
 
 _HEAD = ("{", '"input"', ":", '"')

@@ -71,7 +71,7 @@ class LocalShellKind(BuiltInToolKind):
     def past_arguments(self, item: Item, path: str) -> str:
         action = required_object(item, "action", path)
         names = ("command", "env", "timeout_ms", "user", "working_directory")
-        return write_given_arguments({name: action.get(name) for name in names})
+        return write_given_arguments({name: action.get(name) for name in names}, f"{path}.action")
 
     def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         return required_string(item, "output", path)

@@ -10,6 +10,8 @@ import re
 
 MAX_NAME = 64
 
+_MAX_READ = 1024  # characters of a name that are looked at: no API takes a name of more than 128
+
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9_-]")
 _SEPARATORS = re.compile(r"[\W_]+")
 _DIGEST = 8
@@ -23,7 +25,7 @@ def function_name(namespace: str | None, name: str) -> str:
     that two tools never share a name.
     """
     joined = f"{namespace}__{name}" if namespace else name
-    clean = _NOT_IN_NAMES.sub("_", joined)
+    clean = _NOT_IN_NAMES.sub("_", joined[:_MAX_READ])
     if clean == joined and len(joined) <= MAX_NAME:
         return joined
     return with_digest(clean, "function", namespace, name)
@@ -38,4 +40,4 @@ def with_digest(function: str, kind: str, namespace: str | None, name: str) -> s
 
 def loosely_spelled(name: str) -> str:
     """The name with every run of separators as one `_`: `crm.find`, `crm/find` and `crm__find` are `crm_find`."""
-    return _SEPARATORS.sub("_", name).strip("_")
+    return _SEPARATORS.sub("_", name[:_MAX_READ]).strip("_")

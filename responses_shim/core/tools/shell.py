@@ -92,7 +92,7 @@ class ShellKind(BuiltInToolKind):
     def past_arguments(self, item: Item, path: str) -> str:
         action = required_object(item, "action", path)
         names = ("commands", "timeout_ms", "max_output_length")
-        return write_given_arguments({name: action.get(name) for name in names})
+        return write_given_arguments({name: action.get(name) for name in names}, f"{path}.action")
 
     def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
         """What each command printed, with how it ended on the last line; a blank line between two commands."""

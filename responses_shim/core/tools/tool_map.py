@@ -43,7 +43,7 @@ from responses_shim.core.tools.names import function_name, loosely_spelled, with
 from responses_shim.core.tools.namespace import NAMESPACE
 from responses_shim.core.tools.tool_search import list_deferred
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.validation import check_depth, quoted
+from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
 
 
@@ -99,8 +99,6 @@ class ToolMap:
         self._offer_all(listed, replacing=False)
         self._namespaces |= found.namespaces
         self._offer_all(found, replacing=True)
-        if isinstance(choice, dict):
-            check_depth(choice, "tool_choice")
         self.choice: ToolChoice = read_choice(choice, self, report)
 
     @property
@@ -192,7 +190,16 @@ class ToolMap:
         """The names of the offered functions of a namespace; None if the request has no such namespace."""
         if namespace not in self._namespaces:
             return None
-        return [name for name, tool in self._offered.items() if tool.identity.namespace == namespace]
+        return self._members.get(namespace, [])
+
+    @cached_property
+    def _members(self) -> dict[str, list[str]]:
+        """The names of the offered functions by namespace. There may be thousands of either."""
+        functions: dict[str, list[str]] = {}
+        for name, tool in self._offered.items():
+            if tool.identity.namespace is not None:
+                functions.setdefault(tool.identity.namespace, []).append(name)
+        return functions
 
     def summaries(self, tool: Tool) -> list[dict[str, Any]]:
         """`name` and `description` of the function that a tool is offered as; for a namespace, of all its tools."""

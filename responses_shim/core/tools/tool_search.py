@@ -23,7 +23,7 @@ from responses_shim.core.tools.base import (
 )
 from responses_shim.core.wire.requests import ToolSearchTool
 from responses_shim.core.wire.responses import ItemStatus, ToolSearchCallItem
-from responses_shim.core.wire.validation import check_depth, convert, required_string
+from responses_shim.core.wire.validation import convert, required_string
 
 _PARAMETERS = {
     "type": "object",
@@ -69,7 +69,6 @@ class ToolSearchKind(ToolKind):
         arguments = item.get("arguments")
         if isinstance(arguments, str):
             return arguments
-        check_depth(arguments, f"{path}.arguments")
         return write_arguments({} if arguments is None else arguments)
 
     def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:

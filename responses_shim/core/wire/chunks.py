@@ -271,25 +271,10 @@ class ChunkReader:
                 if chunk.choices is not None and chunk.error is None:
                     return [self._chunks.settle(chunk)]
             except JSON_ERRORS:
-                if (repaired := self._broken_lines(data)) is not None:
-                    self.pending = bool(self._chunks.halves)
-                    return [repaired]
+                pass
         chunks = self._read_payloads(self._frames.feed(data))
         self.pending = self._frames.pending or bool(self._chunks.halves)
         return chunks
-
-    def _broken_lines(self, data: bytes) -> Chunk | None:
-        """The chunk of a body message that is one frame with raw line ends in a string of its JSON; None if it is not.
-
-        Such a line end ends the `data` line, and the rest would be lost: only the message as it came shows what it was.
-        """
-        payload = data[6:-2]
-        if data[-3:] != b"}\n\n" or b"\n" not in payload or b"\ndata:" in payload:
-            return None
-        try:
-            return self._chunks.decode(payload)
-        except UpstreamError:
-            return None
 
     def close(self) -> list[Chunk]:
         """The chunk that is left when the bytes have ended: a frame without its blank line, if there is one."""

@@ -8,6 +8,12 @@ Only fields that were not simply passed on to the host are in it. The header is 
 - mapped: passed to the host under another name or in another form
 - dropped: accepted, but without effect on this host
 - defaulted: replaced by the default
+
+and three that say how the format of an answer beside tools was seen to:
+
+- composed: the host enforces it on the answer, and lets the model call tools
+- described: it was described to the model in words
+- repaired: the answer was not in the format all the same, and was made so
 """
 
 from __future__ import annotations
@@ -17,6 +23,8 @@ from urllib.parse import quote
 
 MAX_BYTES = 2048
 """The longest header value, in bytes."""
+MAX_PATHS = 1000
+"""How many paths are kept: far more than the header has room for."""
 
 _VISIBLE = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"\\%')
 _PLAIN_PATH = re.compile(r"[A-Za-z0-9_.\[\]]*")  # paths that contain no key chosen by the client need no escaping
@@ -44,10 +52,24 @@ class Report:
         """The field at `path` is replaced by its default."""
         self._record("defaulted", path)
 
+    def composed(self, path: str) -> None:
+        """The format at `path` is enforced by the host, which lets the model call tools all the same."""
+        self._record("composed", path)
+
+    def described(self, path: str) -> None:
+        """The format at `path` is described to the model in words."""
+        self._record("described", path)
+
+    def repaired(self, path: str) -> None:
+        """The answer was not in the format at `path`, and was made so."""
+        self._record("repaired", path)
+
     def _record(self, outcome: str, path: str) -> None:
+        path = path[: MAX_BYTES + 1]  # a longer one does not fit either, and may have keys of megabytes
         if self._outcomes.get(path) != outcome:
-            self._outcomes.pop(path, None)  # so that it goes to the end
-            self._outcomes[path] = outcome
+            known = self._outcomes.pop(path, None)  # so that it goes to the end
+            if known is not None or len(self._outcomes) < MAX_PATHS:
+                self._outcomes[path] = outcome
 
     def header(self) -> str:
         """The header's value: visible ASCII and spaces, at most `MAX_BYTES`; `truncated=?1` when not all fit."""

@@ -25,6 +25,9 @@ Include = Literal[
     "message.output_text.logprobs",
 ]
 
+ToolName = Annotated[str, Meta(max_length=256)]
+"""OpenAI takes 128 characters."""
+
 MetadataKey = Annotated[str, Meta(max_length=64)]
 
 MetadataValue = Annotated[str, Meta(max_length=512)]
@@ -85,7 +88,7 @@ class CreateRequest(Struct, kw_only=True):
     `return_token_ids` asks for the token ids of prompt and answer, for training.
     """
 
-    model: str
+    model: Annotated[str, Meta(max_length=4096)]
     input: str | list[dict[str, Any]]
     instructions: str | None = None
     previous_response_id: str | None = None
@@ -130,7 +133,7 @@ class CreateRequest(Struct, kw_only=True):
 class FunctionTool(Struct, tag_field="type", tag="function", kw_only=True):
     """The declaration of a function; `parameters` is a JSON schema."""
 
-    name: str
+    name: ToolName
     description: str | None = None
     parameters: dict[str, Any] | None = None
     strict: bool | None = None
@@ -152,7 +155,7 @@ class GrammarInput(Struct, tag_field="type", tag="grammar", kw_only=True):
 class CustomTool(Struct, tag_field="type", tag="custom", kw_only=True):
     """The declaration of a custom tool, which takes text."""
 
-    name: str
+    name: ToolName
     description: str | None = None
     format: TextInput | GrammarInput | None = None
     defer_loading: bool | None = None
@@ -162,7 +165,7 @@ class CustomTool(Struct, tag_field="type", tag="custom", kw_only=True):
 class NamespaceTool(Struct, tag_field="type", tag="namespace", kw_only=True):
     """The declaration of a namespace, with the declarations of its tools."""
 
-    name: str
+    name: ToolName
     description: str | None = None
     tools: list[dict[str, Any]]
 

@@ -87,11 +87,20 @@ class BaseItem(Struct, tag_field="type", kw_only=True):
     routed_experts: Any = UNSET
 
 
+MessagePhase = Literal["commentary", "final_answer"]
+"""Whether a message goes along with calls, or is what the user has asked for."""
+
+
 class MessageItem(BaseItem, tag="message", kw_only=True):
-    """What the model says to the user."""
+    """What the model says to the user.
+
+    `phase` is there where it is known: `commentary` on a message that goes along with calls. In such a message OpenAI's
+    SDKs do not look for an answer in `text.format`.
+    """
 
     role: Literal["assistant"] = "assistant"
     content: list[OutputText | Refusal]
+    phase: MessagePhase | UnsetType = UNSET
 
 
 class ReasoningItem(BaseItem, tag="reasoning", kw_only=True):
@@ -276,6 +285,8 @@ class Response(Struct, kw_only=True):
     It has the keys of OpenAI's reference and the 31 that Open Responses requires. Times are in Unix seconds. `usage` is
     null if the host gave none: it is never guessed. Parameters that the request left out have OpenAI's defaults, where
     Open Responses allows no null (`temperature`, `top_p`, `tool_choice` and the like).
+
+    What is repeated of a large request is JSON already (`msgspec.Raw`): see `core.request.prepare.encode_echo`.
     """
 
     id: str

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
+from responses_shim.core.wire.json_end import JSONEnd
+
 DONE = b"data: [DONE]\n\n"
 """The last frame of a stream, after the terminal event, as OpenAI's service sends it."""
 COMMENT = b": ping\n\n"
@@ -21,8 +23,16 @@ class SSEDecoder:
 
     As the standard demands (WHATWG HTML, "Server-sent events"): line ends are LF, CRLF or CR; several `data:` lines of
     one frame are joined by LF; a frame without data is ignored, and so are comments. `id:`, `retry:` and any `event:`
-    but `error`, which mean nothing in a chat stream, are ignored too. Unlike a browser, `close` gives a last frame that
-    lacks its blank line, because some hosts end so.
+    but `error`, which mean nothing in a chat stream, are ignored too. Unlike in a browser,
+
+    - `close` gives a last frame that lacks its blank line, because some hosts end so.
+    - Raw line ends in a string of a JSON object belong to it, as some hosts write them:
+
+          data: {"content": "One.
+
+          Two."}
+
+      Data that ends within a string goes on with the next line, whatever that is, and ends at the next `data:`.
     """
 
     def __init__(self) -> None:
@@ -31,6 +41,8 @@ class SSEDecoder:
         self._tail = b""  # bytes of a line whose end has not come
         self._data: list[bytes] = []  # the data lines of a frame whose blank line has not come
         self._is_error = False  # that frame has `event: error`
+        self._is_cut = False  # that frame has had a blank line within a string
+        self._string: JSONEnd | None = None  # follows the data of a frame that goes on behind a raw line end
         self._at_start = True  # of the stream, where a byte order mark may be
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -52,24 +64,50 @@ class SSEDecoder:
         """The data of a last frame without a blank line, if there is one. The bytes have ended."""
         lines = [*self._tail.splitlines(), b""]
         self._tail = b""
-        return self._payloads(lines)
+        return [*self._payloads(lines), *self._end_frame()]
 
     def _payloads(self, lines: list[bytes]) -> list[bytes]:
         payloads = []
         for line in lines:
             line = line.rstrip(b"\r\n")
-            if line:
-                name, _, value = line.partition(b":")
-                if name == b"data":
-                    self._data.append(value.removeprefix(b" "))
-                elif name == b"event":
-                    self._is_error = value.strip() == b"error"
-            else:
-                if payload := b"\n".join(self._data):
-                    payloads.append(ErrorData(payload) if self._is_error else payload)
-                self._data, self._is_error = [], False
+            name, _, value = line.partition(b":")
+            if name == b"data":
+                if self._is_cut:
+                    payloads += self._end_frame()
+                self._add_data(value.removeprefix(b" "))
+            elif self._in_string:
+                self._is_cut = self._is_cut or not line
+                self._add_data(line)
+            elif name == b"event":
+                self._is_error = value.strip() == b"error"
+            elif not line:
+                payloads += self._end_frame()
         self.pending = bool(self._tail or self._data or self._is_error)
         return payloads
+
+    def _add_data(self, line: bytes) -> None:
+        self._data.append(line)
+        if self._string is not None:
+            self._string.feed("\n" + line.decode("latin-1"))
+
+    @property
+    def _in_string(self) -> bool:
+        """Whether the data so far is a JSON object that ends within a string."""
+        if self._string is None:
+            if not self._data or not self._data[0].startswith(b"{") or self._data[-1].rstrip().endswith(b"}"):
+                return False
+            self._string = JSONEnd()
+            self._string.feed(b"\n".join(self._data).decode("latin-1"))  # quotes and backslashes are ASCII
+        return self._string.in_string
+
+    def _end_frame(self) -> list[bytes]:
+        """The data of the frame, if it has any, and the beginning of the next one."""
+        payload = b"\n".join(self._data)
+        payload, is_error = payload.rstrip(b"\n") if self._is_cut else payload, self._is_error
+        self._data, self._is_error, self._is_cut, self._string = [], False, False, None
+        if not payload:
+            return []
+        return [ErrorData(payload) if is_error else payload]
 
 
 @cache

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Sequence
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import msgspec
@@ -17,10 +16,18 @@ import msgspec
 from responses_shim.errors import InvalidRequest
 
 MAX_DEPTH = 100
-"""How deep arrays and objects may be nested: no real schema or call comes near, and hosts fail on what is deeper."""
+"""How deep arrays and objects may be nested, those of the request body included.
+
+No real schema or call comes near. Parsers and writers of JSON, Python's and those of hosts, give up somewhere between
+300 and 1,000 levels, each at another depth; all of them take 100.
+"""
+MAX_STRING = 10 * 1024 * 1024
+"""The longest text of a request in one string, in characters: OpenAI's limit. Data URLs may be longer."""
 
 _SHORT = reprlib.Repr()  # cuts long values and deep ones
 _SHORT.maxstring = 100
+
+_MAX_MESSAGE = 1000  # characters of a message of msgspec's that are read
 
 _TYPE_NAMES = {
     "str": "a string",
@@ -32,8 +39,8 @@ _TYPE_NAMES = {
     "null": "null",
 }
 
-_json_lines = msgspec.json.Encoder().encode_lines
-_NO_OPENING_BRACKETS = bytes(set(range(256)) - set(b"{[\n"))
+_json = msgspec.json.Encoder().encode
+_NO_OPENING_BRACKETS = bytes(set(range(256)) - set(b"{["))
 
 
 def convert(value: Any, kind: Any, path: str = "") -> Any:
@@ -78,55 +85,67 @@ def wrong_type(param: str, expected: str) -> InvalidRequest:
     return InvalidRequest(f"Invalid type for '{param}': expected {expected}.", param=param, code="invalid_type")
 
 
+def too_long(param: str, length: int, maximum: int) -> InvalidRequest:
+    """The error for a string of more than `maximum` characters."""
+    return InvalidRequest(
+        f"Invalid '{param}': string too long. Expected a string with maximum length {maximum}, "
+        f"but got a string with length {length} instead.",
+        param=param,
+        code="string_above_max_length",
+    )
+
+
 def quoted(got: object) -> str:
     """A client's value as an error message quotes it: in at most 80 characters, however long it is."""
     text = _SHORT.repr(got)
     return text if len(text) <= 80 else text[:77] + "…"
 
 
-def required_string(fields: dict[str, Any], key: str, path: str) -> str:
-    """The string at `key`. Raises InvalidRequest that names `path.key` if it is missing or of another type."""
+def required_string(fields: dict[str, Any], key: str, path: str, maximum: int | None = MAX_STRING) -> str:
+    """The string at `key`, of at most `maximum` characters (None: of any number).
+
+    Raises InvalidRequest that names `path.key` if it is missing, of another type or too long.
+    """
     value = fields.get(key)
     if isinstance(value, str):
+        if maximum is not None and len(value) > maximum:
+            raise too_long(f"{path}.{key}", len(value), maximum)
         return value
     raise missing(f"{path}.{key}") if value is None else wrong_type(f"{path}.{key}", "a string")
 
 
 def check_depth(value: Any, path: str) -> None:
-    """Raise InvalidRequest if more than `MAX_DEPTH` arrays and objects are nested in one another in `value`."""
+    """Raise InvalidRequest if more than `MAX_DEPTH` arrays and objects are nested in one another in `value`.
+
+    For JSON data that did not come in a request's body, which `json_limits.check_json_limits` has checked: what is in
+    a string of it, or what an interceptor has made of it.
+    """
     if too_deep(value):
         raise nested_too_deep(path)
 
 
 def nested_too_deep(path: str) -> InvalidRequest:
-    """The error for JSON that is nested deeper than `MAX_DEPTH`: hosts answer it with a 500, or not at all."""
+    """The error for JSON that is nested deeper than `MAX_DEPTH`; `path` is `""` if the field is not known."""
     return InvalidRequest(
-        f"Invalid '{path}': nested more than {MAX_DEPTH} levels deep.", param=path, code="invalid_value"
+        f"Invalid '{path or 'body'}': nested more than {MAX_DEPTH} levels deep.",
+        param=path or None,
+        code="invalid_value",
     )
 
 
 def too_deep(value: Any) -> bool:
-    """Whether more than `MAX_DEPTH` arrays and objects are nested in one another in `value`."""
-    return first_too_deep([value]) is not None
+    """Whether more than `MAX_DEPTH` arrays and objects are nested in one another in `value`.
 
-
-def first_too_deep(values: Sequence[Any]) -> int | None:
-    """The index of the first value that is nested deeper than `MAX_DEPTH`; None if there is none.
-
-    To walk JSON data in Python takes several times as long as to write it with msgspec. So all values are written,
-    one to a line, and of each line only the opening brackets are kept: `{"a": [1, {}]}` leaves `{[{`. A line with no
-    more than `MAX_DEPTH` of them cannot be nested deeper than that, and only the others are walked.
+    To walk JSON data in Python takes several times as long as to write it with msgspec. So it is written, and only the
+    opening brackets are kept: `{"a": [1, {}]}` leaves `{[{`. No more than `MAX_DEPTH` of them cannot be nested deeper
+    than that, and only if there are more the data is walked.
     """
-    if not values:
-        return None
     try:
-        brackets = _json_lines(values).translate(None, _NO_OPENING_BRACKETS).split(b"\n")
+        if len(_json(value).translate(None, _NO_OPENING_BRACKETS)) <= MAX_DEPTH:
+            return False
     except (RecursionError, ValueError, TypeError, OverflowError):  # too deep for msgspec too; or not JSON after all
-        brackets = [b"[" * (MAX_DEPTH + 1)] * len(values)
-    if len(max(brackets, key=len)) <= MAX_DEPTH:
-        return None
-    suspects = (index for index, line in enumerate(brackets) if len(line) > MAX_DEPTH)
-    return next((index for index in suspects if _is_too_deep(values[index])), None)
+        pass
+    return _is_too_deep(value)
 
 
 def _is_too_deep(value: Any) -> bool:
@@ -146,6 +165,8 @@ def _is_too_deep(value: Any) -> bool:
 
 def _invalid(message: str, kind: Any, base: str) -> InvalidRequest:
     """Reword a message of msgspec's, such as "Expected `int`, got `str` - at `$.a[0].b`"."""
+    if len(message) > _MAX_MESSAGE:  # it quotes a value, and the path is at its end
+        message = f"{message[: _MAX_MESSAGE // 2]}…{message[-_MAX_MESSAGE // 2 :]}"
     parsed = re.fullmatch(r"(?P<problem>.*)(?: - at (?P<key>`key` in )?`\$(?P<path>.*?)`)", message, re.DOTALL)
     msgspec_path = (parsed["path"] or "").replace("[...]", "") if parsed else ""
     path = base + (msgspec_path if base else msgspec_path.removeprefix("."))
@@ -157,7 +178,7 @@ def _invalid(message: str, kind: Any, base: str) -> InvalidRequest:
         got = value[1].strip("'")
         if supported:
             return bad_value(path, got, supported)
-        return InvalidRequest(f"Invalid value: '{got}'.", param=path or None, code="invalid_value")
+        return InvalidRequest(f"Invalid value: {quoted(got)}.", param=path or None, code="invalid_value")
     if types := re.fullmatch(r"Expected `([^`<>]*)`, got `([^`]*)`", problem):
         expected = [_TYPE_NAMES.get(name, name) for name in types[1].split(" | ") if name != "null"]
         return InvalidRequest(

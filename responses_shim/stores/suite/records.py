@@ -179,6 +179,7 @@ class RecordTests(StoreTests):
             await add_turn(store, "r1")
             clock.time += 50
             await add_turn(store, "b1", owner=B)
+            clock.time += 1
             await store.add(record("c1", kind="conversation", status="active"))
             listed = await store.scan()
             assert [(summary.owner, summary.id, summary.kind, summary.status) for summary in listed] == [
@@ -186,7 +187,7 @@ class RecordTests(StoreTests):
                 (B, "b1", "response", "completed"),
                 (A, "c1", "conversation", "active"),
             ]
-            assert listed[0].used_at == clock.time - 50
+            assert listed[0].used_at == clock.time - 51
             assert listed[0].size > 0
             assert [summary.id for summary in await store.scan(A)] == ["r1", "c1"]
             assert [summary.id for summary in await store.scan(unused_for=10)] == ["r1"]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from responses_shim.core.request.answer_format import constrained_chat
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.request.prepare import PreparedRequest
 from tests.core.prepared import prepared
@@ -47,7 +48,8 @@ def test_beside_tools_it_is_described_at_the_end_of_the_system_message(choice: A
     assert system["content"].endswith(
         '{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}',
     )
-    assert "text.format" in made.report.header()
+    assert 'described=("text.format")' in made.report.header()
+    assert made.to_verify is not None
 
 
 def test_any_object_beside_tools_is_described_in_one_sentence() -> None:
@@ -61,6 +63,7 @@ def test_where_a_call_is_forced_there_is_no_answer_to_format(choice: Any) -> Non
     assert "response_format" not in made.chat
     assert [message["role"] for message in made.chat["messages"]] == ["user"]
     assert 'dropped=("text.format")' in made.report.header()
+    assert made.to_verify is None
 
 
 def test_tools_that_may_not_be_called_change_nothing() -> None:
@@ -75,3 +78,61 @@ def test_an_operator_or_a_host_may_want_the_constraint_beside_tools() -> None:
     made = translate(JSON_SCHEMA, TranslationOptions(format_with_tools="constrain"), tools=[TOOL])
     assert made.chat["response_format"] == NESTED
     assert [message["role"] for message in made.chat["messages"]] == ["user"]
+    assert made.report.header() == 'mapped=("tools[0].parameters" "text.format")'
+    assert made.to_verify is None
+
+
+def test_an_operator_may_want_it_described_and_not_checked() -> None:
+    options = TranslationOptions(format_with_tools="describe", composes_format="always")
+    made = translate(JSON_SCHEMA, options, tools=[TOOL])
+    assert "response_format" not in made.chat
+    assert 'described=("text.format")' in made.report.header()
+    assert made.to_verify is None
+
+
+STRICT = {**TOOL, "name": "g", "strict": True}
+
+
+@pytest.mark.parametrize(
+    ("composes", "tools", "composed"),
+    [
+        ("never", [STRICT], False),
+        ("strict_tools", [TOOL], False),
+        ("strict_tools", [TOOL, STRICT], True),
+        ("always", [TOOL], True),
+    ],
+)
+def test_a_host_that_composes_calls_and_a_format_gets_both(composes: Any, tools: list[Any], composed: bool) -> None:
+    made = translate(JSON_SCHEMA, TranslationOptions(composes_format=composes), tools=tools)
+    assert made.chat.get("response_format") == (NESTED if composed else None)
+    assert len(made.chat["tools"]) == len(tools)
+    assert f'{"composed" if composed else "described"}=("text.format")' in made.report.header()
+    assert (made.to_verify is None) == composed
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        ({"max_completion_tokens": 100, "max_tokens": 100}, {"max_completion_tokens": 60, "max_tokens": 60}),
+        ({"max_tokens": 30}, {"max_tokens": 1}),
+        ({}, {}),
+    ],
+)
+def test_the_answer_is_asked_for_again_without_tools(limits: dict[str, int], left: dict[str, int]) -> None:
+    chat = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "tools": [TOOL],
+        "tool_choice": "auto",
+        "parallel_tool_calls": True,
+        "temperature": 0.5,
+        **limits,
+    }
+    asked = constrained_chat(chat, NESTED, 40)
+    assert asked == {
+        "model": "m",
+        "messages": chat["messages"],
+        "temperature": 0.5,
+        "response_format": NESTED,
+        **left,
+    }

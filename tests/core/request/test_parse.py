@@ -265,16 +265,6 @@ def nested(depth: int) -> Json:
     return value
 
 
-def test_a_schema_nested_absurdly_deep_is_refused() -> None:
-    def text(depth: int) -> Json:
-        return {"format": {"type": "json_schema", "name": "a", "schema": nested(depth)}}
-
-    assert prepared(text=text(100)).chat["response_format"]["type"] == "json_schema"
-    error = refusal(body(text=text(101)))
-    assert error.message == "Invalid 'text.format.schema': nested more than 100 levels deep."
-    assert (error.param, error.code) == ("text.format.schema", "invalid_value")
-
-
 # What is accepted ----------------------------------------------------------------------------------------------------
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from responses_shim.core.request.unread import MAX_PATHS, unread_fields
+from responses_shim.core.request.unread import MAX_KEY, MAX_PATHS, unread_fields
 from responses_shim.core.wire.responses import OutputItem
 from responses_shim.core.wire.tokens import Tokens
 from tests.core.driver import Json
@@ -177,6 +177,11 @@ def test_token_ids_are_read_where_they_are_wanted() -> None:
 def test_only_so_many_paths_are_collected() -> None:
     assert len(unread(input=[user(name="Ann")] * 1000)) == MAX_PATHS
     assert len(unread_fields({f"later_{number}": 1 for number in range(1000)})) == MAX_PATHS
+
+
+def test_a_key_is_cut_where_nobody_reads_on() -> None:
+    assert unread(**{"x" * MAX_KEY: 1, "y" * 1_000_000: 1}) == ["x" * MAX_KEY, "y" * MAX_KEY + "…"]
+    assert unread(input=[user(**{"z" * 300: 1})]) == ["input[0]." + "z" * MAX_KEY + "…"]
 
 
 def test_what_is_read_as_a_whole_may_be_nested_deeply() -> None:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from responses_shim.core.tools.arguments import parse_arguments
+from responses_shim.core.tools.arguments import MAX_INTEGER, MAX_LENIENT, object_arguments, parse_arguments
 from responses_shim.core.wire.validation import MAX_DEPTH
 from tests.core.driver import Json
 from tests.core.tools.declared import PARSED, SEARCH, SHELL, call, call_item, types
@@ -66,3 +66,44 @@ def test_nor_has_one_that_is_cut_off_and_no_object(tool: Json, bare: str) -> Non
 )
 def test_what_is_meant_as_json_is_json_and_all_else_is_text(text: str, value: object) -> None:
     assert parse_arguments(text) == value
+
+
+def test_long_arguments_are_read_if_they_are_json_to_the_letter() -> None:
+    long = "a" * MAX_LENIENT
+    assert parse_arguments(f'{{"a": "{long}"}}') == {"a": long}
+    for almost in (f'{{"a": "{long}\n"}}', f'{{"a": "{long}", "b": NaN}}', f'{{"a": "{long}\\ud83d"}}'):
+        assert parse_arguments(almost) is None
+        assert parse_arguments(almost.replace("a" * 100, "")) is not None
+    assert parse_arguments(long) == long
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", ' {"a": [1, {"b": "\\ud83d\\ude00"}]} ', '{"a": NaN}', '{"a": "\\ud83d"}', '{"a": 1e999}']
+)
+def test_past_arguments_that_are_an_object_stay_as_they_are(text: str) -> None:
+    assert object_arguments(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "made"),
+    [
+        ("[1]", {"arguments": "[1]"}),
+        ("ls", {"arguments": "ls"}),
+        (" ", {}),
+        ('{"a": "1\n2"}', {"a": "1\n2"}),
+        ('{"a": ', {"arguments": '{"a": '}),
+        ('{"a": ' + "9" * 5000 + "}", {"arguments": '{"a": ' + "9" * 5000 + "}"}),
+        ('{"a": [' + "[]," * MAX_LENIENT, {"arguments": '{"a": [' + "[]," * MAX_LENIENT}),
+        ("[" * 5000, {"arguments": "[" * 5000}),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_other_past_arguments_become_an_object(text: str, made: Json) -> None:
+    assert json.loads(object_arguments(text)) == made
+
+
+@pytest.mark.parametrize(("digits", "kept"), [(MAX_INTEGER, True), (MAX_INTEGER + 1, False)])
+def test_an_integer_that_python_does_not_read_makes_arguments_a_text(digits: int, kept: bool) -> None:
+    """A host that reads them with Python would fail."""
+    text = '{"a": ' + "9" * digits + "}"
+    assert (object_arguments(text) == text) is kept

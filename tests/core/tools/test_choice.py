@@ -404,3 +404,11 @@ def test_allowed_tools_have_two_modes(mode: Any) -> None:
 def test_what_is_wrong_with_a_choice_is_named_by_its_path(choice: Json, param: str, code: str) -> None:
     error = refusal([F], choice)
     assert (error.param, error.code) == (param, code)
+
+
+def test_a_namespace_may_be_allowed_again_and_again() -> None:
+    empty = {"type": "namespace", "name": "empty", "tools": []}
+    allowed = [{"type": "namespace", "name": name} for name in ("crm", "empty", "crm", "empty")]
+    tools, report = choose([CRM, empty, F], {"type": "allowed_tools", "mode": "auto", "tools": allowed})
+    assert tools.choice.allowed == frozenset({"crm__find", "crm__note"})
+    assert 'dropped=("tool_choice.tools[1]" "tool_choice.tools[3]")' in report

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.wire.validation import MAX_DEPTH
 from responses_shim.errors import InvalidRequest
 from tests.core.driver import Json
 from tests.core.tools.declared import (
@@ -141,40 +140,6 @@ def test_a_wrong_tool_is_named_by_its_path(tool: Json, param: str, code: str) ->
 
 def test_the_kinds_that_a_namespace_may_hold_are_named() -> None:
     assert refusal([in_namespace("ns", SHELL)]).message.endswith("Supported values are: 'function' and 'custom'.")
-
-
-def nested(depth: int) -> Json:
-    """Three arrays and objects for every two of `depth`, and one more."""
-    value: Json = {}
-    for level in range(depth):
-        value = {"a": value} if level % 2 else {"a": [value]}
-    return value
-
-
-def test_parameters_nested_absurdly_deep_are_refused() -> None:
-    shallow, deep = nested(MAX_DEPTH // 2), nested(MAX_DEPTH)
-    tools, _ = tool_map([{**F, "parameters": shallow}, {**SEARCH, "parameters": nested(9)}])
-    assert names(tools) == ["f", "tool_search"]
-    error = refusal([F, {**G, "parameters": deep}])
-    assert error.message == f"Invalid 'tools[1].parameters': nested more than {MAX_DEPTH} levels deep."
-    assert refusal([{**SEARCH, "parameters": deep}]).param == "tools[0].parameters"
-    crm = in_namespace("crm", {**F, "parameters": deep})
-    assert refusal(None, from_input=in_input(crm)).param == "input[0].tools[0].tools[0].parameters"
-
-
-@pytest.mark.parametrize(
-    ("tool", "path"),
-    [
-        ({**WEB, "filters": nested(MAX_DEPTH)}, ""),
-        ({**F, "output_schema": nested(MAX_DEPTH)}, ""),
-        ({"type": "function", "function": {"name": "f", "x": nested(MAX_DEPTH)}}, ""),
-        (in_namespace("ns", F, {**G, "x": nested(MAX_DEPTH)}), ".tools[1]"),
-        (in_namespace("ns", {"type": "function", "function": G, "x": nested(MAX_DEPTH)}), ".tools[0]"),
-        (in_namespace("ns", F, x=nested(MAX_DEPTH)), ""),
-    ],
-)
-def test_so_is_anything_else_that_could_not_be_echoed(tool: Json, path: str) -> None:
-    assert refusal([F, tool]).param == f"tools[1]{path}"
 
 
 KEYS = ["type", "name", "description", "parameters", "strict", "tools", "format", "function", "custom", "namespace"]

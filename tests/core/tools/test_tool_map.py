@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from responses_shim.core.tools.base import ToolIdentity
 from responses_shim.core.tools.kinds import CUSTOM, FUNCTION
+from responses_shim.core.tools.names import MAX_NAME, function_name, loosely_spelled
 from tests.core.driver import Json
 from tests.core.prepared import prepared
 from tests.core.tools.declared import (
@@ -376,3 +377,10 @@ def test_each_function_has_the_path_of_its_tool() -> None:
     tools, _ = tool_map([WEB, F, in_namespace("ns", G, custom("c"))], from_input=in_input({"type": "shell"}))
     paths = ["tools[1]", "tools[2].tools[0]", "tools[2].tools[1]", "input[0].tools[0]"]
     assert (names(tools), tools.paths()) == (["f", "ns__g", "ns__c", "shell"], paths)
+
+
+def test_a_name_of_megabytes_is_shortened_and_still_its_own() -> None:
+    names = [function_name("crm", "a. " * 1_000_000 + end) for end in ("", "x", "y")]
+    assert len({*names}) == 3
+    assert all(len(name) <= MAX_NAME and re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names)
+    assert len(loosely_spelled("a. " * 1_000_000)) < 2000

@@ -357,9 +357,11 @@ def test_control_characters_in_a_string_of_json_are_read(character: str) -> None
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\n\nb", "\n", "a\n: b\n", "a\nevent: b\n"])
-def test_raw_line_ends_in_a_string_are_read_where_a_message_is_one_frame(text: str) -> None:
+def test_raw_line_ends_in_a_string_are_read(text: str) -> None:
     raw = b'data: {"choices": [{"delta": {"content": "%b"}}]}\n\n' % text.encode()
-    assert answer(chunk("<"), raw, chunk(">"), STOP, DONE).output[0]["content"][0]["text"] == f"<{text}>"
+    messages = [chunk("<"), raw, chunk(">"), STOP, DONE]
+    for sent in (messages, [b"".join(messages)]):
+        assert answer(*sent).output[0]["content"][0]["text"] == f"<{text}>"
 
 
 def test_frames_that_come_in_one_message_are_not_taken_for_broken_lines() -> None:

@@ -50,6 +50,9 @@ METHODS: dict[str, Callable[[Report, str], None]] = {
     "mapped": Report.mapped,
     "dropped": Report.dropped,
     "defaulted": Report.defaulted,
+    "composed": Report.composed,
+    "described": Report.described,
+    "repaired": Report.repaired,
 }
 REPORTED = st.lists(
     st.tuples(st.sampled_from(sorted(METHODS)), st.text(max_size=12) | st.sampled_from(["store", "a" * 700]))
@@ -129,6 +132,12 @@ def test_more_than_fits_is_cut_between_paths(count: int, complete: bool) -> None
     assert isinstance(dropped, list)
     assert dropped == [f"tools[{index}]" for index in range(len(dropped))]
     assert complete or len(header) > MAX_BYTES - 30
+
+
+def test_millions_of_paths_and_a_path_of_megabytes_are_no_more_work_than_what_fits() -> None:
+    many = report([("dropped", f"include[{index}]") for index in range(100_000)] + [("mapped", "include[3]")])
+    assert parse(many.header())["truncated"] is True
+    assert parse(report([("dropped", "é" * 10_000_000)]).header()) == {"truncated": True}
 
 
 def test_every_byte_is_counted() -> None:

@@ -15,7 +15,6 @@ from responses_shim.core.wire.validation import (
     bad_value,
     check_depth,
     convert,
-    first_too_deep,
     missing,
     too_deep,
     unsupported,
@@ -229,11 +228,3 @@ def test_what_is_nested_too_deep_is_refused_by_its_path(depth: int) -> None:
         check_depth(nested(depth), "tools[3]")
     assert caught.value.message == "Invalid 'tools[3]': nested more than 100 levels deep."
     assert (caught.value.param, caught.value.code) == ("tools[3]", "invalid_value")
-
-
-def test_the_first_value_that_is_too_deep_is_found() -> None:
-    wide = [{"a": [1, {"b": "\n"}]}] * MAX_DEPTH
-    assert first_too_deep([]) is None
-    assert first_too_deep([wide, "{" * 999, None]) is None
-    assert first_too_deep([wide, nested(MAX_DEPTH), nested(MAX_DEPTH + 1), nested(999)]) == 2
-    assert first_too_deep([wide, object(), nested(MAX_DEPTH + 1)]) == 2

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.tools.json_end import JSONEnd
+from responses_shim.core.wire.json_end import JSONEnd
 from tests.cuts import POSITIONS, cut
 
 VALUES = st.recursive(

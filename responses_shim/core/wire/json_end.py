@@ -24,7 +24,8 @@ class JSONEnd:
     def __init__(self) -> None:
         self.complete = False
         self._depth = 0  # of open objects and arrays
-        self._in_string = False
+        self.in_string = False
+        """Whether a string has begun and not ended."""
         self._escaped = False  # the last character was a backslash
         self._begun = False
         self._endless = False  # it is no object, array or string
@@ -39,7 +40,7 @@ class JSONEnd:
             self._begun = True
             self._endless = text[position] not in '"{['
         while position < len(text) and not (self.complete or self._endless):
-            position = self._string(text, position) if self._in_string else self._outside(text, position)
+            position = self._string(text, position) if self.in_string else self._outside(text, position)
 
     def _string(self, text: str, position: int) -> int:
         """Look at a string, from `position` to its end or to that of the piece; returns the position after it."""
@@ -52,7 +53,7 @@ class JSONEnd:
         if found[0] == "\\":
             self._escaped = True
         else:
-            self._in_string = False
+            self.in_string = False
             self.complete = self._depth == 0
         return found.end()
 
@@ -62,7 +63,7 @@ class JSONEnd:
         if found is None:
             return len(text)
         if found[0] == '"':
-            self._in_string = True
+            self.in_string = True
         elif found[0] in "{[":
             self._depth += 1
         else:

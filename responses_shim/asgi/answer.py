@@ -1,0 +1,100 @@
+"""What a response is made with: its translator, with filters and options, and the check of its answer."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from functools import partial
+
+from responses_shim.asgi.request import Request
+from responses_shim.asgi.translate import TranslatedRequest, report_header
+from responses_shim.core.items.reasoning import ReasoningDisplay
+from responses_shim.core.request.answer_format import constrained_chat
+from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_logprobs, wants_summary
+from responses_shim.core.response.filters import Filter
+from responses_shim.core.response.logprobs import LogprobFilter
+from responses_shim.core.response.options import ResponseOptions
+from responses_shim.core.response.stream import ResponseStream
+from responses_shim.core.response.think_tags import ThinkTagFilter
+from responses_shim.core.response.translator import Translator
+from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.runtime.answer_check import AnswerCheck
+from responses_shim.runtime.interfaces import RawHeaders, Sink
+
+
+def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, hold_answers: bool) -> Translator:
+    """What makes the frames of the response for a sink. `hold_answers`: an answer is checked before it is sent."""
+    stream = ResponseStream(
+        translated.prepared.response,
+        new_id=translated.ids.new,
+        now=lambda: int(time.time()),
+        tools=translated.prepared.tools,
+        options=_response_options(request, translated),
+    )
+    filters = partial(_filters, request, translated)
+    return Translator(stream, filters=filters, framing=sink.framing, hold_answers=hold_answers)
+
+
+def answer_check(translated: TranslatedRequest, headers: RawHeaders) -> AnswerCheck | None:
+    """What checks an answer whose format the host does not enforce; None if there is none.
+
+    `headers` are those of the answer. Unless it is streamed they have not been sent when it is repaired.
+    """
+    prepared, constraint = translated.prepared, translated.constraint
+    if prepared.to_verify is None or constraint is None:
+        return None
+
+    def report_repair() -> None:
+        prepared.report.repaired("text.format")
+        headers[:] = report_header(translated)
+
+    return AnswerCheck(
+        prepared.to_verify,
+        translated.schema,
+        prepared.response,
+        ask_again=lambda tokens_spent: constrained_chat(prepared.chat, constraint, tokens_spent),
+        on_repaired=report_repair,
+        verbatim=wants_logprobs(translated.request) or "return_token_ids" in prepared.chat,
+    )
+
+
+def _response_options(request: Request, translated: TranslatedRequest) -> ResponseOptions:
+    """The options of the response: what the client asked for, as far as this server can give it."""
+    parsed, settings = translated.request, request.settings
+    sealer = request.keys.sealer if ENCRYPTED_REASONING in (parsed.include or ()) else None
+    obfuscates = parsed.stream and parsed.stream_options is not None and parsed.stream_options.include_obfuscation
+    return ResponseOptions(
+        logprobs=wants_logprobs(parsed),
+        reasoning=_reasoning_display(request, parsed),
+        seal=(lambda text: sealer.seal(request.owners[0], text)) if sealer is not None else None,
+        token_ids="return_token_ids" in translated.prepared.chat,
+        obfuscate=random_text if obfuscates else None,
+        empty_message=settings.nemo_gym,
+        incomplete_on_overflow=settings.overflow == "incomplete",
+    )
+
+
+def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisplay:
+    """How reasoning is shown: as the operator has set it, else as the client asks."""
+    settings = request.settings
+    if settings.reasoning_display != "auto":
+        return settings.reasoning_display
+    return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
+
+
+def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
+    """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
+    settings = request.settings
+    gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
+    tags = "anywhere" if gym_default else settings.think_tags
+    filters = [
+        request.profile.make_filter(translated.prepared.chat),
+        LogprobFilter() if wants_logprobs(translated.request) else None,
+        ThinkTagFilter(tags) if tags != "off" else None,
+    ]
+    return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
+
+
+def random_text(size: int) -> str:
+    """`size` random characters that JSON does not escape."""
+    return secrets.token_hex((size + 1) // 2)[:size]

@@ -1,0 +1,244 @@
+"""A create request of a client's, read and translated for the host."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from msgspec.structs import replace
+
+from responses_shim.asgi.admission import Admission
+from responses_shim.asgi.body import read_json
+from responses_shim.asgi.client_watch import ClientWatch
+from responses_shim.asgi.request import Request
+from responses_shim.core.request.answer_format import response_format
+from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
+from responses_shim.core.request.parse import check_strings, parse_request, refuse_state
+from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
+from responses_shim.core.request.unread import unread_fields
+from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
+from responses_shim.core.wire.tokens import Tokens
+from responses_shim.core.wire.validation import MAX_STRING, check_depth, unsupported
+from responses_shim.errors import InvalidRequest
+from responses_shim.extensions.nemo_gym import (
+    NO_OPTIONS,
+    GymOptions,
+    add_audio,
+    apply_options,
+    load_audio,
+    read_gym_request,
+)
+from responses_shim.runtime.answer_check import load_schema
+from responses_shim.runtime.files import read_files
+from responses_shim.runtime.history import Turn, open_turn, uses_store
+from responses_shim.runtime.ids import Ids
+from responses_shim.runtime.interceptors import intercept
+from responses_shim.runtime.interfaces import RawHeaders
+from responses_shim.runtime.json_schema import SchemaCheck
+from responses_shim.runtime.offload import offload_if_large
+from responses_shim.stores.base import StoreUnavailable
+from responses_shim.views.request import RequestView
+
+LARGE_ECHO = 10_000
+"""From which size of a request on, in bytes, it is worth it to encode what the response repeats of it beforehand."""
+
+
+@dataclass
+class TranslatedRequest:
+    """A client's request, parsed, and prepared for the host.
+
+    `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
+    what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `read_json`
+    returns it, and of what it continues; `constraint` is the `response_format` under which an answer is asked for again
+    that is not in its format, `schema` checks it.
+    """
+
+    ids: Ids
+    request: CreateRequest
+    gym: GymOptions
+    prepared: PreparedRequest
+    turn: Turn | None
+    size: int
+    constraint: dict[str, Any] | None
+    schema: SchemaCheck | None = None
+
+
+async def translate(
+    request: Request, admission: Admission, watch: ClientWatch, turns: AsyncExitStack
+) -> tuple[RequestView | None, TranslatedRequest]:
+    """Read the request and translate it, and show it to the interceptors, if there are any.
+
+    Whatever takes long is done only if the host lets the client in, and only as long as the client is there. What the
+    request continues stays open until `turns` are closed.
+    """
+
+    async def admit() -> None:
+        watch.start()
+        await admission.ask()
+
+    sent, size = await read_json(request.scope, request.receive, request.settings, admission.ask)
+    if admission.asked:
+        watch.start()
+    body = _with_default_model(request, sent)
+    parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
+    if isinstance(parsed.input, list):
+        parsed.input = await read_files(
+            parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
+        )
+    turn = await _open_turn(request, parsed, admit, turns)
+    size += turn.size if turn is not None else 0
+    view: RequestView | None = None
+    if request.interceptors:
+        await admit()
+        body["input"] = parsed.input
+        view, translated = await _intercept(request, body, turn, size)
+    else:
+        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym, size))
+    await _add_audio(request, translated, admit)
+    if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
+        await admit()
+        translated.schema = await load_schema(translated.prepared.to_verify)
+    if body is not sent and translated.request.model == request.settings.default_model:
+        translated.prepared.report.defaulted("model")
+    await watch.stop()
+    return view, translated
+
+
+async def _open_turn(
+    request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]], turns: AsyncExitStack
+) -> Turn | None:
+    """What the request continues; None where nothing is stored."""
+    if request.state is None:
+        refuse_state(parsed)
+        return None
+    _check_background(request, parsed)
+    if uses_store(parsed):
+        await admit()
+    try:
+        store = await request.client_store()
+    except StoreUnavailable:
+        if parsed.store or uses_store(parsed):
+            raise
+        return None
+    return await turns.enter_async_context(open_turn(store, parsed))
+
+
+def _check_background(request: Request, parsed: CreateRequest) -> None:
+    """Raise InvalidRequest if a response is asked for in the background that cannot be had there."""
+    if not parsed.background:
+        return
+    if parsed.store is False:
+        raise InvalidRequest(
+            "'background' can only be used when 'store' is true.", param="background", code="invalid_value"
+        )
+    if not request.runs.accepting:
+        raise unsupported(
+            "background",
+            "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
+            "'async with shim.running()', or leave it out.",
+        )
+
+
+def _with_default_model(request: Request, body: Any) -> Any:
+    """The body with the operator's `default_model`, if it has no model itself and there is one."""
+    default = request.settings.default_model
+    return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
+
+
+def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOptions]:
+    """The checked request and, where the operator has NeMo Gym's keys read, what they ask for."""
+    if size > MAX_STRING:
+        check_strings(body)
+    parsed, gym = read_gym_request(body) if request.settings.nemo_gym else (parse_request(body), NO_OPTIONS)
+    if parsed.return_token_ids is None and request.settings.return_token_ids:
+        parsed.return_token_ids = True
+    return parsed, gym
+
+
+async def _intercept(
+    request: Request, body: dict[str, Any], turn: Turn | None, size: int
+) -> tuple[RequestView, TranslatedRequest]:
+    """Show the request to the interceptors, and translate what they leave of it."""
+    return await intercept(
+        request.interceptors,
+        body,
+        request.scope["headers"],
+        lambda body: _check_and_prepare(request, body, turn, size),
+        size,
+    )
+
+
+def _check_and_prepare(request: Request, body: dict[str, Any], turn: Turn | None, size: int) -> TranslatedRequest:
+    """Translate a request that interceptors may have changed."""
+    check_depth(body, "")
+    return _prepare(request, body, turn, *_parse(request, body, size), size)
+
+
+def _prepare(
+    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions, size: int
+) -> TranslatedRequest:
+    """Translate a request into the chat request of this host, and report what of its body nobody reads.
+
+    `size` is that of the body, as `read_json` returns it, and of what it continues.
+    """
+    ids = Ids()
+    replay_tokens = request.settings.nemo_gym or bool(parsed.return_token_ids)
+    options = replace(request.translation_options, replay_tokens=replay_tokens)
+    history = turn.history() if turn is not None else ()
+    now = int(time.time())
+    prepared = prepare(parsed, history=history, options=options, response_id=ids.response, created_at=now)
+    if size > LARGE_ECHO:
+        encode_echo(prepared.response, request.settings.max_echo)
+    report = prepared.report
+    constraint = _constraint(request, prepared)
+    prepared.chat = apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
+        name = "generate_summary" if parsed.reasoning.summary is None else "summary"
+        report.dropped(f"reasoning.{name}")
+    if request.keys.sealer is None:
+        for index, included in enumerate(parsed.include or ()):
+            if included == ENCRYPTED_REASONING:
+                report.dropped(f"include[{index}]")
+    for path in unread_fields(body, Tokens.__struct_fields__ if replay_tokens else ()):
+        report.dropped(path)
+    if turn is None and parsed.store:
+        report.defaulted("store")
+    if turn is not None:
+        _check_background(request, parsed)  # again: an interceptor may have changed it
+        turn.begin(prepared.response, parsed, ids)
+        prepared.response.background = bool(parsed.background)
+    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, constraint)
+
+
+def _constraint(request: Request, prepared: PreparedRequest) -> dict[str, Any] | None:
+    """`response_format` in the host's form, for a format that the host does not enforce beside tools."""
+    if prepared.to_verify is None:
+        return None
+    chat = {**prepared.chat, "messages": [], "response_format": response_format(prepared.to_verify)}
+    constraint: dict[str, Any] = request.profile.adapt(chat, prepared.report)["response_format"]
+    return constraint
+
+
+async def _add_audio(request: Request, translated: TranslatedRequest, admit: Callable[[], Awaitable[None]]) -> None:
+    """Put the audio of NeMo Gym's keys into the chat request.
+
+    Files are read only if `admit` does not raise, and wait for their turn with those that are fetched.
+    """
+    audio = translated.gym.audio
+    if translated.gym.audio_paths():
+        await admit()
+        async with request.file_queues.fetches.turn(request.owners[0]):
+            audio = await load_audio(translated.gym, request.settings)
+    if audio:
+        chat = translated.prepared.chat
+        chat["messages"] = add_audio(chat["messages"], audio)
+
+
+def report_header(translated: TranslatedRequest) -> RawHeaders:
+    """`Responses-Shim-Report`, if there is anything to report."""
+    report = translated.prepared.report.header()
+    return [(b"responses-shim-report", report.encode("ascii"))] if report else []

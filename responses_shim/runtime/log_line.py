@@ -1,0 +1,26 @@
+"""The log line of a run: ids, times and counts, and nothing of what was said."""
+
+from __future__ import annotations
+
+import logging
+
+from responses_shim.core.response.translator import Translator
+
+logger = logging.getLogger("responses_shim")
+
+
+def log_end(translator: Translator, seconds: float, *, abandoned: bool) -> None:
+    """Log, at level INFO, how a run has ended. `abandoned`: nobody wanted the rest of it."""
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    response = translator.response
+    logger.info(
+        "%s %s in %.3f s, %d items, %s output tokens%s%s",
+        response.id,
+        "abandoned" if abandoned else response.status,
+        seconds,
+        len(response.output),
+        response.usage.output_tokens if response.usage else "?",
+        f", {translator.ignored_calls} calls ignored" if translator.ignored_calls else "",
+        f": {translator.error.failure_code}" if translator.error else "",
+    )

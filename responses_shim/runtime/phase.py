@@ -1,0 +1,18 @@
+"""Where a run is between its first call and its end."""
+
+from __future__ import annotations
+
+from enum import Enum, auto
+
+
+class Phase(Enum):
+    """Where a run stands."""
+
+    CALLING = auto()
+    """A chat call is being made, and its answer is awaited or comes in."""
+    BETWEEN = auto()
+    """A round has ended, and another follows."""
+    ENDED = auto()
+    """The terminal event has been made."""
+    ABANDONED = auto()
+    """The client is gone: nothing more is made."""

@@ -1,0 +1,95 @@
+"""A host that any body may be sent to, under the shim, with a heartbeat that shows how long its loop was held.
+
+It throws the body of a chat request away and answers at once: with a word, or, where the header `x-calls` names a tool,
+with a call of it that has 2 MB of arguments. `GET /heartbeat` answers with the longest hold of the loop since it was
+asked last, in milliseconds: the time between two beats in which this process was busy. That is its CPU time, which is
+what the time would be on a machine where nothing else runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import MutableMapping
+from typing import Any
+
+from .host import App, Receive, Send
+
+BEAT = 0.001
+"""Seconds between two beats, if nothing holds the loop."""
+ARGUMENTS = 2_000_000
+_PIECE = 1000
+
+
+class HostileHost:
+    """The host: its app is `__call__`."""
+
+    def __init__(self) -> None:
+        self._longest = 0.0
+        self._heart: asyncio.Task[None] | None = None
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        while (await receive()).get("more_body"):
+            pass
+        if scope["path"] == "/heartbeat":
+            self._heart = self._heart or asyncio.create_task(self._beat())
+            await _answer(send, b"application/json", json.dumps(self._longest * 1000).encode())
+            self._longest = 0.0
+            return
+        tool = next((value.decode() for name, value in scope["headers"] if name == b"x-calls"), "")
+        if not tool:
+            await _answer(send, b"text/event-stream", _frame({"content": "Hello."}, "stop") + b"data: [DONE]\n\n")
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        await _send(send, _call({"id": "call_1", "function": {"name": tool, "arguments": '{"commands":["'}}))
+        for _ in range(ARGUMENTS // _PIECE):
+            await _send(send, _call({"function": {"arguments": "a" * _PIECE}}))
+        await _send(send, _call({"function": {"arguments": '"]}'}}) + _frame({}, "tool_calls") + b"data: [DONE]\n\n")
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _beat(self) -> None:
+        while True:
+            start, busy = time.perf_counter(), time.process_time()
+            await asyncio.sleep(BEAT)
+            hold = min(time.perf_counter() - start - BEAT, time.process_time() - busy)
+            self._longest = max(self._longest, hold)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _answer(send: Send, content_type: bytes, body: bytes) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _send(send: Send, frames: bytes) -> None:
+    await send({"type": "http.response.body", "body": frames, "more_body": True})
+    await asyncio.sleep(0)  # an engine's pieces do not come all at once
+
+
+def _call(call: dict[str, Any]) -> bytes:
+    return _frame({"tool_calls": [{"index": 0, "type": "function", **call}]}, None)
+
+
+def _frame(delta: dict[str, Any], finish: str | None) -> bytes:
+    choice = {"index": 0, "delta": delta, "finish_reason": finish}
+    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice]}
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+
+
+def hostile_host() -> App:
+    """The host under the shim, which is configured from the environment."""
+    from responses_shim import ResponsesShim
+
+    return ResponsesShim(HostileHost())
