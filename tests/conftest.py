@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
-from pathlib import Path
 
 import anyio.lowlevel
 import pytest
@@ -24,13 +23,6 @@ async def no_task_left() -> AsyncIterator[None]:
     for _ in range(5):  # a task that was cancelled takes a turn or two of the loop to end
         await anyio.lowlevel.checkpoint()
     assert [task for task in asyncio.all_tasks() if "TestRunner" not in repr(task.get_coro())] == []
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-def every_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The test runs once for each store, unless its shim is given one. They need nothing that is not installed."""
-    urls = {"memory": "memory://", "sqlite": f"sqlite:///{tmp_path}/state.db"}
-    monkeypatch.setenv("RESPONSES_SHIM_STORE", urls[request.param])
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
