@@ -22,7 +22,7 @@ from tests.oracle import check_response, check_resumed, check_stream
 from tests.scripted import Hold, Json, Raise, ScriptedHost, Step, Wait, call_answer, chunk, text_answer
 from tests.state import Client, next_event, prompts, store_of, texts
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "every_store")]
 
 
 def counting(request: dict[str, Any]) -> list[Step]:
@@ -254,7 +254,7 @@ async def test_a_bad_cursor_is_named(after: str) -> None:
 
 async def test_a_cursor_before_what_is_kept_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trees, "LOG_SIZE", 3_000)
-    async with running(text_answer(*"abcdefghijkl")) as (client, _):
+    async with running(text_answer(*"abcdefghijkl"), store="memory://") as (client, _):
         made = await client.create(background=True)
         await client.until(made["id"], "completed")
         error = await client.refusal("GET", f"/responses/{made['id']}", query="stream=true")
@@ -262,7 +262,7 @@ async def test_a_cursor_before_what_is_kept_is_named(monkeypatch: pytest.MonkeyP
 
 
 async def test_when_the_log_is_too_old_there_is_still_the_response(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with running() as (client, _):
+    async with running(store="memory://") as (client, _):
         complete = await client.stream(background=True)
         id = complete[0]["response"]["id"]
         monkeypatch.setattr(memory, "LOG_AGE", -1.0)
@@ -306,7 +306,7 @@ async def test_a_follower_that_falls_too_far_behind_is_cut_off(monkeypatch: pyte
     """Else it would miss events without knowing."""
     monkeypatch.setattr(trees, "LOG_SIZE", 4_000)
     go = anyio.Event()
-    async with running(held(go, *["x"] * 50)) as (client, _):
+    async with running(held(go, *["x"] * 50), store="memory://") as (client, _):
         id = (await client.create(background=True))["id"]
         async with client.following(id) as slow:
             await next_event(slow, "response.output_text.delta")

@@ -15,7 +15,7 @@ from tests.conformance.asking import WEATHER, result_of
 from tests.scripted import Json, Raise, ScriptedHost, Step, Wait, call_answer, chunk, text_answer
 from tests.state import Client, next_event, prompts, store_of, texts
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "every_store")]
 
 streaming = pytest.mark.parametrize("stream", [False, True], ids=["not streamed", "streamed"])
 

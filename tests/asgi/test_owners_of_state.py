@@ -15,7 +15,7 @@ from tests.guarded import CORS, GuardedHost
 from tests.scripted import Hold, Raise, ScriptedHost, Start, chunk, text_answer
 from tests.state import Client, prompts, store_of, texts
 
-pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "every_store")]
 
 Json = dict[str, Any]
 HELLO = {"role": "user", "content": "Hello"}
