@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from responses_shim.core.request.parse import parse_request, refuse_state
+from responses_shim.core.request.parse import check_strings, parse_request, refuse_state
 from responses_shim.errors import InvalidRequest
 from tests.core.driver import Json
 from tests.core.prepared import body, prepare_body, prepared
@@ -23,6 +23,12 @@ def refusal(body: Any) -> InvalidRequest:
 
 
 # What is refused -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("body", [[], ["text"], "text", 1, None])
+def test_a_body_that_is_no_object_has_no_field_with_a_string_too_long(body: Any) -> None:
+    check_strings(body)
+    assert refusal(body).code == "invalid_type"
 
 
 @pytest.mark.parametrize("field", ["model", "input"])

@@ -283,6 +283,16 @@ def test_nothing_is_learned_from_a_frame_that_has_its_text_twice() -> None:
     assert played.output[0]["content"][0]["text"] == "aabab"
 
 
+def test_nothing_is_learned_from_a_frame_with_log_probabilities_that_has_its_text_twice() -> None:
+    def named(text: str) -> bytes:
+        choice = {"index": 0, "delta": {"content": text}, "logprobs": {"content": [{**ENTRY, "token": text}]}}
+        return frame({"model": "a", "choices": [choice]})
+
+    played = answer(*map(named, "aabab"), logprobs=True)
+    assert played.fast == 4
+    assert played.output[0]["content"][0]["text"] == "aabab"
+
+
 def test_pings_are_numbered_with_the_frames_of_the_fast_path() -> None:
     pinged = play([*map(chunk, "abc"), STOP], after_each=Translator.ping).payloads
     check_stream(pinged)
