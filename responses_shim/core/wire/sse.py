@@ -28,30 +28,35 @@ class SSEDecoder:
     def __init__(self) -> None:
         self.pending = False
         """Whether a line or a frame has begun and not ended, as far as that matters."""
-        self._tail = b""  # bytes of a line whose end has not come
+        self._tail: list[bytes] = []  # of a line whose end has not come: joined once it has
         self._data: list[bytes] = []  # the data lines of a frame whose blank line has not come
         self._is_error = False  # that frame has `event: error`
         self._at_start = True  # of the stream, where a byte order mark may be
 
     def feed(self, data: bytes) -> list[bytes]:
         """The data of the frames that these bytes complete."""
-        buffer = self._tail + data
-        if self._at_start and buffer:
+        if not data:
+            return []
+        if self._tail and not (self._at_start or self._tail[-1].endswith(b"\r") or b"\n" in data or b"\r" in data):
+            self._tail.append(data)
+            return []
+        buffer = b"".join([*self._tail, data])
+        if self._at_start:
             if len(buffer) < 3 and _BOM.startswith(buffer):
-                self._tail = buffer
+                self._tail = [buffer]
                 self.pending = True
                 return []
             self._at_start = False
             buffer = buffer.removeprefix(_BOM)
         lines = buffer.splitlines(keepends=True)
         # The LF of a line that ends in CR may still come.
-        self._tail = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        self._tail = [lines.pop()] if lines and not lines[-1].endswith(b"\n") else []
         return self._payloads(lines)
 
     def close(self) -> list[bytes]:
         """The data of a last frame without a blank line, if there is one. The bytes have ended."""
-        lines = [*self._tail.splitlines(), b""]
-        self._tail = b""
+        lines = [*b"".join(self._tail).splitlines(), b""]
+        self._tail = []
         return self._payloads(lines)
 
     def _payloads(self, lines: list[bytes]) -> list[bytes]:
