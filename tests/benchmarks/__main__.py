@@ -7,7 +7,7 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, memory, options, report, request, tokens, translation
+from . import first_event, linear, memory, options, report, request, tokens, translation
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -16,6 +16,7 @@ ROWS = {
     "first_event": first_event.measure,
     "request": request.measure,
     "translation": translation.measure,
+    "linear": linear.measure,
     "memory": memory.measure,
 }
 

@@ -36,9 +36,11 @@ class Plan:
     """Streams held open at once in the memory measurement."""
     megabytes: tuple[float, ...] = (0.1, 0.5, 1.0, 2.0, 4.0)
     """Sizes of input to translate."""
+    growth: float = 5
+    """How long the inputs of `linear` are, as a multiple of the size that each dimension names."""
 
 
-QUICK = Plan(pairs=3, slices=2, waves=2, requests=20, held=40, megabytes=(0.1, 0.5))
+QUICK = Plan(pairs=3, slices=2, waves=2, requests=20, held=40, megabytes=(0.1, 0.5), growth=1)
 
 
 @dataclass(frozen=True)

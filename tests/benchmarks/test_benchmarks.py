@@ -17,14 +17,25 @@ if sys.platform != "linux":
     pytest.skip("the CPU clocks of other processes are read the Linux way", allow_module_level=True)
 uvloop = pytest.importorskip("uvloop", reason="clients and servers run on it: pip install 'uvicorn[standard]'")
 
-from . import first_event, memory, options, report, request, servers, tokens, translation  # noqa: E402
+from . import first_event, linear, memory, options, report, request, servers, tokens, translation  # noqa: E402
 from .client import CHAT, LAST_CHUNK, Answer, connect, unchunk  # noqa: E402
 from .host import Message, Receive, Script, Send, words  # noqa: E402
 from .report import Row  # noqa: E402
 from .sampling import Plan  # noqa: E402
 from .servers import Server  # noqa: E402
 
-TINY = Plan(pairs=1, slices=1, streams=2, lengths=(20,), tokens=20, waves=1, requests=2, held=2, megabytes=(0.01, 0.02))
+TINY = Plan(
+    pairs=1,
+    slices=1,
+    streams=2,
+    lengths=(20,),
+    tokens=20,
+    waves=1,
+    requests=2,
+    held=2,
+    megabytes=(0.01, 0.02),
+    growth=0.001,
+)
 
 
 @pytest.mark.parametrize("start", [servers.raw, servers.shim, servers.relay])
@@ -69,7 +80,7 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, memory])
+@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, linear, memory])
 def test_every_row_can_be_measured(rows: ModuleType) -> None:
     async def measure() -> list[Row]:
         return [row async for row in rows.measure(TINY)]
