@@ -25,6 +25,7 @@ from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
+from responses_shim.runtime.host_code import run_host_code
 from responses_shim.runtime.interfaces import Listener, RawHeaders
 
 logger = logging.getLogger("responses_shim")
@@ -65,12 +66,11 @@ class HostClient:
         answer = _ChatAnswer(listener, self._profile, limit)
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
-        try:
-            with limit:
-                await self._app(scope, _receive(body, listener.gone.wait), answer.send)
-        except Exception as error:
-            if not listener.gone.is_set() and not answer.is_invalid:
-                return self._error_from(error)
+        raised: BaseException | None = None
+        with limit:
+            raised = await run_host_code(lambda: self._app(scope, _receive(body, listener.gone.wait), answer.send))
+        if raised is not None and not listener.gone.is_set() and not answer.is_invalid:
+            return self._error_from(raised)
         return answer.error()
 
     async def prompt_tokens(self, chat: dict[str, Any]) -> list[int] | None:
@@ -85,14 +85,16 @@ class HostClient:
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id, accept=b"application/json")
         answer = Answer(MAX_TOKENIZED)
         scope = self._inner_scope(path, headers, method="POST", query_string=b"")
+        raised = await run_host_code(lambda: self._app(scope, _receive(body, anyio.sleep_forever), answer.send))
         try:
-            await self._app(scope, _receive(body, anyio.sleep_forever), answer.send)
-            if answer.status == 200:
+            if raised is None and answer.status == 200:
                 return msgspec.json.decode(answer.body, type=_Tokenized).tokens or None
-            # as llama.cpp does, whose route of this name takes other requests
+        except JSON_ERRORS as error:
+            raised = error
+        if raised is not None:
+            logger.warning("the host's %s failed: %s", path, type(raised).__name__)
+        else:  # as llama.cpp does, whose route of this name takes other requests
             logger.warning("the host's %s answered with status %d", path, answer.status)
-        except Exception as error:
-            logger.warning("the host's %s failed: %s", path, type(error).__name__)
         return None
 
     async def pass_on(self, path: str, headers: RawHeaders, receive: Receive, send: Send) -> None:
@@ -113,7 +115,7 @@ class HostClient:
         scope.update(changed)
         return scope
 
-    def _error_from(self, error: Exception) -> ShimError:
+    def _error_from(self, error: BaseException) -> ShimError:
         """The client's error for an exception of the host.
 
         The exception's message may quote the prompt, so it is logged at DEBUG only.
