@@ -86,7 +86,7 @@ async def create(request: Request) -> None:
     except ClientDisconnect:
         return
     except ShimError as error:
-        await send_error(request.send, error, headers)
+        await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
     if view is not None and translated is not None:
         await notify_interceptors(request.interceptors, view, translated.prepared.response)
 

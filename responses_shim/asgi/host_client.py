@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import re
-import traceback
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -25,7 +24,7 @@ from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
-from responses_shim.runtime.host_code import run_host_code
+from responses_shim.runtime.host_code import place_of, run_host_code
 from responses_shim.runtime.interfaces import Listener, RawHeaders
 
 logger = logging.getLogger("responses_shim")
@@ -124,9 +123,7 @@ class HostClient:
             error = inner[0]
         shown = self._profile.read_exception(error)
         log = logger.error if shown.status >= 500 else logger.info
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-        log("the host raised %s at %s", type(error).__name__, where)
+        log("the host raised %s at %s", type(error).__name__, place_of(error))
         logger.debug("what the host raised:", exc_info=error)
         return shown
 

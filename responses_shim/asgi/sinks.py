@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from starlette.types import Send
 
-from responses_shim.asgi.replies import send_json
+from responses_shim.asgi.replies import send_encoded
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
@@ -59,4 +59,5 @@ class JSONSink:
         raise AssertionError("a response that is not streamed has no frames")
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:
-        await send_json(self._send, 200, response, self._host_headers + self._headers)
+        ((_, data),) = frames  # the JSON of the response
+        await send_encoded(self._send, 200, data, self._host_headers + self._headers)

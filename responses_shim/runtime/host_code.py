@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
+import traceback
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -34,6 +35,12 @@ async def run_host_code(call: Callable[[], Awaitable[object]]) -> BaseException 
             raise
         return error
     return None
+
+
+def place_of(error: BaseException) -> str:
+    """Where an exception was raised, for the log: the three innermost calls, and nothing that may quote a prompt."""
+    frames = traceback.extract_tb(error.__traceback__)[-3:]
+    return " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
 
 
 async def _run_in_child(call: Callable[[], Awaitable[object]]) -> BaseException | None:

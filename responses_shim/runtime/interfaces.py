@@ -23,14 +23,20 @@ class Sink(Protocol):
     """
 
     framing: Framing | None
-    """Maps an event type to the bytes before and after the event's JSON; None for a sink that takes only the end."""
+    """Maps an event type to the bytes before and after the event's JSON.
+
+    None for a sink that takes only the end: its one frame is the JSON of the response.
+    """
 
     def begin(self, headers: RawHeaders) -> Awaitable[None]:
         """The answer begins. `headers` are those of the host's answer, empty if it has not come yet."""
         ...
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
-        """Some frames; without any, something that is no event and keeps the connection alive."""
+        """Some frames; without any, something that is no event and keeps the connection alive.
+
+        The frames are not kept: the list is used again once this has returned, before its result is awaited.
+        """
         ...
 
     def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:

@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
 from enum import Enum, auto
+from functools import partial
 
 import anyio
 
@@ -31,6 +32,7 @@ from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.translator import RoundState, Translator
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.host_code import place_of
 from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
@@ -117,12 +119,10 @@ class Run:
 
     async def execute(self, upstream: Upstream, chat: Chat) -> None:
         """Make the calls and see the response to its end. Raises ShimError if nothing was written yet."""
-        # A write changes the deadlines without waking the watchdog, so it looks again well before the shortest of these
-        # periods is over.
+        # A write changes deadlines without waking the watchdog, so it looks again well before the shortest of them.
         settings = self._settings
         periods = [settings.write_timeout, settings.upstream_idle]
-        if settings.ping != "off":
-            periods.append(settings.ping_interval)
+        periods += [settings.ping_interval] if settings.ping != "off" else []
         self._watchdog.start(
             self._deadlines,
             longest_nap=min(periods) / 4,
@@ -154,6 +154,8 @@ class Run:
         self._watchdog.check()
         if self._phase is Phase.CALLING:
             await self._conclude(cause)
+        elif self._writer.pending and self._phase is not Phase.ABANDONED:  # the host has cancelled its own last `send`
+            await self._write_with_timeout(self._writer.write)
 
     async def _next_request(self) -> Chat | None:
         """The chat request of the next round, which then begins; None if the response has ended meanwhile."""
@@ -192,22 +194,33 @@ class Run:
             frame = translator.fast_path(data)
             if frame is not None:
                 self._last_write = now
-                return self._writer.write((frame,))
-        frames = translator.feed(data)
+                self._writer.queue_frame(frame)
+                return self._writer.write()
+        frames = self._translated(translator.feed, data)
         if not more:
             frames = [*frames, *translator.end_stream()]
         if translator.state is not RoundState.OPEN:
             return self._end_of_stream(frames)
-        if frames:
-            self._last_write = self._last_received
-            return self._writer.write(frames)
-        return _nothing()
+        return self._write(frames)
 
     def json(self, body: bytes) -> Awaitable[None]:
         """The complete answer of a host that was asked to stream and did not."""
         if self._phase is not Phase.CALLING:
             return self._refuse()
-        return self._end_of_stream(self._translator.feed_json(body))
+        return self._end_of_stream(self._translated(self._translator.feed_json, body))
+
+    def _translated(self, feed: Callable[[bytes], list[Frame]], data: bytes) -> list[Frame]:
+        """The frames that `feed` makes of bytes of the host. If it raises, the response fails, and there are none.
+
+        A host may take an exception of its `send` for a client that has gone, and go on as if nothing was missing.
+        """
+        try:
+            return feed(data)
+        except Exception as error:
+            logger.error("the host's answer could not be translated: %s at %s", type(error).__name__, place_of(error))
+            logger.debug("why it could not be translated:", exc_info=error)
+            self._translator.fail(UpstreamError("The host's answer could not be translated."))
+            return []
 
     def _refuse(self) -> Awaitable[None]:
         """Ignore what comes after the end.
@@ -220,58 +233,66 @@ class Run:
 
     def _end_of_stream(self, frames: list[Frame]) -> Awaitable[None]:
         if self._translator.state is not RoundState.CUT:
-            return self._end_round(frames)
+            self._writer.queue(frames)
+            return self._end_round()
         # The call itself may still say why: wait for it, but not for ever.
         if self._cancel_at is None:
             self._cancel_after(RETURN_SECONDS)
-        if frames:
-            self._last_write = self._last_received
-            return self._writer.write(frames)
-        return _nothing()
+        return self._write(frames)
+
+    def _write(self, frames: list[Frame]) -> Awaitable[None]:
+        if not frames:
+            return _nothing()
+        self._last_write = self._last_received
+        self._writer.queue(frames)
+        return self._writer.write()
 
     # The end of a round --------------------------------------------------------------------------------------------
 
     async def _conclude(self, cause: ShimError | None) -> None:
         """The call has returned or was cut off, and its stream had not ended by itself."""
         with suppress(OSError):
-            frames = self._translator.end_stream()
+            self._writer.queue(self._translator.end_stream())
             failure = None if self._translator.finished else cause or UpstreamError(self._unfinished_message)
-            await self._write_with_timeout(lambda: self._end_round(frames, failure))
+            await self._write_with_timeout(lambda: self._end_round(failure))
 
-    async def _end_round(self, frames: Sequence[Frame] = (), failure: ShimError | None = None) -> None:
-        """Close the items of the round; then the response too, unless another round follows.
+    async def _end_round(self, failure: ShimError | None = None) -> None:
+        """Close the items of the round; then the response too, unless another round follows. Once for each round.
 
         `failure` is why the response fails now, if it does. What the host sent before that still counts, held back or
         not.
         """
-        translator = self._translator
+        if self._phase is not Phase.CALLING:
+            return
         self._phase = Phase.ENDED  # until another round is known to follow: nothing else may write now
-        self._last_write = self._clock()
-        frames = [*frames, *translator.flush()]
+        translator, writer, self._last_write = self._translator, self._writer, self._clock()
+        writer.queue(translator.flush())
         if failure is not None:
             translator.fail(failure)
         await self._find_prompt_tokens()
-        result, closing = translator.end_round()
-        frames = [*frames, *closing]
+        result, frames = translator.end_round()
+        writer.queue(frames)
         self._make_request = self._next_round(result) if translator.error is None else None
         if self._make_request is None:
-            await self._close(frames)
+            await self._close()
             return
         self._phase = Phase.BETWEEN
         self._cancel_after(RETURN_SECONDS)
-        if frames:
-            await self._writer.write(frames)
+        await writer.write()
 
-    async def _close(self, frames: Sequence[Frame] = ()) -> None:
+    async def _close(self) -> None:
         """Write the terminal event, unless the run has failed before anything was written: then `execute` raises."""
         translator = self._translator
         self._phase = Phase.ENDED
         self._last_write = self._clock()
-        frames = [*frames, *translator.close()]
+        frames = translator.close()
         failed = translator.error is not None
         try:
             if self._writer.begun or not failed:
-                await self._writer.write(frames, translator.response)
+                self._writer.queue(frames, translator.response)
+                await self._writer.write()
+            else:
+                self._writer.discard()
         finally:
             # Not before the write: it is the host's own task that writes.
             if failed:
@@ -340,18 +361,19 @@ class Run:
         """The host is silent. An answer whose finish_reason has come is complete all the same."""
         silent = UpstreamError(f"The host sent nothing for {self._settings.upstream_idle:g} seconds.", status=504)
         failure = None if self._translator.finished else silent
-        await self._write_with_timeout(lambda: self._end_round(failure=failure))
+        await self._write_with_timeout(lambda: self._end_round(failure))
         self._cancel_at = self._clock() + CANCEL_SECONDS
 
     async def _commit(self) -> None:
-        await self._write_with_timeout(lambda: self._writer.write(self._translator.start()))
+        self._writer.queue(self._translator.start())
+        await self._write_with_timeout(self._writer.write)
 
     async def _ping(self) -> None:
-        if self._settings.ping == "comment":
-            await self._write_with_timeout(lambda: self._writer.write([]))
-        else:
-            again = self._translator.ping if self._settings.ping == "event" else self._translator.repeat_in_progress
-            await self._write_with_timeout(lambda: self._writer.write(again()))
+        if self._settings.ping == "event":
+            self._writer.queue(self._translator.ping())
+        elif self._settings.ping == "in_progress":
+            self._writer.queue(self._translator.repeat_in_progress())
+        await self._write_with_timeout(partial(self._writer.write, comment=True))
 
     async def _write_with_timeout(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write, and drop the client if that takes longer than `write_timeout`."""

@@ -22,8 +22,19 @@ Framing: TypeAlias = "Callable[[str], tuple[bytes, bytes]]"
 
 encode_json = msgspec.json.Encoder().encode
 """The compact JSON of an event or a value, in bytes."""
+ENCODE_ERRORS = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
+"""What `encode_json` raises: for half a surrogate pair, integers that are too large, what is nested too deep."""
 _NUMBER = b'"sequence_number":0'
 _DELTA = b'"delta":""'
+
+
+def can_be_encoded(value: object) -> bool:
+    """Whether `encode_json` takes a value."""
+    try:
+        encode_json(value)
+    except ENCODE_ERRORS:
+        return False
+    return True
 
 
 class EventEncoder:
@@ -38,7 +49,7 @@ class EventEncoder:
         self._response_json = b""
 
     def encode(self, events: Iterable[Event]) -> list[Frame]:
-        """A frame for each event."""
+        """A frame for each event. Raises one of `ENCODE_ERRORS` if there is one that cannot be encoded."""
         return [self._frame(event) for event in events]
 
     def template(self, delta: DeltaEvent) -> bytes:

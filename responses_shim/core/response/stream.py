@@ -44,7 +44,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from responses_shim.core.items.base import ItemBuilder
-from responses_shim.core.response.encoder import encode_json
+from responses_shim.core.response.encoder import can_be_encoded, encode_json
 from responses_shim.core.response.filters import Field
 from responses_shim.core.response.item_sequence import ItemSequence
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
@@ -74,6 +74,7 @@ from responses_shim.core.wire.responses import (
     ResponseError,
 )
 from responses_shim.core.wire.tokens import Tokens
+from responses_shim.core.wire.validation import too_deep
 from responses_shim.errors import ShimError, UpstreamError
 
 JOIN_EVERY = 32
@@ -195,6 +196,9 @@ class ResponseStream:
         if delta.refusal:
             items.add_refusal(delta.refusal, events)
         if delta.annotations:
+            if too_deep(delta.annotations) or not can_be_encoded(delta.annotations):
+                self.fail(UpstreamError("The host sent an annotation that cannot be passed on."))
+                return
             for annotation in annotations_of(delta):
                 items.add_annotation(annotation, events)
         if delta.tool_calls:
@@ -323,6 +327,13 @@ class ResponseStream:
         response.status = "completed"
         response.completed_at = self._now()
         return [Completed(self._number(), response)]
+
+    def close_without_unwritable(self, error: ShimError) -> list[Event]:
+        """As `close`, after an event of that could not be encoded: the response fails, without the items to blame."""
+        self._items.done[:] = filter(can_be_encoded, self._items.done)
+        self.response.usage = self.response.completed_at = self.response.incomplete_details = None
+        self.fail(error)
+        return self.close()
 
 
 def _error_event(number: int, error: ShimError) -> Error:

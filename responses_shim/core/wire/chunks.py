@@ -102,6 +102,12 @@ class ChunkDecoder:
             raise UpstreamError("The host sent a stream frame that is not JSON.") from None
         if not isinstance(frame, dict):
             raise UpstreamError("The host sent a stream frame that is not a JSON object.")
+        try:
+            return self._chunk(frame)
+        except (ValueError, RecursionError):  # an index of thousands of digits, something nested very deep
+            raise UpstreamError("The host sent a stream frame that cannot be read.") from None
+
+    def _chunk(self, frame: dict[str, Any]) -> Chunk:
         choices = frame.get("choices")
         error = frame.get("error")
         if not isinstance(choices, list) and not error and ("message" in frame or "detail" in frame):
