@@ -65,9 +65,11 @@ class HostClient:
         answer = _ChatAnswer(listener, self._profile, limit)
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
+        receive = _receive(body, listener.gone.wait)
+        del chat, body, headers
         raised: BaseException | None = None
         with limit:
-            raised = await run_host_code(lambda: self._app(scope, _receive(body, listener.gone.wait), answer.send))
+            raised = await run_host_code(lambda: self._app(scope, receive, answer.send))
         if raised is not None and not listener.gone.is_set() and not answer.is_invalid:
             return self._error_from(raised)
         return answer.error()
@@ -136,13 +138,14 @@ def _raw_path(path: str) -> bytes:
 
 def _receive(body: bytes, until_gone: Callable[[], Awaitable[object]]) -> Receive:
     """A `receive` that gives the body, and then waits until the answer is no longer wanted."""
-    given = False
+    pending: bytes | None = body
+    del body  # once given it is not kept: prompts are long, and so are streams
 
     async def receive() -> Message:
-        nonlocal given
-        if not given:
-            given = True
-            return {"type": "http.request", "body": body, "more_body": False}
+        nonlocal pending
+        if pending is not None:
+            given, pending = pending, None
+            return {"type": "http.request", "body": given, "more_body": False}
         await until_gone()
         return {"type": "http.disconnect"}
 

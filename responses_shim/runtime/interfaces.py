@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-import anyio
-
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError
+from responses_shim.runtime.signal import Signal
 
 RawHeaders = list[tuple[bytes, bytes]]
 """Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
@@ -47,7 +46,7 @@ class Sink(Protocol):
 class Listener(Protocol):
     """What an upstream reports to while it answers: its headers, then the bytes of its stream or its JSON."""
 
-    gone: anyio.Event
+    gone: Signal
     """Set once nobody wants the rest of the answer."""
 
     def head(self, headers: RawHeaders) -> None:

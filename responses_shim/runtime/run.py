@@ -34,6 +34,7 @@ from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.host_code import place_of
 from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
+from responses_shim.runtime.signal import Signal
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
@@ -99,7 +100,7 @@ class Run:
         next_round: NextRound = _last_round,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.gone = anyio.Event()
+        self.gone = Signal()
         """Set once nobody wants the rest of the call: the client has left, or the run has failed."""
         self._translator = translator
         self._settings = settings

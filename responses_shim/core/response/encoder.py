@@ -38,19 +38,36 @@ def can_be_encoded(value: object) -> bool:
 
 
 class EventEncoder:
-    """Makes the frames of one response.
-
-    `response.created` and `response.in_progress` hold the same response object, which is encoded once.
-    """
+    """Makes the frames of one response."""
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
-        self._response: Response | None = None
-        self._response_json = b""
 
     def encode(self, events: Iterable[Event]) -> list[Frame]:
-        """A frame for each event. Raises one of `ENCODE_ERRORS` if there is one that cannot be encoded."""
-        return [self._frame(event) for event in events]
+        """A frame for each event. Raises one of `ENCODE_ERRORS` if there is one that cannot be encoded.
+
+        `response.created` and `response.in_progress`, which come together, hold the same response object, which is
+        encoded once. It is not kept: a stream may stay open for long, and there may be thousands.
+        """
+        response: Response | None = None
+        response_json = b""
+        frames = []
+        for event in events:
+            before, after = self._framing(event.wire_type)
+            if not isinstance(event, (Created, InProgress)):
+                frames.append((event.sequence_number, before + encode_json(event) + after))
+                continue
+            if event.response is not response:
+                response, response_json = event.response, encode_json(event.response)
+            data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (
+                before,
+                event.wire_type.encode(),
+                event.sequence_number,
+                response_json,
+                after,
+            )
+            frames.append((event.sequence_number, data))
+        return frames
 
     def template(self, delta: DeltaEvent) -> bytes:
         """The format of frames that differ from that of `delta` in number and text only: `%d` and `%b`, in this order.
@@ -62,18 +79,3 @@ class EventEncoder:
         middle, _, tail = rest.partition(_DELTA)
         before, after = before.replace(b"%", b"%%"), after.replace(b"%", b"%%")
         return b"".join([before, head, _NUMBER[:-1], b"%d", middle, _DELTA[:-2], b"%b", tail, after])
-
-    def _frame(self, event: Event) -> Frame:
-        before, after = self._framing(event.wire_type)
-        if not isinstance(event, (Created, InProgress)):
-            return event.sequence_number, before + encode_json(event) + after
-        if event.response is not self._response:
-            self._response, self._response_json = event.response, encode_json(event.response)
-        data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (
-            before,
-            event.wire_type.encode(),
-            event.sequence_number,
-            self._response_json,
-            after,
-        )
-        return event.sequence_number, data
