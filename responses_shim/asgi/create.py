@@ -28,6 +28,7 @@ from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.requests import CreateRequest
+from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.errors import ShimError
 from responses_shim.extensions.nemo_gym import (
@@ -38,6 +39,7 @@ from responses_shim.extensions.nemo_gym import (
     load_audio,
     read_gym_request,
 )
+from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.files import read_files
 from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept, notify_interceptors
@@ -65,7 +67,7 @@ async def create(request: Request) -> None:
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
     headers: RawHeaders = []
     view: RequestView | None = None
-    translated: TranslatedRequest | None = None
+    response: Response | None = None
     try:
         sent, size = await read_json(request.scope, request.receive, request.settings.max_body)
         body = _with_default_model(request, sent)
@@ -82,13 +84,21 @@ async def create(request: Request) -> None:
             translated.prepared.report.defaulted("model")
         headers = _report_header(translated)
         run = _new_run(request, translated, host, headers)
-        await run.execute(host.chat, translated.prepared.chat)
+        chat, response = translated.prepared.chat, translated.prepared.response
+        del (
+            sent,
+            body,
+            parsed,
+            gym,
+            translated,
+        )  # a stream may be open for long: it keeps what it needs
+        await run.execute(host.chat, chat)
     except ClientDisconnect:
         return
     except ShimError as error:
         await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
-    if view is not None and translated is not None:
-        await notify_interceptors(request.interceptors, view, translated.prepared.response)
+    if view is not None and response is not None:
+        await notify_interceptors(request.interceptors, view, response)
 
 
 def _with_default_model(request: Request, body: Any) -> Any:
@@ -159,8 +169,9 @@ def _new_run(request: Request, translated: TranslatedRequest, host: HostClient, 
         tools=translated.prepared.tools,
         options=_response_options(request, translated),
     )
+    filters = partial(_filters, request, translated.prepared.chat, wants_logprobs(translated.request))
     return Run(
-        Translator(stream, filters=partial(_filters, request, translated), framing=sink.framing),
+        Translator(stream, filters=filters, framing=sink.framing),
         sink,
         request.settings,
         disconnected=partial(_disconnected, request.receive),
@@ -193,14 +204,14 @@ def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisp
     return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
 
 
-def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
+def _filters(request: Request, chat: Chat, logprobs: bool) -> list[Filter]:
     """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
     settings = request.settings
     gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if gym_default else settings.think_tags
     filters = [
-        request.profile.make_filter(translated.prepared.chat),
-        LogprobFilter() if wants_logprobs(translated.request) else None,
+        request.profile.make_filter(chat),
+        LogprobFilter() if logprobs else None,
         ThinkTagFilter(tags) if tags != "off" else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
