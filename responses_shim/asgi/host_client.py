@@ -61,14 +61,13 @@ class HostClient:
     async def chat(self, chat: dict[str, Any], listener: Listener) -> ShimError | None:
         """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed."""
         body = msgspec.json.encode(chat)
-        limit = anyio.CancelScope()
-        answer = _ChatAnswer(listener, self._profile, limit)
+        answer = _ChatAnswer(listener, self._profile)
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
         scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
         receive = _receive(body, listener.gone.wait)
         del chat, body, headers
         raised: BaseException | None = None
-        with limit:
+        with listener.call:
             raised = await run_host_code(lambda: self._app(scope, receive, answer.send))
         if raised is not None and not listener.gone.is_set() and not answer.is_invalid:
             return self._error_from(raised)
@@ -201,14 +200,12 @@ class Answer:
 class _ChatAnswer:
     """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected.
 
-    `limit` is the scope of the call. It gives an error, or what is no answer to a chat call, `ERROR_BODY_TIMEOUT`
-    seconds to end.
+    An error, or what is no answer to a chat call, has `ERROR_BODY_TIMEOUT` seconds to end.
     """
 
-    def __init__(self, listener: Listener, profile: HostProfile, limit: anyio.CancelScope) -> None:
+    def __init__(self, listener: Listener, profile: HostProfile) -> None:
         self._listener = listener
         self._profile = profile
-        self._limit = limit
         self._collected = Answer(MAX_ERROR_BODY)
         # Where the bytes of an event stream go, once one has begun: `Listener.data`, behind a look at the first bytes
         self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None
@@ -241,7 +238,7 @@ class _ChatAnswer:
         elif self._succeeded and content_type.startswith((b"text/html", b"application/xhtml")):
             self._refuse(_web_page(b""))
         if not self._succeeded:
-            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+            self._listener.call.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
         elif content_type.startswith(b"application/json"):
             self._collect_json(start)
         else:
@@ -258,7 +255,7 @@ class _ChatAnswer:
         if first == b"<":
             self._stream = None
             self._refuse(_web_page(data))
-            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+            self._listener.call.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
         elif first == b"{":
             self._collect_json(start)
         else:

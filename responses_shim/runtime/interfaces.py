@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
+import anyio
+
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError
@@ -48,6 +50,8 @@ class Listener(Protocol):
 
     gone: Signal
     """Set once nobody wants the rest of the answer."""
+    call: anyio.CancelScope
+    """The scope that the upstream makes its call in: cancelled if the call has to end. It may get a deadline too."""
 
     def head(self, headers: RawHeaders) -> None:
         """The answer has begun, with these headers, whose names are in lower case."""

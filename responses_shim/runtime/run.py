@@ -102,6 +102,8 @@ class Run:
     ) -> None:
         self.gone = Signal()
         """Set once nobody wants the rest of the call: the client has left, or the run has failed."""
+        self.call = anyio.CancelScope()
+        """What is awaited, the call or the next request, is awaited within this scope."""
         self._translator = translator
         self._settings = settings
         self._streams = sink.framing is not None
@@ -112,7 +114,6 @@ class Run:
         self._clock = clock
         self._phase = Phase.CALLING
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
-        self._call: anyio.CancelScope | None = None
         self._started_at = self._last_received = self._last_write = clock()
         self._cancel_at: float | None = None
         self._writer = Writer(sink, self._abandon)
@@ -148,9 +149,8 @@ class Run:
 
     async def _round(self, upstream: Upstream, chat: Chat) -> None:
         """Make one chat call. When it has returned, whatever it had left undone is done."""
-        cause: ShimError | None = None
-        with anyio.CancelScope() as self._call:
-            cause = await upstream(chat, self)
+        self.call = anyio.CancelScope()
+        cause = await upstream(chat, self)
         await self._writer.wait_until_free()  # wait for a write that the watchdog has begun
         self._watchdog.check()
         if self._phase is Phase.CALLING:
@@ -162,7 +162,7 @@ class Run:
         """The chat request of the next round, which then begins; None if the response has ended meanwhile."""
         request: Chat | None = None
         try:
-            with anyio.CancelScope() as self._call:
+            with anyio.CancelScope() as self.call:
                 assert self._make_request is not None
                 request = await self._make_request()
         except ShimError as error:
@@ -349,8 +349,7 @@ class Run:
         self._cancel_call()
 
     def _cancel_call(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
+        self.call.cancel()
 
     async def _drop_client(self) -> None:
         """A write has been going on for too long: a client that reads nothing counts as gone."""

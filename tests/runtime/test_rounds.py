@@ -116,7 +116,8 @@ async def test_a_call_that_does_not_return_does_not_hold_up_the_next_round(monke
     monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
 
     async def hang(listener: Listener) -> None:
-        await anyio.sleep_forever()
+        with listener.call:
+            await anyio.sleep_forever()
 
     client, host = Client(), Host([*CALLING, DONE, hang], [*ANSWER, DONE])
     with anyio.fail_after(5):
