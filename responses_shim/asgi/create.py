@@ -85,13 +85,8 @@ async def create(request: Request) -> None:
         headers = _report_header(translated)
         run = _new_run(request, translated, host, headers)
         chat, response = translated.prepared.chat, translated.prepared.response
-        del (
-            sent,
-            body,
-            parsed,
-            gym,
-            translated,
-        )  # a stream may be open for long: it keeps what it needs
+        # A stream may be open for long, and keeps only what it needs.
+        del sent, body, parsed, gym, translated
         await run.execute(host.chat, chat)
     except ClientDisconnect:
         return

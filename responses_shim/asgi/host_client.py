@@ -213,8 +213,13 @@ class _ChatAnswer:
 
     def send(self, message: Message) -> Awaitable[None]:
         """The host's `send`. Not a coroutine itself: a token passes here, and what is awaited is the listener."""
-        if self._stream is not None and message["type"] == "http.response.body":
-            return self._stream(message.get("body", b""), message.get("more_body", False))
+        stream = self._stream
+        if stream is not None and message["type"] == "http.response.body":
+            try:
+                data, more = message["body"], message["more_body"]
+            except KeyError:  # both have defaults, which most hosts do not use
+                data, more = message.get("body", b""), message.get("more_body", False)
+            return stream(data, more)
         return self._collect(message)
 
     async def _collect(self, message: Message) -> None:

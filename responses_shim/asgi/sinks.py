@@ -33,8 +33,8 @@ class EventStreamSink:
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
-        data = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames])
-        body = data or COMMENT  # no frames: a ping
+        # no frames: a ping
+        body = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames]) or COMMENT
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:

@@ -191,8 +191,8 @@ class Run:
         if self._phase is not _CALLING:
             return self._refuse()
         translator = self._translator
-        if more and translator.fast_path is not None:
-            frame = translator.fast_path(data)
+        if more and (fast_path := translator.fast_path) is not None:
+            frame = fast_path(data)
             if frame is not None:
                 self._last_write = now
                 self._writer.queue_frame(frame)

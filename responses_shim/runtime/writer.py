@@ -72,12 +72,13 @@ class Writer:
         if self._writing:
             await self.wait_until_free()
         self._writing = True
+        queue = self._queue
         try:
             if not self._in_middle:
                 await self._begin_or_finish(comment)
-            elif self._queue or comment:
-                sending = self._sink.write(self._queue)
-                self._queue.clear()
+            elif queue or comment:
+                sending = self._sink.write(queue)
+                queue.clear()
                 await sending
         except OSError:
             self._client_gone()

@@ -77,7 +77,7 @@ from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import too_deep
 from responses_shim.errors import ShimError, UpstreamError
 
-JOIN_EVERY = 32
+JOIN_EVERY = 16
 """How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
 QUOTED = 80
 """How many characters of an unknown finish_reason are quoted to the client."""

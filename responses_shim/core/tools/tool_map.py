@@ -95,8 +95,8 @@ class ToolMap:
         self._namespaces = dict(listed.namespaces)
         self._searching = any(tool.declaration.searches and tool.declaration.offered for tool in declared)
         # Names that belong to tools outside a namespace, which no other tool may be offered by.
-        self._reserved = frozenset(
-            [tool.identity.name for tool in declared if tool.identity and tool.identity.namespace is None]
+        self._reserved = dict.fromkeys(
+            tool.identity.name for tool in declared if tool.identity and tool.identity.namespace is None
         )
         self._offer_all(listed, replacing=False)
         self._namespaces |= found.namespaces
