@@ -154,6 +154,15 @@ def test_without_framing_the_only_frame_is_the_response_which_is_the_same() -> N
     assert json.loads(data) == play(messages).response
 
 
+def test_too_long_a_prompt_that_makes_the_response_incomplete_is_no_failure() -> None:
+    translator = new_translator(options=ResponseOptions(incomplete_on_overflow=True))
+    translator.fail(UpstreamError("too long", code="context_length_exceeded"))
+    assert translator.state is RoundState.OPEN
+    translator.flush()
+    translator.end_round()
+    assert types(translator.close()) == ["incomplete"]
+
+
 def sealed_as(sealed: str) -> ResponseOptions:
     """Reasoning is sealed as this text."""
     return ResponseOptions(seal=lambda text: sealed)
