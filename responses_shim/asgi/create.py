@@ -48,12 +48,14 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
         )
         return
     run = _new_run(request, translated, host, headers, admission.headers)
+    chat, response, size = translated.prepared.chat, translated.prepared.response, translated.size
+    del outcome, translated  # a stream may be open for long, and keeps only what it needs
     try:
-        await run.execute(partial(host.chat, size=translated.size), translated.prepared.chat)
+        await run.execute(partial(host.chat, size=size), chat)
     except ShimError as error:
-        await send_error(request.send, error, headers)
+        await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
     if view is not None:
-        await notify_interceptors(request.interceptors, view, translated.prepared.response)
+        await notify_interceptors(request.interceptors, view, response)
 
 
 async def _translate_or_refuse(
@@ -67,7 +69,7 @@ async def _translate_or_refuse(
             return None
         except ShimError as error:
             first = await admission.first(error)
-            await send_error(request.send, first, admission.headers)
+            await send_error(request.send, first, admission.headers, timeout=request.settings.write_timeout)
             return None
     return None  # the client has left, which ends the block
 
@@ -133,11 +135,13 @@ async def _start_in_background(
 
     try:
         frames = frames_of.enqueue()
+        if frames_of.error is not None:
+            raise frames_of.error
         record = await turn.add(response)
         await store.change(record.owner, record.id, among=RUNNING, events=frames)
     except ShimError as error:
         await opened.aclose()
-        await send_error(request.send, error, headers)
+        await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
         return
     request.runs.start(record.owner, record.id, execute)
     if translated.request.stream:
