@@ -54,7 +54,7 @@ class Hold:
 class Raise:
     """Let an exception out of the app."""
 
-    error: Exception
+    error: BaseException
 
 
 @dataclass(frozen=True)

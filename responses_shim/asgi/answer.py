@@ -21,8 +21,7 @@ from responses_shim.core.response.translator import Translator
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import AnswerCheck
-from responses_shim.runtime.interfaces import RawHeaders, Sink
-from responses_shim.runtime.run import NextRound, last_round
+from responses_shim.runtime.interfaces import NextRound, RawHeaders, Sink, last_round
 from responses_shim.runtime.tool_outputs import ToolRounds
 
 
@@ -35,7 +34,7 @@ def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, h
         tools=translated.prepared.tools,
         options=_response_options(request, translated),
     )
-    filters = partial(_filters, request, translated)
+    filters = partial(_filters, request, translated.prepared.chat, wants_logprobs(translated.request))
     return Translator(stream, filters=filters, framing=sink.framing, hold_answers=hold_answers)
 
 
@@ -103,14 +102,14 @@ def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisp
     return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
 
 
-def _filters(request: Request, translated: TranslatedRequest) -> list[Filter]:
+def _filters(request: Request, chat: Chat, logprobs: bool) -> list[Filter]:
     """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
     settings = request.settings
     gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if gym_default else settings.think_tags
     filters = [
-        request.profile.make_filter(translated.prepared.chat),
-        LogprobFilter() if wants_logprobs(translated.request) else None,
+        request.profile.make_filter(chat),
+        LogprobFilter() if logprobs else None,
         ThinkTagFilter(tags) if tags != "off" else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]

@@ -49,12 +49,14 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
         )
         return
     run = _new_run(request, translated, host, headers, admission.headers)
-    response, turn = translated.prepared.response, translated.waiting
+    response, chat, turn = translated.prepared.response, translated.prepared.chat, translated.waiting
+    upstream = _upstream(host, translated)
+    del outcome, translated  # a stream may be open for long, and keeps only what it needs
     try:
         async with kept_while_running(turn, response) if turn is not None else nullcontext():
-            await run.execute(_upstream(host, translated), translated.prepared.chat)
+            await run.execute(upstream, chat)
     except ShimError as error:
-        await send_error(request.send, error, headers)
+        await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
     if view is not None:
         await notify_interceptors(request.interceptors, view, response)
 
@@ -70,13 +72,15 @@ async def _translate_or_refuse(
             return None
         except ShimError as error:
             first = await admission.first(error)
-            await send_error(request.send, first, admission.headers)
+            await send_error(request.send, first, admission.headers, timeout=request.settings.write_timeout)
             return None
     return None  # the client has left, which ends the block
 
 
 def _upstream(host: HostClient, translated: TranslatedRequest) -> Upstream:
     """The chat calls of a response, each of which is as large as the rounds before it have made it."""
+    if translated.waiting is None:
+        return partial(host.chat, size=translated.size)
     return lambda chat, listener: host.chat(chat, listener, translated.chat_size)
 
 
@@ -144,11 +148,13 @@ async def _start_in_background(
 
     try:
         frames = frames_of.enqueue()
+        if frames_of.error is not None:
+            raise frames_of.error
         record = await turn.add(response)
         await store.change(record.owner, record.id, among=RUNNING, events=frames)
     except ShimError as error:
         await opened.aclose()
-        await send_error(request.send, error, headers)
+        await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
         return
     request.runs.start(record.owner, record.id, execute)
     if translated.request.stream:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import re
-import traceback
 from collections.abc import Awaitable, Callable
 from functools import lru_cache, partial
 from typing import Any
@@ -25,6 +24,7 @@ from responses_shim.core.request.tokenize import tokenize_request
 from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile, Probe
+from responses_shim.runtime.host_code import place_of, run_host_code
 from responses_shim.runtime.interfaces import Listener, RawHeaders
 from responses_shim.runtime.offload import offload_if_large
 
@@ -68,19 +68,17 @@ class HostClient:
 
         `size` is about the number of bytes that `chat` has as JSON.
         """
-        body = await offload_if_large(size, partial(msgspec.json.encode, chat))
-        limit = anyio.CancelScope()
-        answer = _ChatAnswer(listener, self._profile, limit)
-        headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
-        scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
-        try:
-            with limit:
-                receive = _receive(body, listener.gone.wait)
-                del body  # it may be of megabytes, and the answer takes long
-                await self._app(scope, receive, answer.send)
-        except Exception as error:
-            if not listener.gone.is_set() and not answer.is_invalid:
-                return self._error_from(error)
+        answer = _ChatAnswer(listener, self._profile)
+        raised: BaseException | None = None
+        with listener.call:
+            body = await offload_if_large(size, partial(msgspec.json.encode, chat))
+            headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
+            scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
+            receive = _receive(body, listener.gone.wait)
+            del chat, body, headers  # they may be of megabytes, and the answer takes long
+            raised = await run_host_code(lambda: self._app(scope, receive, answer.send))
+        if raised is not None and not listener.gone.is_set() and not answer.is_invalid:
+            return self._error_from(raised)
         return answer.error()
 
     async def prompt_tokens(self, chat: dict[str, Any], size: int = 0) -> list[int] | None:
@@ -95,14 +93,16 @@ class HostClient:
         headers = headers_to_host(self._scope["headers"], body, self._profile.request_id, accept=b"application/json")
         answer = Answer(MAX_TOKENIZED)
         scope = self._inner_scope(path, headers, method="POST", query_string=b"")
+        raised = await run_host_code(lambda: self._app(scope, _receive(body, anyio.sleep_forever), answer.send))
         try:
-            await self._app(scope, _receive(body, anyio.sleep_forever), answer.send)
-            if answer.status == 200:
+            if raised is None and answer.status == 200:
                 return msgspec.json.decode(answer.body, type=_Tokenized).tokens or None
-            # as llama.cpp does, whose route of this name takes other requests
+        except JSON_ERRORS as error:
+            raised = error
+        if raised is not None:
+            logger.warning("the host's %s failed: %s", path, type(raised).__name__)
+        else:  # as llama.cpp does, whose route of this name takes other requests
             logger.warning("the host's %s answered with status %d", path, answer.status)
-        except Exception as error:
-            logger.warning("the host's %s failed: %s", path, type(error).__name__)
         return None
 
     async def probe(self, probe: Probe) -> Answer:
@@ -117,10 +117,10 @@ class HostClient:
         method = "POST" if probe.body else "GET"
         scope = self._inner_scope(probe.path, headers, method=method, query_string=b"")
         with anyio.move_on_after(PROBE_TIMEOUT):
-            try:
-                await self._app(scope, _receive(probe.body, anyio.sleep_forever), answer.send)
-            except Exception as error:
-                logger.warning("the host's %s failed: %s", probe.path, type(error).__name__)
+            receive = _receive(probe.body, anyio.sleep_forever)
+            raised = await run_host_code(lambda: self._app(scope, receive, answer.send))
+            if raised is not None:
+                logger.warning("the host's %s failed: %s", probe.path, type(raised).__name__)
         return answer
 
     async def pass_on(self, path: str, headers: RawHeaders, receive: Receive, send: Send) -> None:
@@ -141,7 +141,7 @@ class HostClient:
         scope.update(changed)
         return scope
 
-    def _error_from(self, error: Exception) -> ShimError:
+    def _error_from(self, error: BaseException) -> ShimError:
         """The client's error for an exception of the host.
 
         The exception's message may quote the prompt, so it is logged at DEBUG only.
@@ -150,9 +150,7 @@ class HostClient:
             error = inner[0]
         shown = self._profile.read_exception(error)
         log = logger.error if shown.status >= 500 else logger.info
-        frames = traceback.extract_tb(error.__traceback__)[-3:]
-        where = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
-        log("the host raised %s at %s", type(error).__name__, where)
+        log("the host raised %s at %s", type(error).__name__, place_of(error))
         logger.debug("what the host raised:", exc_info=error)
         return shown
 
@@ -165,7 +163,7 @@ def _raw_path(path: str) -> bytes:
 
 def _receive(body: bytes, until_gone: Callable[[], Awaitable[object]]) -> Receive:
     """A `receive` that gives the body, and then waits until the answer is no longer wanted."""
-    waiting = [body]
+    waiting = [body]  # once given it is not kept: prompts are long, and so are streams
 
     async def receive() -> Message:
         if waiting:
@@ -225,14 +223,12 @@ class Answer:
 class _ChatAnswer:
     """The answer to a chat call: a stream goes to the listener as it comes, anything else is collected.
 
-    `limit` is the scope of the call. It gives an error, or what is no answer to a chat call, `ERROR_BODY_TIMEOUT`
-    seconds to end.
+    An error, or what is no answer to a chat call, has `ERROR_BODY_TIMEOUT` seconds to end.
     """
 
-    def __init__(self, listener: Listener, profile: HostProfile, limit: anyio.CancelScope) -> None:
+    def __init__(self, listener: Listener, profile: HostProfile) -> None:
         self._listener = listener
         self._profile = profile
-        self._limit = limit
         self._collected = Answer(MAX_ERROR_BODY)
         # Where the bytes of an event stream go, once one has begun: `Listener.data`, behind a look at the first bytes
         self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None
@@ -240,8 +236,13 @@ class _ChatAnswer:
 
     def send(self, message: Message) -> Awaitable[None]:
         """The host's `send`. Not a coroutine itself: a token passes here, and what is awaited is the listener."""
-        if self._stream is not None and message["type"] == "http.response.body":
-            return self._stream(message.get("body", b""), message.get("more_body", False))
+        stream = self._stream
+        if stream is not None and message["type"] == "http.response.body":
+            try:
+                data, more = message["body"], message["more_body"]
+            except KeyError:  # both have defaults, which most hosts do not use
+                data, more = message.get("body", b""), message.get("more_body", False)
+            return stream(data, more)
         return self._collect(message)
 
     async def _collect(self, message: Message) -> None:
@@ -265,7 +266,7 @@ class _ChatAnswer:
         elif self._succeeded and content_type.startswith((b"text/html", b"application/xhtml")):
             self._refuse(_web_page(b""))
         if not self._succeeded:
-            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+            self._listener.call.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
         elif content_type.startswith(b"application/json"):
             self._collect_json(start)
         else:
@@ -282,7 +283,7 @@ class _ChatAnswer:
         if first == b"<":
             self._stream = None
             self._refuse(_web_page(data))
-            self._limit.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+            self._listener.call.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
         elif first == b"{":
             self._collect_json(start)
         else:

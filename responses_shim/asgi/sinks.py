@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 
 from starlette.types import Send
 
-from responses_shim.asgi.replies import send_json
+from responses_shim.asgi.replies import send_encoded
 from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
@@ -38,9 +38,9 @@ class EventStreamSink:
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
         if len(frames) > 1 and len(frames[0][1]) > LARGE:
-            return self._write_each(frames)
-        data = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames])
-        body = data or COMMENT  # no frames: a ping
+            return self._write_each([*frames])
+        # no frames: a ping
+        body = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames]) or COMMENT
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def _write_each(self, frames: Sequence[Frame], last: bool = False) -> None:
@@ -76,4 +76,5 @@ class JSONSink:
         raise AssertionError("a response that is not streamed has no frames")
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:
-        await send_json(self._send, 200, response, self._host_headers + self._headers)
+        ((_, data),) = frames  # the JSON of the response
+        await send_encoded(self._send, 200, data, self._host_headers + self._headers)

@@ -31,7 +31,7 @@ def _message(message: dict[str, Any]) -> dict[str, Any]:
     return message
 
 
-def read_exception(error: Exception) -> ShimError:
+def read_exception(error: BaseException) -> ShimError:
     """An error without the exception's message, which may contain anything, unless it says that the prompt is too long.
 
     Clients must be able to recognise that one: Codex does not retry it.

@@ -182,7 +182,7 @@ def read_error(body: Any, status: int) -> ShimError:
     return error
 
 
-def read_exception(error: Exception) -> ShimError:
+def read_exception(error: BaseException) -> ShimError:
     """An error with the exception's message. It may be shown: the server sends the same one when it does not stream."""
     return read_error(f"The host failed: {error}" if str(error) else f"The host failed: {type(error).__name__}", 500)
 

@@ -62,7 +62,7 @@ class HostProfile:
     JSON.
     """
 
-    read_exception: Callable[[Exception], ShimError]
+    read_exception: Callable[[BaseException], ShimError]
     """`read_exception(error)` makes an exception that the host's app raised during a chat call an error for the client.
 
     Its message is sent to the client, so it must not contain what only the operator should see.

@@ -79,9 +79,9 @@ class LogSink:
     async def begin(self, headers: RawHeaders) -> None:
         pass
 
-    async def write(self, frames: Sequence[Frame]) -> None:
+    def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
         status, self._status = self._status, None
-        await self._change(events=frames, status=status)
+        return self._change(events=[*frames], status=status)
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:
         data, items = without_output(response), self._unsaved(response)
@@ -102,10 +102,7 @@ class LogSink:
 
 
 async def until_ended(store: Store, owner: bytes, id: str, holder: str) -> None:
-    """Renew the lease of a run until its response has been ended by somebody else.
-
-    It can be cancelled at any time, and called again with the same `holder`.
-    """
+    """Renew the lease of a run until its response has been ended by somebody else. It can be cancelled at any time."""
     number = -1
     while True:
         try:

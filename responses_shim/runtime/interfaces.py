@@ -8,8 +8,11 @@ from typing import Any, Protocol
 import anyio
 
 from responses_shim.core.response.encoder import Frame, Framing
+from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError
+from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.signal import Signal
 
 RawHeaders = list[tuple[bytes, bytes]]
 """Headers as ASGI has them: pairs of name and value, in order, one name perhaps several times."""
@@ -23,14 +26,20 @@ class Sink(Protocol):
     """
 
     framing: Framing | None
-    """Maps an event type to the bytes before and after the event's JSON; None for a sink that takes only the end."""
+    """Maps an event type to the bytes before and after the event's JSON.
+
+    None for a sink that takes only the end: its one frame is the JSON of the response.
+    """
 
     def begin(self, headers: RawHeaders) -> Awaitable[None]:
         """The answer begins. `headers` are those of the host's answer, empty if it has not come yet."""
         ...
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
-        """Some frames; without any, something that is no event and keeps the connection alive."""
+        """Some frames; without any, something that is no event and keeps the connection alive.
+
+        The frames are not kept: the list is used again once this has returned, before its result is awaited.
+        """
         ...
 
     def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:
@@ -41,8 +50,10 @@ class Sink(Protocol):
 class Listener(Protocol):
     """What an upstream reports to while it answers: its headers, then the bytes of its stream or its JSON."""
 
-    gone: anyio.Event
+    gone: Signal
     """Set once nobody wants the rest of the answer."""
+    call: anyio.CancelScope
+    """The scope that the upstream makes its call in: cancelled if the call has to end. It may get a deadline too."""
 
     def head(self, headers: RawHeaders) -> None:
         """The answer has begun, with these headers, whose names are in lower case."""
@@ -62,3 +73,14 @@ Upstream = Callable[[dict[str, Any], Listener], Awaitable[ShimError | None]]
 
 It ends soon once `gone` is set.
 """
+
+
+NextRound = Callable[[RoundResult], "Callable[[], Awaitable[Chat]] | None"]
+"""What follows a round: None if nothing does, else what makes the chat request of the next one.
+
+That may take its time (tools are run, a client is waited for), and raise ShimError to fail the response.
+"""
+
+
+def last_round(result: RoundResult) -> None:
+    """The default `next_round`: no round follows."""

@@ -12,6 +12,8 @@ class Phase(Enum):
     """A chat call is being made, and its answer is awaited or comes in."""
     BETWEEN = auto()
     """A round has ended, and another follows."""
+    ENDING = auto()
+    """A round has ended, and what is to be known before it, or the response, can be closed is awaited."""
     ENDED = auto()
     """The terminal event has been made."""
     ABANDONED = auto()

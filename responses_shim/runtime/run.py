@@ -20,32 +20,29 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 
 import anyio
 
 from responses_shim.core.response.encoder import Frame
-from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.translator import RoundState, Translator
 from responses_shim.core.wire.responses import Response
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import AnswerCheck
-from responses_shim.runtime.interfaces import RawHeaders, Sink, Upstream
+from responses_shim.runtime.ending import Ending
+from responses_shim.runtime.host_code import place_of
+from responses_shim.runtime.interfaces import NextRound, RawHeaders, Sink, Upstream, last_round
 from responses_shim.runtime.log_line import log_end
 from responses_shim.runtime.phase import Phase
+from responses_shim.runtime.signal import Signal
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
 
 logger = logging.getLogger("responses_shim")
-
-NextRound = Callable[[RoundResult], "Callable[[], Awaitable[Chat]] | None"]
-"""What follows a round: None if nothing does, else what makes the chat request of the next one.
-
-That may take its time (tools are run, a client is waited for), and raise ShimError to fail the response.
-"""
 
 RETURN_SECONDS = 5.0
 """How long a call may take to return after its stream has ended."""
@@ -58,10 +55,6 @@ _CALLING = Phase.CALLING  # looked up per token: before Python 3.11 a member of 
 
 async def _nothing() -> None:
     """Do nothing."""
-
-
-def last_round(result: RoundResult) -> None:
-    """The default `next_round`: no round follows."""
 
 
 class Run:
@@ -96,37 +89,36 @@ class Run:
         answer_check: AnswerCheck | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.gone = anyio.Event()
+        self.gone = Signal()
         """Set once nobody wants the rest of the call: the client has left, or the run has failed."""
+        self.call = anyio.CancelScope()
+        """What is awaited, the call or the next request, is awaited within this scope."""
         self._translator = translator
         self._settings = settings
         self._streams = sink.framing is not None
         self._disconnected = disconnected
         self._unfinished_message = unfinished_message
-        self._prompt_tokens = prompt_tokens
-        self._next_round = next_round
-        self._answer_check = answer_check
-        self._save = save
         self._starts_at_once = starts_at_once
         self._clock = clock
         self._phase = Phase.CALLING
         self._chat: Chat = {}  # the request of the current round
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
-        self._call: anyio.CancelScope | None = None
         self._started_at = self._last_received = self._last_write = clock()
         self._cancel_at: float | None = None
+        self._end_made: Signal | None = None  # set once nobody is about the end of the round
+        self._ending = Ending(
+            translator, answer_check=answer_check, prompt_tokens=prompt_tokens, next_round=next_round, save=save
+        )
         self._writer = Writer(sink, self._abandon)
         self._writer.headers = headers or []
         self._watchdog = Watchdog(clock)
 
     async def execute(self, upstream: Upstream, chat: Chat) -> None:
         """Make the calls and see the response to its end. Raises ShimError if nothing was written yet."""
-        # A write changes the deadlines without waking the watchdog, so it looks again well before the shortest of these
-        # periods is over.
+        # A write changes deadlines without waking the watchdog, so it looks again well before the shortest of them.
         settings = self._settings
         periods = [settings.write_timeout, settings.upstream_idle]
-        if settings.ping != "off":
-            periods.append(settings.ping_interval)
+        periods += [settings.ping_interval] if settings.ping != "off" else []
         self._watchdog.start(
             self._deadlines,
             longest_nap=min(periods) / 4,
@@ -145,6 +137,7 @@ class Run:
         finally:
             self._watchdog.stop()
             self._writer.close()
+            self._ending.stop()
         log_end(self._translator, self._clock() - self._started_at, abandoned=self._phase is Phase.ABANDONED)
         error = self._translator.error
         if not self._writer.begun and self._phase is not Phase.ABANDONED and error is not None:
@@ -154,20 +147,25 @@ class Run:
 
     async def _round(self, upstream: Upstream, chat: Chat) -> None:
         """Make one chat call. When it has returned, whatever it had left undone is done."""
-        cause: ShimError | None = None
-        with anyio.CancelScope() as self._call:
-            cause = await upstream(chat, self)
+        self.call = anyio.CancelScope()
+        cause = await upstream(chat, self)
+        if self._end_made is not None:
+            await self._end_made.wait()  # another task is about it: one of the host's, or the watchdog's
         await self._writer.wait_until_free()  # wait for a write that the watchdog has begun
         self._watchdog.check()
         if self._phase is Phase.CALLING:
             await self._conclude(cause)
+        elif self._phase is Phase.ENDING:  # the host has given up the `send` that waited for the response to be saved
+            await self._write_with_timeout(self._close)
+        elif self._writer.pending and self._phase is not Phase.ABANDONED:  # the host has cancelled its own last `send`
+            await self._write_with_timeout(self._writer.write)
 
     async def _next_request(self) -> Chat | None:
         """The chat request of the next round, which then begins; None if the response has ended meanwhile."""
         request: Chat | None = None
         self._cancel_at = None  # that was for the call that has returned: what follows may take its time
         try:
-            with anyio.CancelScope() as self._call:
+            with anyio.CancelScope() as self.call:
                 assert self._make_request is not None
                 request = await self._make_request()
         except ShimError as error:
@@ -181,7 +179,7 @@ class Run:
             await self._write_with_timeout(self._close)
             return None
         self._phase, self._last_received = Phase.CALLING, self._clock()
-        self._translator.begin_round(self._answer_check.fallback if self._answer_check is not None else None)
+        self._ending.begin_round()
         return request
 
     # What the upstream reports (Listener) --------------------------------------------------------------------------
@@ -196,26 +194,37 @@ class Run:
         if self._phase is not _CALLING:
             return self._refuse()
         translator = self._translator
-        if more and translator.fast_path is not None:
-            frame = translator.fast_path(data)
+        if more and (fast_path := translator.fast_path) is not None:
+            frame = fast_path(data)
             if frame is not None:
                 self._last_write = now
-                return self._writer.write((frame,))
-        frames = translator.feed(data)
+                self._writer.queue_frame(frame)
+                return self._writer.write()
+        frames = self._translated(translator.feed, data)
         if not more:
             frames = [*frames, *translator.end_stream()]
         if translator.state is not RoundState.OPEN:
             return self._end_of_stream(frames)
-        if frames:
-            self._last_write = self._last_received
-            return self._writer.write(frames)
-        return _nothing()
+        return self._write(frames)
 
     def json(self, body: bytes) -> Awaitable[None]:
         """The complete answer of a host that was asked to stream and did not."""
         if self._phase is not Phase.CALLING:
             return self._refuse()
-        return self._end_of_stream(self._translator.feed_json(body))
+        return self._end_of_stream(self._translated(self._translator.feed_json, body))
+
+    def _translated(self, feed: Callable[[bytes], list[Frame]], data: bytes) -> list[Frame]:
+        """The frames that `feed` makes of bytes of the host. If it raises, the response fails, and there are none.
+
+        A host may take an exception of its `send` for a client that has gone, and go on as if nothing was missing.
+        """
+        try:
+            return feed(data)
+        except Exception as error:
+            logger.error("the host's answer could not be translated: %s at %s", type(error).__name__, place_of(error))
+            logger.debug("why it could not be translated:", exc_info=error)
+            self._translator.fail(UpstreamError("The host's answer could not be translated."))
+            return []
 
     def _refuse(self) -> Awaitable[None]:
         """Ignore what comes after the end.
@@ -228,102 +237,87 @@ class Run:
 
     def _end_of_stream(self, frames: list[Frame]) -> Awaitable[None]:
         if self._translator.state is not RoundState.CUT:
-            return self._end_round(frames)
+            self._writer.queue(frames)
+            return self._end_round()
         # The call itself may still say why: wait for it, but not for ever.
         if self._cancel_at is None:
             self._cancel_after(RETURN_SECONDS)
-        if frames:
-            self._last_write = self._last_received
-            return self._writer.write(frames)
-        return _nothing()
+        return self._write(frames)
+
+    def _write(self, frames: list[Frame]) -> Awaitable[None]:
+        if not frames:
+            return _nothing()
+        self._last_write = self._last_received
+        self._writer.queue(frames)
+        return self._writer.write()
 
     # The end of a round --------------------------------------------------------------------------------------------
 
     async def _conclude(self, cause: ShimError | None) -> None:
         """The call has returned or was cut off, and its stream had not ended by itself."""
         with suppress(OSError):
-            frames = self._translator.end_stream()
+            self._writer.queue(self._translator.end_stream())
             failure = None if self._translator.finished else cause or UpstreamError(self._unfinished_message)
-            await self._write_with_timeout(lambda: self._end_round(frames, failure))
+            await self._write_with_timeout(lambda: self._end_round(failure))
 
-    async def _end_round(self, frames: Sequence[Frame] = (), failure: ShimError | None = None) -> None:
-        """Close the items of the round; then the response too, unless another round follows.
+    async def _end_round(self, failure: ShimError | None = None) -> None:
+        """Close the items of the round; then the response too, unless another round follows. Once for each round.
 
         `failure` is why the response fails now, if it does. What the host sent before that still counts, held back or
         not.
         """
-        translator = self._translator
-        self._phase = Phase.ENDED  # until another round is known to follow: nothing else may write now
-        self._last_write = self._clock()
-        frames = [*frames, *translator.flush()]
-        if failure is not None:
-            frames += translator.fail_round(failure)
-        if self._answer_check is not None:
-            frames += await self._check_answer(self._answer_check)
-        await self._find_prompt_tokens()
-        result, closing = translator.end_round()
-        frames = [*frames, *closing]
-        self._make_request = self._request_after(result) if translator.error is None else None
-        if self._make_request is None:
-            await self._close(frames)
+        if self._phase is not Phase.CALLING:
             return
-        self._phase = Phase.BETWEEN
-        self._cancel_after(RETURN_SECONDS)
-        if frames:
-            await self._writer.write(frames)
-
-    async def _check_answer(self, answer_check: AnswerCheck) -> list[Frame]:
-        """Send the answer that was held back, or drop it if it is not in its format."""
-        translator = self._translator
-        answer = translator.held_answer
-        if answer is None:
-            return translator.pass_on_text()
+        self._phase, self._last_write = Phase.ENDING, self._clock()  # nothing else may write now
+        self._end_made = Signal()
         try:
-            text = await answer_check.check(answer)
-        except ShimError as error:
-            frames = translator.drop_answer()
-            translator.fail(error)
-            return frames
-        return translator.send_answer(text) if text is not None else translator.drop_answer()
+            self._writer.queue(self._translator.flush())
+            if failure is not None:
+                self._writer.queue(self._translator.fail_round(failure))
+            await self._complete_round()
+            result, frames = self._translator.end_round()
+            self._writer.queue(frames)
+            self._make_request = self._ending.request_after(result)
+            if self._make_request is None:
+                await self._close()
+                return
+            self._phase = Phase.BETWEEN
+            self._cancel_after(RETURN_SECONDS)
+            await self._writer.write()
+        finally:
+            self._end_made.set()
 
-    def _request_after(self, result: RoundResult) -> Callable[[], Awaitable[Chat]] | None:
-        """What makes the chat request of another round: to have a wrong answer again, or as `next_round` says."""
-        again = self._answer_check.next_round(result) if self._answer_check is not None else None
-        return again or self._next_round(result)
+    async def _complete_round(self) -> None:
+        """Await what is still to be known of the round."""
+        try:
+            self._writer.queue(await self._ending.check_answer())
+            # less than the timeout of the write that may be waiting for this
+            await self._ending.find_prompt_tokens(self._chat, min(RETURN_SECONDS, self._settings.write_timeout / 2))
+        except BaseException:  # as when the host gives up the `send` that waits for this: `_round` does it again
+            if self._phase is Phase.ENDING:
+                self._phase = Phase.CALLING
+            raise
 
-    async def _close(self, frames: Sequence[Frame] = ()) -> None:
+    async def _close(self) -> None:
         """Write the terminal event, unless the run has failed before anything was written: then `execute` raises."""
         translator = self._translator
-        self._phase = Phase.ENDED
+        self._phase = Phase.ENDING
         self._last_write = self._clock()
-        translator.settle()
-        if self._save is not None and (self._writer.begun or translator.error is None):
-            try:
-                await self._save(translator.response)
-            except ShimError as error:
-                translator.fail(error)
-        frames = [*frames, *translator.close()]
+        await self._ending.save(begun=self._writer.begun)
+        frames = translator.close()
+        self._phase = Phase.ENDED
         failed = translator.error is not None
         try:
             if self._writer.begun or not failed:
-                await self._writer.write(frames, translator.response)
+                self._writer.queue(frames, translator.response)
+                await self._writer.write()
+            else:
+                self._writer.discard()
         finally:
             # Not before the write: it is the host's own task that writes.
             if failed:
                 self.gone.set()
             self._cancel_at = self._clock() + RETURN_SECONDS
-
-    async def _find_prompt_tokens(self) -> None:
-        """Get the token ids of the prompt, where they are wanted and the host's stream did not have them."""
-        if self._prompt_tokens is None or not self._translator.lacks_prompt_tokens:
-            return
-        try:
-            # less than the timeout of the write that may be waiting for this
-            with anyio.move_on_after(min(RETURN_SECONDS, self._settings.write_timeout / 2)):
-                if (token_ids := await self._prompt_tokens(self._chat)) is not None:
-                    self._translator.set_prompt_tokens(token_ids)
-        except Exception as error:
-            logger.warning("the token ids of the prompt could not be fetched: %s", type(error).__name__)
 
     # The client and the timer --------------------------------------------------------------------------------------
 
@@ -362,8 +356,7 @@ class Run:
         self._cancel_call()
 
     def _cancel_call(self) -> None:
-        if self._call is not None:
-            self._call.cancel()
+        self.call.cancel()
 
     async def _drop_client(self) -> None:
         """A write has been going on for too long: a client that reads nothing counts as gone."""
@@ -375,18 +368,19 @@ class Run:
         """The host is silent. An answer whose finish_reason has come is complete all the same."""
         silent = UpstreamError(f"The host sent nothing for {self._settings.upstream_idle:g} seconds.", status=504)
         failure = None if self._translator.finished else silent
-        await self._write_with_timeout(lambda: self._end_round(failure=failure))
+        await self._write_with_timeout(lambda: self._end_round(failure))
         self._cancel_at = self._clock() + CANCEL_SECONDS
 
     async def _commit(self) -> None:
-        await self._write_with_timeout(lambda: self._writer.write(self._translator.start()))
+        self._writer.queue(self._translator.start())
+        await self._write_with_timeout(self._writer.write)
 
     async def _ping(self) -> None:
-        if self._settings.ping == "comment":
-            await self._write_with_timeout(lambda: self._writer.write([]))
-        else:
-            again = self._translator.ping if self._settings.ping == "event" else self._translator.repeat_in_progress
-            await self._write_with_timeout(lambda: self._writer.write(again()))
+        if self._settings.ping == "event":
+            self._writer.queue(self._translator.ping())
+        elif self._settings.ping == "in_progress":
+            self._writer.queue(self._translator.repeat_in_progress())
+        await self._write_with_timeout(partial(self._writer.write, comment=True))
 
     async def _write_with_timeout(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write, and drop the client if that takes longer than `write_timeout`."""

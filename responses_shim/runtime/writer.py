@@ -1,15 +1,17 @@
 """One writer at a time over a sink, which also knows whether the answer has begun.
 
-The host's path and the timer may both want to write. Frames are numbered and encoded before that, without an await;
-here only the order of the writes is kept. The timer never waits: a ping beside a write that is going out anyway is not
-needed, so it asks `busy` first. The host's path waits while the timer is writing.
+The host's path and the timer may both want to write, and an odd host sends several messages at once. Frames are queued
+in the moment in which they are numbered, without an await between; whoever writes next takes all that is queued. So
+they go out in the order of their numbers, whichever caller is awaited first, and none is lost with a caller that is
+cancelled while it waits. The timer never waits: a ping beside a write that is going out anyway is not needed, so it
+asks `busy` first.
 
 The answer begins with the first write. Until then nothing has been sent, and a failure can still be an HTTP error.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 
 import anyio
 
@@ -33,29 +35,51 @@ class Writer:
         self._sink = sink
         self._client_gone = client_gone
         self._writing = False
-        # Set at the end of the write that `wait_until_free` waits for. One waiter at most: a second one would replace
-        # the event of the first, which would then never wake.
-        self._idle: anyio.Event | None = None
+        self._waiting = 0  # how many wait for the end of the write that is under way
+        self._idle: anyio.Event | None = None  # set at that end
+        self._queue: list[Frame] = []
+        self.queue_frame = self._queue.append
+        """Queues one frame for the next write. An attribute, since each token passes here."""
+        self._response: Response | None = None  # the response, once its last frame is queued
+        self._in_middle = False  # the next write is neither the first nor the last
 
     @property
     def busy(self) -> bool:
         """Whether a write is under way or waits for its turn."""
-        return self._writing or self._idle is not None
+        return self._writing or self._waiting > 0
 
-    async def write(self, frames: Sequence[Frame], response: Response | None = None) -> None:
-        """Write frames, after the write that is under way; with `response` they are the last, and end the answer.
+    @property
+    def pending(self) -> bool:
+        """Whether frames are queued, or the end of the answer is."""
+        return bool(self._queue) or self._response is not None
 
-        Without frames, something is written that is no event and keeps the connection alive. Raises OSError if the
-        client is gone.
+    def queue(self, frames: Iterable[Frame], response: Response | None = None) -> None:
+        """Queue frames for the next write; with `response` they are the last, and end the answer."""
+        self._queue += frames
+        if response is not None:
+            self._response, self._in_middle = response, False
+
+    def discard(self) -> None:
+        """Forget what is queued."""
+        self._queue.clear()
+
+    async def write(self, *, comment: bool = False) -> None:
+        """Write what is queued, after the write that is under way, unless another write takes it along.
+
+        With `comment` and nothing queued, something is written that is no event and keeps the connection alive. Raises
+        OSError if the client is gone.
         """
         if self._writing:
             await self.wait_until_free()
         self._writing = True
+        queue = self._queue
         try:
-            if not self.begun:
-                self.begun = True
-                await self._sink.begin(self.headers)
-            await (self._sink.write(frames) if response is None else self._sink.finish(frames, response))
+            if not self._in_middle:
+                await self._begin_or_finish(comment)
+            elif queue or comment:
+                sending = self._sink.write(queue)
+                queue.clear()
+                await sending
         except OSError:
             self._client_gone()
             raise
@@ -63,17 +87,35 @@ class Writer:
             self._writing = False
             if self._idle is not None:
                 self._idle.set()
+                self._idle = None
+
+    async def _begin_or_finish(self, comment: bool) -> None:
+        """Write what is queued where that begins the answer, ends it, or both."""
+        if not (self.pending or comment):
+            return
+        response, self._response = self._response, None
+        frames = [*self._queue]
+        self._queue.clear()
+        if not self.begun:
+            self.begun = True
+            await self._sink.begin(self.headers)
+        if response is not None:
+            await self._sink.finish(frames, response)
+        else:
+            self._in_middle = self._response is None
+            await self._sink.write(frames)
 
     def close(self) -> None:
         """Nothing is written any more, and nobody is to be called."""
         self._client_gone = _nobody
 
     async def wait_until_free(self) -> None:
-        """Wait until the write that is under way is over.
-
-        No other write may begin meanwhile, because frames already numbered wait here.
-        """
+        """Wait until no write is under way."""
         while self._writing:
-            self._idle = anyio.Event()
-            await self._idle.wait()
-        self._idle = None
+            if self._idle is None:
+                self._idle = anyio.Event()
+            self._waiting += 1
+            try:
+                await self._idle.wait()
+            finally:
+                self._waiting -= 1

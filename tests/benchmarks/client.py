@@ -134,6 +134,12 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
             await self._lost
 
+    async def hang_up(self) -> None:
+        """Half-close, and wait until the server has closed as well: it knows then that the client is gone."""
+        if self._transport is not None:
+            self._transport.write_eof()
+            await asyncio.wait_for(self._lost, PATIENCE)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is one by behaviour, not by class.
 

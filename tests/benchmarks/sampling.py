@@ -42,6 +42,8 @@ class Plan:
     """How often each hostile request is sent."""
     bodies: tuple[int, ...] = (1_000_000, 33_000_000)
     """Sizes of hostile bodies, in bytes: the last is nearly the largest that is taken."""
+    growth: float = 5
+    """How long the inputs of `linear` are, as a multiple of the size that each dimension names."""
 
 
 QUICK = Plan(
@@ -54,6 +56,7 @@ QUICK = Plan(
     turns=200,
     attacks=1,
     bodies=(1_000_000,),
+    growth=1,
 )
 
 

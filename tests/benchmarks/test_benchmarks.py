@@ -20,6 +20,7 @@ uvloop = pytest.importorskip("uvloop", reason="clients and servers run on it: pi
 from . import (  # noqa: E402
     first_event,
     hostile,
+    linear,
     memory,
     options,
     report,
@@ -47,6 +48,7 @@ TINY = Plan(
     held=2,
     megabytes=(0.01, 0.02),
     turns=100,
+    growth=0.001,
 )
 
 
@@ -92,7 +94,7 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, memory, store])
+@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, linear, memory, store])
 def test_every_row_can_be_measured(rows: ModuleType) -> None:
     async def measure() -> list[Row]:
         return [row async for row in rows.measure(TINY)]

@@ -11,16 +11,16 @@ from starlette.types import Message
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
-from responses_shim.core.response.stream import RoundResult
 from responses_shim.core.response.translator import Translator
+from responses_shim.core.wire.responses import Response
 from responses_shim.hosts.profile import Chat
+from responses_shim.runtime.interfaces import NextRound, last_round
 from responses_shim.runtime.run import Run
 from responses_shim.settings import Settings
 from tests.caller import DEADLINE, parse_events, payloads
 from tests.core.driver import Json, new_stream
 from tests.oracle import check_stream
 
-NextRound = Callable[[RoundResult], Callable[[], Awaitable[Chat]] | None]
 PromptTokens = Callable[[Chat], Awaitable["list[int] | None"]]
 
 
@@ -78,10 +78,6 @@ class Client:
         return response
 
 
-def last_round(result: RoundResult) -> None:
-    """There is no further round."""
-
-
 def new_run(
     client: Client,
     *,
@@ -90,6 +86,7 @@ def new_run(
     filters: Callable[[], Iterable[Filter]] = lambda: (),
     prompt_tokens: PromptTokens | None = None,
     next_round: NextRound = last_round,
+    save: Callable[[Response], Awaitable[None]] | None = None,
     **settings: Any,
 ) -> Run:
     """A run whose events, or whose JSON without `stream`, go to this client."""
@@ -102,4 +99,5 @@ def new_run(
         unfinished_message="The host ended its stream too early.",
         prompt_tokens=prompt_tokens,
         next_round=next_round,
+        save=save,
     )

@@ -14,10 +14,10 @@ from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.errors import InvalidRequest, ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime import run as runs
-from responses_shim.runtime.interfaces import Listener
+from responses_shim.runtime.interfaces import Listener, NextRound
 from responses_shim.runtime.run import Run
 from tests.oracle import check_response
-from tests.runtime.direct import Client, NextRound, new_run
+from tests.runtime.direct import Client, new_run
 from tests.scripted import DONE, call, chunk, usage
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
@@ -119,7 +119,8 @@ async def test_a_call_that_does_not_return_does_not_hold_up_the_next_round(monke
     monkeypatch.setattr(runs, "RETURN_SECONDS", 0.05)
 
     async def hang(listener: Listener) -> None:
-        await anyio.sleep_forever()
+        with listener.call:
+            await anyio.sleep_forever()
 
     client, host = Client(), Host([*CALLING, DONE, hang], [*ANSWER, DONE])
     with anyio.fail_after(5):

@@ -71,7 +71,13 @@ class ItemBuilder(ABC):
         """Join the pieces that came since the last call, to save memory.
 
         A Python string takes some fifty bytes besides its text: tokens that are kept one by one take ten times their
-        text.
+        text. What is joined is joined again with what comes later whenever that is as long: so a text of a million
+        tokens has some twenty pieces, and each token has been copied as many times.
         """
-        self.pieces[self._joined :] = ["".join(self.pieces[self._joined :])]
-        self._joined += 1
+        pieces, first = self.pieces, self._joined
+        joined = "".join(pieces[first:])
+        while first and len(pieces[first - 1]) <= len(joined):
+            first -= 1
+            joined = pieces[first] + joined
+        pieces[first:] = [joined]
+        self._joined = first + 1

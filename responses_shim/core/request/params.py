@@ -87,11 +87,17 @@ def _report_without_effect(request: CreateRequest, report: Report) -> None:
             report.dropped(f"include[{index}]")
 
 
+# One for all responses, each of which keeps it as long as its stream is open.
+_DEFAULT_TEXT = {"format": msgspec.to_builtins(TextFormat())}
+
+
 def text_echo(request: CreateRequest) -> dict[str, Any]:
     """The response object's `text`: always with a format, with the verbosity if the client gave it."""
     config = request.text
-    answer_format = config.format if config is not None and config.format is not None else TextFormat()
+    if config is None:
+        return _DEFAULT_TEXT
+    answer_format = config.format if config.format is not None else TextFormat()
     echo: dict[str, Any] = {"format": msgspec.to_builtins(answer_format)}
-    if config is not None and config.verbosity is not None:
+    if config.verbosity is not None:
         echo["verbosity"] = config.verbosity
     return echo

@@ -38,10 +38,12 @@ class PendingCall:
         self.queued = False
         self.allowed = allowed
         self._end = JSONEnd()  # of the pieces
+        self._size = 0  # of the pieces, in characters
 
     def keep(self, arguments: str) -> None:
         """Keep a piece of the arguments until the item is open."""
         self.pieces.append(arguments)
+        self._size += len(arguments)
         self._end.feed(arguments)
 
     @property
@@ -61,8 +63,7 @@ class PendingCall:
             return True
         if self.builder is not None:
             return self.builder.repeated_by(arguments)
-        self.pieces[:] = ["".join(self.pieces)]
-        return self.pieces[0] == arguments
+        return len(arguments) == self._size and "".join(self.pieces) == arguments
 
 
 class CallIndex:

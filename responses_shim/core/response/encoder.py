@@ -22,24 +22,53 @@ Framing: TypeAlias = "Callable[[str], tuple[bytes, bytes]]"
 
 encode_json = msgspec.json.Encoder().encode
 """The compact JSON of an event or a value, in bytes."""
+ENCODE_ERRORS = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
+"""What `encode_json` raises: for half a surrogate pair, integers that are too large, what is nested too deep."""
 _NUMBER = b'"sequence_number":0'
 _DELTA = b'"delta":""'
 
 
-class EventEncoder:
-    """Makes the frames of one response.
+def can_be_encoded(value: object) -> bool:
+    """Whether `encode_json` takes a value."""
+    try:
+        encode_json(value)
+    except ENCODE_ERRORS:
+        return False
+    return True
 
-    `response.created` and the event behind it hold the same response object, which is encoded once.
-    """
+
+class EventEncoder:
+    """Makes the frames of one response."""
 
     def __init__(self, framing: Framing) -> None:
         self._framing = framing
-        self._response: Response | None = None
-        self._response_json = b""
 
     def encode(self, events: Iterable[Event]) -> list[Frame]:
-        """A frame for each event."""
-        return [self._frame(event) for event in events]
+        """A frame for each event. Raises one of `ENCODE_ERRORS` if there is one that cannot be encoded.
+
+        `response.created` and the event that comes with it, `response.in_progress` or `response.queued`, hold the same
+        response object, which is encoded once. That is not kept: a stream may stay open for long, and there may be
+        thousands.
+        """
+        response: Response | None = None
+        response_json = b""
+        frames = []
+        for event in events:
+            before, after = self._framing(event.wire_type)
+            if not isinstance(event, (Created, Queued, InProgress)):
+                frames.append((event.sequence_number, before + encode_json(event) + after))
+                continue
+            if event.response is not response:
+                response, response_json = event.response, encode_json(event.response)
+            data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (
+                before,
+                event.wire_type.encode(),
+                event.sequence_number,
+                response_json,
+                after,
+            )
+            frames.append((event.sequence_number, data))
+        return frames
 
     def template(self, delta: DeltaEvent) -> bytes:
         """The format of frames that differ from that of `delta` in number and text only: `%d` and `%b`, in this order.
@@ -51,18 +80,3 @@ class EventEncoder:
         middle, _, tail = rest.partition(_DELTA)
         before, after = before.replace(b"%", b"%%"), after.replace(b"%", b"%%")
         return b"".join([before, head, _NUMBER[:-1], b"%d", middle, _DELTA[:-2], b"%b", tail, after])
-
-    def _frame(self, event: Event) -> Frame:
-        before, after = self._framing(event.wire_type)
-        if not isinstance(event, (Created, Queued, InProgress)):
-            return event.sequence_number, before + encode_json(event) + after
-        if event.response is not self._response:
-            self._response, self._response_json = event.response, encode_json(event.response)
-        data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (
-            before,
-            event.wire_type.encode(),
-            event.sequence_number,
-            self._response_json,
-            after,
-        )
-        return event.sequence_number, data

@@ -97,7 +97,7 @@ class ItemSequence:
         """The calls of this round that are done."""
         self.phase: MessagePhase | UnsetType = UNSET
         """The phase of messages that are yet to be opened."""
-        self._waiting: deque[Write] = deque()  # what is to be written once the open call is complete
+        self._waiting: deque[Write] | None = None  # what is to be written once the open call is complete
         self._blank: list[tuple[str, Raw]] = []  # white space that belongs to text or to the markup of a call
         self._held_name: PendingCall | None = None  # a call whose name may not have come to its end
         self._cut = False  # the round has ended before the answer was complete
@@ -116,28 +116,28 @@ class ItemSequence:
     def add_reasoning(self, text: str, events: list[Event]) -> None:
         """Write a piece of reasoning."""
         if self._must_wait(events):
-            self._waiting.append(partial(self._write_reasoning, text))
+            self._wait(partial(self._write_reasoning, text))
         else:
             self._write_reasoning(text, events)
 
     def add_text(self, text: str, logprobs: Raw, events: list[Event]) -> None:
         """Write a piece of text, with the log-probabilities of its tokens."""
         if self._must_wait(events):
-            self._waiting.append(partial(self._write_text, text, logprobs))
+            self._wait(partial(self._write_text, text, logprobs))
         else:
             self._write_text(text, logprobs, events)
 
     def add_refusal(self, text: str, events: list[Event]) -> None:
         """Write a piece of a refusal."""
         if self._must_wait(events):
-            self._waiting.append(partial(self._write_refusal, text))
+            self._wait(partial(self._write_refusal, text))
         else:
             self._write_refusal(text, events)
 
     def add_annotation(self, annotation: dict[str, Any], events: list[Event]) -> None:
         """Write an annotation of the text."""
         if self._must_wait(events):
-            self._waiting.append(partial(self._write_annotation, annotation))
+            self._wait(partial(self._write_annotation, annotation))
         else:
             self._write_annotation(annotation, events)
 
@@ -156,6 +156,12 @@ class ItemSequence:
         """Write what has waited, up to the next call that is not complete."""
         while self._waiting and not self._call_is_open:
             self._waiting.popleft()(events)
+
+    def _wait(self, write: Write) -> None:
+        """Have something wait for the end of the open call."""
+        if self._waiting is None:
+            self._waiting = deque()
+        self._waiting.append(write)
 
     def _write_reasoning(self, text: str, events: list[Event]) -> None:
         if self._blank:
@@ -255,7 +261,7 @@ class ItemSequence:
             self.error = UpstreamError(reason)
         elif self._waiting or self._call_is_open:
             call.queued = True
-            self._waiting.append(partial(self._open_call, call))
+            self._wait(partial(self._open_call, call))
         else:
             self._open_call(call, events)
 

@@ -13,6 +13,7 @@ changed), a chunk keeps its own entries.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from responses_shim.core.response.filters import Field
@@ -25,7 +26,7 @@ class LogprobFilter:
     done = False
 
     def __init__(self) -> None:
-        self._pending: list[ChatLogprob] = []  # of tokens whose text has not come yet
+        self._pending = _PendingEntries()
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:
         choice = next((choice for choice in chunk.choices or () if not choice.index), None)
@@ -34,16 +35,15 @@ class LogprobFilter:
             return [chunk]
         own = (choice.logprobs.content if choice.logprobs else None) or []
         if delta.content:
-            entries, self._pending = self._pending + own, []
-            if len(entries) != 1 or entries[0].token != delta.content:
-                found = _span_of_content(entries, delta)
-                if found is not None:
-                    start, end = found
-                    choice.logprobs, self._pending = Logprobs(entries[start:end]), entries[end:]
+            if self._pending or len(own) != 1 or own[0].token != delta.content:
+                self._pending.add(own)
+                entries = self._pending.take(delta)
+                if entries is not None:
+                    choice.logprobs = Logprobs(entries)
         elif delta.reasoning or delta.reasoning_content or delta.tool_calls or delta.refusal:
-            self._pending = []
+            self._pending.clear()
         else:
-            self._pending = self._pending + own
+            self._pending.add(own)
         return [chunk]
 
     def close(self) -> Sequence[Chunk]:
@@ -53,20 +53,64 @@ class LogprobFilter:
         return None if self._pending else field
 
 
-def _span_of_content(entries: list[ChatLogprob], delta: Delta) -> tuple[int, int] | None:
-    """The first entry of the content and the one behind its last; None if the tokens do not read like it."""
-    text = "".join(entry.token for entry in entries)
-    thought = delta.reasoning or delta.reasoning_content or ""
-    thought_start = text.find(thought)
-    start = text.find(delta.content or "", thought_start + len(thought) if thought_start >= 0 else 0)
-    if start < 0:
-        return None
-    end = start + len(delta.content or "")
-    position, first, last = 0, None, 0
-    for index, entry in enumerate(entries):
-        after = position + len(entry.token)
-        # A token without text is the beginning of the character that follows.
-        if position < end and (after > start or (after == start and not entry.token)):
-            first, last = index if first is None else first, index + 1
-        position = after
-    return first or 0, last
+class _PendingEntries:
+    """The entries of tokens whose text has not come yet, in order, and what those tokens read.
+
+    However many entries wait, each costs the same: the text of a chunk is looked for in what the first entries read,
+    and only if it is not there, what the later ones read is joined to that. Then everything up to the match is taken,
+    or nothing matches and everything is dropped.
+    """
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def __bool__(self) -> bool:
+        return bool(self._entries)
+
+    def clear(self) -> None:
+        """Drop all entries."""
+        self._entries: deque[ChatLogprob] = deque()
+        self._text = ""  # what the first entries read, from `_position` on
+        self._position = 0
+        self._later: list[str] = []  # the tokens of the other entries
+
+    def add(self, entries: Sequence[ChatLogprob]) -> None:
+        """Append entries."""
+        self._entries += entries
+        self._later += [entry.token for entry in entries]
+
+    def take(self, delta: Delta) -> list[ChatLogprob] | None:
+        """Remove and return the entries of the content of a delta; those before them are dropped.
+
+        None if the tokens do not read like the content: then all entries are dropped.
+        """
+        if self._position > len(self._text) / 2:
+            self._text, self._position = self._text[self._position :], 0
+        content, thought = delta.content or "", delta.reasoning or delta.reasoning_content or ""
+        thought_start = self._find(thought, self._position)
+        start = self._find(content, thought_start + len(thought) if thought_start >= 0 else self._position)
+        if start < 0:
+            self.clear()
+            return None
+        end = start + len(content)
+        entries: list[ChatLogprob] = []
+        position = self._position
+        while position < end:
+            entry = self._entries.popleft()
+            after = position + len(entry.token)
+            # A token without text is the beginning of the character that follows.
+            if after > start or (after == start and not entry.token):
+                entries.append(entry)
+            position = after
+        self._position = position
+        if thought_start < 0:
+            self.clear()  # what is kept would be searched again for the next thought
+        return entries
+
+    def _find(self, text: str, start: int) -> int:
+        """The position of `text` in what the entries read, from `start` on; -1 if it is not there."""
+        found = self._text.find(text, start)
+        if found < 0 and self._later:
+            self._text, self._later = "".join([self._text, *self._later]), []
+            found = self._text.find(text, start)
+        return found

@@ -44,7 +44,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from responses_shim.core.items.base import ItemBuilder
-from responses_shim.core.response.encoder import encode_json
+from responses_shim.core.response.encoder import can_be_encoded, encode_json
 from responses_shim.core.response.filters import Field
 from responses_shim.core.response.item_sequence import ItemSequence
 from responses_shim.core.response.options import DEFAULT_OPTIONS, ResponseOptions
@@ -76,9 +76,10 @@ from responses_shim.core.wire.responses import (
     ResponseError,
 )
 from responses_shim.core.wire.tokens import Tokens
+from responses_shim.core.wire.validation import too_deep
 from responses_shim.errors import ShimError, UpstreamError
 
-JOIN_EVERY = 32
+JOIN_EVERY = 16
 """How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
 QUOTED = 80
 """How many characters of an unknown finish_reason are quoted to the client."""
@@ -216,6 +217,9 @@ class ResponseStream:
         if delta.refusal:
             items.add_refusal(delta.refusal, events)
         if delta.annotations:
+            if too_deep(delta.annotations) or not can_be_encoded(delta.annotations):
+                self.fail(UpstreamError("The host sent an annotation that cannot be passed on."))
+                return
             for annotation in annotations_of(delta):
                 items.add_annotation(annotation, events)
         if delta.tool_calls:
@@ -359,6 +363,12 @@ class ResponseStream:
         if self.error is not None:
             return [_error_event(self._number(), self.error), Failed(self._number(), response)]
         return [(Incomplete if response.status == "incomplete" else Completed)(self._number(), response)]
+
+    def drop_unwritable(self, error: ShimError) -> None:
+        """The response fails, without what of it cannot be encoded: `close` comes next, perhaps again."""
+        self._items.done[:] = filter(can_be_encoded, self._items.done)
+        self.response.usage = self.response.completed_at = self.response.incomplete_details = None
+        self.fail(error)
 
 
 def _error_event(number: int, error: ShimError) -> Error:

@@ -22,6 +22,7 @@ between a span and a call or the end, belongs to the markup and is dropped; whit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -29,6 +30,7 @@ from responses_shim.core.response.filters import Field
 from responses_shim.core.wire.chat import ChatLogprob, Choice, Chunk, Delta, Logprobs
 
 OPEN, CLOSE = "<think>", "</think>"
+_NOT_BLANK = re.compile(r"\S")
 
 Where = Literal["leading", "anywhere", "prefilled"]
 
@@ -44,13 +46,15 @@ class Piece(NamedTuple):
 class ThinkTagSplitter:
     """The text of one answer in, its pieces out.
 
-    `held` is text that is held back: the next `feed` continues it, and counts positions from its beginning.
+    `held` is how many characters are held back: the next `feed` continues them, and counts positions from the first.
     """
 
     def __init__(self, where: Where) -> None:
         self.done = False
         """True once all further text is answer."""
-        self.held = ""
+        self.held = 0
+        self._held: list[str] = []  # joined once something else than white space comes: there may be very much of that
+        self._held_blank = True  # nothing but white space is held
         self._anywhere = where == "anywhere"
         self._in_span = where == "prefilled"
         self._blank_span = True  # nothing but white space in the span yet
@@ -59,7 +63,11 @@ class ThinkTagSplitter:
 
     def feed(self, text: str) -> list[Piece]:
         """The pieces that `text` completes."""
-        text = self.held + text
+        if self._undecided and self._held_blank and text.isspace():
+            self._held.append(text)
+            self.held += len(text)
+            return []
+        text = "".join([*self._held, text])
         pieces: list[Piece] = []
         position: int | None = 0
         while position is not None:
@@ -67,7 +75,7 @@ class ThinkTagSplitter:
             if piece is not None and piece.text:
                 pieces.append(piece)
             if after is None:
-                self.held = text[piece.start + len(piece.text) :] if piece is not None else text[position:]
+                self._hold(text[piece.start + len(piece.text) :] if piece is not None else text[position:])
             position = after
         return pieces
 
@@ -77,18 +85,30 @@ class ThinkTagSplitter:
         White space next to a span is markup, and dropped.
         """
         self.done = not self._anywhere
-        held, self.held = self.held, ""
+        held, held_blank = "".join(self._held), self._held_blank
+        self._hold("")
         in_span, blank_span = self._in_span, self._blank_span
         self._in_span, self._blank_span = False, True
-        markup = (blank_span if in_span else self._before_answer and self._had_span) and not held.strip()
+        markup = (blank_span if in_span else self._before_answer and self._had_span) and held_blank
         return [] if markup or not held else [Piece(in_span, held, 0)]
 
     @property
     def state(self) -> Literal["reasoning", "answer"] | None:
         """What the next text without a `<` will count as; None while that depends on what is held back."""
-        if self.held or (self._blank_span if self._in_span else self._before_answer):
+        if self.held or self._undecided:
             return None
         return "reasoning" if self._in_span else "answer"
+
+    @property
+    def _undecided(self) -> bool:
+        """Whether white space would be held back, since it may be markup."""
+        return self._blank_span if self._in_span else self._before_answer
+
+    def _hold(self, text: str) -> None:
+        """Hold back `text`, and nothing else."""
+        self._held = [text] if text else []
+        self.held = len(text)
+        self._held_blank = not text.strip()
 
     def _reasoning(self, text: str, start: int) -> tuple[Piece | None, int | None]:
         """The span from `start` on, and where the text goes on behind it: None if the span has not ended."""
@@ -105,12 +125,14 @@ class ThinkTagSplitter:
     def _answer(self, text: str, start: int) -> tuple[Piece | None, int | None]:
         """The answer from `start` on, and where a span begins behind it: None if none does."""
         if self._before_answer:
-            word = text[start:].lstrip()
-            if OPEN.startswith(word[: len(OPEN)]):
-                if len(word) < len(OPEN):
+            found = _NOT_BLANK.search(text, start)
+            word = found.start() if found is not None else len(text)
+            after = word + len(OPEN)
+            if OPEN.startswith(text[word:after]):
+                if len(text) < after:
                     return None, None
                 self._in_span = self._had_span = True
-                return None, len(text) - len(word) + len(OPEN)
+                return None, after
             self._before_answer = False
             self.done = not self._anywhere
         if not self._anywhere:
@@ -146,14 +168,13 @@ class ThinkTagFilter:
             return [*held, chunk]
         if not delta.content:
             return [*self.close(), chunk] if delta.tool_calls or delta.refusal else [chunk]
-        length = len(self._splitter.held) + len(delta.content)
+        length = self._splitter.held + len(delta.content)
         pieces = self._splitter.feed(delta.content)
         if pieces == [Piece(False, delta.content, 0)]:  # unchanged, as most chunks are
             self.done = self._splitter.done
             return [chunk]
-        logprobs = self._logprobs + ((choice.logprobs.content if choice.logprobs else None) or [])
-        chunks = [_chunk(piece, logprobs, length) for piece in pieces]
-        self._logprobs = _entries(logprobs, length - len(self._splitter.held)) if self._splitter.held else []
+        self._logprobs += (choice.logprobs.content if choice.logprobs else None) or ()
+        chunks = self._take(pieces, length)
         if delta.tool_calls or delta.refusal:
             chunks += self.close()
         self.done = self._splitter.done
@@ -162,7 +183,8 @@ class ThinkTagFilter:
         return [*chunks, chunk]
 
     def close(self) -> Sequence[Chunk]:
-        chunks = [_chunk(piece, self._logprobs, len(piece.text)) for piece in self._splitter.close()]
+        length = self._splitter.held
+        chunks = self._take(self._splitter.close(), length)
         self._logprobs = []
         self.done = self._splitter.done
         return chunks
@@ -173,22 +195,44 @@ class ThinkTagFilter:
             return "reasoning"
         return field if state == "answer" and field != "reasoning" else None
 
+    def _take(self, pieces: list[Piece], length: int) -> list[Chunk]:
+        """A chunk for each piece of a text of that length, with the entries of the tokens that begin in it.
 
-def _chunk(piece: Piece, logprobs: list[ChatLogprob], length: int) -> Chunk:
-    """A chunk with the piece alone. `length` is that of the text that the piece was cut from."""
-    if piece.reasoning:
-        return Chunk(choices=[Choice(delta=Delta(reasoning=piece.text))])
-    end = piece.start + len(piece.text)
-    entries = _entries(logprobs, piece.start, end if end < length else None)
-    return Chunk(choices=[Choice(delta=Delta(content=piece.text), logprobs=Logprobs(entries) if entries else None)])
+        The entries of what is held back stay, the others are dropped.
+        """
+        if not pieces and self._splitter.held == length:
+            return []
+        chunks: list[Chunk] = []
+        entries = _EntryReader(self._logprobs)
+        for piece in pieces:
+            if piece.reasoning:
+                chunks.append(Chunk(choices=[Choice(delta=Delta(reasoning=piece.text))]))
+                continue
+            end = piece.start + len(piece.text)
+            own = entries.between(piece.start, end if end < length else None)
+            logprobs = Logprobs(own) if own else None
+            chunks.append(Chunk(choices=[Choice(delta=Delta(content=piece.text), logprobs=logprobs)]))
+        self._logprobs = entries.between(length - self._splitter.held, None) if self._splitter.held else []
+        return chunks
 
 
-def _entries(logprobs: list[ChatLogprob], start: int, end: int | None = None) -> list[ChatLogprob]:
-    """The entries of the tokens that begin between two positions of the text that they make."""
-    position = 0
-    found = []
-    for entry in logprobs:
-        if start <= position and (end is None or position < end):
-            found.append(entry)
-        position += len(entry.token)
-    return found
+class _EntryReader:
+    """Reads the entries of a text in order, by the positions of their tokens."""
+
+    def __init__(self, entries: list[ChatLogprob]) -> None:
+        self._entries = entries
+        self._next = 0
+        self._position = 0  # of the next entry's token
+
+    def between(self, start: int, end: int | None) -> list[ChatLogprob]:
+        """The entries of tokens that begin between two positions, those of the call before left behind."""
+        while self._next < len(self._entries) and self._position < start:
+            self._skip()
+        first = self._next
+        while self._next < len(self._entries) and (end is None or self._position < end):
+            self._skip()
+        return self._entries[first : self._next]
+
+    def _skip(self) -> None:
+        self._position += len(self._entries[self._next].token)
+        self._next += 1

@@ -24,6 +24,7 @@ from responses_shim.core.wire.tokens import Tokens
 from responses_shim.errors import UpstreamError
 
 _ID_AS_TEXT = "token_id:"
+_MAX_DIGITS = 18  # of a token id, which then fits into 64 bits
 _REQUIRED = ("prompt_token_ids", "generation_token_ids", "generation_log_probs")
 _ON_MESSAGE = (*_REQUIRED, "routed_experts")
 
@@ -61,7 +62,7 @@ class TokenCollector:
         for entry in (choice.logprobs.content if choice.logprobs else None) or ():
             self._logprobs.append(entry.logprob)
             number = entry.token.removeprefix(_ID_AS_TEXT)
-            if number != entry.token and number.isdecimal():
+            if number != entry.token and number.isdecimal() and len(number) <= _MAX_DIGITS:
                 self._ids_as_text.append(int(number))
 
     @property

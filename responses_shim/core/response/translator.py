@@ -18,7 +18,14 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import Enum, auto
 
 from responses_shim.core.response.answer_hold import AnswerHold
-from responses_shim.core.response.encoder import EventEncoder, Frame, Framing
+from responses_shim.core.response.encoder import (
+    ENCODE_ERRORS,
+    EventEncoder,
+    Frame,
+    Framing,
+    can_be_encoded,
+    encode_json,
+)
 from responses_shim.core.response.fast_path import FastPath, FastPaths, carried_field
 from responses_shim.core.response.filters import Filter, FilterChain
 from responses_shim.core.response.stream import ResponseStream, RoundResult
@@ -29,7 +36,7 @@ from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.finish_reasons import end_of
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import sse_framing
-from responses_shim.errors import ShimError
+from responses_shim.errors import ShimError, UpstreamError
 
 
 class RoundState(Enum):
@@ -55,7 +62,7 @@ class Translator:
     - `stream`: the state machine, with the response to be made
     - `filters`: makes the filters of a round
     - `framing`: from an event type to the bytes around the event's JSON. None for a response that is not streamed:
-      no frames are made then, and the end is read from `response`.
+      its only frame is the JSON of the response, from `close`
     - `hold_answers`: whether the text of an answer is held back until `send_answer` or `drop_answer`
 
     `fast_path`, while there is one, makes the frame of a body message that carries more of what is being written; what
@@ -210,18 +217,42 @@ class Translator:
         self._stream.set_tools(tools)
 
     def settle(self) -> None:
-        """Give the response object its final state: `response` is as the terminal event will have it."""
+        """Give the response object its final state: `response` is as the terminal event will have it.
+
+        A response that cannot be encoded fails, and loses the items that are to blame: so it can be stored.
+        """
         self._stream.settle()
+        if not can_be_encoded(self.response):
+            self._stream.drop_unwritable(_unwritable())
+            self._stream.settle()
 
     def close(self) -> list[Frame]:
-        """The frames of the terminal event, after that of `error` if the response failed. Once, after `end_round`."""
-        return self._encode(self._stream.close())
+        """The frames of the terminal event, after that of `error` if the response failed. Once, after `end_round`.
+
+        For a response that is not streamed there is one frame, the JSON of the response itself. A response that cannot
+        be encoded fails, and loses the items that are to blame.
+        """
+        try:
+            return self._encode_end(self._stream.close())
+        except ENCODE_ERRORS:
+            self._stream.drop_unwritable(_unwritable())
+        try:
+            return self._encode_end(self._stream.close())
+        except ENCODE_ERRORS:
+            return []  # the request that it repeats is to blame: nothing of it has been written either
+
+    def _encode_end(self, events: Sequence[Event]) -> list[Frame]:
+        if self._encoder is not None:
+            return self._encoder.encode(events)
+        return [(events[-1].sequence_number, encode_json(self.response))]
 
     # At any time ---------------------------------------------------------------------------------------------------
 
     def fail(self, error: ShimError) -> None:
-        """Remember why the response fails. The first reason stays."""
+        """Remember why the response fails. The first reason stays, and what the host sends from now on is ignored."""
         self._stream.fail(error)
+        if self._stream.error is not None:
+            self.state = RoundState.FAILED
 
     def ping(self) -> list[Frame]:
         """A `response.ping`."""
@@ -263,15 +294,27 @@ class Translator:
         events: list[Event] = []
         for filtered in filters.feed(chunk):
             events += stream.feed(filtered)
+        frames = self._encode(events)
         if stream.error is not None:
             self.state = RoundState.FAILED
-        frames = self._encode(events)
         if fast_paths is not None:
             fast_paths.choose(carried, filters, events)
         return frames
 
     def _encode(self, events: Sequence[Event]) -> list[Frame]:
-        return self._encoder.encode(events) if self._encoder is not None and events else []
+        if self._encoder is None or not events:
+            return []
+        try:
+            return self._encoder.encode(events)
+        except ENCODE_ERRORS:
+            # What the host sent is checked where it is read, so this should not happen. If it does, the response fails,
+            # and the other events are kept, so that it has its end.
+            self.fail(_unwritable())
+            return self._encoder.encode(filter(can_be_encoded, events))
+
+
+def _unwritable() -> UpstreamError:
+    return UpstreamError("The host sent something that cannot be passed on.")
 
 
 def _has_any_answer(chunk: Chunk) -> bool:

@@ -53,7 +53,8 @@ class CallBuilder(ItemBuilder):
         super().__init__(id, index, next_number)
         self.call_id = call_id
         self._end = JSONEnd()
-        self._seen = 0  # how many pieces `_end` has seen
+        self._seen = 0  # how many pieces `_follow` has seen
+        self._size = 0  # of these pieces, in characters
 
     @property
     def complete(self) -> bool:
@@ -67,6 +68,7 @@ class CallBuilder(ItemBuilder):
     def _follow(self) -> None:
         """Look for the end in the pieces that have come since the last time."""
         for piece in self.pieces[self._seen :]:
+            self._size += len(piece)
             self._end.feed(piece)
         self._seen = len(self.pieces)
 
@@ -78,12 +80,19 @@ class CallBuilder(ItemBuilder):
     def repeated_by(self, arguments: str) -> bool:
         """Whether `arguments` are those of the complete call, which the host then only writes once more.
 
-        The cost is that of looking at `arguments`, for after the first time there is one piece to compare.
+        The cost is that of looking at `arguments`.
         """
+        return self._is_text(arguments)
+
+    def _is_text(self, text: str) -> bool:
+        """Whether the pieces make up `text`. They are joined only if they could."""
+        self._follow()
+        if len(text) != self._size:
+            return False
         if len(self.pieces) > 1:
             self.pieces[:] = ["".join(self.pieces)]
             self._joined = self._seen = 1
-        return arguments == self.pieces[0]
+        return "".join(self.pieces) == text
 
     @abstractmethod
     def add_arguments(self, delta: str, events: list[Event]) -> None:

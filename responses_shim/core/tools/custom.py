@@ -58,13 +58,15 @@ class CustomCallBuilder(NamedCallBuilder):
         return self._text.complete
 
     def _follow(self) -> None:
-        """Do nothing: the pieces are those of the text, and `FreeText` knows where the arguments end."""
+        """Count the characters only: the pieces are those of the text, and `FreeText` knows where the arguments end."""
+        self._size += sum(map(len, self.pieces[self._seen :]))
+        self._seen = len(self.pieces)
 
     def repeated_by(self, arguments: str) -> bool:
-        if self._text.held:
-            return self._text.held == arguments
+        if self._text.of_another_shape:
+            return self._text.held_equals(arguments)
         other = FreeText()
-        return other.feed(arguments) + other.close(cut=False) == "".join(self.pieces)
+        return self._is_text(other.feed(arguments) + other.close(cut=False))
 
     def next_delta(self) -> CustomToolCallInputDelta | None:
         return CustomToolCallInputDelta(0, self.id, self.index, "") if self._text.in_string else None

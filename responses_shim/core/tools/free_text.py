@@ -54,10 +54,10 @@ class FreeText:
 
     def __init__(self) -> None:
         self._state = _State.HEAD
-        self._undecided = (
-            ""  # the beginning of the head, of an escape, or of what follows a quote, which needs more text
-        )
+        # The beginning of the head, of an escape, or of what follows a quote, which needs more text.
+        self._undecided = ""
         self._held: list[str] = []
+        self._held_size = 0  # in characters
         self._end = JSONEnd()  # of what is held
 
     @property
@@ -110,13 +110,17 @@ class FreeText:
         return head
 
     @property
-    def held(self) -> str:
-        """JSON of another shape than was offered, as far as it has come."""
-        self._held[:] = ["".join(self._held)]
-        return self._held[0]
+    def of_another_shape(self) -> bool:
+        """Whether the arguments are, or were, JSON of another shape than was offered."""
+        return bool(self._held)
+
+    def held_equals(self, arguments: str) -> bool:
+        """Whether such JSON, as far as it has come, is `arguments`. It is joined only if it could be."""
+        return len(arguments) == self._held_size and "".join(self._held) == arguments
 
     def _hold(self, piece: str) -> None:
         self._held.append(piece)
+        self._held_size += len(piece)
         self._end.feed(piece)
 
     def _feed_string(self, piece: str) -> str:

@@ -85,7 +85,7 @@ class ToolMap:
         self._shortened: dict[
             str, str
         ] = {}  # names of functions by those of their tools, where hosts do not take these
-        self._left_out: set[ToolIdentity] = set()
+        self._left_out: dict[ToolIdentity, None] = {}
         self._deferred: dict[str, ToolIdentity] = {}  # by the names that they would be offered under
         self._searchable: dict[str, str | None] = {}  # what a search can find: names and descriptions
         listed = read_declarations([(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())], kinds)
@@ -95,7 +95,9 @@ class ToolMap:
         self._namespaces = dict(listed.namespaces)
         self._searching = any(tool.declaration.searches and tool.declaration.offered for tool in declared)
         # Names that belong to tools outside a namespace, which no other tool may be offered by.
-        self._reserved = {tool.identity.name for tool in declared if tool.identity and tool.identity.namespace is None}
+        self._reserved = dict.fromkeys(
+            tool.identity.name for tool in declared if tool.identity and tool.identity.namespace is None
+        )
         self._offer_all(listed, replacing=False)
         self._namespaces |= found.namespaces
         self._offer_all(found, replacing=True)
@@ -283,7 +285,7 @@ class ToolMap:
         if identity is None or not declaration.offered:
             self._report.dropped(path)
             if identity is not None:
-                self._left_out.add(identity)
+                self._left_out[identity] = None
             return
         if declaration.deferred and self._searching and not replacing:
             self._defer(identity, tool)
@@ -313,7 +315,7 @@ class ToolMap:
             self._searchable[identity.name] = tool.flat.get("description")
         else:
             self._searchable[identity.namespace] = self._namespaces[identity.namespace]
-        self._left_out.add(identity)
+        self._left_out[identity] = None
         self._deferred[function_name(identity.namespace, identity.name)] = identity
         if identity.namespace is None:
             self._deferred.setdefault(

@@ -41,7 +41,7 @@ class ChunkDecoder:
     def __init__(self) -> None:
         self.halves: dict[str, str] = {}
         """Halves of surrogate pairs that are held back until the other half comes, by the field they end."""
-        self._given: set[str] = set()  # the fields that deltas have given so far; both of reasoning count as one
+        self._given: tuple[str, ...] = ()  # the fields that deltas have given so far; both of reasoning count as one
         self._lists_calls = False  # a delta has had `tool_calls`, so that its `function_call` gives the same again
 
     def decode(self, payload: bytes) -> Chunk:
@@ -72,23 +72,27 @@ class ChunkDecoder:
             delta = choice.delta
             if delta is not None:
                 if delta.content:
-                    self._given.add("content")
+                    self._give("content")
                 if delta.reasoning or delta.reasoning_content:
-                    self._given.add("reasoning")
+                    self._give("reasoning")
                 if delta.tool_calls:
-                    self._given.add("tool_calls")
+                    self._give("tool_calls")
                 if delta.refusal:
-                    self._given.add("refusal")
+                    self._give("refusal")
                 if delta.annotations:
-                    self._given.add("annotations")
+                    self._give("annotations")
         return chunk
+
+    def _give(self, field: str) -> None:
+        if field not in self._given:
+            self._given += (field,)
 
     def _settle_message(self, choice: Choice, message: Delta) -> None:
         choice.message = None
         if choice.delta is None:
             choice.delta = Delta()
         if choice.delta.reasoning or choice.delta.reasoning_content:
-            self._given.add("reasoning")
+            self._give("reasoning")
         for name in Delta.__struct_fields__:
             given = "reasoning" if name == "reasoning_content" else name
             if given not in self._given and not getattr(choice.delta, name):
@@ -102,6 +106,12 @@ class ChunkDecoder:
             raise UpstreamError("The host sent a stream frame that is not JSON.") from None
         if not isinstance(frame, dict):
             raise UpstreamError("The host sent a stream frame that is not a JSON object.")
+        try:
+            return self._chunk(frame)
+        except (ValueError, RecursionError):  # an index of thousands of digits, something nested very deep
+            raise UpstreamError("The host sent a stream frame that cannot be read.") from None
+
+    def _chunk(self, frame: dict[str, Any]) -> Chunk:
         choices = frame.get("choices")
         error = frame.get("error")
         if not isinstance(choices, list) and not error and ("message" in frame or "detail" in frame):

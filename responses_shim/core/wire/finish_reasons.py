@@ -32,6 +32,7 @@ _WORDS: dict[End, tuple[str, ...]] = {
 }
 _ENDS: dict[str, End] = {word: end for end, words in _WORDS.items() for word in words}
 _NOT_GIVEN = ("", "null", "none")
+_MAX_WORD = 100  # characters of a word that count: it is compared with each that follows
 _SEVERITY: tuple[End, ...] = ("completed", "max_output_tokens", "content_filter", "failed")
 
 
@@ -43,8 +44,10 @@ def end_of(finish_reason: str) -> End:
 def later_finish(earlier: str | None, later: str) -> str | None:
     """The finish_reason that counts after another one has come: the worse of the two, the earlier if they are alike.
 
-    Some hosts close every stream with `stop`, also after a `length`. `null` as text is none.
+    Some hosts close every stream with `stop`, also after a `length`. `null` as text is none. Of a word longer than any
+    that is known, the beginning is kept.
     """
+    later = later[:_MAX_WORD]
     if _word(later) in _NOT_GIVEN:
         return earlier
     if earlier is None or _SEVERITY.index(end_of(later)) > _SEVERITY.index(end_of(earlier)):

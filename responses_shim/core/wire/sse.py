@@ -38,7 +38,7 @@ class SSEDecoder:
     def __init__(self) -> None:
         self.pending = False
         """Whether a line or a frame has begun and not ended, as far as that matters."""
-        self._tail = b""  # bytes of a line whose end has not come
+        self._tail: list[bytes] = []  # of a line whose end has not come: joined once it has
         self._data: list[bytes] = []  # the data lines of a frame whose blank line has not come
         self._is_error = False  # that frame has `event: error`
         self._is_cut = False  # that frame has had a blank line within a string
@@ -47,23 +47,28 @@ class SSEDecoder:
 
     def feed(self, data: bytes) -> list[bytes]:
         """The data of the frames that these bytes complete."""
-        buffer = self._tail + data
-        if self._at_start and buffer:
+        if not data:
+            return []
+        if self._tail and not (self._at_start or self._tail[-1].endswith(b"\r") or b"\n" in data or b"\r" in data):
+            self._tail.append(data)
+            return []
+        buffer = b"".join([*self._tail, data])
+        if self._at_start:
             if len(buffer) < 3 and _BOM.startswith(buffer):
-                self._tail = buffer
+                self._tail = [buffer]
                 self.pending = True
                 return []
             self._at_start = False
             buffer = buffer.removeprefix(_BOM)
         lines = buffer.splitlines(keepends=True)
         # The LF of a line that ends in CR may still come.
-        self._tail = lines.pop() if lines and not lines[-1].endswith(b"\n") else b""
+        self._tail = [lines.pop()] if lines and not lines[-1].endswith(b"\n") else []
         return self._payloads(lines)
 
     def close(self) -> list[bytes]:
         """The data of a last frame without a blank line, if there is one. The bytes have ended."""
-        lines = [*self._tail.splitlines(), b""]
-        self._tail = b""
+        lines = [*b"".join(self._tail).splitlines(), b""]
+        self._tail = []
         return [*self._payloads(lines), *self._end_frame()]
 
     def _payloads(self, lines: list[bytes]) -> list[bytes]:
@@ -75,7 +80,7 @@ class SSEDecoder:
                 if self._is_cut:
                     payloads += self._end_frame()
                 self._add_data(value.removeprefix(b" "))
-            elif self._in_string:
+            elif self._ends_in_string(line):
                 self._is_cut = self._is_cut or not line
                 self._add_data(line)
             elif name == b"event":
@@ -90,11 +95,12 @@ class SSEDecoder:
         if self._string is not None:
             self._string.feed("\n" + line.decode("latin-1"))
 
-    @property
-    def _in_string(self) -> bool:
-        """Whether the data so far is a JSON object that ends within a string."""
+    def _ends_in_string(self, line: bytes) -> bool:
+        """Whether the data before a line is a JSON object that ends within a string, so that the line belongs to it."""
         if self._string is None:
-            if not self._data or not self._data[0].startswith(b"{") or self._data[-1].rstrip().endswith(b"}"):
+            if not self._data or not self._data[0].startswith(b"{"):
+                return False
+            if not line and self._data[-1].rstrip().endswith(b"}"):  # as a rule: the object is complete
                 return False
             self._string = JSONEnd()
             self._string.feed(b"\n".join(self._data).decode("latin-1"))  # quotes and backslashes are ASCII

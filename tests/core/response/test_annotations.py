@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.core.driver import Json, Played, answer, play
 from tests.scripted import chunk, frame
 
@@ -68,3 +70,19 @@ def test_a_chunk_with_an_annotation_does_not_take_the_fast_path() -> None:
 def test_an_annotation_of_an_unknown_type_is_passed_on() -> None:
     """The SDK's types do not know it either, so the stream is not checked against them."""
     assert annotations_of(play([chunk("Hello"), annotated(UNKNOWN), STOP])) == [UNKNOWN]
+
+
+@pytest.mark.parametrize("depth", [101, 300, 900])
+def test_an_annotation_that_is_nested_too_deep_fails_the_response(depth: int) -> None:
+    """It might be read and not be written: in the response it is nested deeper than in its chunk."""
+    value = b'{"type": "x", "a": ' + b"[" * depth + b"]" * depth + b"}"
+    nested = b'data: {"choices": [{"delta": {"annotations": [' + value + b"]}}]}\n\n"
+    played = answer(chunk("Hello"), nested, chunk("!"), STOP)
+    assert played.response["status"] == "failed"
+    assert played.output[0]["content"][0]["text"] == "Hello"
+
+
+def test_half_a_surrogate_pair_and_no_number_in_an_annotation_are_replaced() -> None:
+    annotation = b'{"type": "video_citation", "a": "\\ud800", "b": NaN}'
+    played = play([b'data: {"choices": [{"delta": {"annotations": [' + annotation + b"]}}]}\n\n", STOP])
+    assert annotations_of(played) == [{"type": "video_citation", "a": "\ufffd", "b": None}]

@@ -92,6 +92,24 @@ def test_tokens_that_do_not_read_like_the_text_stay_with_their_chunk(tokens: lis
     ) == [("Hi!", [*tokens, "!"])]
 
 
+def test_tokens_that_come_before_their_text_go_with_that_text() -> None:
+    """One chunk early, or all of them with the first piece of the text."""
+    one = [
+        with_entries({}, "a"),
+        with_entries({"content": "a"}, "b"),
+        with_entries({"content": "b"}, "b"),
+        with_entries({"content": "b"}),
+    ]
+    assert texts_and_tokens(*one) == [("abb", ["a", "b", "b"])]
+    all_of_them = [with_entries({"content": "a"}, *"abcd"), *(with_entries({"content": text}) for text in "bcd")]
+    assert texts_and_tokens(*all_of_them) == [("abcd", ["a", "b", "c", "d"])]
+
+
+def test_text_beside_a_thought_that_no_token_reads_has_its_own_tokens() -> None:
+    chunks = [with_entries({}, "</think>"), with_entries({"reasoning": "Hm", "content": "Hi"}, "Hi", "!")]
+    assert texts_and_tokens(*chunks, with_entries({"content": "!"}, "!")) == [("Hi!", ["Hi", "!"])]
+
+
 def test_chunks_without_a_delta_of_the_first_choice_are_passed_over() -> None:
     nothing = [b'data: {"choices":[]}\n\n', b'data: {"choices":[{"index":1,"delta":{"content":"x"}}]}\n\n']
     assert texts_and_tokens(

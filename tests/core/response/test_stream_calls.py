@@ -386,3 +386,31 @@ def test_json_in_the_input_of_a_custom_tool_stays_as_it_is() -> None:
     text = json.dumps({"input": "x", "more": [1, 2]}, indent=1)
     (item,) = answer(calls(call(0, "a", "c", json.dumps({"input": text}))), STOP).output
     assert arguments_of(item) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "more", "expected"),
+    [
+        ("f", "{}", "xy", "{}xy"),
+        ("c", '{"input": "a"}', "xy", "a"),
+        ("c", '{"patch": "a"}', "xy", '{"patch": "a"}xy'),
+        ("c", '{"input": ""}', "", ""),
+    ],
+)
+def test_arguments_that_a_complete_call_has_had_are_no_other_call_and_any_others_are(
+    name: str, arguments: str, more: str, expected: str
+) -> None:
+    """By its id, with what has come behind its end in pieces."""
+
+    def piece(arguments: str, name: str | None = None) -> bytes:
+        return calls(call(None, "a", name, arguments))
+
+    played = answer(
+        piece(arguments, name),
+        *map(piece, more),
+        piece(arguments + more, name),
+        piece('{"input": "zz"}', name),
+        STOP,
+    )
+    assert arguments_of(played.output[0]) == expected
+    assert len(played.output) == 2

@@ -306,6 +306,8 @@ def test_the_words_of_other_hosts_for_a_cut_are_known(finish: str, reason: str) 
         (["abort", "stop"], "failed"),
         (["length", "abort"], "failed"),
         (["stop", "tool_calls"], "completed"),
+        (["stop" + 1000 * " ", "stop"], "completed"),
+        (["stop" + 1000 * "x", "stop"], "failed"),
     ],
 )
 def test_a_later_finish_reason_does_not_undo_a_worse_one(reasons: list[str], status: str) -> None:

@@ -159,6 +159,16 @@ def test_the_text_of_the_answer_keeps_its_log_probabilities() -> None:
     assert logprobs_after(ThinkTagFilter("anywhere"), "a", "<think>", "b", "</think>", "c") == [["a"], ["c"]]
 
 
+def test_white_space_before_the_answer_keeps_its_log_probabilities() -> None:
+    entries = [ChatLogprob(token=token, logprob=-1.0) for token in (" ", "\n", "\t", "<", "b>")]
+    tag_filter = ThinkTagFilter("leading")
+    chunks: list[Chunk] = []
+    for entry in entries:
+        chunks += tag_filter.feed(Chunk(choices=[Choice(delta=Delta(content=entry.token), logprobs=Logprobs([entry]))]))
+    kept = [choice for chunk in chunks for choice in chunk.choices or () if choice.delta and choice.delta.content]
+    assert kept == [Choice(delta=Delta(content=" \n\t<b>"), logprobs=Logprobs(entries))]
+
+
 def test_a_call_without_text_is_passed_on() -> None:
     delta = Delta(tool_calls=[ToolCallDelta(0, "a", FunctionDelta("f", "{}"))])
     called = Chunk(choices=[Choice(delta=delta)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 import pytest
@@ -9,6 +10,7 @@ from msgspec import to_builtins
 
 from responses_shim.core.response.encoder import Frame
 from responses_shim.core.response.filters import Filter
+from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import RoundState, Translator
 from responses_shim.core.tools.tool_map import ToolMap
@@ -143,15 +145,73 @@ def test_a_json_answer_is_a_complete_round() -> None:
     assert translator.state is RoundState.COMPLETE
 
 
-def test_without_framing_there_are_no_frames_and_the_response_is_the_same() -> None:
+def test_without_framing_the_only_frame_is_the_response_which_is_the_same() -> None:
     messages = [chunk("Hel"), chunk("lo"), chunk(tool_calls=[call(0, "a", "f", "{}")]), STOP, DONE]
     translator = Translator(new_stream(), framing=None)
     assert [translator.feed(data) for data in messages] == [[]] * len(messages)
     assert translator.flush() == []
     result, frames = translator.end_round()
     assert [item.call_id for item in result.calls] == ["a"]
-    assert frames == translator.close() == translator.ping() == []
-    assert translator.response == play(messages).stream.response
+    assert frames == translator.ping() == []
+    ((_, data),) = translator.close()
+    assert json.loads(data) == play(messages).response
+
+
+def test_too_long_a_prompt_that_makes_the_response_incomplete_is_no_failure() -> None:
+    translator = new_translator(options=ResponseOptions(incomplete_on_overflow=True))
+    translator.fail(UpstreamError("too long", code="context_length_exceeded"))
+    assert translator.state is RoundState.OPEN
+    translator.flush()
+    translator.end_round()
+    assert types(translator.close()) == ["incomplete"]
+
+
+def sealed_as(sealed: str) -> ResponseOptions:
+    """Reasoning is sealed as this text."""
+    return ResponseOptions(seal=lambda text: sealed)
+
+
+def test_an_item_that_cannot_be_encoded_fails_the_response_and_is_left_out_of_it() -> None:
+    played = play([chunk("Hello"), chunk(reasoning="Hm"), chunk("bye"), STOP, DONE], options=sealed_as("\ud800"))
+    *_, error, failed = played.payloads
+    assert (error["type"], failed["type"]) == ("error", "response.failed")
+    assert failed["response"]["error"]["message"] == "The host sent something that cannot be passed on."
+    assert [item["content"][0]["text"] for item in failed["response"]["output"]] == ["Hello", "bye"]
+    assert failed["response"]["completed_at"] is None
+
+
+def test_a_response_that_is_not_streamed_and_cannot_be_encoded_fails_too() -> None:
+    translator = Translator(new_stream(options=sealed_as("\ud800")), framing=None)
+    translator.feed(chunk(reasoning="Hm") + STOP + DONE)
+    translator.end_round()
+    ((_, data),) = translator.close()
+    response = json.loads(data)
+    assert (response["status"], response["output"], response["completed_at"]) == ("failed", [], None)
+    assert translator.error is not None
+
+
+def test_a_response_of_which_nothing_can_be_encoded_has_no_frames_and_an_error() -> None:
+    stream = new_stream()
+    stream.response.model = "\ud800"
+    translator = Translator(stream)
+    assert translator.feed(chunk("a")) == []
+    assert translator.state is RoundState.FAILED
+    translator.end_round()
+    assert translator.close() == []
+    assert translator.error is not None
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        {"choices": [{"delta": {"tool_calls": [{"index": 5000 * "9", "function": {"name": "f"}}]}}]},
+        {"choices": [{"delta": {"content": ["a"], "routed_experts": 10**400}}], "usage": {"prompt_tokens": 10**400}},
+    ],
+    ids=["an index of 5,000 digits", "a count of 400 digits"],
+)
+def test_absurd_numbers_are_no_exception(unreadable: Json) -> None:
+    played = play([chunk("Hello"), frame(unreadable), STOP, DONE])
+    check_stream(played.payloads)
 
 
 def test_the_first_failure_from_outside_ends_the_response() -> None:

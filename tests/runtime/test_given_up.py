@@ -1,0 +1,124 @@
+"""A host that gives up its last `send`, or does not await it, while the end of the response is being prepared."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from responses_shim import ResponsesShim
+from responses_shim.core.response.options import ResponseOptions
+from responses_shim.core.wire.responses import Response
+from responses_shim.runtime.answer_check import AnswerCheck
+from responses_shim.runtime.interfaces import Listener
+from tests.caller import DEADLINE
+from tests.runtime.direct import Client, new_run
+from tests.scripted import DONE, EVENT_STREAM, chunk, read_body
+from tests.state import Client as StoringClient
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
+
+END = chunk('{"a": 1}') + chunk(finish_reason="stop") + DONE
+
+
+class Step:
+    """Something that is awaited at the end: it says when it has begun, and ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun = anyio.Event()
+        self.may_end = anyio.Event()
+        self.sending: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        self.begun.set()
+        await self.may_end.wait()
+
+
+async def give_up(sending: Awaitable[None], step: Step) -> None:
+    """Cancel a `send` once the step has begun, and let the step end later."""
+    task = asyncio.ensure_future(sending)
+    await step.begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    step.may_end.set()
+
+
+async def leave(sending: Awaitable[None], step: Step) -> None:
+    """Do not await a `send`, and return before the step has ended."""
+    step.sending = asyncio.ensure_future(sending)
+    await step.begun.wait()
+    asyncio.get_running_loop().call_later(0.01, step.may_end.set)
+
+
+HOSTS = pytest.mark.parametrize("play", [give_up, leave])
+Play = Callable[[Awaitable[None], Step], Awaitable[None]]
+
+
+@HOSTS
+@pytest.mark.parametrize("stream", [True, False])
+async def test_while_the_response_is_saved(play: Play, stream: bool) -> None:
+    step, client, saved = Step(), Client(), list[str]()
+
+    async def save(response: Response) -> None:
+        await step.wait()
+        saved.append(response.status)
+
+    async def upstream(chat: Any, listener: Listener) -> None:
+        await play(listener.data(END, False), step)
+
+    with anyio.fail_after(DEADLINE):
+        await new_run(client, stream=stream, save=save).execute(upstream, {})
+    assert saved == ["completed"], "once"
+    if stream:
+        assert client.response["status"] == "completed"
+    else:
+        assert b'"status":"completed"' in client.body
+
+
+@HOSTS
+async def test_while_the_token_ids_of_the_prompt_are_fetched(play: Play) -> None:
+    step, client = Step(), Client()
+
+    async def prompt_tokens(chat: Any) -> list[int]:
+        await step.wait()
+        return [1, 2]
+
+    async def upstream(chat: Any, listener: Listener) -> None:
+        await listener.data(chunk("a", logprobs={"content": [{"token": "token_id:3", "logprob": -0.5}]}), True)
+        await play(listener.data(chunk(finish_reason="stop") + DONE, False), step)
+
+    run = new_run(client, options=ResponseOptions(token_ids=True), prompt_tokens=prompt_tokens)
+    with anyio.fail_after(DEADLINE):
+        await run.execute(upstream, {})
+    assert client.response["status"] == "completed"
+    assert client.response["output"][0]["prompt_token_ids"] == [1, 2]
+
+
+@HOSTS
+@pytest.mark.parametrize("stream", [True, False])
+async def test_while_the_answer_is_checked(play: Play, stream: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    step, check = Step(), AnswerCheck.check
+
+    async def slow_check(self: AnswerCheck, text: str) -> str | None:
+        await step.wait()
+        return await check(self, text)
+
+    monkeypatch.setattr(AnswerCheck, "check", slow_check)
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
+        await play(send({"type": "http.response.body", "body": END, "more_body": False}), step)
+
+    response = await StoringClient(ResponsesShim(host)).create(
+        stream=stream,
+        text={"format": {"type": "json_object"}},
+        tools=[{"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}],
+        input="Answer in JSON",
+    )
+    assert response["status"] == "completed"
+    assert response["output"][0]["content"][0]["text"] == '{"a": 1}'
