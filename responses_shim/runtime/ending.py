@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -27,7 +26,7 @@ class Ending:
     was cancelled, and then does what is left to do.
     """
 
-    __slots__ = ("_answer_check", "_next_round", "_prompt_tokens", "_save", "_saving", "_translator")
+    __slots__ = ("_answer_check", "_next_round", "_prompt_tokens", "_save", "_translator")
 
     def __init__(
         self,
@@ -43,7 +42,6 @@ class Ending:
         self._prompt_tokens = prompt_tokens
         self._next_round = next_round
         self._save = save
-        self._saving: asyncio.Future[None] | None = None
 
     async def check_answer(self) -> list[Frame]:
         """Check the answer that was held back: the frames that send it, or drop it if it is not in its format."""
@@ -94,18 +92,10 @@ class Ending:
         translator = self._translator
         if self._save is None:
             return
-        if self._saving is None:
-            translator.settle()
-            if translator.error is not None and not begun:
-                return
-            # A task of its own: what has been begun goes on if this is cancelled.
-            self._saving = asyncio.ensure_future(self._save(translator.response))
+        translator.settle()
+        if translator.error is not None and not begun:
+            return
         try:
-            await asyncio.shield(self._saving)
+            await self._save(translator.response)
         except ShimError as error:
             translator.fail(error)
-
-    def stop(self) -> None:
-        """Nobody waits any more for what is being saved."""
-        if self._saving is not None:
-            self._saving.cancel()

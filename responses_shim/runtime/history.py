@@ -71,7 +71,8 @@ class Turn:
     release: Callable[[], Awaitable[None]] = _nothing_taken
     _input: list[StoredItem] = field(default_factory=list, init=False)
     _rounds: list[StoredItem] = field(default_factory=list, init=False)  # behind the input, of rounds that have ended
-    _added: bool = field(default=False, init=False)
+    _added: bool = field(default=False, init=False)  # before its end, as one that runs in the background is
+    _save_begun: bool = field(default=False, init=False)
 
     @property
     def size(self) -> int:
@@ -105,7 +106,10 @@ class Turn:
             response.conversation = {"id": self.conversation.id}
 
     async def save(self, response: Response) -> None:
-        """Keep the response and the items of the turn. Raises StoreUnavailable if that is needed and fails."""
+        """Keep the response and the items of the turn. Raises StoreUnavailable if that is needed and fails.
+
+        It can be called again after it was cancelled.
+        """
         if not self.keeps:
             return
         try:
@@ -126,16 +130,12 @@ class Turn:
 
     async def _save(self, response: Response) -> None:
         items = self.unsaved_output(response)
+        again, self._save_begun = self._save_begun, True  # given up by the task that waited: who knows how far it came
         if not self._added:
+            if again:
+                await self.store.store.delete(self.owner, response.id)
             await self.add(response, items)
-        elif not await self.store.store.change(
-            self.owner,
-            response.id,
-            among=RUNNING,
-            status=response.status,
-            data=without_output(response),
-            items=items,
-        ):
+        elif not await self._end(response, items) and not (again and await self._has_ended(response)):
             raise StoreUnavailable("The response was ended or deleted while it was being made.")
         try:
             await self.add_to_conversation(response)
@@ -160,8 +160,24 @@ class Turn:
         )
         if not await self.store.store.add(record, [*self._input, *output]):
             raise StoreUnavailable("The response could not be stored: it is too large, or what it continues is gone.")
-        self._added = True
+        self._added = self._added or not self._save_begun
         return record
+
+    async def _end(self, response: Response, items: Sequence[StoredItem]) -> bool:
+        """End a response that was added before its end. False if somebody else has ended or deleted it."""
+        return await self.store.store.change(
+            self.owner,
+            response.id,
+            among=RUNNING,
+            status=response.status,
+            data=without_output(response),
+            items=items,
+        )
+
+    async def _has_ended(self, response: Response) -> bool:
+        """Whether a response is in the store as it ended."""
+        found = await self.store.store.get(self.owner, response.id)
+        return found is not None and found.record.status == response.status
 
     async def add_round(self, id: str, items: Sequence[StoredItem]) -> None:
         """Keep more items of a response that has been added: those of a round, or the outputs of its calls.

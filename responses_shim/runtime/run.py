@@ -66,7 +66,7 @@ class Run:
     - `prompt_tokens`: gets the token ids of a chat's prompt, where they are wanted and the host's stream had none
     - `next_round`: what follows a round
     - `save`: keeps the response before its terminal event is sent; it fails if that raises ShimError. Nothing is kept
-      of a response of which the client has got nothing
+      of a response of which the client has got nothing. It is called again if the host gave up the `send` that waited
     - `starts_at_once`: the response begins before the first call is made, so that no failure is an exception
     - `answer_check`: checks the answers that the translator holds back, and may ask for another round
 
@@ -137,7 +137,6 @@ class Run:
         finally:
             self._watchdog.stop()
             self._writer.close()
-            self._ending.stop()
         log_end(self._translator, self._clock() - self._started_at, abandoned=self._phase is Phase.ABANDONED)
         error = self._translator.error
         if not self._writer.begun and self._phase is not Phase.ABANDONED and error is not None:

@@ -654,6 +654,7 @@ async def test_the_end_of_a_log_whose_last_event_was_too_large_has_a_number_of_i
 
 async def test_an_interceptor_sees_the_response_when_it_has_ended() -> None:
     seen: list[str | None] = []
+    ended = anyio.Event()
 
     class Look:
         async def __call__(self, view: RequestView, headers: Mapping[str, str]) -> None:
@@ -661,10 +662,12 @@ async def test_an_interceptor_sees_the_response_when_it_has_ended() -> None:
 
         async def finished(self, view: RequestView, response: ResponseView) -> None:
             seen.append(response.status)
+            ended.set()
 
     shim = ResponsesShim(ScriptedHost(counting), interceptors=[Look()])
     async with shim.running():
         made = await Client(shim).create(background=True)
         await Client(shim).until(made["id"], "completed")
-        await settle()
+        with anyio.fail_after(DEADLINE):
+            await ended.wait()
     assert seen == ["completed"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import anyio
@@ -15,6 +15,8 @@ from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.wire.responses import Response
 from responses_shim.runtime.answer_check import AnswerCheck
 from responses_shim.runtime.interfaces import Listener
+from responses_shim.stores.base import Record, StoredItem
+from responses_shim.stores.memory import MemoryStore
 from tests.caller import DEADLINE
 from tests.runtime.direct import Client, new_run
 from tests.scripted import DONE, EVENT_STREAM, chunk, read_body
@@ -72,7 +74,7 @@ async def test_while_the_response_is_saved(play: Play, stream: bool) -> None:
 
     with anyio.fail_after(DEADLINE):
         await new_run(client, stream=stream, save=save).execute(upstream, {})
-    assert saved == ["completed"], "once"
+    assert saved == ["completed"]
     if stream:
         assert client.response["status"] == "completed"
     else:
@@ -122,3 +124,27 @@ async def test_while_the_answer_is_checked(play: Play, stream: bool, monkeypatch
     )
     assert response["status"] == "completed"
     assert response["output"][0]["content"][0]["text"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize("needed", [{}, {"store": True}])
+async def test_while_the_store_takes_the_response(needed: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stored once, though it may have been so already when the host gave up."""
+    step, add = Step(), MemoryStore.add
+
+    async def slow_add(self: MemoryStore, record: Record, items: Sequence[StoredItem] = ()) -> bool:
+        added = await add(self, record, items)
+        await step.wait()
+        return added
+
+    monkeypatch.setattr(MemoryStore, "add", slow_add)
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
+        await give_up(send({"type": "http.response.body", "body": END, "more_body": False}), step)
+
+    client = StoringClient(ResponsesShim(host))
+    response = await client.create(stream=True, **needed)
+    assert (response["status"], response["store"]) == ("completed", True)
+    assert await client.get(response["id"]) == response
+    assert len((await client.input_items(response["id"]))["data"]) == 1

@@ -222,7 +222,8 @@ class Translator:
         A response that cannot be encoded fails, and loses the items that are to blame: so it can be stored.
         """
         self._stream.settle()
-        if not can_be_encoded(self.response):
+        # Each item of a stream has been encoded already, or has failed the response.
+        if (self._encoder is None or self.error is not None) and not can_be_encoded(self.response):
             self._stream.drop_unwritable(_unwritable())
             self._stream.settle()
 
