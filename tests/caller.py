@@ -15,6 +15,7 @@ there.
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -339,6 +340,14 @@ async def settle() -> None:
     """Let every task that can run do so until all of them wait."""
     for _ in range(10):
         await anyio.lowlevel.checkpoint()
+
+
+async def tasks_left() -> list[asyncio.Task[Any]]:
+    """The tasks of the event loop that do not end by themselves, beside those that run the test."""
+    for _ in range(5):  # a task that was cancelled takes a turn or two of the loop to end
+        await anyio.lowlevel.checkpoint()
+    own = asyncio.current_task()
+    return [task for task in asyncio.all_tasks() if task is not own and "TestRunner" not in repr(task.get_coro())]
 
 
 async def request(app: ASGIApp, method: str, path: str, **options: Any) -> Reply:

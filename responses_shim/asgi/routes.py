@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -41,7 +42,8 @@ def _of_store(answer: StateEndpoint) -> Endpoint:
         if isinstance(body, Following):
             await follow(request, store.store, body, admission.headers)
         else:
-            await send_json(request.send, 200, body, admission.headers)
+            with suppress(OSError):  # the client has left
+                await send_json(request.send, 200, body, admission.headers)
 
     return endpoint
 

@@ -199,3 +199,24 @@ async def test_a_client_in_the_queue_that_leaves_gives_up_its_place(monkeypatch:
             await exchange.finish()
         assert not queue._waiting
     assert queue._free == 1
+
+
+# Answers of one message ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", "/v1/responses", {**REQUEST, "background": True}),
+        ("POST", "/v1/conversations", {}),
+        ("GET", "/v1/responses/resp_never", None),
+    ],
+)
+async def test_an_answer_that_the_client_does_not_wait_for_is_no_exception(method: str, path: str, body: Any) -> None:
+    """Since ASGI 2.4 a server's `send` raises OSError once the client is gone."""
+    app = ResponsesShim(GuardedHost())
+    async with app.running(), call(app, method, path, json=body, headers=KEY) as exchange:
+        exchange.stall()
+        await exchange.blocked()
+        await exchange.disconnect(broken_pipe=True)
+        await exchange.finish()

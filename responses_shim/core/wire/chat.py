@@ -248,6 +248,10 @@ def _bytes(entry: ChatTopLogprob) -> list[int]:
     return entry.bytes if entry.bytes is not None else list(join_surrogates(entry.token).encode())
 
 
+_CITATION: dict[str, Any] = {"start_index": 0, "end_index": 0, "title": "", "url": ""}
+"""What the API requires of a `url_citation`, with its defaults."""
+
+
 def annotations_of(delta: Delta) -> list[dict[str, Any]]:
     """The annotations of a delta in the form that `output_text.annotations` has.
 
@@ -263,8 +267,12 @@ def annotations_of(delta: Delta) -> list[dict[str, Any]]:
         nested = chat_annotation.get(kind)
         annotation = {**nested, "type": kind} if isinstance(nested, dict) else chat_annotation
         if kind == "url_citation":
-            given = {name: value for name, value in annotation.items() if value is not None}
-            annotation = {"start_index": 0, "end_index": 0, "title": "", "url": ""} | given
+            # With a null, or a value of another type, the default of a required key.
+            annotation = _CITATION | {
+                name: value
+                for name, value in annotation.items()
+                if value is not None and type(value) is type(_CITATION.get(name, value))
+            }
         annotations.append(annotation)
     return annotations
 

@@ -140,6 +140,10 @@ CITATION = {"start_index": 1, "end_index": 2, "title": "t", "url": "u"}
             {"type": "url_citation", "start_index": 0, "end_index": 0, "title": "", "url": "u"},
         ),
         (
+            {"type": "url_citation", "url_citation": {"url": 5, "title": [], "start_index": True, "end_index": 2.5}},
+            {"type": "url_citation", "start_index": 0, "end_index": 0, "title": "", "url": ""},
+        ),
+        (
             {"type": "url_citation", "url_citation": "u"},
             {"type": "url_citation", "url_citation": "u", "start_index": 0, "end_index": 0, "title": "", "url": ""},
         ),
