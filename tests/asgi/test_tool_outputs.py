@@ -17,7 +17,7 @@ from responses_shim.runtime import run, tool_outputs
 from responses_shim.stores import opening
 from responses_shim.stores.base import Store, StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
-from tests.caller import Reply, call, payloads, post, request, settle
+from tests.caller import DEADLINE, Reply, call, payloads, post, request, settle
 from tests.guarded import KEY, GuardedHost
 from tests.oracle import check_error, check_response
 from tests.scripted import DONE, Hold, Script, ScriptedHost, Wait, call_answer, chunk, text_answer
@@ -52,6 +52,12 @@ class Shims:
         response: Json = reply.json
         check_response(response)
         return response
+
+    async def until_waiting(self, id: str) -> None:
+        """Wait until the round has ended, so that its calls are in the record."""
+        with anyio.fail_after(DEADLINE):
+            while not (await self.get(id))["output"]:
+                await settle()
 
     async def post(self, id: str, call_id: Any, output: Any = TEXT, **fields: Any) -> Reply:
         """Post an output through the second process."""
@@ -564,8 +570,7 @@ async def test_a_response_in_the_background_that_waits_fails_when_the_server_shu
     both = shims(store, ONE_CALL)
     async with both.first.running():
         id = (await post(both.first, "/v1/responses", {**REQUEST, "background": True})).json["id"]
-        while not (await both.get(id))["output"]:
-            await settle()
+        await both.until_waiting(id)
     response = await both.get(id)
     assert (response["status"], len(response["output"])) == ("failed", 1)
     assert "shut down" in response["error"]["message"]
@@ -576,7 +581,7 @@ async def test_a_response_whose_client_leaves_is_cancelled(store: Store, monkeyp
     both = shims(store, ONE_CALL)
     async with streamed(both.first) as stream:
         id = await stream.called()
-        await both.host.finished.wait()
+        await both.until_waiting(id)
         await stream.exchange.disconnect()
         await stream.exchange.finish()
     assert (await both.get(id))["status"] == "cancelled"

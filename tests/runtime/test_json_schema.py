@@ -130,17 +130,19 @@ def test_a_large_schema_is_not_kept() -> None:
         ({"patternProperties": {"[": {}}}, "the pattern '[' cannot be read"),
         ({"$ref": "http://127.0.0.1:9/schema.json"}, "'http://127.0.0.1:9/schema.json' leads to no schema in it"),
         ({"properties": {"a": {"$ref": "file:///etc/passwd"}}}, "'file:///etc/passwd' leads to no schema in it"),
-        ({"$schema": []}, "it cannot be read (TypeError)"),
+        ({"$schema": []}, ("it cannot be read (TypeError)", "$.$schema: [] is not of type 'string'")),
         ({"$ref": "#/type", "type": "object"}, "'#/type' leads to no schema in it"),
         ({"$ref": "#/$defs/a"}, "'#/$defs/a' leads to no schema in it"),
         ({"$defs": {"a": {"unevaluatedProperties": False}}, "patternProperties": {"a": {}}}, "unevaluatedProperties"),
         ({"description": "x" * json_schema.MAX_SCHEMA}, "it has more than 262144 bytes"),
     ],
 )
-def test_a_schema_that_cannot_be_checked_is_refused(schema: Json, reason: str) -> None:
+def test_a_schema_that_cannot_be_checked_is_refused(schema: Json, reason: str | tuple[str, ...]) -> None:
+    """Of several reasons, each is that of some versions of the library."""
+    reasons = (reason,) if isinstance(reason, str) else reason
     with pytest.raises(InvalidRequest, match=r"^Invalid 'text\.format\.schema': ") as caught:
         schema_check(schema)
-    assert reason in caught.value.message
+    assert any(each in caught.value.message for each in reasons)
     assert (caught.value.param, caught.value.code) == ("text.format.schema", "invalid_json_schema")
 
 
