@@ -137,7 +137,7 @@ _TOOLS = [
     ),
 ]
 _CHOICES = [
-    Row("none", "honoured"),
+    Row("none", "honoured", "a call fails the response, as one does where no tool is offered"),
     Row("auto", "honoured"),
     Row("required", "honoured"),
     Row("function", "mapped"),
