@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack, nullcontext, suppress
 from functools import partial
 
@@ -18,6 +19,7 @@ from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.asgi.translate import TranslatedRequest, report_header, translate
 from responses_shim.core.wire.stored import with_output
 from responses_shim.errors import ShimError
+from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.background import LogSink, until_ended
 from responses_shim.runtime.history import Turn
 from responses_shim.runtime.interceptors import notify_interceptors
@@ -78,10 +80,20 @@ async def _translate_or_refuse(
 
 
 def _upstream(host: HostClient, translated: TranslatedRequest) -> Upstream:
-    """The chat calls of a response, each of which is as large as the rounds before it have made it."""
+    """The chat calls of a response, each of which is as large as the rounds before it have made it.
+
+    It keeps the translated request only if there may be such rounds: a stream may be open for long.
+    """
     if translated.waiting is None:
         return partial(host.chat, size=translated.size)
     return lambda chat, listener: host.chat(chat, listener, translated.chat_size)
+
+
+def _prompt_tokens(host: HostClient, translated: TranslatedRequest) -> Callable[[Chat], Awaitable[list[int] | None]]:
+    """What gets the token ids of a chat's prompt, of any size as `_upstream`."""
+    if translated.waiting is None:
+        return partial(host.prompt_tokens, size=translated.size)
+    return lambda chat: host.prompt_tokens(chat, translated.chat_size)
 
 
 def _new_run(
@@ -106,7 +118,7 @@ def _new_run(
         disconnected=partial(until_disconnect, request.receive),
         unfinished_message=request.profile.unfinished_message,
         headers=probed,
-        prompt_tokens=lambda chat: host.prompt_tokens(chat, translated.chat_size),
+        prompt_tokens=_prompt_tokens(host, translated),
         next_round=next_round(request, translated, frames_of),
         answer_check=check,
         save=translated.turn.save if translated.turn is not None else None,
@@ -133,7 +145,7 @@ async def _start_in_background(
         request.settings.model_copy(update={"ping": "off"}),  # followers fill silences themselves
         disconnected=partial(until_ended, store, turn.owner, response.id, secrets.token_hex(8)),
         unfinished_message=request.profile.unfinished_message,
-        prompt_tokens=lambda chat: host.prompt_tokens(chat, translated.chat_size),
+        prompt_tokens=_prompt_tokens(host, translated),
         next_round=next_round(request, translated, frames_of),
         answer_check=check,
         starts_at_once=True,

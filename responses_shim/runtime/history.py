@@ -28,7 +28,7 @@ from responses_shim.core.request.messages import Item
 from responses_shim.core.request.stored_input import stored_input
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import Response
-from responses_shim.core.wire.stored import output_of, without_output
+from responses_shim.core.wire.stored import conversation_of, output_of, without_output
 from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
@@ -92,7 +92,8 @@ class Turn:
         """Write into the response object what it continues, and that it is kept, and give the input items their ids.
 
         They get them before the output does: the ids of a turn ascend. If an interceptor has set `store` to false, the
-        response is not kept after all.
+        response is not kept after all. What comes before the input, which may be of megabytes, is kept only for a
+        response whose next round is translated from it again.
         """
         self.keeps = self.keeps and request.store is not False
         if self.keeps:
@@ -104,6 +105,8 @@ class Turn:
             response.previous_response_id = self.parent.id
         if self.conversation is not None:
             response.conversation = {"id": self.conversation.id}
+        if request.tool_outputs != "wait":
+            self.before = []
 
     async def save(self, response: Response) -> None:
         """Keep the response and the items of the turn. Raises StoreUnavailable if that is needed and fails.
@@ -296,10 +299,10 @@ def _continuable(found: History | None, id: str) -> History:
         )
     if found.record.status not in _CONTINUABLE:
         raise _no_previous(id)
-    if conversation := msgspec.json.decode(found.record.data).get("conversation"):
+    if conversation := conversation_of(found.record.data):
         raise InvalidRequest(
             f"The response {quoted(id)} is part of a conversation: continue it with 'conversation': "
-            f"{quoted(conversation['id'])}.",
+            f"{quoted(conversation)}.",
             param="previous_response_id",
             code="invalid_value",
         )

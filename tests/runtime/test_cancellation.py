@@ -69,7 +69,7 @@ async def test_what_the_host_raises_within_its_answer_is_an_http_error_if_that_i
 async def test_an_engine_that_is_aborted_while_the_host_waits_for_it_fails_the_response() -> None:
     async def host(scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
-        engine = asyncio.create_task(asyncio.sleep(3600))
+        engine = asyncio.create_task(anyio.sleep_forever())
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         await send({"type": "http.response.body", "body": chunk("a"), "more_body": True})
         asyncio.get_running_loop().call_soon(engine.cancel)

@@ -48,6 +48,12 @@ def waits_for_outputs(data: bytes) -> bool:
     return "tool_outputs" in _decode_fields(data)
 
 
+def conversation_of(data: bytes) -> str | None:
+    """The id of the conversation that a response was made in."""
+    conversation = msgspec.json.decode(_decode_fields(data)["conversation"], type=dict[str, str] | None)
+    return conversation["id"] if conversation is not None else None
+
+
 def runs_in_background(data: bytes) -> bool:
     """Whether a response was asked for in the background."""
     return bytes(_decode_fields(data)["background"]) == b"true"
