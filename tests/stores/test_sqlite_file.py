@@ -9,7 +9,7 @@ import sqlite3
 import stat
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -43,6 +43,14 @@ def remove(path: Path) -> None:
     """Remove a database and what SQLite has beside it."""
     for each in path.parent.glob(f"{path.name}*"):
         each.unlink()
+
+
+def put_directory(path: Path) -> None:
+    """Put a directory in the place of a database, in which the store may make a new one before it is there."""
+    while not path.is_dir():
+        remove(path)
+        with suppress(FileExistsError):
+            path.mkdir()
 
 
 def content(path: Path) -> bytes:
@@ -327,8 +335,7 @@ async def test_who_waits_for_a_log_learns_of_trouble(store: SQLiteStore, path: P
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(follow)
         await anyio.wait_all_tasks_blocked()
-        remove(path)
-        os.mkdir(path)
+        put_directory(path)
     assert raised == [503]
     os.rmdir(path)
     await works(store)
