@@ -247,20 +247,27 @@ class Settings(BaseModel):
     store: SecretStr = SecretStr("memory://")
     """Where responses and conversations are kept, as a URL; `off` keeps nothing.
 
-    `memory://`: in this process, as long as it lives. It may hold a password, so it is not shown.
+    `memory://`: in this process, as long as it lives. `sqlite:////path`: in a file, for all processes of a machine.
+    `redis://host`, `rediss://host`: in Redis, for several machines. It may hold a password, so it is not shown.
     """
 
     store_trees: int | None = Field(default=None, ge=1)
-    """How many conversations and chains of responses the store keeps; by default 1,000 in memory."""
+    """How many conversations and chains of responses the store keeps.
+
+    By default 1,000 in memory, a million elsewhere.
+    """
 
     store_size: int | None = Field(default=None, ge=1)
-    """How many bytes the store keeps; by default 256 MB in memory.
+    """How many bytes the store keeps; by default 256 MB in memory, 10 GB elsewhere.
 
     Of what is too much the owner with the most bytes loses what was not used for the longest time.
     """
 
     store_age: float | None = Field(default=None, gt=0)
-    """For how long a conversation or a chain is kept after its last use; by default an hour in memory."""
+    """For how long a conversation or a chain is kept after its last use.
+
+    By default an hour in memory, 30 days elsewhere.
+    """
 
     tool_outputs: ToolOutputs = "end"
     """What calls do to a response with tools whose request has no `tool_outputs`.
