@@ -33,18 +33,24 @@ class ClientDisconnect(Exception):
 async def read_json(
     scope: Scope, receive: Receive, settings: Settings, admit: Callable[[], Awaitable[None]]
 ) -> tuple[Any, int]:
-    """The body as JSON data (dict, list, str, …), and how large it is to work on.
+    """The body as JSON data (dict, list, str, …), and how large it is to work on (see `decode_json`).
 
-    That is its size in bytes after decompression, and `NODE_COST` for each array, object and key: a body of 60 kB may
-    have 20,000 of them.
+    `admit` is that of `read_body`. Raises what `read_body` and `decode_json` raise.
+    """
+    return await decode_json(await read_body(scope, receive, settings, admit), settings)
+
+
+async def read_body(
+    scope: Scope, receive: Receive, settings: Settings, admit: Callable[[], Awaitable[None]]
+) -> bytearray:
+    """The body, unpacked, which is JSON by its media type.
 
     `admit` returns if the host lets the client in, and raises ShimError if not. It is called before more than
     `SMALL_BODY` is read, and before anything is unpacked.
 
     Raises InvalidRequest: 415 for a media type other than JSON, an unknown content coding or several; 413 for more than
-    `max_body` bytes, before or after decompression, and for more of anything else than the settings allow; 400 for
-    bytes that are not in the content coding that the header names, not JSON, or nested too deep. Raises
-    ClientDisconnect.
+    `max_body` bytes, before or after decompression; 400 for bytes that are not in the content coding that the header
+    names. Raises ClientDisconnect.
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     _check_media_type(headers.get(b"content-type", ""))
@@ -58,7 +64,17 @@ async def read_json(
         raise too_large(limit)
     if declared.isdecimal() and int(declared) > SMALL_BODY:
         await admit()  # before the client has sent it
-    body = await _read(receive, limit, coding, admit)
+    return await _read(receive, limit, coding, admit)
+
+
+async def decode_json(body: bytes | bytearray, settings: Settings) -> tuple[Any, int]:
+    """A body as JSON data, and how large it is to work on.
+
+    That is its size in bytes, and `NODE_COST` for each array, object and key: a body of 60 kB may have 20,000 of them.
+
+    Raises InvalidRequest: 413 for more of anything than the settings allow; 400 for what is not JSON, or nested too
+    deep.
+    """
     nodes = await offload_if_large(
         len(body), lambda: check_json_limits(body, settings.max_text, settings.max_nodes, settings.max_values)
     )

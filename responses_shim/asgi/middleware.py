@@ -17,6 +17,7 @@ from responses_shim.asgi.headers import echoing, request_id_of
 from responses_shim.asgi.models import model_catalog
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.routes import Endpoint, route, upgrade_required
+from responses_shim.core.request.tool_lists import ToolLists
 from responses_shim.errors import ConfigurationError
 from responses_shim.extensions.codex import is_catalog_request
 from responses_shim.hosts import PROFILES, HostProfile, detect
@@ -69,6 +70,7 @@ class ResponsesShim:
         self._keys = Keys.load(self.settings)
         self._admissions = Admissions()
         self._file_queues = FileQueues(self.settings)
+        self._tool_lists = ToolLists()
         self._state = State.of(self.settings, self._keys)
         self._profile: HostProfile | None = PROFILES.get(self.settings.host)
 
@@ -113,6 +115,7 @@ class ResponsesShim:
                 self._interceptors,
                 self._admissions,
                 self._file_queues,
+                self._tool_lists,
                 self._state,
                 self._host_profile(scope),
                 _prefix(scope),

@@ -11,6 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.asgi.owner import owner_of
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.request.tool_lists import ToolLists
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import HostProfile
@@ -31,6 +32,7 @@ class Request:
     - `app`: the host
     - `settings`, `keys`, `interceptors`: the shim's configuration
     - `admissions`, `file_queues`: the clients that the host has let in, and whose files wait to be read
+    - `tool_lists`: those of recent requests
     - `state`: the store; None if nothing is stored
     - `profile`: the host's
     - `prefix`: what comes before the route in `scope["path"]`: a root path, or `""`. The host's routes are below it too
@@ -44,6 +46,7 @@ class Request:
     interceptors: tuple[Interceptor, ...]
     admissions: Admissions
     file_queues: FileQueues
+    tool_lists: ToolLists
     state: State | None
     profile: HostProfile
     prefix: str

@@ -12,8 +12,9 @@ from typing import Any
 from msgspec import UNSET
 
 from responses_shim.asgi.admission import Admission
-from responses_shim.asgi.body import read_json
+from responses_shim.asgi.body import decode_json, read_body
 from responses_shim.asgi.client_watch import ClientWatch
+from responses_shim.asgi.known_tools import decode_request
 from responses_shim.asgi.request import Request
 from responses_shim.core.request.answer_format import response_format
 from responses_shim.core.request.messages import Item
@@ -21,6 +22,7 @@ from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
 from responses_shim.core.request.parse import check_strings, parse_request, refuse_state
 from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
+from responses_shim.core.request.tool_lists import ToolList
 from responses_shim.core.request.tool_outputs import next_round_request
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.tools.tool_map import ToolMap
@@ -56,7 +58,7 @@ class TranslatedRequest:
     """A client's request, parsed, and prepared for the host.
 
     `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
-    what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `read_json`
+    what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `decode_request`
     returns it, and of what it continues; `constraint` is the `response_format` under which an answer is asked for again
     that is not in its format, `schema` checks it.
     """
@@ -94,7 +96,9 @@ async def translate(
         watch.start()
         await admission.ask()
 
-    sent, size = await read_json(request.scope, request.receive, request.settings, admission.ask)
+    data = await read_body(request.scope, request.receive, request.settings, admission.ask)
+    sent, size, tool_list = await _decode(request, data)
+    del data
     if admission.asked:
         watch.start()
     body = _with_default_model(request, sent)
@@ -111,7 +115,7 @@ async def translate(
         body["input"] = parsed.input
         view, translated = await _intercept(request, body, turn, size)
     else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym, size))
+        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym, size, tool_list))
     await _add_audio(request, translated, admit)
     if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
         await admit()
@@ -120,6 +124,13 @@ async def translate(
         translated.prepared.report.defaulted("model")
     await watch.stop()
     return view, translated
+
+
+async def _decode(request: Request, data: bytearray) -> tuple[Any, int, ToolList | None]:
+    """`decode_request`; where interceptors may change the tools, no other request shares them."""
+    if request.interceptors:
+        return *await decode_json(data, request.settings), None
+    return await decode_request(data, request.settings, request.tool_lists)
 
 
 async def _open_turn(
@@ -189,17 +200,23 @@ def _check_and_prepare(request: Request, body: dict[str, Any], turn: Turn | None
 
 
 def _prepare(
-    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions, size: int
+    request: Request,
+    body: dict[str, Any],
+    turn: Turn | None,
+    parsed: CreateRequest,
+    gym: GymOptions,
+    size: int,
+    tool_list: ToolList | None = None,
 ) -> TranslatedRequest:
     """Translate a request into the chat request of this host, and report what of its body nobody reads.
 
-    `size` is that of the body, as `read_json` returns it, and of what it continues.
+    `size` is that of the body and of what it continues; `tool_list` are its tools, if others may share them.
     """
     ids = Ids()
     options = request.options_for(parsed)
-    prepared = _prepare_round(parsed, turn, options, ids.response)
+    prepared = _prepare_round(parsed, turn, options, ids.response, tool_list)
     if size > LARGE_ECHO:
-        encode_echo(prepared.response, request.settings.max_echo)
+        encode_echo(prepared.response, prepared.tools, request.settings.max_echo)
     report = prepared.report
     constraint = _constraint(request, prepared)
     prepared.chat = _adapted(request, prepared, gym, options)
@@ -210,7 +227,11 @@ def _prepare(
         for index, included in enumerate(parsed.include or ()):
             if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
-    for path in unread_fields(body, Tokens.__struct_fields__ if options.replay_tokens else ()):
+    if options.replay_tokens:
+        unread = unread_fields(body, Tokens.__struct_fields__)
+    else:
+        unread = unread_fields(body, tools=tool_list.unread if tool_list is not None else None)
+    for path in unread:
         report.dropped(path)
     if turn is None and parsed.store:
         report.defaulted("store")
@@ -223,11 +244,21 @@ def _prepare(
 
 
 def _prepare_round(
-    parsed: CreateRequest, turn: Turn | None, options: TranslationOptions, response_id: str
+    parsed: CreateRequest,
+    turn: Turn | None,
+    options: TranslationOptions,
+    response_id: str,
+    tool_list: ToolList | None = None,
 ) -> PreparedRequest:
     """Translate a request with what it continues."""
-    history = turn.history() if turn is not None else ()
-    return prepare(parsed, history=history, options=options, response_id=response_id, created_at=int(time.time()))
+    return prepare(
+        parsed,
+        history=turn.history() if turn is not None else (),
+        options=options,
+        response_id=response_id,
+        created_at=int(time.time()),
+        tool_list=tool_list,
+    )
 
 
 def _adapted(request: Request, prepared: PreparedRequest, gym: GymOptions, options: TranslationOptions) -> Chat:

@@ -12,6 +12,7 @@ from responses_shim.core.request.answer_format import AnswerFormat, apply_format
 from responses_shim.core.request.messages import Item, current_turn, declared_tools, located, to_messages
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.request.params import chat_params, text_echo
+from responses_shim.core.request.tool_lists import ToolList
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
@@ -51,22 +52,21 @@ def prepare(
     options: TranslationOptions = DEFAULT_OPTIONS,
     response_id: str,
     created_at: int,
+    tool_list: ToolList | None = None,
 ) -> PreparedRequest:
     """Translate a request, with `history`, the items of earlier turns (for stored conversations), before its input.
 
-    `created_at` is in Unix seconds. Raises InvalidRequest that names the tool, item or field that is wrong or that
-    this server does not support; an item of the history is named `history[3]`. No argument is changed.
+    `created_at` is in Unix seconds. `tool_list` is the request's `tools`, if other requests may share what is made of
+    them. Raises InvalidRequest that names the tool, item or field that is wrong or that this server does not support;
+    an item of the history is named `history[3]`. No argument is changed.
     """
     report = Report()
     items = located(request.input, history)
-    tools = ToolMap(
-        request.tools,
-        request.tool_choice,
-        request.parallel_tool_calls,
-        report,
-        declared_tools(items),
-        options.tool_kinds,
-    )
+    declared, choice, parallel = declared_tools(items), request.tool_choice, request.parallel_tool_calls
+    if tool_list is not None and not declared:
+        tools = tool_list.tool_map(choice, parallel, report, options.tool_kinds)
+    else:
+        tools = ToolMap(request.tools, choice, parallel, report, declared, options.tool_kinds)
     report.tools = tools.paths()
     chat = chat_params(request, report) | tools.chat_params()
     described = apply_format(request, chat, options, report)
@@ -86,14 +86,16 @@ def prepare(
     return PreparedRequest(chat, tools, report, response, described.to_verify if described is not None else None)
 
 
-def encode_echo(response: Response, limit: int) -> None:
+def encode_echo(response: Response, tools: ToolMap, limit: int) -> None:
     """Encode what a new response repeats of a large request, so that it is done once and not for each event.
 
-    Raises InvalidRequest with status 413, which names the field, if it is more than `limit` bytes.
+    `tools` are those of the request. Raises InvalidRequest with status 413, which names the field, if it is more than
+    `limit` bytes.
     """
     size = 0
     for name in _LARGE:
-        encoded = msgspec.json.encode(getattr(response, name))
+        value = getattr(response, name)
+        encoded = tools.encoded_echo if name == "tools" else msgspec.Raw(msgspec.json.encode(value))
         size += len(encoded)
         if size > limit:
             raise InvalidRequest(
@@ -102,7 +104,7 @@ def encode_echo(response: Response, limit: int) -> None:
                 status=413,
                 code="request_too_large",
             )
-        setattr(response, name, msgspec.Raw(encoded))
+        setattr(response, name, encoded)
 
 
 def _new_response(request: CreateRequest, tools: ToolMap, response_id: str, created_at: int) -> Response:

@@ -13,7 +13,7 @@ past answer, or Codex's notes to OpenAI.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Union
 
 from responses_shim.core.request.messages import SKIPPED_ITEMS, type_by_shape
@@ -40,14 +40,17 @@ A function gives the shape of one object, by its type for example. None: all of 
 """
 
 
-def unread_fields(body: dict[str, Any], also_read: Collection[str] = ()) -> list[str]:
+def unread_fields(
+    body: dict[str, Any], also_read: Collection[str] = (), tools: Sequence[str] | None = None
+) -> list[str]:
     """The paths of a request's fields that are read nowhere, in its order; the first `MAX_PATHS` of them.
 
-    `body` is a request that `prepare` has taken. Fields named in `also_read` count as read wherever they are.
+    `body` is a request that `prepare` has taken. Fields named in `also_read` count as read wherever they are. `tools`
+    are the paths of such fields in the request's `tools`, if they are known; then these come last.
     """
     paths: list[str] = []
-    _collect(body, _REQUEST, "", frozenset(also_read), paths)
-    return paths
+    _collect(body, _REQUEST if tools is None else _REQUEST_BUT_TOOLS, "", frozenset(also_read), paths)
+    return [*paths, *tools][:MAX_PATHS] if tools else paths
 
 
 def _collect(value: Any, shape: Shape, path: str, also_read: frozenset[str], paths: list[str]) -> None:
@@ -190,7 +193,7 @@ def _item(item: dict[str, Any]) -> Shape:
 
 # The request ---------------------------------------------------------------------------------------------------------
 
-_REQUEST: Shape = {
+_REQUEST: dict[str, Shape] = {
     **dict.fromkeys(CreateRequest.__struct_fields__),
     **dict.fromkeys(("access_programs", "image", "client_metadata")),  # a server's grants; Codex's notes to OpenAI
     "input": _item,
@@ -208,3 +211,4 @@ _REQUEST: Shape = {
         ),
     },
 }
+_REQUEST_BUT_TOOLS: Shape = {**_REQUEST, "tools": None}

@@ -32,7 +32,8 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from responses_shim.core.items.base import NextNumber
 from responses_shim.core.tools.base import CallBuilder, Function, NamedToolKind, Tool, ToolIdentity, flattened
@@ -102,6 +103,11 @@ class ToolMap:
         self._namespaces |= found.namespaces
         self._offer_all(found, replacing=True)
         self.choice: ToolChoice = read_choice(choice, self, report)
+
+    @cached_property
+    def encoded_echo(self) -> Raw:
+        """`echo` as JSON."""
+        return Raw(msgspec.json.encode(self.echo))
 
     @property
     def single(self) -> bool:

@@ -64,6 +64,11 @@ class Report:
         """The answer was not in the format at `path`, and was made so."""
         self._record("repaired", path)
 
+    def include(self, other: Report) -> None:
+        """What another report says of fields goes into this one too."""
+        for path, outcome in other._outcomes.items():
+            self._record(outcome, path)
+
     def _record(self, outcome: str, path: str) -> None:
         path = path[: MAX_BYTES + 1]  # a longer one does not fit either, and may have keys of megabytes
         if self._outcomes.get(path) != outcome:
