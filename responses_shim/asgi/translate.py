@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -84,12 +83,12 @@ class TranslatedRequest:
 
 
 async def translate(
-    request: Request, admission: Admission, watch: ClientWatch, turns: AsyncExitStack
+    request: Request, admission: Admission, watch: ClientWatch
 ) -> tuple[RequestView | None, TranslatedRequest]:
     """Read the request and translate it, and show it to the interceptors, if there are any.
 
-    Whatever takes long is done only if the host lets the client in, and only as long as the client is there. What the
-    request continues stays open until `turns` are closed.
+    Whatever takes long is done only if the host lets the client in, and only as long as the client is there. The turn
+    of the request is the caller's to release.
     """
 
     async def admit() -> None:
@@ -107,22 +106,28 @@ async def translate(
         parsed.input = await read_files(
             parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
         )
-    turn = await _open_turn(request, parsed, admit, turns)
-    size += turn.size if turn is not None else 0
-    view: RequestView | None = None
-    if request.interceptors:
-        await admit()
-        body["input"] = parsed.input
-        view, translated = await _intercept(request, body, turn, size)
-    else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym, size, tool_list))
-    await _add_audio(request, translated, admit)
-    if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
-        await admit()
-        translated.schema = await load_schema(translated.prepared.to_verify)
-    if body is not sent and translated.request.model == request.settings.default_model:
-        translated.prepared.report.defaulted("model")
-    await watch.stop()
+    turn = await _open_turn(request, parsed, admit)
+    try:
+        size += turn.size if turn is not None else 0
+        view: RequestView | None = None
+        if request.interceptors:
+            await admit()
+            body["input"] = parsed.input
+            view, translated = await _intercept(request, body, turn, size)
+        else:
+            translation = partial(_prepare, request, body, turn, parsed, gym, size, tool_list)
+            translated = await offload_if_large(size, translation)
+        await _add_audio(request, translated, admit)
+        if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
+            await admit()
+            translated.schema = await load_schema(translated.prepared.to_verify)
+        if body is not sent and translated.request.model == request.settings.default_model:
+            translated.prepared.report.defaulted("model")
+        await watch.stop()
+    except BaseException:
+        if turn is not None:
+            await turn.release()
+        raise
     return view, translated
 
 
@@ -133,9 +138,7 @@ async def _decode(request: Request, data: bytearray) -> tuple[Any, int, ToolList
     return await decode_request(data, request.settings, request.tool_lists)
 
 
-async def _open_turn(
-    request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]], turns: AsyncExitStack
-) -> Turn | None:
+async def _open_turn(request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]]) -> Turn | None:
     """What the request continues; None where nothing is stored."""
     if request.state is None:
         refuse_state(parsed)
@@ -149,7 +152,7 @@ async def _open_turn(
         if parsed.store or uses_store(parsed):
             raise
         return None
-    return await turns.enter_async_context(open_turn(store, parsed))
+    return await open_turn(store, parsed)
 
 
 def _check_background(request: Request, parsed: CreateRequest) -> None:

@@ -16,9 +16,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -33,7 +34,8 @@ from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
 from responses_shim.runtime.ids import Ids
-from responses_shim.stores.base import RUNNING, History, Record, StoredItem, StoreUnavailable
+from responses_shim.runtime.item_references import dereferenced, is_reference
+from responses_shim.stores.base import RUNNING, History, Record, Store, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -45,10 +47,6 @@ LEASE_SECONDS = 30.0
 _CONTINUABLE = ("completed", "incomplete")
 
 
-async def _nothing_taken() -> None:
-    """The `release` of a turn that has taken no conversation."""
-
-
 @dataclass
 class Turn:
     """One turn: what it continues, and what is kept of it.
@@ -56,7 +54,7 @@ class Turn:
     - `before`: the items before its input
     - `keeps`: whether its response is to be kept
     - `needed`: whether the response fails if it cannot be kept
-    - `release`: gives up the conversation, which the turn has taken, before the turn is over
+    - `lease`: its hold on the conversation, until it is released
 
     Its response is kept when it ends, by `save`; or before that, by `add`, if others have to find it while it is made.
     Then `save` changes what is there, and so may `add_round` before.
@@ -68,7 +66,7 @@ class Turn:
     parent: Record | None = None
     conversation: Record | None = None
     before: list[StoredItem] = field(default_factory=list)
-    release: Callable[[], Awaitable[None]] = _nothing_taken
+    lease: _Lease | None = None
     _input: list[StoredItem] = field(default_factory=list, init=False)
     _rounds: list[StoredItem] = field(default_factory=list, init=False)  # behind the input, of rounds that have ended
     _added: bool = field(default=False, init=False)  # before its end, as one that runs in the background is
@@ -107,6 +105,12 @@ class Turn:
             response.conversation = {"id": self.conversation.id}
         if request.tool_outputs != "wait":
             self.before = []
+
+    async def release(self) -> None:
+        """Give up the conversation, if the turn has taken one and still has it."""
+        if self.lease is not None:
+            await self.lease.release()
+            self.lease = None
 
     async def save(self, response: Response) -> None:
         """Keep the response and the items of the turn. Raises StoreUnavailable if that is needed and fails.
@@ -220,12 +224,39 @@ def output_items(response: Response) -> list[StoredItem]:
     return [StoredItem(id, data, output=True) for id, data in output_of(response)]
 
 
-@asynccontextmanager
-async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator[Turn]:
+class _Lease:
+    """A turn's hold on its conversation, which is renewed until it is given up: no other turn can be made in it."""
+
+    def __init__(self, store: Store, conversation: Record) -> None:
+        self._hold = partial(store.lease, conversation.owner, conversation.id, secrets.token_hex(8))
+        self._renewal: asyncio.Task[None] | None = None
+
+    async def take(self) -> bool:
+        """Take the conversation; False at once if another turn has it."""
+        taken = await self._hold(LEASE_SECONDS)
+        if taken:
+            self._renewal = asyncio.create_task(self._renew())
+        return taken
+
+    async def _renew(self) -> None:
+        while True:
+            await anyio.sleep(LEASE_SECONDS / 3)
+            with suppress(StoreUnavailable):
+                await self._hold(LEASE_SECONDS)
+
+    async def release(self) -> None:
+        """Give it up."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        with anyio.move_on_after(SAVE_SECONDS, shield=True), suppress(StoreUnavailable):
+            await self._hold(0)
+
+
+async def open_turn(store: ClientStore, request: CreateRequest) -> Turn:
     """Find what a request continues, and put the items in the place of references to them.
 
-    `request.input` is replaced where it has references. A conversation is taken for as long as the turn is open, so
-    that no other turn can be made in it.
+    `request.input` is replaced where it has references. A conversation is taken until the turn is released, so that no
+    other turn can be made in it.
 
     Raises InvalidRequest that names `previous_response_id`, `conversation` or the reference, with status 409 if the
     conversation is taken; StoreUnavailable if the request needs the store and it is not available.
@@ -234,56 +265,41 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
     turn = Turn(store, keeps=request.store is not False, needed=needed)
     conversation = _conversation_id(request)
     if isinstance(request.input, list):
-        request.input = await _dereferenced(store, request.input)
+        request.input = await dereferenced(store, request.input)
     if conversation is not None:
         turn.needed = True
-        turn.conversation = (await find_conversation(store, conversation, "conversation")).record
-        async with _taken(store, turn) if turn.keeps else nullcontext():
-            # Only now: until it was taken, another turn may have added to it.
-            turn.before = (await find_conversation(store, conversation, "conversation")).items
-            yield turn
-        return
-    if request.previous_response_id is not None:
+        await _open_in_conversation(turn, conversation)
+    elif request.previous_response_id is not None:
         turn.needed = True
         found = _continuable(await store.history(request.previous_response_id), request.previous_response_id)
         turn.parent, turn.before = found.record, found.items
     elif needed:
         await store.get("")  # nothing has that id: it shows whether the store can be reached
-    yield turn
+    return turn
 
 
-@asynccontextmanager
-async def _taken(store: ClientStore, turn: Turn) -> AsyncIterator[None]:
-    """Hold the lease of a turn's conversation. Raises InvalidRequest with status 409 at once if another one has it."""
-    assert turn.conversation is not None
-    owner, id, holder = turn.conversation.owner, turn.conversation.id, secrets.token_hex(8)
-    lease = store.store.lease
-    if not await lease(owner, id, holder, LEASE_SECONDS):
-        raise InvalidRequest(
-            f"The conversation {quoted(id)} is being used by another response.",
-            status=409,
-            param="conversation",
-            code="conversation_locked",
-        )
+async def _open_in_conversation(turn: Turn, id: str) -> None:
+    """Take the conversation of a turn, if it is to be added to, and find its items.
 
-    async def renew() -> None:
-        while True:
-            await anyio.sleep(LEASE_SECONDS / 3)
-            with suppress(StoreUnavailable):
-                await lease(owner, id, holder, LEASE_SECONDS)
-
-    renewal = asyncio.create_task(renew())
-
-    async def release() -> None:
-        renewal.cancel()
-        with anyio.move_on_after(SAVE_SECONDS, shield=True), suppress(StoreUnavailable):
-            await lease(owner, id, holder, 0)
-
-    turn.release = release
+    Raises InvalidRequest with status 409 at once if another turn has it.
+    """
+    turn.conversation = (await find_conversation(turn.store, id, "conversation")).record
+    if turn.keeps:
+        lease = _Lease(turn.store.store, turn.conversation)
+        if not await lease.take():
+            raise InvalidRequest(
+                f"The conversation {quoted(turn.conversation.id)} is being used by another response.",
+                status=409,
+                param="conversation",
+                code="conversation_locked",
+            )
+        turn.lease = lease
     try:
-        yield
-    finally:
-        await release()
+        # Only now: until it was taken, another turn may have added to it.
+        turn.before = (await find_conversation(turn.store, id, "conversation")).items
+    except BaseException:
+        await turn.release()
+        raise
 
 
 def _continuable(found: History | None, id: str) -> History:
@@ -366,35 +382,10 @@ async def find_conversation(store: ClientStore, id: str, param: str) -> History:
     return found
 
 
-def _is_reference(item: Item) -> bool:
-    """Whether an item stands for a stored one: by its type, or because it has an id and nothing else."""
-    kind = item.get("type")
-    return kind == "item_reference" or (kind is None and item.keys() - {"type"} == {"id"})
-
-
-async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
-    """The items, stored ones in the place of references to them. Raises InvalidRequest that names one that is none."""
-    references = {index: item.get("id") for index, item in enumerate(items) if _is_reference(item)}
-    if not references:
-        return items
-    for index, id in references.items():
-        if not isinstance(id, str):
-            raise missing(f"input[{index}].id") if id is None else wrong_type(f"input[{index}].id", "a string")
-    found = await store.find_items({id for id in references.values() if isinstance(id, str)})
-    resolved = list(items)
-    for index, id in references.items():
-        if id not in found:
-            raise InvalidRequest(
-                f"Item with id {quoted(id)} not found.", status=404, param=f"input[{index}].id", code="item_not_found"
-            )
-        resolved[index] = msgspec.json.decode(found[id])
-    return resolved
-
-
 def uses_store(request: CreateRequest) -> bool:
     """Whether a request reads from the store before it is translated."""
     if request.previous_response_id is not None or request.conversation is not None:
         return True
     if request.background or request.tool_outputs == "wait":
         return True
-    return isinstance(request.input, list) and any(map(_is_reference, request.input))
+    return isinstance(request.input, list) and any(map(is_reference, request.input))
