@@ -146,7 +146,6 @@ class Run:
 
     async def _round(self, upstream: Upstream, chat: Chat) -> None:
         """Make one chat call. When it has returned, whatever it had left undone is done."""
-        self.call = anyio.CancelScope()
         cause = await upstream(chat, self)
         if self._end_made is not None:
             await self._end_made.wait()  # another task is about it: one of the host's, or the watchdog's
@@ -177,7 +176,7 @@ class Run:
         if request is None:
             await self._write_with_timeout(self._close)
             return None
-        self._phase, self._last_received = Phase.CALLING, self._clock()
+        self._phase, self._last_received, self.call = Phase.CALLING, self._clock(), anyio.CancelScope()
         self._ending.begin_round()
         return request
 

@@ -12,7 +12,7 @@ from responses_shim.core.request.answer_format import AnswerFormat, apply_format
 from responses_shim.core.request.messages import Item, current_turn, declared_tools, located, to_messages
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.request.params import chat_params, text_echo
-from responses_shim.core.request.tool_lists import ToolList
+from responses_shim.core.request.tool_lists import NO_TOOLS, ToolList
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
@@ -63,6 +63,8 @@ def prepare(
     report = Report()
     items = located(request.input, history)
     declared, choice, parallel = declared_tools(items), request.tool_choice, request.parallel_tool_calls
+    if not request.tools:
+        tool_list = NO_TOOLS
     if tool_list is not None and not declared:
         tools = tool_list.tool_map(choice, parallel, report, options.tool_kinds)
     else:

@@ -58,6 +58,9 @@ class ToolList:
         return tools
 
 
+NO_TOOLS = ToolList([])
+
+
 class ToolLists:
     """Finds tool lists by their JSON. Of those that are too many, or too large together, the latest used are kept."""
 

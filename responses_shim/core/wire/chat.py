@@ -182,6 +182,7 @@ COUNTS = {
     ),
 }
 """Places of each count in a usage object."""
+_COUNT_KEYS = {name: [place.partition(".") for place in places] for name, places in COUNTS.items()}
 
 
 def value_at(value: Any, place: str) -> Any:
@@ -324,8 +325,11 @@ def add_usage(left: Usage | None, right: Usage | None) -> Usage | None:
 def _count(counts: dict[str, Any], name: str) -> int | None:
     """One of `COUNTS`: the first that is not 0, since some hosts leave the usual place at 0; None if there is none."""
     found = None
-    for place in COUNTS[name]:
-        number = _number(value_at(counts, place))
+    for key, _, inner in _COUNT_KEYS[name]:
+        value = counts.get(key)
+        if value is None:  # so it is at most places, of which there are twenty
+            continue
+        number = _number(value_at(value, inner) if inner else value)
         if number:
             return number
         if found is None:
