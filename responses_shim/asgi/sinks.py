@@ -53,7 +53,7 @@ class EventStreamSink:
     def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:
         if frames and len(frames[-1][1]) > LARGE:
             return self._write_each(frames, last=True)
-        return self._end(b"".join([data for _, data in frames]) + DONE)
+        return self._end(b"".join([*(data for _, data in frames), DONE]))
 
     def _end(self, body: bytes) -> Awaitable[None]:
         return self._send({"type": "http.response.body", "body": body, "more_body": False})
