@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope
@@ -13,8 +13,10 @@ from responses_shim.asgi.decompress import Coding, DecompressedBody, read_coding
 from responses_shim.core.wire.json_limits import check_json_limits
 from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime.offload import offload_if_large
+from responses_shim.runtime.offload import INLINE_LIMIT, offload, offload_if_large
 from responses_shim.settings import Settings
+
+Result = TypeVar("Result")
 
 NODE_COST = 50
 """As how many bytes of text an array, an object or a key counts: it takes as long to decode and to translate."""
@@ -37,7 +39,7 @@ async def read_json(
 
     `admit` is that of `read_body`. Raises what `read_body` and `decode_json` raise.
     """
-    return await decode_json(await read_body(scope, receive, settings, admit), settings)
+    return await decode_json(await read_body(scope, receive, settings, admit), settings, lambda data, size: data)
 
 
 async def read_body(
@@ -67,19 +69,30 @@ async def read_body(
     return await _read(receive, limit, coding, admit)
 
 
-async def decode_json(body: bytes | bytearray, settings: Settings) -> tuple[Any, int]:
-    """A body as JSON data, and how large it is to work on.
+async def decode_json(
+    body: bytes | bytearray, settings: Settings, read: Callable[[Any, int], Result]
+) -> tuple[Result, int]:
+    """What `read` makes of a body's JSON data and of how large that is to work on; and that size.
 
-    That is its size in bytes, and `NODE_COST` for each array, object and key: a body of 60 kB may have 20,000 of them.
+    It is the size in bytes, and `NODE_COST` for each array, object and key: a body of 60 kB may have 20,000 of them.
+    What is large is decoded and read in a thread, in one go: each change of threads takes a tenth of a millisecond.
 
     Raises InvalidRequest: 413 for more of anything than the settings allow; 400 for what is not JSON, or nested too
-    deep.
+    deep. What `read` raises is raised here.
     """
-    nodes = await offload_if_large(
-        len(body), lambda: check_json_limits(body, settings.max_text, settings.max_nodes, settings.max_values)
-    )
-    size = len(body) + NODE_COST * nodes
-    return await offload_if_large(size, lambda: parse_json(body)), size
+
+    def measure() -> int:
+        return len(body) + NODE_COST * check_json_limits(
+            body, settings.max_text, settings.max_nodes, settings.max_values
+        )
+
+    def decode(size: int) -> tuple[Result, int]:
+        return read(parse_json(body), size), size
+
+    if len(body) > INLINE_LIMIT:
+        return await offload(lambda: decode(measure()))
+    size = measure()
+    return await offload_if_large(size, lambda: decode(size))
 
 
 def _check_media_type(content_type: str) -> None:

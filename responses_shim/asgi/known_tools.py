@@ -7,7 +7,9 @@ The list is then the one that was decoded, checked and translated before: see `c
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Raw
@@ -18,37 +20,49 @@ from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.offload import INLINE_LIMIT
 from responses_shim.settings import Settings
 
+Result = TypeVar("Result")
+
 _split = msgspec.json.Decoder(dict[str, Raw]).decode
 _NULL = Raw(b"null")
 
 
 async def decode_request(
-    body: bytes | bytearray, settings: Settings, known: ToolLists
-) -> tuple[Any, int, ToolList | None]:
-    """A body as JSON data, how large it is to work on, and its tools, which are among the `known` lists from now on.
+    body: bytes | bytearray, settings: Settings, known: ToolLists, read: Callable[[Any, int], Result]
+) -> tuple[Result, int, ToolList | None]:
+    """What `read` makes of a body's JSON data and its size, that size, and the body's tools, if others may share them.
 
-    There is no list for a body without tools, with tools that are no array of objects, or of more than `INLINE_LIMIT`
-    bytes. In the size, tools that were known count with their bytes alone.
-
-    Raises InvalidRequest as `decode_json`.
+    As `decode_json`. The tools are among the `known` lists from now on. They are not for a body without tools, with
+    tools that are no array of objects, or of more than `INLINE_LIMIT` bytes. In the size, tools that were known count
+    with their bytes alone.
     """
     fields = _fields_with_tools(body) if len(body) <= _largest(settings) else None
     if fields is None:
-        return *await decode_json(body, settings), None
+        return *await decode_json(body, settings, read), None
     tools_json = bytes(fields["tools"])
     tool_list = known.find(tools_json)
     if tool_list is None:
-        data, size = await decode_json(body, settings)
-        if all(isinstance(tool, dict) for tool in data["tools"]):
-            tool_list = ToolList(data["tools"])
+        (result, tool_list), size = await decode_json(body, settings, partial(_read_new, read))
+        if tool_list is not None:
             known.add(tools_json, tool_list, size)
-        return data, size, tool_list
+        return result, size, tool_list
+    rest = msgspec.json.encode({**fields, "tools": _NULL})
     try:
-        data, size = await decode_json(msgspec.json.encode({**fields, "tools": _NULL}), settings)
+        result, size = await decode_json(rest, settings, partial(_read_known, read, tool_list, len(tools_json)))
     except InvalidRequest:
-        return *await decode_json(body, settings), None  # raises the same, with the complete body in view
-    data["tools"] = tool_list.tools
-    return data, size + len(tools_json), tool_list
+        return *await decode_json(body, settings, read), None  # raises the same, with the complete body in view
+    return result, size + len(tools_json), tool_list
+
+
+def _read_new(read: Callable[[Any, int], Result], data: Any, size: int) -> tuple[Result, ToolList | None]:
+    """What `read` makes of a body whose tools were not known, and these as a list."""
+    tools = data["tools"]
+    return read(data, size), ToolList(tools) if all(isinstance(tool, dict) for tool in tools) else None
+
+
+def _read_known(read: Callable[[Any, int], Result], tools: ToolList, tools_size: int, data: Any, size: int) -> Result:
+    """What `read` makes of a body of which all but the tools has been decoded."""
+    data["tools"] = tools.tools
+    return read(data, size + tools_size)
 
 
 def _largest(settings: Settings) -> int:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
@@ -82,6 +82,18 @@ class TranslatedRequest:
         return self.turn if self.prepared.response.tool_outputs is not UNSET else None
 
 
+class _Sent(NamedTuple):
+    """What a client sent: the JSON data, with the operator's `default_model` if it had none, and as a checked request.
+
+    `gym` is that of `TranslatedRequest`.
+    """
+
+    body: Any
+    has_default_model: bool
+    request: CreateRequest
+    gym: GymOptions
+
+
 async def translate(
     request: Request, admission: Admission, watch: ClientWatch
 ) -> tuple[RequestView | None, TranslatedRequest]:
@@ -97,11 +109,10 @@ async def translate(
 
     data = await read_body(request.scope, request.receive, request.settings, admission.ask)
     sent, size, tool_list = await _decode(request, data)
+    body, parsed, gym = sent.body, sent.request, sent.gym
     del data
     if admission.asked:
         watch.start()
-    body = _with_default_model(request, sent)
-    parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
     if isinstance(parsed.input, list):
         parsed.input = await read_files(
             parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
@@ -121,7 +132,7 @@ async def translate(
         if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
             await admit()
             translated.schema = await load_schema(translated.prepared.to_verify)
-        if body is not sent and translated.request.model == request.settings.default_model:
+        if sent.has_default_model and translated.request.model == request.settings.default_model:
             translated.prepared.report.defaulted("model")
         await watch.stop()
     except BaseException:
@@ -131,11 +142,21 @@ async def translate(
     return view, translated
 
 
-async def _decode(request: Request, data: bytearray) -> tuple[Any, int, ToolList | None]:
-    """`decode_request`; where interceptors may change the tools, no other request shares them."""
-    if request.interceptors:
-        return *await decode_json(data, request.settings), None
-    return await decode_request(data, request.settings, request.tool_lists)
+async def _decode(request: Request, data: bytearray) -> tuple[_Sent, int, ToolList | None]:
+    """What the client sent, its size, and the list of its tools, if other requests may share it."""
+    read = partial(_read, request)
+    if request.interceptors:  # they may change the tools, of this request alone
+        return *await decode_json(data, request.settings, read), None
+    return await decode_request(data, request.settings, request.tool_lists, read)
+
+
+def _read(request: Request, body: Any, size: int) -> _Sent:
+    """What the client sent, from the JSON data of its body."""
+    default = request.settings.default_model
+    has_default_model = bool(default) and isinstance(body, dict) and not body.get("model")
+    if has_default_model:
+        body = {**body, "model": default}
+    return _Sent(body, has_default_model, *_parse(request, body, size))
 
 
 async def _open_turn(request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]]) -> Turn | None:
@@ -163,12 +184,6 @@ def _check_background(request: Request, parsed: CreateRequest) -> None:
             "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
             "'async with shim.running()', or leave it out.",
         )
-
-
-def _with_default_model(request: Request, body: Any) -> Any:
-    """The body with the operator's `default_model`, if it has no model itself and there is one."""
-    default = request.settings.default_model
-    return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
 
 
 def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOptions]:
