@@ -31,10 +31,9 @@ from responses_shim.settings import Settings, SettingsArguments
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
-_API_PATH = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
-_MODELS_PATH = re.compile(r"/v1/models/?")
-_API_PATH_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
-_MODELS_PATH_UNPREFIXED = re.compile(r"(/v1)?/models/?")
+_BELOW_VERSION = r"/(?:models/?|(?P<collection>responses|conversations)(?P<rest>/[^?]*)?)"
+_API_PATH = re.compile(f"/v1{_BELOW_VERSION}")
+_API_PATH_UNPREFIXED = re.compile(f"(/v1)?{_BELOW_VERSION}")
 _AMBIGUOUS_PATH = re.compile(r"//|/\.\.?(/|$)")
 
 
@@ -65,7 +64,6 @@ class ResponsesShim:
         self.app = app
         self.settings = settings if settings is not None else Settings.load(**options)
         self._api_path = _API_PATH_UNPREFIXED if self.settings.unprefixed else _API_PATH
-        self._models_path = _MODELS_PATH_UNPREFIXED if self.settings.unprefixed else _MODELS_PATH
         self._interceptors = check_interceptors(interceptors)
         self._keys = Keys.load(self.settings)
         self._admissions = Admissions()
@@ -130,12 +128,14 @@ class ResponsesShim:
         """The function that answers a request, and the ids in its path; None if that is the host's business."""
         if not self.settings.enabled or scope["type"] not in ("http", "websocket"):
             return None
-        path, method = _route_path(scope), scope.get("method")  # a WebSocket has no method
-        if self._models_path.fullmatch(path):
+        match = self._api_path.fullmatch(_route_path(scope))
+        if match is None:  # so it is for whatever the host serves itself
+            return None
+        method = scope.get("method")  # a WebSocket has none
+        if match["collection"] is None:
             wants_catalog = is_catalog_request(method, scope.get("query_string", b"")) and not _is_ambiguous(scope)
             return (model_catalog, {}) if wants_catalog and self._host_profile(scope).catalog else None
-        match = self._api_path.fullmatch(path)
-        if match is None or method == "OPTIONS" or _is_ambiguous(scope):
+        if method == "OPTIONS" or _is_ambiguous(scope):
             return None
         is_create = match["collection"] == "responses" and match["rest"] in (None, "/")
         if scope["type"] == "websocket":
