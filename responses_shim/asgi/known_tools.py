@@ -45,9 +45,12 @@ async def decode_request(
         if tool_list is not None:
             known.add(tools_json, tool_list, size)
         return result, size, tool_list
-    rest = msgspec.json.encode({**fields, "tools": _NULL})
+    fields["tools"] = _NULL
+    # A text, as instructions are, has no nodes and no numbers.
+    counted = msgspec.json.encode({name: value for name, value in fields.items() if not _is_text(value)})
+    read_known = partial(_read_known, read, tool_list, len(tools_json))
     try:
-        result, size = await decode_json(rest, settings, partial(_read_known, read, tool_list, len(tools_json)))
+        result, size = await decode_json(msgspec.json.encode(fields), settings, read_known, counted)
     except InvalidRequest:
         return *await decode_json(body, settings, read), None  # raises the same, with the complete body in view
     return result, size + len(tools_json), tool_list
@@ -80,3 +83,8 @@ def _fields_with_tools(body: bytes | bytearray) -> dict[str, Raw] | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return fields if bytes(fields.get("tools", b"")).startswith(b"[") else None
+
+
+def _is_text(json: Raw) -> bool:
+    """Whether the JSON of a value is a string."""
+    return memoryview(json)[0] == ord('"')

@@ -70,7 +70,14 @@ async def test_tools_among_other_fields() -> None:
     assert second["messages"] == [{"role": "user", "content": "Ho"}]
 
 
-@pytest.mark.parametrize("end", [b"", b"}}", b', "x": "\xff"}', b', "x": "\\q"}', b', "input": "\\ud83d"}'])
+@pytest.mark.parametrize(
+    "end",
+    [
+        *(b"", b"}}", b', "x": "\xff"}', b', "x": "\\q"}', b', "input": "\\ud83d"}', b', "truncation": "maybe"}'),
+        b', "x": %b}' % (b"[" * 100 + b"]" * 100),
+        b', "x": %b}' % (b"9" * 101),
+    ],
+)
 async def test_what_is_wrong_beside_known_tools(end: bytes) -> None:
     """The message is that for new tools, to the byte: it says where the JSON ends to be JSON."""
     body = b'{"model": "m", "input": "Hi", "tools": ' + json.dumps(TOOLS).encode()
