@@ -49,8 +49,8 @@ def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: by
     """
     owner_header = frozenset(() if settings.owner_header is None else [settings.owner_header.encode("ascii")])
     names = owner_header if settings.trust_owner_header else owner_header | _CREDENTIALS
-    lowered = ((name.lower(), value) for name, value in headers)
-    credentials = sorted((name, _normalized(name, value)) for name, value in lowered if name in names)
+    credentials = [(lower, _normalized(lower, value)) for name, value in headers if (lower := name.lower()) in names]
+    credentials.sort()
     return _digest(credentials, key) if credentials else ANONYMOUS
 
 
