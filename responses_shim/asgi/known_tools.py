@@ -31,15 +31,17 @@ async def decode_request(
 ) -> tuple[Result, int, ToolList | None]:
     """What `read` makes of a body's JSON data and its size, that size, and the body's tools, if others may share them.
 
-    As `decode_json`. The tools are among the `known` lists from now on. They are not for a body without tools, with
-    tools that are no array of objects, or of more than `INLINE_LIMIT` bytes. In the size, tools that were known count
-    with their bytes alone.
+    As `decode_json`. Tools that come for the second time are among the `known` lists from then on. Not those of a body
+    of more than `INLINE_LIMIT` bytes, nor what is no array of objects. In the size, tools that were known count with
+    their bytes alone.
     """
     fields = _fields_with_tools(body) if len(body) <= _largest(settings) else None
     if fields is None:
         return *await decode_json(body, settings, read), None
     tools_json = bytes(fields["tools"])
     tool_list = known.find(tools_json)
+    if tool_list is None and not known.is_repeated(tools_json):
+        return *await decode_json(body, settings, read), None
     if tool_list is None:
         (result, tool_list), size = await decode_json(body, settings, partial(_read_new, read))
         if tool_list is not None:

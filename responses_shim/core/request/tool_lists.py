@@ -5,8 +5,11 @@ else that is done with its request. So a list is found by the bytes of its JSON:
 
     lists = ToolLists()
     lists.find(b'[{"type": "shell"}]')                         # None: it is decoded and checked as any other
+    lists.is_repeated(b'[{"type": "shell"}]')                  # False at first, then True: it is worth keeping
     lists.add(b'[{"type": "shell"}]', ToolList([{"type": "shell"}]), size=69)
     lists.find(b'[{"type": "shell"}]').tool_map("auto", …)     # made once
+
+A list is kept when it comes for the second time: of a client that writes a time into its tools, nothing is.
 
 What is kept depends on these bytes alone, whoever has sent them: a list tells one client nothing of another.
 """
@@ -24,6 +27,8 @@ from responses_shim.core.wire.report import Report
 
 MAX_LISTS = 100
 """How many lists are kept: as many agents, or versions of them, can take turns."""
+MAX_SEEN = 1000
+"""How many lists are remembered that have come once."""
 MAX_SIZE = 4 * 1024 * 1024
 """How large they may be together, by the measure of `ToolLists.add`. In memory they take about five times as much."""
 
@@ -67,6 +72,7 @@ class ToolLists:
     def __init__(self) -> None:
         self._lists: dict[bytes, tuple[ToolList, int]] = {}  # with their sizes; the one used last is the last
         self._size = 0
+        self._seen: dict[int, None] = {}  # hashes of lists that have come once, the last one last
 
     def find(self, json: bytes) -> ToolList | None:
         """The list with exactly that JSON, if it is kept."""
@@ -75,6 +81,17 @@ class ToolLists:
             return None
         self._lists[json] = found
         return found[0]
+
+    def is_repeated(self, json: bytes) -> bool:
+        """Whether a list that `find` has not found was asked about before, as far as that is remembered."""
+        key = hash(json)
+        if key in self._seen:
+            del self._seen[key]
+            return True
+        self._seen[key] = None
+        if len(self._seen) > MAX_SEEN:
+            del self._seen[next(iter(self._seen))]
+        return False
 
     def add(self, json: bytes, tools: ToolList, size: int) -> None:
         """Keep a list that `find` has not found. `size` is what it counts as: its bytes, and 50 for each node."""

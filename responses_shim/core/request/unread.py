@@ -46,11 +46,15 @@ def unread_fields(
     """The paths of a request's fields that are read nowhere, in its order; the first `MAX_PATHS` of them.
 
     `body` is a request that `prepare` has taken. Fields named in `also_read` count as read wherever they are. `tools`
-    are the paths of such fields in the request's `tools`, if they are known; then these come last.
+    are the paths of such fields in the request's `tools`, if they are known.
     """
     paths: list[str] = []
-    _collect(body, _REQUEST if tools is None else _REQUEST_BUT_TOOLS, "", frozenset(also_read), paths)
-    return [*paths, *tools][:MAX_PATHS] if tools else paths
+    for name, value in body.items():
+        if name == "tools" and tools is not None:
+            paths += tools
+        else:
+            _collect({name: value}, _REQUEST, "", frozenset(also_read), paths)
+    return paths[:MAX_PATHS]
 
 
 def _collect(value: Any, shape: Shape, path: str, also_read: frozenset[str], paths: list[str]) -> None:
@@ -193,7 +197,7 @@ def _item(item: dict[str, Any]) -> Shape:
 
 # The request ---------------------------------------------------------------------------------------------------------
 
-_REQUEST: dict[str, Shape] = {
+_REQUEST: Shape = {
     **dict.fromkeys(CreateRequest.__struct_fields__),
     **dict.fromkeys(("access_programs", "image", "client_metadata")),  # a server's grants; Codex's notes to OpenAI
     "input": _item,
@@ -211,4 +215,3 @@ _REQUEST: dict[str, Shape] = {
         ),
     },
 }
-_REQUEST_BUT_TOOLS: Shape = {**_REQUEST, "tools": None}

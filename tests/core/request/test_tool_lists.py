@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from responses_shim.core.request.tool_lists import MAX_LISTS, MAX_SIZE, ToolList, ToolLists
+from responses_shim.core.request.tool_lists import MAX_LISTS, MAX_SEEN, MAX_SIZE, ToolList, ToolLists
 from responses_shim.core.tools.kinds import KINDS
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
@@ -84,6 +84,19 @@ def test_the_lists_that_were_used_last_are_kept(size: int, kept: int) -> None:
         lists.add(name, ToolList([]), size)
     found = [name for name in names if lists.find(name) is not None]
     assert found == [names[0], *names[-kept + 1 :]]
+
+
+def test_a_list_is_repeated_when_it_comes_for_the_second_time() -> None:
+    lists = ToolLists()
+    assert [lists.is_repeated(json) for json in (b"[1]", b"[2]", b"[1]", b"[2]")] == [False, False, True, True]
+
+
+def test_it_is_forgotten_after_many_others() -> None:
+    lists = ToolLists()
+    first, *others = [b"[%d]" % number for number in range(MAX_SEEN + 1)]
+    assert not lists.is_repeated(first)
+    assert not any(map(lists.is_repeated, others))
+    assert not lists.is_repeated(first)
 
 
 def test_a_list_that_is_too_large_is_not_kept() -> None:
