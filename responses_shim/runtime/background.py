@@ -12,13 +12,15 @@ A response ends once, by one compare-and-set of its status: by its run, by whoev
 that its process is gone. The others find that it has ended, and the run is woken by that and stops the engine.
 
 Its process is gone if its lease has expired and nobody has renewed it for as long as a lease lasts, watched by one
-and the same process: a clock that was set, or a store that was away, kills no run.
+and the same process: a clock that was set, or a store that was away, kills no run. That process takes the lease before
+it ends the response, so that a run which renews it at the last moment lives.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -38,8 +40,12 @@ from responses_shim.stores.base import ENDED, RUNNING, History, Store, StoredIte
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 15.0
-"""How long the lease of a run lasts. It is renewed three times in that time."""
+LEASE_SECONDS = 5.0
+"""How long the lease of a run lasts. It is renewed three times in that time, and looked at as often.
+
+So a response whose process is gone has ended 15 seconds later, after at most one lease that expires, one that is
+watched, and a third of one for each to be noticed.
+"""
 RETRY_SECONDS = 1.0
 """How long to wait before a store that was not available is asked again."""
 END_SECONDS = 5.0
@@ -161,6 +167,7 @@ class Runs:
         self._clock = clock
         self._tasks: dict[asyncio.Task[None], tuple[bytes, str]] = {}
         self._suspects: dict[tuple[bytes, str], float] = {}  # since when their lease has been seen expired
+        self._holder = secrets.token_hex(8)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -211,11 +218,18 @@ class Runs:
                 await self.end_orphans()
 
     async def end_orphans(self) -> None:
-        """End the responses whose lease this process has seen expired for as long as a lease lasts."""
+        """End the responses whose lease this process has seen expired for as long as a lease lasts.
+
+        Raises StoreUnavailable. The watch begins anew then: while the store was away no run could renew its lease.
+        """
         now = self._clock()
-        expired = await self._store.expired()
-        self._suspects = {key: self._suspects.get(key, now) for key in expired}
-        for (owner, id), since in self._suspects.items():
-            if now - since >= LEASE_SECONDS:
-                gone = ShimError("The process that made the response is gone.", status=503)
-                await end_run(self._store, owner, id, "failed", gone)
+        try:
+            expired = await self._store.expired()
+            self._suspects = {key: self._suspects.get(key, now) for key in expired}
+            for (owner, id), since in self._suspects.items():
+                if now - since >= LEASE_SECONDS and await self._store.lease(owner, id, self._holder, LEASE_SECONDS):
+                    gone = ShimError("The process that made the response is gone.", status=503)
+                    await end_run(self._store, owner, id, "failed", gone)
+        except StoreUnavailable:
+            self._suspects.clear()
+            raise

@@ -609,6 +609,64 @@ async def test_a_lease_that_is_renewed_in_time_clears_all_suspicion() -> None:
         assert found.record.status == "in_progress"
 
 
+async def test_a_lease_that_is_renewed_at_the_last_moment_saves_its_run() -> None:
+    """When the store is asked who is late, and the run renews its lease before its response is ended."""
+
+    class Late(memory.MemoryStore):
+        async def expired(self) -> list[tuple[bytes, str]]:
+            found = await super().expired()
+            if len(asked) == 1:
+                await self.lease(b"o", "r", "its run", 60)
+            asked.append(len(found))
+            return found
+
+    time, asked = [0.0], list[int]()
+    store = Late()
+    await store.add(Record(owner=b"o", id="r", status="in_progress", created_at=1, data=b'{"background":true}'))
+    runs = Runs(store, clock=lambda: time[0])
+    for _ in range(2):
+        await runs.end_orphans()
+        time[0] += background.LEASE_SECONDS
+    found = await store.get(b"o", "r")
+    assert found is not None
+    assert found.record.status == "in_progress"
+    assert asked == [1, 1]
+
+
+async def test_what_was_late_before_an_outage_is_watched_anew_after_it() -> None:
+    """Its run could not renew its lease meanwhile, and may be about to."""
+
+    class Away(memory.MemoryStore):
+        away = False
+
+        async def expired(self) -> list[tuple[bytes, str]]:
+            if self.away:
+                raise StoreUnavailable
+            return await super().expired()
+
+    time = [0.0]
+    store = Away()
+    await store.add(Record(owner=b"o", id="r", status="in_progress", created_at=1, data=b'{"background":true}'))
+    runs = Runs(store, clock=lambda: time[0])
+
+    async def status() -> str:
+        found = await store.get(b"o", "r")
+        assert found is not None
+        return found.record.status
+
+    await runs.end_orphans()
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        await runs.end_orphans()
+    store.away = False
+    time[0] += background.LEASE_SECONDS
+    await runs.end_orphans()
+    assert await status() == "in_progress"
+    time[0] += background.LEASE_SECONDS
+    await runs.end_orphans()
+    assert await status() == "failed"
+
+
 async def test_the_process_looks_for_orphans_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "LEASE_SECONDS", 0.03)
     async with running() as (client, _):

@@ -159,7 +159,8 @@ class Kill:
         async def follow(id: str) -> None:
             async for event in other.follow(id):
                 complete.append(event)
-                if event["type"] == "response.failed" and self.killed_at is not None:
+                if event["type"] == "response.failed":
+                    assert self.killed_at is not None, "a response failed whose process lives"
                     self.figures.failed.append(time.monotonic() - self.killed_at)
 
         async def follow_by_sdk(id: str) -> None:
