@@ -18,7 +18,7 @@ from tests.oracle import check_resumed, check_stream
 from tests.scripted import Hold, ScriptedHost, Step, call_answer, chunk, text_answer
 from tests.serving import serving
 
-pytestmark = pytest.mark.usefixtures("loopback_only")
+pytestmark = pytest.mark.usefixtures("loopback_only", "each_store")
 
 WEATHER: Any = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}, "strict": False}
 DEADLINE = 10.0
