@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+
+import anyio
 
 from responses_shim.runtime.background import Runs
 from responses_shim.runtime.sealing import Keys, owner_key
 from responses_shim.settings import Settings
-from responses_shim.stores.base import Store
+from responses_shim.stores.base import Store, StoreUnavailable
 from responses_shim.stores.opening import BoundsSettings, open_store
+
+SECRET_SECONDS = 10.0
+"""After how long the store is asked for its secret again."""
 
 
 class State:
@@ -24,6 +30,7 @@ class State:
         self.store: Store = open_store(settings.store.get_secret_value(), bounds)
         self.runs = Runs(self.store)
         """The responses that run in the background in this process."""
+        self._has_keys = bool(settings.secret_keys)
         self._keys: Sequence[bytes] | None = keys.owner_keys if settings.secret_keys else None
 
     @classmethod
@@ -34,11 +41,26 @@ class State:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run responses in the background until the block is left; then end them, and close the store."""
+        watch = asyncio.create_task(self._watch_secret())
         try:
             async with self.runs.running():
                 yield
         finally:
+            watch.cancel()
+            await asyncio.wait([watch])
             await self.store.close()
+
+    async def _watch_secret(self) -> None:
+        """Notice when the store has another secret: it has lost what it kept, as a Redis that keeps nothing on disk.
+
+        Processes that have started since know the new secret only. Without this, older ones would go on with the one
+        that they have been told, and neither would find what the others store.
+        """
+        while not self._has_keys:
+            await anyio.sleep(SECRET_SECONDS)
+            if self._keys is not None:
+                with suppress(StoreUnavailable):
+                    self._keys = [owner_key(await self.store.secret())]
 
     async def owner_keys(self) -> Sequence[bytes]:
         """The keys, the newest first. Raises StoreUnavailable if they are in the store and that is not available."""
