@@ -56,8 +56,6 @@ async def latency(store: StoreName, folder: Path, times: int, seed: int) -> obje
 
 
 async def outages(store: StoreName, folder: Path, times: int, seed: int) -> object:
-    if store == "sqlite":
-        return "has no server that could be killed"
     return await on_site(partial(outage, streams=20), store, folder, redis_options=ON_DISK)
 
 
@@ -92,6 +90,8 @@ def main() -> None:
     print(f"seed {seed}")
     for name in arguments.scenarios or SCENARIOS:
         for store in arguments.store or STORES:
+            if name == "outage" and store == "sqlite":
+                continue  # which has no server that could be killed
             with TemporaryDirectory() as folder:
                 result = anyio.run(SCENARIOS[name], store, Path(folder), arguments.times, seed)
             print(f"{name}, {store}: {result}", flush=True)
