@@ -53,8 +53,8 @@ class State:
     async def _watch_secret(self) -> None:
         """Notice when the store has another secret: it has lost what it kept, as a Redis that keeps nothing on disk.
 
-        Processes that have started since know the new secret only. Without this, older ones would go on with the one
-        that they have been told, and neither would find what the others store.
+        Processes that have started since know the new secret only. Without this, older ones would go on with the
+        former one, and neither would find what the others store.
         """
         while not self._has_keys:
             await anyio.sleep(SECRET_SECONDS)

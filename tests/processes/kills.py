@@ -92,6 +92,7 @@ class Kill:
         """The turns of each chain that were seen to end."""
 
     async def perform(self) -> None:
+        """Kill the process, and check what the clients see then and afterwards."""
         self.site.engine.answer = count
         async with AsyncExitStack() as stack:
 
@@ -118,6 +119,7 @@ class Kill:
         await count(call, self.before_piece)
 
     def before_piece(self) -> None:
+        """Kill the process if it is time."""
         self.pieces_left -= 1
         if self.pieces_left == 0:
             self.site.kill(self.victim)
@@ -216,7 +218,7 @@ class Kill:
 
 
 async def count(call: ChatCall, before_piece: Callable[[], None] = lambda: None) -> None:
-    """The model that counts: far if it is told `Run`, else up to 2."""
+    """The model that counts: far if it is asked to `Run`, else up to 2."""
     await call.write(chunk("", role="assistant"))
     for number in range(PIECES if call.messages[-1] == "Run" else 3):
         before_piece()

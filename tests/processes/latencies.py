@@ -1,4 +1,4 @@
-"""How soon a process hears what another one was told: that a response is cancelled, or what a tool has put out."""
+"""How soon a process notices what came to another one: that a response is cancelled, or what a tool has put out."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ from tests.scripted import DONE, chunk
 Json = dict[str, Any]
 
 GRACE = 2
-"""How many seconds uvicorn waits for its open connections, where it is told to wait no longer."""
+"""How many seconds uvicorn waits for its open connections, where there is a limit to that."""
 OPTIONS = ("--timeout-graceful-shutdown", str(GRACE))
 SHUT_DOWN = "The server was shut down before the response was complete."
 
