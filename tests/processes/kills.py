@@ -23,8 +23,9 @@ import openai
 from tests.conformance.test_sdk import as_json
 from tests.oracle import check_resumed, check_stream
 from tests.processes.engine import ChatCall
+from tests.processes.latencies import TOOL
 from tests.processes.servers import SECONDS, Client, Site
-from tests.scripted import DONE, chunk
+from tests.scripted import DONE, call_answer, chunk
 
 Json = dict[str, Any]
 
@@ -105,6 +106,7 @@ class Kill:
             talkers = [await connected(self.victim) for _ in range(TALKERS)]
             pids = (self.victim, self.other, self.other, self.other)
             followers = [[await connected(pid) for pid in pids] for _ in bases]
+            waiting, waiter = list[Json](), await connected(self.victim)
             self.site.engine.answer = self.answer
             async with anyio.create_task_group() as tasks:
                 for base, clients in zip(bases, followers, strict=True):
@@ -112,7 +114,11 @@ class Kill:
                 for talker in talkers:
                     tasks.start_soon(self.talk, talker)
                 tasks.start_soon(self.see, client.stream(input="Run", conversation=conversation), [])
-            await self.look_again(await connected(self.other), conversation)
+                tasks.start_soon(self.see, waiter.stream(input="Look", tools=[TOOL], tool_outputs="wait"), waiting)
+            last = await connected(self.other)
+            await self.look_again(last, conversation)
+            if waiting:
+                await self.give_up_waiting(last, waiting[0]["response"]["id"])
 
     async def answer(self, call: ChatCall) -> None:
         """The model, which kills the process before the last of its pieces."""
@@ -216,9 +222,22 @@ class Kill:
         self.figures.found_again += len(self.ends)
         self.figures.continued += len(self.chains) + 1
 
+    async def give_up_waiting(self, client: Client, id: str) -> None:
+        """The response that waited for the output of a call has failed, or does so soon, and takes no output."""
+        while (response := await client.get(id))["status"] == "in_progress":
+            pass
+        assert (response["status"], response["error"]["message"]) == ("failed", GONE)
+        output = {"tool_call_id": "call_1", "output": "a cat"}
+        refused = await client.refusal("POST", f"/responses/{id}/tool_outputs", json=output)
+        assert refused["status"] in (400, 404)
+
 
 async def count(call: ChatCall, before_piece: Callable[[], None] = lambda: None) -> None:
-    """The model that counts: far if it is asked to `Run`, else up to 2."""
+    """The model that counts: far if it is asked to `Run`, else up to 2. If it has a tool it calls that instead."""
+    if call.request.get("tools"):
+        before_piece()
+        await call.write(*(step for step in call_answer(("call_1", "look", "{}")) if isinstance(step, bytes)))
+        return
     await call.write(chunk("", role="assistant"))
     for number in range(PIECES if call.messages[-1] == "Run" else 3):
         before_piece()

@@ -28,7 +28,7 @@ async def test_what_a_killed_process_has_begun_is_ended_by_another(store: StoreN
 
 @every_store
 async def test_two_processes_are_as_one(store: StoreName, tmp_path: Path) -> None:
-    """Each sees what the other has stored, and notices what comes to the other: once of five times in time, at least."""
+    """Each sees what the other has stored, and notices what comes to it: of five times, once in time at least."""
     async with running_site(store, tmp_path, store_trees=20) as site:
         await many_chains(site, 16)
         await long_chain(site, 20)
