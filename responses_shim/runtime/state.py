@@ -51,16 +51,19 @@ class State:
             await self.store.close()
 
     async def _watch_secret(self) -> None:
-        """Notice when the store has another secret: it has lost what it kept, as a Redis that keeps nothing on disk.
-
-        Processes that have started since know the new secret only. Without this, older ones would go on with the
-        former one, and neither would find what the others store.
-        """
         while not self._has_keys:
             await anyio.sleep(SECRET_SECONDS)
-            if self._keys is not None:
-                with suppress(StoreUnavailable):
-                    self._keys = [owner_key(await self.store.secret())]
+            with suppress(StoreUnavailable):
+                await self.renew_keys()
+
+    async def renew_keys(self) -> None:
+        """Take the store's secret anew: it is another one if the store has lost what it kept. Raises StoreUnavailable.
+
+        A Redis that keeps nothing on disk does so in a restart. Processes that have started since know the new secret
+        only. Without this, older ones would go on with the former one, and neither would find what the others store.
+        """
+        if self._keys is not None and not self._has_keys:
+            self._keys = [owner_key(await self.store.secret())]
 
     async def owner_keys(self) -> Sequence[bytes]:
         """The keys, the newest first. Raises StoreUnavailable if they are in the store and that is not available."""
