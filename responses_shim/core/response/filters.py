@@ -33,8 +33,9 @@ class Filter(Protocol):
     def passes_as(self, field: Field) -> Field | None:
         """The field that text in `field` would be in after this filter, for a chunk with nothing else.
 
-        The same `field` where it passes unchanged. The answer must hold for every text without a `<`, until the next
-        `feed`; None where it depends on more than that. The fast path takes such deltas past the filter.
+        The same `field` where it passes unchanged. The answer must hold for every text without a `<` and without
+        a line end, until the next `feed`; None where it depends on more than that. The fast path takes such deltas past
+        the filter.
         """
         ...
 

@@ -105,6 +105,7 @@ class Choice(Struct, gc=False):
       beside deltas, `chunks.py` has put what no delta gave into `delta`.
     - `finish_reason`: why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, or a host's own word
     - `token_ids`: those of the chunk's tokens (vLLM, with `return_token_ids`)
+    - `routed_experts`: which experts the tokens went to (vLLM, in the JSON answer, `--enable-return-routed-experts`)
     - `usage`: another place of the chunk's `usage` (see `USAGE`)
     """
 
@@ -114,6 +115,7 @@ class Choice(Struct, gc=False):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     token_ids: list[int] | None = None
+    routed_experts: Any = None
     usage: None = None
 
 

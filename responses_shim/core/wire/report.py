@@ -44,6 +44,10 @@ class Report:
         """The field at `path` goes to the host under another name or in another form."""
         self._record("mapped", path)
 
+    def is_mapped(self, path: str) -> bool:
+        """Whether that is the outcome of the field at `path`."""
+        return self._outcomes.get(path) == "mapped"
+
     def dropped(self, path: str) -> None:
         """The field at `path` has no effect on this host."""
         self._record("dropped", path)
