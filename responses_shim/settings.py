@@ -16,7 +16,7 @@ from responses_shim.errors import ConfigurationError
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
-Host = Literal["auto", "generic", "llama-cpp"]
+Host = Literal["auto", "generic", "llama-cpp", "vllm"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
 ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
@@ -54,6 +54,7 @@ class SettingsArguments(TypedDict, total=False):
     reasoning_display: ReasoningDisplay
     reasoning_replay: ReasoningReplay
     overflow: Overflow
+    cache_salt: bool
     return_token_ids: bool
     nemo_gym: bool
     audio_root: str | None
@@ -90,7 +91,7 @@ class Settings(BaseModel):
     """Whether the shim answers anything. If not, every request goes to the host, its own /v1/responses included."""
 
     host: Host = "auto"
-    """Which kind of host this is: `llama-cpp`, `generic`, or `auto`, which recognises it by its routes."""
+    """Which kind of host this is: `llama-cpp`, `vllm`, `generic`, or `auto`, which recognises it by its routes."""
 
     unprefixed: bool = False
     """Whether /responses, /conversations and, for Codex's catalogue, /models are answered too, without /v1."""
@@ -205,6 +206,12 @@ class Settings(BaseModel):
 
     overflow: Overflow = "error"
     """The answer to a request that is too long for the model: a 400 (`error`), or an empty response (`incomplete`)."""
+
+    cache_salt: bool = True
+    """Whether `prompt_cache_key` sets prompts apart in the host's prefix cache, where the host has a salt for that.
+
+    Then prompts share cached prefixes with those of the same client and the same key only.
+    """
 
     return_token_ids: bool = False
     """Whether a request that does not have `return_token_ids` gets the token ids."""

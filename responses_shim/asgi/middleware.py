@@ -6,6 +6,7 @@ its catalogue. For any other request, the host's app is called with the server's
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -35,6 +36,9 @@ _MODELS_PATH = re.compile(r"/v1/models/?")
 _API_PATH_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
 _MODELS_PATH_UNPREFIXED = re.compile(r"(/v1)?/models/?")
 _AMBIGUOUS_PATH = re.compile(r"//|/\.\.?(/|$)")
+_MOUNTED = "responses_shim.mounted"  # a key of the lifespan scope, for a second shim further in
+
+logger = logging.getLogger("responses_shim")
 
 
 class ResponsesShim:
@@ -70,7 +74,7 @@ class ResponsesShim:
         self._admissions = Admissions()
         self._file_queues = FileQueues(self.settings)
         self._state = State.of(self.settings, self._keys)
-        self._profile: HostProfile | None = PROFILES.get(self.settings.host)
+        self._profile: HostProfile | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -82,18 +86,36 @@ class ResponsesShim:
             yield
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the host's lifespan on, and run responses in the background from its startup to its shutdown."""
+        """Pass the host's lifespan on, and run responses in the background from its startup to its shutdown.
+
+        A second shim further in, as where a host is told to mount it in two ways, answers no request and does nothing.
+        """
+        if _MOUNTED in scope:
+            await self.app(scope, receive, send)
+            return
         async with AsyncExitStack() as running:
 
             async def observe() -> Message:
                 message = await receive()
                 if message["type"] == "lifespan.startup":
+                    self._warn_of_processes(scope)
                     await running.enter_async_context(self.running())
                 elif message["type"] == "lifespan.shutdown":
                     await running.aclose()  # while the host can still answer
                 return message
 
-            await self.app(scope, observe, send)
+            await self.app({**scope, _MOUNTED: True}, observe, send)
+
+    def _warn_of_processes(self, scope: Scope) -> None:
+        """Warn if several processes answer, each with a store of its own."""
+        processes = self._detect(scope).processes
+        if processes > 1 and self.settings.store.get_secret_value().startswith("memory:"):
+            logger.warning(
+                "%d processes answer requests, and each keeps what it stores to itself (store memory://): whether a "
+                "response is found again is chance. Set RESPONSES_SHIM_STORE to a store that they share, such as "
+                "sqlite:////var/lib/responses.db",
+                processes,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and self.settings.enabled:
@@ -144,12 +166,17 @@ class ResponsesShim:
     def _host_profile(self, scope: Scope) -> HostProfile:
         """The host's profile. It is detected at the first request, since the host may add routes until then."""
         if self._profile is None:
-            profile = detect(self.app)
-            if profile is PROFILES["generic"]:
-                # A middleware in between may hide its app. Starlette puts the outermost application into the scope.
-                profile = detect(scope.get("app"))
-            self._profile = profile
+            self._profile = self._detect(scope)
         return self._profile
+
+    def _detect(self, scope: Scope) -> HostProfile:
+        app = scope.get("app")  # where Starlette puts the outermost application
+        profile = PROFILES.get(self.settings.host)
+        if profile is None:
+            profile = detect(self.app)
+            if profile is PROFILES["generic"]:  # a middleware in between may hide its app
+                profile = detect(app)
+        return profile if profile.for_server is None else profile.for_server(app)
 
 
 def _is_ambiguous(scope: Scope) -> bool:

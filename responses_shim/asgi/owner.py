@@ -54,6 +54,16 @@ def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: by
     return _digest(credentials, key) if credentials else ANONYMOUS
 
 
+def cache_key_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: str) -> str:
+    """A client's `prompt_cache_key` in a form that no other client's has: 64 hexadecimal digits.
+
+    It is the same in each process that serves the host, which share one prefix cache, and after a restart. So it is no
+    HMAC under a key of this process, but a hash of the credentials: who does not know these cannot guess it.
+    """
+    owner = owner_of(headers, settings, b"prompt_cache_key")
+    return hmac.digest(owner, key.encode("utf-8", "surrogatepass"), "sha256").hex()
+
+
 def admission_key(headers: Iterable[tuple[bytes, bytes]], address: str, key: bytes) -> bytes:
     """Whom a host's answer to a probe holds for: 32 bytes, the same for requests that a host cannot tell apart.
 

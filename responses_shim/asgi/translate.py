@@ -14,8 +14,9 @@ from msgspec import UNSET
 from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import read_json
 from responses_shim.asgi.client_watch import ClientWatch
+from responses_shim.asgi.owner import cache_key_of
 from responses_shim.asgi.request import Request
-from responses_shim.core.request.answer_format import response_format
+from responses_shim.core.request.answer_format import constrained_chat, response_format
 from responses_shim.core.request.messages import Item
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
@@ -57,8 +58,9 @@ class TranslatedRequest:
 
     `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
     what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `read_json`
-    returns it, and of what it continues; `constraint` is the `response_format` under which an answer is asked for again
-    that is not in its format, `schema` checks it.
+    returns it, and of what it continues; `engine_fields` are those fields of the body that the host knows beyond the
+    API, for the chat request of each round; `constraint` is the `response_format` under which an answer is asked for
+    again that is not in its format, `schema` checks it.
     """
 
     ids: Ids
@@ -67,6 +69,7 @@ class TranslatedRequest:
     prepared: PreparedRequest
     turn: Turn | None
     size: int
+    engine_fields: dict[str, Any]
     constraint: dict[str, Any] | None
     schema: SchemaCheck | None = None
 
@@ -202,7 +205,10 @@ def _prepare(
         encode_echo(prepared.response, request.settings.max_echo)
     report = prepared.report
     constraint = _constraint(request, prepared)
-    prepared.chat = _adapted(request, prepared, gym, options)
+    engine_fields = _engine_fields(request, body)
+    prepared.chat = _adapted(request, prepared, engine_fields, gym, options)
+    if parsed.service_tier is not None and report.is_mapped("service_tier"):
+        prepared.response.service_tier = parsed.service_tier
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
         name = "generate_summary" if parsed.reasoning.summary is None else "summary"
         report.dropped(f"reasoning.{name}")
@@ -211,7 +217,8 @@ def _prepare(
             if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
     for path in unread_fields(body, Tokens.__struct_fields__ if options.replay_tokens else ()):
-        report.dropped(path)
+        if path not in engine_fields:
+            report.dropped(path)
     if turn is None and parsed.store:
         report.defaulted("store")
     if turn is not None:
@@ -219,7 +226,7 @@ def _prepare(
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
         prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET
-    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, constraint)
+    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, engine_fields, constraint)
 
 
 def _prepare_round(
@@ -230,10 +237,24 @@ def _prepare_round(
     return prepare(parsed, history=history, options=options, response_id=response_id, created_at=int(time.time()))
 
 
-def _adapted(request: Request, prepared: PreparedRequest, gym: GymOptions, options: TranslationOptions) -> Chat:
+def _engine_fields(request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the body that this host knows beyond the API, by name. A null one is left out, as everywhere."""
+    fields = {name: value for name in request.profile.engine_fields if (value := body.get(name)) is not None}
+    if (key := fields.pop("prompt_cache_key", None)) and request.settings.cache_salt:
+        fields["prompt_cache_key"] = cache_key_of(request.scope["headers"], request.settings, key)
+    return fields
+
+
+def _adapted(
+    request: Request,
+    prepared: PreparedRequest,
+    engine_fields: dict[str, Any],
+    gym: GymOptions,
+    options: TranslationOptions,
+) -> Chat:
     """The chat request in the spelling of this host, with what NeMo Gym's keys ask for."""
     report = prepared.report
-    return apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    return apply_options(request.profile.adapt(prepared.chat | engine_fields, report), gym, options, report)
 
 
 async def translate_next_round(
@@ -244,7 +265,7 @@ async def translate_next_round(
     options = request.options_for(parsed)
     translation = partial(_prepare_round, parsed, turn, options, translated.ids.response)
     prepared = await offload_if_large(translated.chat_size, translation)
-    translated.prepared.chat = _adapted(request, prepared, translated.gym, options)
+    translated.prepared.chat = _adapted(request, prepared, translated.engine_fields, translated.gym, options)
     await _add_audio(request, translated, _admitted)
     return prepared.tools
 
@@ -257,7 +278,7 @@ def _constraint(request: Request, prepared: PreparedRequest) -> dict[str, Any] |
     """`response_format` in the host's form, for a format that the host does not enforce beside tools."""
     if prepared.to_verify is None:
         return None
-    chat = {**prepared.chat, "messages": [], "response_format": response_format(prepared.to_verify)}
+    chat = {**constrained_chat(prepared.chat, response_format(prepared.to_verify), 0), "messages": []}
     constraint: dict[str, Any] = request.profile.adapt(chat, prepared.report)["response_format"]
     return constraint
 

@@ -98,5 +98,21 @@ class HostProfile:
     probe: Probe = Probe("/v1/models")
     """The request that shows whether the host lets a client in, made before any work that is expensive."""
 
+    engine_fields: frozenset[str] = frozenset()
+    """The fields of a create request, beyond those of the Responses API, that `adapt` gets in the chat request.
+
+    Two of the API's own may be among them: `service_tier`, and `prompt_cache_key`, which then differs between clients
+    although they send the same (see `asgi.owner.cache_key_of`).
+    """
+
+    for_server: Callable[[Any], HostProfile] | None = None
+    """`for_server(app)` makes the profile of one server of this kind, which may show how it was started.
+
+    `app` is the outermost application, `scope["app"]`; None if there is none. Called once, before the first request.
+    """
+
+    processes: int = 1
+    """How many processes answer the requests of this server, each with a shim of its own."""
+
     catalog: bool = True
     """Whether its list of models may be requested while it generates, so that Codex can get a catalogue made of it."""
