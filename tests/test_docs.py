@@ -304,6 +304,7 @@ RULES: dict[str, Callable[[list[str]], None]] = {
     "responses-shim": shim,
     "uvicorn": uvicorn,
     **dict.fromkeys(["cd", "codex", "export", "git", "mkdir", "source", "vllm"], elsewhere),
+    **dict.fromkeys(["grep", "printf", "sed", "tr", "unzip"], elsewhere),
 }
 
 
@@ -311,7 +312,9 @@ RULES: dict[str, Callable[[list[str]], None]] = {
 def test_commands_exist(block: Block) -> None:
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
     for words in block.commands:
-        program = words[0] if words[0].startswith(".ci/") else Path(words[0]).name.replace("python3", "python")
+        program = (
+            words[0] if words[0].startswith(".ci/") else re.sub(r"^python3(\.\d+)?$", "python", Path(words[0]).name)
+        )
         assert program in RULES, f"no rule tests {shlex.join(words)!r}"
         RULES[program](words)
     for name in OWN_NAME.findall(block.text):

@@ -1,4 +1,4 @@
-"""The shim as a plugin of vLLM's API server (entry-point group `vllm.endpoint_plugins`, vLLM 0.30 and later).
+"""The shim as a plugin of vLLM's API server (entry-point group `vllm.endpoint_plugins`, as in vLLM 0.32).
 
     VLLM_PLUGINS=responses_shim vllm serve MODEL
 

@@ -7,7 +7,7 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, hostile, linear, memory, options, report, request, store, tokens, translation
+from . import first_event, hostile, linear, memory, options, report, request, store, tokens, translation, vllm
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -20,8 +20,9 @@ ROWS = {
     "memory": memory.measure,
     "store": store.measure,
     "hostile": hostile.measure,
+    "vllm": vllm.measure,
 }
-NOT_BY_DEFAULT = {"hostile"}
+NOT_BY_DEFAULT = {"hostile", "vllm"}
 
 
 async def run(names: list[str], plan: Plan) -> None:
