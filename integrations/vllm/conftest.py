@@ -63,7 +63,7 @@ def scripted(start: Start, script: Script) -> Server:
 
 @pytest.fixture(scope="session")
 def real(start: Start) -> Server:
-    """The server with the small model and the shim as a plugin, two API servers, a key and CORS."""
-    flags = [*PARSERS, "--api-key", "right", "--api-server-count", "2", "--enable-request-id-headers"]
+    """The server with the small model and the shim as a plugin, with a key, CORS and request ids."""
+    flags = [*PARSERS, "--api-key", "right", "--enable-request-id-headers"]
     origins = ["--allowed-origins", '["https://app.test"]']
     return start(*flags, *origins, VLLM_PLUGINS="responses_shim")

@@ -55,6 +55,9 @@ class ResponsesShim:
     not callable, and for `secret_keys` without the extra `encryption`.
     """
 
+    _echoes_request_id = True
+    """Whether answers have the client's X-Request-Id. Where a middleware further out sees to it there would be two."""
+
     def __init__(
         self,
         app: ASGIApp,
@@ -107,10 +110,13 @@ class ResponsesShim:
             await self.app({**scope, _MOUNTED: True}, observe, send)
 
     def _warn_of_processes(self, scope: Scope) -> None:
-        """Warn if several processes answer, each with a store of its own."""
+        """Warn if several processes answer, each with a store of its own.
+
+        By a log record of level ERROR: vLLM's server lets nothing less of other packages through.
+        """
         processes = self._detect(scope).processes
         if processes > 1 and self.settings.store.get_secret_value().startswith("memory:"):
-            logger.warning(
+            logger.error(
                 "%d processes answer requests, and each keeps what it stores to itself (store memory://): whether a "
                 "response is found again is chance. Set RESPONSES_SHIM_STORE to a store that they share, such as "
                 "sqlite:////var/lib/responses.db",
@@ -126,7 +132,7 @@ class ResponsesShim:
             await self.app(scope, receive, send)
             return
         endpoint, path_params = answering
-        request_id = request_id_of(scope["headers"])
+        request_id = request_id_of(scope["headers"]) if self._echoes_request_id else None
         await endpoint(
             Request(
                 self.app,

@@ -15,6 +15,12 @@ from starlette.applications import Starlette
 from responses_shim.asgi.middleware import ResponsesShim
 
 
+class _NumberedOutside(ResponsesShim):
+    """The shim behind vLLM's own `XRequestIdMiddleware` (`--enable-request-id-headers`)."""
+
+    _echoes_request_id = False
+
+
 class VLLMPlugin:
     """What vLLM makes of the entry point: its protocol `EndpointPlugin` (`vllm.plugins.endpoint_plugins.interface`)."""
 
@@ -26,7 +32,8 @@ class VLLMPlugin:
 
     def attach_router(self, app: Starlette) -> None:
         """Mount the shim. vLLM calls this when its routes are there and before it adds its middlewares."""
-        app.add_middleware(ResponsesShim)
+        numbered_outside = getattr(getattr(app.state, "args", None), "enable_request_id_headers", False)
+        app.add_middleware(_NumberedOutside if numbered_outside else ResponsesShim)
 
     async def init_state(self, engine_client: Any, state: Any, args: Any) -> None:
         """Do nothing: the shim reaches the engine by the chat route alone."""

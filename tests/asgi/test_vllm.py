@@ -213,6 +213,18 @@ async def test_the_plugin_mounts_the_shim_inside_the_middlewares_that_vllm_adds_
     assert (await request(app, "GET", path)).status == 401
 
 
+@pytest.mark.parametrize(("arguments", "echoed"), [({"enable_request_id_headers": True}, None), ({}, "mine")])
+async def test_the_plugin_leaves_the_request_id_to_vllm_where_it_sees_to_it(
+    arguments: Json, echoed: str | None
+) -> None:
+    """There would be two of it."""
+    app = Starlette(routes=[Mount("/", app=ScriptedHost(text_answer("Hello.")))])
+    app.state.args = Namespace(**arguments)
+    VLLMPlugin().attach_router(app)
+    reply = await post(app, "/v1/responses", REQUEST, headers={"x-request-id": "mine"})
+    assert reply.headers.get("x-request-id") == echoed
+
+
 class KeyCheck:
     """As vLLM's `AuthenticationMiddleware`."""
 
