@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -278,6 +280,14 @@ def test_the_openai_sdk(scripted: Server, script: Script) -> None:
     assert [item.type for item in response.output] == ["reasoning", "message", "function_call"]
 
 
+def test_the_example(scripted: Server, script: Script) -> None:
+    script.play({"when": "<tool_response>", "text": "It is sunny."}, {"when": "", "text": called("Paris")})
+    example = Path(__file__).with_name("ask.py")
+    command = [sys.executable, str(example), scripted.url]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert (run.returncode, run.stdout) == (0, 'get_weather({"city": "Paris"})\nIt is sunny.\n'), run.stderr
+
+
 def test_what_is_stored_is_found_again(scripted: Server, script: Script) -> None:
     script.say("Hello.")
     first = ask(scripted, input="My name is Ann.").json()
@@ -340,29 +350,32 @@ def test_several_api_servers_with_a_store_each_are_warned_of(start: Start, scrip
 
 
 def test_several_api_servers_share_a_store(start: Start, script: Script, tmp_path: Path) -> None:
-    """Each request may reach another of the two processes, so each is made a dozen times."""
+    """Each request may reach another of the two processes, so each is made a dozen times.
+
+    A middleware is outside vLLM's key check, so who asks for what is stored is asked for the key by the shim.
+    """
     script.say("Hello.")
-    server = start(
-        *(*PARSERS, *MIDDLEWARE, "--api-server-count", "2"),
-        script=script,
-        RESPONSES_SHIM_STORE=f"sqlite:///{tmp_path}/responses.db",
-    )
+    flags = [*PARSERS, *MIDDLEWARE, "--api-server-count", "2", "--api-key", "right"]
+    server = start(*flags, script=script, RESPONSES_SHIM_STORE=f"sqlite:///{tmp_path}/responses.db")
     assert "each keeps what it stores to itself" not in server.log
-    with ThreadPoolExecutor(4) as pool:
-        made = list(pool.map(lambda _: ask(server, input="My name is Ann.").json()["id"], range(12)))
-        urls = [f"{server.url}/responses/{made_id}" for made_id in made]
-        got = list(pool.map(lambda url: httpx.get(url, timeout=SECONDS, trust_env=False).status_code, urls))
-        continued = list(pool.map(lambda before: ask(server, previous_response_id=before).status_code, made))
-    assert set(got) == set(continued) == {200}
-    processes = {
-        line.split("pid=")[1].split(")")[0] for line in server.log.splitlines() if line.startswith("(ApiServer_")
-    }
-    assert len(processes) == 2
-    script.say("word " * 50, pause=0.05)
-    running = ask(server, background=True).json()
-    path = f"{server.url}/responses/{running['id']}"
-    ended = [httpx.post(f"{path}/cancel", timeout=SECONDS, trust_env=False).json()["status"] for _ in range(4)]
-    assert set(ended) == {"cancelled"}
+    with httpx.Client(headers=KEY, timeout=SECONDS, trust_env=False) as client, ThreadPoolExecutor(4) as pool:
+
+        def create(**fields: Any) -> Json:
+            made: Json = client.post(f"{server.url}/responses", json={"model": MODEL, "input": "Hi!", **fields}).json()
+            return made
+
+        made = [each["id"] for each in pool.map(lambda _: create(), range(12))]
+        got = list(pool.map(lambda id: client.get(f"{server.url}/responses/{id}").status_code, made))
+        continued = list(pool.map(lambda id: create(previous_response_id=id)["previous_response_id"], made))
+        assert (set(got), continued) == ({200}, made)
+        processes = set(re.findall(r"\(ApiServer_\d pid=(\d+)\)", server.log))
+        assert len(processes) == 2
+        without_key = httpx.get(f"{server.url}/responses/{made[0]}", timeout=SECONDS, trust_env=False)
+        assert (without_key.status_code, without_key.json()["error"]["message"]) == (401, "Unauthorized")
+        script.say("word " * 50, pause=0.1)
+        running = f"{server.url}/responses/{create(background=True)['id']}"
+        ended = [client.post(f"{running}/cancel").json()["status"] for _ in range(4)]
+        assert set(ended) == {"cancelled"}
 
 
 def test_an_engine_that_is_killed_fails_the_response(real: Server) -> None:
