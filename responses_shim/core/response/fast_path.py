@@ -191,6 +191,7 @@ class FastPaths:
     def __init__(self, stream: ResponseStream, encoder: EventEncoder) -> None:
         self.current: FastPath | None = None
         """The path of the open part; None if it has none. `choose` updates it after every chunk on the slow path."""
+        self._path: FastPath | None = None  # of `_chosen_for`; None if it was given up
         self._stream = stream
         self._encoder = encoder
         self._chosen_for: _Part | None = None
@@ -200,7 +201,8 @@ class FastPaths:
     def choose(self, carried: CarriedField | None, filters: FilterChain, events: Sequence[Event]) -> None:
         """Choose the path for more of what a chunk has carried, `events` being what it became.
 
-        The path of a part that is still open stays, so that an empty delta between costs nothing more.
+        The path of a part that is still open stays, so that an empty delta between costs nothing more, nor text that a
+        filter holds back for a moment.
         """
         if carried is None and not events and self._chosen_for is not None:
             # An empty delta, such as a chunk with a role.
@@ -209,15 +211,17 @@ class FastPaths:
             carried = self._chosen_for.carried
         part = self._part(carried, filters) if carried is not None else None
         if part is None:
-            self.current = self._chosen_for = None
-        elif part != self._chosen_for:
+            self.current = None
+            return
+        if part != self._chosen_for:
             self._chosen_for, self._refused = part, 0
             self._first_number = events[-1].sequence_number if events else 0
-            self.current = self._path(part)
+            self._path = self._make(part)
         elif events:
             self._refused += 1
             if self._refused > MAX_REFUSED and 2 * self._refused > events[-1].sequence_number - self._first_number:
-                self.current = None
+                self._path = None
+        self.current = self._path
 
     def _part(self, carried: CarriedField, filters: FilterChain) -> _Part | None:
         """The part that more of `carried` would go to, if it would go there as it is."""
@@ -231,7 +235,7 @@ class FastPaths:
         index = self._stream.latest_call_index if field == "arguments" else None
         return _Part(carried, builder, delta, index, not filters.empty)
 
-    def _path(self, part: _Part) -> FastPath:
+    def _make(self, part: _Part) -> FastPath:
         builder = part.builder
         template = self._encoder.template(part.delta)
         if isinstance(builder, CallBuilder):
