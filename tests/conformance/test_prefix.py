@@ -34,6 +34,10 @@ HOSTS: dict[str, tuple[Dialect, Json]] = {
     "reasoning, arguments as objects": (Dialect("reasoning", reads_json=True), {}),
     "reasoning, arguments as text": (Dialect("reasoning", reads_json=False), {}),
     "white space round calls": (Dialect("reasoning", reads_json=True, leaves_white_space=True), {}),
+    "a line end before calls, as with vLLM": (
+        Dialect("reasoning", reads_json=True, leaves_line_end=True),
+        {"host": "vllm"},
+    ),
     "reasoning_content, arguments as objects": (Dialect("reasoning_content", reads_json=True), {}),
     "reasoning in the text": (Dialect(None, reads_json=True), {"reasoning_replay": "think"}),
     "reasoning in the text, llama.cpp": (Dialect(None, reads_json=False), {"host": "llama-cpp"}),
@@ -118,8 +122,12 @@ async def converse(
     items: list[Any] = []
     history: list[Any] = []
     stored: Json = {} if way == WAYS[0] else {"store": True}
+
+    async def served(scope: Any, receive: Any, send: Any) -> None:
+        await shim({**scope, "app": shim.app}, receive, send)
+
     # The SDK is typed for httpx2, whose interface this is too.
-    http: Any = httpx.AsyncClient(transport=httpx.ASGITransport(shim), trust_env=False)
+    http: Any = httpx.AsyncClient(transport=httpx.ASGITransport(served), trust_env=False)
     async with AsyncOpenAI(base_url="http://shim/v1", api_key="key", http_client=http, max_retries=0) as client:
 
         async def ask(stream: bool) -> Any:
