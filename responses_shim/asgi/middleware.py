@@ -176,7 +176,7 @@ class ResponsesShim:
         return self._profile
 
     def _detect(self, scope: Scope) -> HostProfile:
-        app = scope.get("app")  # where Starlette puts the outermost application
+        app = scope.get("app", self.app)  # Starlette puts the outermost application there
         profile = PROFILES.get(self.settings.host)
         if profile is None:
             profile = detect(self.app)

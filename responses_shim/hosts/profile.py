@@ -108,7 +108,8 @@ class HostProfile:
     for_server: Callable[[Any], HostProfile] | None = None
     """`for_server(app)` makes the profile of one server of this kind, which may show how it was started.
 
-    `app` is the outermost application, `scope["app"]`; None if there is none. Called once, before the first request.
+    `app` is the outermost application, `scope["app"]`; where there is none, the app that the shim wraps. Called at the
+    start and at the first request.
     """
 
     processes: int = 1

@@ -176,6 +176,14 @@ async def test_the_line_end_before_a_call_is_no_text() -> None:
         assert (message["content"][0]["text"], call["type"]) == ("Let me look.", "function_call")
 
 
+async def test_how_the_server_was_started_is_found_where_the_shim_is_the_outermost_app_too() -> None:
+    """`app = ResponsesShim(app)`: no Starlette has put its app into the scope yet."""
+    app = Starlette(routes=[Mount("/", app=ScriptedHost(text_answer("Hello.")))])
+    app.state.args = Namespace(scheduling_policy="priority")
+    reply = await post(ResponsesShim(app, host="vllm"), "/v1/responses", {**REQUEST, "service_tier": "flex"})
+    assert reply.json["service_tier"] == "flex"
+
+
 # Token ids -----------------------------------------------------------------------------------------------------------
 
 

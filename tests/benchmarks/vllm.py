@@ -55,8 +55,11 @@ def _servers(installed: Path, folder: Path, running: ExitStack) -> tuple[vllm.Se
         (folder / name).mkdir()
         script = vllm.Script(folder / name)
         script.say("<think>Hm.</think>" + "".join(WORDS[index % len(WORDS)] for index in range(PIECES)))
-        quiet = (*vllm.PARSERS, *flags, "--disable-uvicorn-access-log")
-        servers.append(running.enter_context(vllm.Server(installed, model, quiet, folder / f"{name}.log", script)))
+        flags = (*vllm.PARSERS, *flags, "--disable-uvicorn-access-log")
+        # A connection rests while the others have their turns.
+        rest = {"VLLM_HTTP_TIMEOUT_KEEP_ALIVE": "600"}
+        server = vllm.Server(installed, model, flags, folder / f"{name}.log", script, **rest)
+        servers.append(running.enter_context(server))
     return servers[0], servers[1]
 
 
