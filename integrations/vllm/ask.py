@@ -28,11 +28,11 @@ get_weather: Any = {
     "strict": True,
 }
 
+# A field of vLLM's: Qwen's chat template has the model think unless it is told not to.
+without_thoughts = {"chat_template_kwargs": {"enable_thinking": False}}
+
 response = client.responses.create(
-    model=model,
-    input="What is the weather in Paris?",
-    tools=[get_weather],
-    extra_body={"chat_template_kwargs": {"enable_thinking": False}},
+    model=model, input="What is the weather in Paris?", tools=[get_weather], extra_body=without_thoughts
 )
 calls = [item for item in response.output if item.type == "function_call"]
 for call in calls:
@@ -42,6 +42,10 @@ if calls:
         {"type": "function_call_output", "call_id": call.call_id, "output": "Sunny, 25 °C"} for call in calls
     ]
     response = client.responses.create(
-        model=model, input=outputs, previous_response_id=response.id, tools=[get_weather]
+        model=model,
+        input=outputs,
+        previous_response_id=response.id,
+        tools=[get_weather],
+        extra_body=without_thoughts,
     )
 print(response.output_text)
