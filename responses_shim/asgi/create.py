@@ -170,7 +170,7 @@ async def _start_in_background(
         return
     request.runs.start(record.owner, record.id, execute)
     if translated.request.stream:
-        await follow(request, store, Following(record, -1), headers)
+        await follow(request, Following(record, -1), headers)
     else:
         with suppress(OSError):  # the client has left; the response goes on
             await send_json(request.send, 200, with_output(record.data, [], record.status), headers)

@@ -34,14 +34,13 @@ from responses_shim.core.wire.stored import ended, with_output, without_output
 from responses_shim.errors import ShimError
 from responses_shim.runtime.history import output_items
 from responses_shim.runtime.interfaces import RawHeaders
-from responses_shim.stores.base import ENDED, RUNNING, History, Store, StoredItem, StoreUnavailable
+from responses_shim.runtime.live_log import RETRY_SECONDS, LiveLogs
+from responses_shim.stores.base import END_OF_LOG, ENDED, RUNNING, History, Store, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 LEASE_SECONDS = 15.0
 """How long the lease of a run lasts. It is renewed three times in that time."""
-RETRY_SECONDS = 1.0
-"""How long to wait before a store that was not available is asked again."""
 END_SECONDS = 5.0
 """How long it may take to store the end of runs that could not end by themselves."""
 
@@ -125,9 +124,8 @@ async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimE
         found = await store.get(owner, id)
         if found is None or found.record.status in ENDED:
             return found
-        log = await store.read(owner, id, "events", after=-1, wait=0)
-        # Of a log that is too long there may be no entry left: then `first` is the number of the next one.
-        number = 0 if log is None else log.entries[-1][0] + 1 if log.entries else log.first
+        log = await store.read(owner, id, "events", after=END_OF_LOG, wait=0)
+        number = log.last + 1 if log is not None else 0
         failure = ResponseError(error.failure_code, error.message) if error is not None else None
         data = ended(found.record.data, status, failure)
         output = [item.data for item in found.items if item.output]
@@ -157,6 +155,8 @@ class Runs:
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self.accepting = False
         """Whether runs can be started: the server has started and does not shut down."""
+        self.live_logs = LiveLogs(store)
+        """The logs of runs, of this process and of others, that are followed in this process."""
         self._store = store
         self._clock = clock
         self._tasks: dict[asyncio.Task[None], tuple[bytes, str]] = {}

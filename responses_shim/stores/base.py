@@ -49,6 +49,12 @@ LOG_SIZE = 8 * 1024 * 1024
 """How many bytes of a run's events are kept; of a longer log the first events are dropped."""
 LOG_AGE = 600.0
 """For how many seconds after its end the log of a run is kept."""
+READ_ENTRIES = 200
+"""How many entries of a log one call of `read` returns at most."""
+READ_SIZE = 32 * 1024
+"""After how many bytes a call of `read` returns no more entries: the one that reaches them is the last."""
+END_OF_LOG = 2**53
+"""A number behind every entry: with it `read` returns none, and says where the log ends."""
 
 
 class StoreUnavailable(ShimError):
@@ -106,14 +112,17 @@ class Page(Struct, frozen=True):
 
 
 class Entries(Struct, frozen=True):
-    """Entries of a log, pairs of number and bytes, and whether it has ended, so that no more will come.
+    """Some entries of a log, pairs of number and bytes.
 
-    `first` is the number of the first entry that is still kept.
+    - `ended`: the response has ended, so that none will be added; there may be more behind these ones
+    - `first`: the number of the first entry that is kept; that of the next one if none is
+    - `last`: the highest number that has ever been in the log; -1 if it is new
     """
 
     entries: list[tuple[int, bytes]]
     ended: bool
-    first: int = 0
+    first: int
+    last: int
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -231,10 +240,11 @@ class Store(Protocol):
     async def read(
         self, owner: bytes, id: str, log: Literal["events", "messages"], *, after: int, wait: float
     ) -> Entries | None:
-        """The entries of a log behind number `after` (-1: all); if there are none yet, wait up to `wait` seconds.
+        """The next entries of a log behind number `after` (-1: from the first on), as many as the bounds allow.
 
-        Messages are numbered from 0 in the order in which they came. It returns at once if the response has ended.
-        None if there is no such record.
+        They are READ_ENTRIES at most, and end with the one with which they reach READ_SIZE bytes: whoever reads a long
+        log does so piece by piece. If there are none yet, and the response has not ended, it waits up to `wait` seconds
+        for one. Messages are numbered from 0 in the order in which they came. None if there is no such record.
         """
         ...
 

@@ -189,7 +189,7 @@ class MemoryStore:
         if node.ended_at is not None and node.ended_at + LOG_AGE < self._now():
             self._trees.clear_logs(node)
         log = node.log(name)
-        return Entries(log.behind(after), node.record.status in ENDED, log.first)
+        return Entries(log.behind(after), node.record.status in ENDED, log.first, log.last)
 
     # The store itself --------------------------------------------------------------------------------------------
 

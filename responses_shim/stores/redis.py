@@ -49,6 +49,8 @@ import msgspec
 from responses_shim.stores.base import (
     LOG_AGE,
     LOG_SIZE,
+    READ_ENTRIES,
+    READ_SIZE,
     RUNNING,
     Bounds,
     Entries,
@@ -100,6 +102,8 @@ class RedisStore:
             EVENT_SIZE=EVENT_SIZE,
             LOG_SIZE=LOG_SIZE,
             LOG_AGE=int(LOG_AGE),
+            READ_ENTRIES=READ_ENTRIES,
+            READ_SIZE=READ_SIZE,
         )
         self._all_owners = Script("bounds")
 
@@ -225,8 +229,8 @@ class RedisStore:
         reply = await self._ask(owner, "read", id=id, log=log, after=min(max(after, -1), LAST))
         if reply is None:
             return None
-        ended, first, count, packed = reply
-        return Entries(_entries.decode(_as_array(count, packed)), bool(ended), first)
+        ended, first, last, count, packed = reply
+        return Entries(_entries.decode(_as_array(count, packed)), bool(ended), first, last)
 
     # The store itself --------------------------------------------------------------------------------------------
 

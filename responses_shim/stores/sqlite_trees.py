@@ -14,6 +14,8 @@ from responses_shim.stores.base import (
     ENDED,
     LOG_AGE,
     LOG_SIZE,
+    READ_ENTRIES,
+    READ_SIZE,
     Bounds,
     Entries,
     Page,
@@ -284,20 +286,26 @@ class Trees:
             self._execute("UPDATE logs SET expires = ? WHERE record = ?", (node.ended_at + LOG_AGE, node.record))
 
     def entries(self, node: Node, log: str, after: int) -> Entries:
-        """The entries of a log behind number `after`."""
+        """The next entries of a log behind number `after`, as many as `Store.read` returns."""
         key = (node.record, log)
         ended = node.status in ENDED
         row = self._one("SELECT last, expires FROM logs WHERE record = ? AND log = ?", key)
         last, expires = row if row is not None else (-1, None)
         if expires is not None and expires < self._now:
-            return Entries([], ended, last + 1)
-        rows = self._execute(
-            "SELECT number, data FROM entries WHERE record = ? AND log = ? AND number > ? ORDER BY number",
-            (*key, min(after, LAST)),
-        ).fetchall()
+            return Entries([], ended, last + 1, last)
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        for row in self._execute(
+            "SELECT number, data FROM entries WHERE record = ? AND log = ? AND number > ? ORDER BY number LIMIT ?",
+            (*key, min(after, LAST), READ_ENTRIES),
+        ):
+            found.append(row)
+            size += len(row[1])
+            if size >= READ_SIZE:
+                break
         first = self._one("SELECT min(number) FROM entries WHERE record = ? AND log = ?", key)
         assert first is not None
-        return Entries(rows, ended, first[0] if first[0] is not None else last + 1)
+        return Entries(found, ended, first[0] if first[0] is not None else last + 1, last)
 
     # Trees and their bounds --------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from operator import itemgetter
 
 import anyio
 
-from responses_shim.stores.base import LOG_SIZE, Bounds, Record, StoredItem
+from responses_shim.stores.base import LOG_SIZE, READ_ENTRIES, READ_SIZE, Bounds, Record, StoredItem
 
 RECORD_SIZE = 1_000
 """What a record takes beside its data, about, in bytes."""
@@ -49,8 +49,14 @@ class Log:
         return self.entries[0][0] if self.entries else self.last + 1
 
     def behind(self, number: int) -> list[tuple[int, bytes]]:
-        """The entries behind `number`."""
-        return self.entries[bisect_right(self.entries, number, key=itemgetter(0)) :]
+        """The next entries behind `number`, as many as `Store.read` returns."""
+        start = bisect_right(self.entries, number, key=itemgetter(0))
+        found, size = self.entries[start : start + READ_ENTRIES], 0
+        for index, (_, data) in enumerate(found):
+            size += len(data)
+            if size >= READ_SIZE:
+                return found[: index + 1]
+        return found
 
     def wake(self) -> None:
         """Wake everybody who waits for an entry."""

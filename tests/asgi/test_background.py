@@ -10,9 +10,8 @@ import anyio
 import pytest
 
 from responses_shim import RequestView, ResponsesShim, ResponseView
-from responses_shim.asgi import follow
 from responses_shim.core.wire.sse import COMMENT
-from responses_shim.runtime import background
+from responses_shim.runtime import background, live_log
 from responses_shim.runtime.background import Runs, end_run
 from responses_shim.stores import memory, trees
 from responses_shim.stores.base import Record, StoreUnavailable
@@ -322,7 +321,7 @@ async def test_a_follower_that_falls_too_far_behind_is_cut_off(monkeypatch: pyte
 
 async def test_a_follower_goes_on_when_the_store_was_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     go = anyio.Event()
-    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(live_log, "RETRY_SECONDS", 0.01)
     async with running(held(go)) as (client, _):
         id = (await client.create(background=True))["id"]
         async with client.following(id) as exchange:

@@ -272,26 +272,40 @@ function plain.leases()
   return found
 end
 
--- Whether it has ended, the number of the first entry, how many there are, and the entries as msgpack [number, bytes].
+-- Whether it has ended, the numbers of the first entry and of the last one that ever was, how many entries these are, and
+-- the entries as msgpack [number, bytes].
 function plain.read()
   local root, record = find(a.id)
   if not root then
     return false
   end
-  local key, next_number, found = log_key(a.log, a.id), (record[a.log .. '_last'] or -1) + 1, {}
-  local ended, first = has_ended(record) and 1 or 0, next_number
+  local key, last, found, size = log_key(a.log, a.id), record[a.log .. '_last'] or -1, {}, 0
+  local ended, first, behind = has_ended(record) and 1 or 0, last + 1, a.after
   if record.ended_at and record.ended_at + LOG_AGE < now then
-    return {ended, first, 0, ''}
+    return {ended, first, last, 0, ''}
   end
   local oldest_entry = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
   if oldest_entry then
     first = tonumber(string.match(oldest_entry[1], '%d+')) - 1
   end
-  for _, entry in ipairs(call('XRANGE', key, string.format('%d-0', a.after + 2), '+')) do
-    local number, data = tonumber(string.match(entry[1], '%d+')) - 1, entry[2][2]
-    found[#found + 1] = '\146' .. pack(number) .. struct.pack('>BI4', 198, string.len(data)) .. data
+  -- A few at a time: entries may be large, and those behind READ_SIZE are read for nothing.
+  while #found < READ_ENTRIES and size < READ_SIZE do
+    local count = math.min(20, READ_ENTRIES - #found)
+    local entries = call('XRANGE', key, string.format('%d-0', behind + 2), '+', 'COUNT', count)
+    for _, entry in ipairs(entries) do
+      local data = entry[2][2]
+      behind = tonumber(string.match(entry[1], '%d+')) - 1
+      found[#found + 1] = '\146' .. pack(behind) .. struct.pack('>BI4', 198, string.len(data)) .. data
+      size = size + string.len(data)
+      if size >= READ_SIZE then
+        break
+      end
+    end
+    if #entries < count then
+      break
+    end
   end
-  return {ended, first, #found, table.concat(found)}
+  return {ended, first, last, #found, table.concat(found)}
 end
 
 -- How many records, and of each [id, kind, status, created_at, used_at, size], in msgpack.

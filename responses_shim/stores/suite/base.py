@@ -73,6 +73,11 @@ class StoreTests:
         return ([item.id for item in page.items], page.has_more) if page is not None else None
 
     async def events(self, store: Store, id: str, after: int = -1) -> Sequence[tuple[int, bytes]]:
-        read = await store.read(A, id, "events", after=after, wait=0)
-        assert read is not None
-        return read.entries
+        """All events behind a number, read piece by piece."""
+        found: list[tuple[int, bytes]] = []
+        while True:
+            read = await store.read(A, id, "events", after=found[-1][0] if found else after, wait=0)
+            assert read is not None
+            if not read.entries:
+                return found
+            found += read.entries
