@@ -7,7 +7,7 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, hostile, linear, memory, options, report, request, store, tokens, translation
+from . import first_event, followers, hostile, linear, memory, options, report, request, store, tokens, translation
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -19,9 +19,10 @@ ROWS = {
     "linear": linear.measure,
     "memory": memory.measure,
     "store": store.measure,
+    "followers": followers.measure,
     "hostile": hostile.measure,
 }
-NOT_BY_DEFAULT = {"hostile"}
+NOT_BY_DEFAULT = {"followers", "hostile"}
 
 
 async def run(names: list[str], plan: Plan) -> None:

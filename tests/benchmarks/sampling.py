@@ -38,6 +38,12 @@ class Plan:
     """Sizes of input to translate."""
     turns: int = 1_000
     """Turns of a chain of stored responses."""
+    followers: int = 500
+    """Followers of one run in the background."""
+    run_tokens: int = 1_200
+    """Tokens of that run."""
+    runs: int = 3
+    """How often it is measured."""
     attacks: int = 3
     """How often each hostile request is sent."""
     bodies: tuple[int, ...] = (1_000_000, 33_000_000)
@@ -54,6 +60,9 @@ QUICK = Plan(
     held=40,
     megabytes=(0.1, 0.5),
     turns=200,
+    followers=100,
+    run_tokens=100,
+    runs=1,
     attacks=1,
     bodies=(1_000_000,),
     growth=1,

@@ -19,6 +19,7 @@ uvloop = pytest.importorskip("uvloop", reason="clients and servers run on it: pi
 
 from . import (  # noqa: E402
     first_event,
+    followers,
     hostile,
     linear,
     memory,
@@ -48,6 +49,9 @@ TINY = Plan(
     held=2,
     megabytes=(0.01, 0.02),
     turns=100,
+    followers=10,
+    run_tokens=20,
+    runs=1,
     growth=0.001,
 )
 
@@ -94,7 +98,7 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, linear, memory, store])
+@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, linear, memory, store, followers])
 def test_every_row_can_be_measured(rows: ModuleType) -> None:
     async def measure() -> list[Row]:
         return [row async for row in rows.measure(TINY)]
@@ -102,7 +106,7 @@ def test_every_row_can_be_measured(rows: ModuleType) -> None:
     measured = uvloop.run(measure())
     assert measured
     for row in measured:
-        assert row.spread is not None or "codex-relay" in row.detail
+        assert row.spread is not None or "codex-relay" in row.detail or "redis-server" in row.detail
         assert len(row.cells()) == len(report.HEADINGS)
 
 
