@@ -136,7 +136,7 @@ async def _start_in_background(
 ) -> None:
     """Keep the response as `queued`, start its run, and answer with it, or with its events as they come."""
     store, response, chat = turn.store.store, translated.prepared.response, translated.prepared.chat
-    sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation, turn.unsaved_output)
+    sink = LogSink(turn, response.id)
     check = answer_check(translated, headers)
     frames_of = translator(request, translated, sink, hold_answers=check is not None)
     run = Run(

@@ -195,7 +195,7 @@ def _prepare(
 
     `size` is that of the body, as `read_json` returns it, and of what it continues.
     """
-    ids = Ids()
+    ids = turn.ids if turn is not None else Ids()
     options = request.options_for(parsed)
     prepared = _prepare_round(parsed, turn, options, ids.response)
     if size > LARGE_ECHO:

@@ -22,20 +22,22 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import Any
 
 import anyio
 import msgspec
 
-from responses_shim.core.response.encoder import Frame, Framing
+from responses_shim.core.response.encoder import Frame, Framing, encode_json
+from responses_shim.core.response.interrupted import LoggedOutput
 from responses_shim.core.wire.events import ErrorDetails
 from responses_shim.core.wire.responses import Response, ResponseError
-from responses_shim.core.wire.stored import ended, with_output, without_output
+from responses_shim.core.wire.stored import conversation_of, ended, with_output, without_output
 from responses_shim.errors import ShimError
-from responses_shim.runtime.history import output_items
+from responses_shim.runtime.history import Turn
 from responses_shim.runtime.interfaces import RawHeaders
 from responses_shim.runtime.live_log import RETRY_SECONDS, LiveLogs
-from responses_shim.stores.base import END_OF_LOG, ENDED, RUNNING, History, Store, StoredItem, StoreUnavailable
+from responses_shim.stores.base import ENDED, RUNNING, ConversationTurn, History, Store, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
@@ -59,20 +61,9 @@ class LogSink:
 
     framing: Framing | None = staticmethod(_bare)
 
-    def __init__(
-        self,
-        store: Store,
-        owner: bytes,
-        id: str,
-        kept: Callable[[Response], Awaitable[None]],
-        unsaved: Callable[[Response], Sequence[StoredItem]] = output_items,
-    ) -> None:
-        """`kept` is called with the response once its end is in the store, `unsaved` for the items to be added then."""
-        self._store = store
-        self._owner = owner
+    def __init__(self, turn: Turn, id: str) -> None:
+        self._turn = turn
         self._id = id
-        self._kept = kept
-        self._unsaved = unsaved
         self._status: str | None = "in_progress"  # what the first write makes of `queued`
 
     async def begin(self, headers: RawHeaders) -> None:
@@ -83,16 +74,22 @@ class LogSink:
         return self._change(events=[*frames], status=status)
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:
-        data, items = without_output(response), self._unsaved(response)
-        await self._change(events=frames, status=response.status, data=data, items=items)
+        turn = self._turn
+        await self._change(
+            events=frames,
+            status=response.status,
+            data=without_output(response),
+            items=turn.unsaved_output(response),
+            turn=turn.conversation_turn(response),
+        )
         try:
-            await self._kept(response)
+            await turn.add_to_conversation(response)  # to see whether it is in there, and to stop renewing the lease
         except StoreUnavailable as error:
-            logger.warning("%s is not in its conversation: %s", self._id, error.message)
+            logger.warning("%s may not be in its conversation: %s", self._id, error.message)
 
     async def _change(self, **changes: Any) -> None:
         try:
-            if await self._store.change(self._owner, self._id, among=RUNNING, **changes):
+            if await self._turn.store.store.change(self._turn.owner, self._id, among=RUNNING, **changes):
                 return
         except StoreUnavailable as error:
             logger.warning("%s is given up: %s", self._id, error.message)
@@ -118,19 +115,36 @@ async def until_ended(store: Store, owner: bytes, id: str, holder: str) -> None:
 async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimError | None = None) -> History | None:
     """End a response from outside of its run: `cancelled`, or `failed` with an error. None if there is none.
 
-    Returns the response as it is then: another end may have come first, and stays.
+    Returns the response as it is then: another end may have come first, and stays. Its output is what its log has, with
+    the item in which it broke off as `incomplete`; of a log that is so long that its beginning was dropped there are
+    only the items that have been stored. Its conversation is free.
     """
+    failure = ResponseError(error.failure_code, error.message) if error is not None else None
+    logged = LoggedOutput()
+    last, complete = -1, True
     while True:
         found = await store.get(owner, id)
         if found is None or found.record.status in ENDED:
             return found
-        log = await store.read(owner, id, "events", after=END_OF_LOG, wait=0)
-        number = log.last + 1 if log is not None else 0
-        failure = ResponseError(error.failure_code, error.message) if error is not None else None
+        while (read := await store.read(owner, id, "events", after=last, wait=0)) is not None:
+            complete = complete and last + 1 >= read.first
+            for _, event in read.entries if complete else ():
+                logged.feed(event)
+            last = read.entries[-1][0] if read.entries else read.last
+            if not read.entries:
+                break
+        numbers = count(last + 1)
+        closing, output = logged.close(numbers.__next__) if complete else ([], [])
+        stored = [item for item in found.items if item.output]
+        ids = {item.id for item in stored}
+        unsaved = [StoredItem(id, data, output=True) for id, data in output if id not in ids]
         data = ended(found.record.data, status, failure)
-        output = [item.data for item in found.items if item.output]
-        events = _terminal_events(number, with_output(data, output, status), error)
-        await store.change(owner, id, among=RUNNING, status=status, data=data, events=events)
+        response = with_output(data, [item.data for item in (*stored, *unsaved)], status)
+        events = [(event.sequence_number, encode_json(event)) for event in closing]
+        events += _terminal_events(next(numbers), response, error)
+        conversation = conversation_of(data)
+        turn = ConversationTurn(conversation, holder=id) if conversation is not None else None
+        await store.change(owner, id, among=RUNNING, status=status, data=data, items=unsaved, events=events, turn=turn)
 
 
 def _terminal_events(number: int, response: msgspec.Raw, error: ShimError | None) -> list[tuple[int, bytes]]:
@@ -143,7 +157,7 @@ def _terminal_events(number: int, response: msgspec.Raw, error: ShimError | None
         events.append({"type": "error", "sequence_number": number, **flat, "error": details})
     kind = "response.failed" if error is not None else "response.incomplete"
     events.append({"type": kind, "sequence_number": number + len(events), "response": response})
-    return [(event["sequence_number"], msgspec.json.encode(event)) for event in events]
+    return [(event["sequence_number"], encode_json(event)) for event in events]
 
 
 class Runs:

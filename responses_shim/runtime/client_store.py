@@ -23,9 +23,9 @@ class ClientStore:
         """Whom new records belong to."""
         self._owners = owners
 
-    async def get(self, id: str) -> History | None:
-        """A record with its own items, if the client has one."""
-        return await self._first(lambda owner: self.store.get(owner, id))
+    async def get(self, id: str, *, items: bool = True) -> History | None:
+        """A record with its own items, or without items, if the client has one."""
+        return await self._first(lambda owner: self.store.get(owner, id, items=items))
 
     async def history(self, id: str) -> History | None:
         """A record with the items of its ancestors and its own, if the client has one."""

@@ -13,11 +13,9 @@ Which requests need a store, and which go on without one:
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,21 +30,20 @@ from responses_shim.core.wire.stored import conversation_of, output_of, without_
 from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
+from responses_shim.runtime.conversation_lease import hold
 from responses_shim.runtime.ids import Ids
-from responses_shim.stores.base import RUNNING, History, Record, StoredItem, StoreUnavailable
+from responses_shim.stores.base import RUNNING, ConversationTurn, History, Record, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 SAVE_SECONDS = 2.0
 """How long a response may take to be kept, before its end is sent without that."""
-LEASE_SECONDS = 30.0
-"""How long a conversation stays taken if the process that has taken it dies."""
 
 _CONTINUABLE = ("completed", "incomplete")
 
 
-async def _nothing_taken() -> None:
-    """The `release` of a turn that has taken no conversation."""
+async def _nothing_held() -> None:
+    """The `release` of a turn that holds no conversation."""
 
 
 @dataclass
@@ -56,6 +53,7 @@ class Turn:
     - `before`: the items before its input
     - `keeps`: whether its response is to be kept
     - `needed`: whether the response fails if it cannot be kept
+    - `ids`: those of the response and of its items. By its id the response holds the lease of its conversation
     - `release`: gives up the conversation, which the turn has taken, before the turn is over
 
     Its response is kept when it ends, by `save`; or before that, by `add`, if others have to find it while it is made.
@@ -68,7 +66,8 @@ class Turn:
     parent: Record | None = None
     conversation: Record | None = None
     before: list[StoredItem] = field(default_factory=list)
-    release: Callable[[], Awaitable[None]] = _nothing_taken
+    ids: Ids = field(default_factory=Ids)
+    release: Callable[[], Awaitable[None]] = _nothing_held
     _input: list[StoredItem] = field(default_factory=list, init=False)
     _rounds: list[StoredItem] = field(default_factory=list, init=False)  # behind the input, of rounds that have ended
     _added: bool = field(default=False, init=False)  # before its end, as one that runs in the background is
@@ -149,7 +148,8 @@ class Turn:
     @property
     def owner(self) -> bytes:
         """Whom the response belongs to: the owner of what it continues, who may be so by an older key."""
-        return self.parent.owner if self.parent is not None else self.store.owner
+        continued = self.parent or self.conversation
+        return continued.owner if continued is not None else self.store.owner
 
     async def add(self, response: Response, output: Sequence[StoredItem] = ()) -> Record:
         """Keep a new response, with the input items and then these. Raises StoreUnavailable."""
@@ -204,15 +204,23 @@ class Turn:
 
         Raises StoreUnavailable.
         """
-        conversation = self.conversation
+        turn = self.conversation_turn(response)
         try:
-            if conversation is not None and self.keeps and response.status in _CONTINUABLE:
-                items = [*self._input, *self._rounds, *self.unsaved_output(response)]
-                known = await self.store.store.append_items(conversation.owner, conversation.id, items, response.id)
+            if turn is not None and turn.items:
+                known = await self.store.store.append_items(self.owner, turn.id, turn.items, turn.key)
                 if known or known is None:
                     raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
         finally:
             await self.release()
+
+    def conversation_turn(self, response: Response) -> ConversationTurn | None:
+        """What the end of the response does to its conversation, if it was made in one."""
+        if self.conversation is None or not self.keeps:
+            return None
+        if response.status not in _CONTINUABLE:
+            return ConversationTurn(self.conversation.id, response.id)
+        items = [*self._input, *self._rounds, *self.unsaved_output(response)]
+        return ConversationTurn(self.conversation.id, response.id, items, key=response.id)
 
 
 def output_items(response: Response) -> list[StoredItem]:
@@ -237,10 +245,11 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
         request.input = await _dereferenced(store, request.input)
     if conversation is not None:
         turn.needed = True
-        turn.conversation = (await find_conversation(store, conversation, "conversation")).record
-        async with _taken(store, turn) if turn.keeps else nullcontext():
+        turn.conversation = await conversation_record(store, conversation, "conversation")
+        lease = hold(store.store, turn.conversation, turn.ids.response) if turn.keeps else nullcontext(_nothing_held)
+        async with lease as turn.release:
             # Only now: until it was taken, another turn may have added to it.
-            turn.before = (await find_conversation(store, conversation, "conversation")).items
+            turn.before = (_as_conversation(await store.history(conversation), conversation, "conversation")).items
             yield turn
         return
     if request.previous_response_id is not None:
@@ -250,40 +259,6 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
     elif needed:
         await store.get("")  # nothing has that id: it shows whether the store can be reached
     yield turn
-
-
-@asynccontextmanager
-async def _taken(store: ClientStore, turn: Turn) -> AsyncIterator[None]:
-    """Hold the lease of a turn's conversation. Raises InvalidRequest with status 409 at once if another one has it."""
-    assert turn.conversation is not None
-    owner, id, holder = turn.conversation.owner, turn.conversation.id, secrets.token_hex(8)
-    lease = store.store.lease
-    if not await lease(owner, id, holder, LEASE_SECONDS):
-        raise InvalidRequest(
-            f"The conversation {quoted(id)} is being used by another response.",
-            status=409,
-            param="conversation",
-            code="conversation_locked",
-        )
-
-    async def renew() -> None:
-        while True:
-            await anyio.sleep(LEASE_SECONDS / 3)
-            with suppress(StoreUnavailable):
-                await lease(owner, id, holder, LEASE_SECONDS)
-
-    renewal = asyncio.create_task(renew())
-
-    async def release() -> None:
-        renewal.cancel()
-        with anyio.move_on_after(SAVE_SECONDS, shield=True), suppress(StoreUnavailable):
-            await lease(owner, id, holder, 0)
-
-    turn.release = release
-    try:
-        yield
-    finally:
-        await release()
 
 
 def _continuable(found: History | None, id: str) -> History:
@@ -356,9 +331,13 @@ def _conversation_id(request: CreateRequest) -> str | None:
     return str(conversation)
 
 
-async def find_conversation(store: ClientStore, id: str, param: str) -> History:
-    """A conversation of the client's with its items. Raises InvalidRequest with status 404 if there is none."""
-    found = await store.history(id)
+async def conversation_record(store: ClientStore, id: str, param: str) -> Record:
+    """A conversation of the client's. Raises InvalidRequest with status 404 if there is none."""
+    return _as_conversation(await store.get(id, items=False), id, param).record
+
+
+def _as_conversation(found: History | None, id: str, param: str) -> History:
+    """A conversation that was found. Raises InvalidRequest with status 404 if there is none, or if it is none."""
     if found is None or found.record.kind != "conversation":
         raise InvalidRequest(
             f"Conversation with id {quoted(id)} not found.", status=404, param=param, code="conversation_not_found"

@@ -97,8 +97,22 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
     data: bytes
 
 
+class ConversationTurn(Struct, frozen=True):
+    """What the end of a response does to the conversation that it was made in, which has the same owner.
+
+    - `id`: the conversation's
+    - `holder`: whose lease of the conversation is given up
+    - `items`, `key`: what is appended to it, as by `append_items`; nothing if there are no items
+    """
+
+    id: str
+    holder: str
+    items: Sequence[StoredItem] = ()
+    key: str = ""
+
+
 class History(Struct, frozen=True):
-    """A record, and the items from the first ancestor's to its own."""
+    """A record, and the items from the first ancestor's to its own, or those of its own, or none of them."""
 
     record: Record
     items: list[StoredItem]
@@ -171,16 +185,19 @@ class Store(Protocol):
         data: bytes | None = None,
         items: Sequence[StoredItem] = (),
         events: Sequence[tuple[int, bytes]] = (),
+        turn: ConversationTurn | None = None,
     ) -> bool:
         """Change a record if its status is `among` these: replace status and data, append items, append to its log.
 
         It is one step, all or nothing: of several that end a response at once, one succeeds and the others get False.
-        False too if there is no such record, or if the number of the first event is not past the end of the log.
+        False too if there is no such record, or if the number of the first event is not past the end of the log. `turn`
+        is part of the step, so that whoever sees the end can go on in the conversation; where it cannot be made,
+        because the conversation is gone or has one of the items, the rest is done without it.
         """
         ...
 
-    async def get(self, owner: bytes, id: str) -> History | None:
-        """A record with its own items. None if there is none, or if it is hidden."""
+    async def get(self, owner: bytes, id: str, *, items: bool = True) -> History | None:
+        """A record with its own items, or without items. None if there is none, or if it is hidden."""
         ...
 
     async def history(self, owner: bytes, id: str) -> History | None:
@@ -201,8 +218,11 @@ class Store(Protocol):
         """
         ...
 
-    async def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        """The data of the items with these ids in the owner's records; of several with one id, that which came last."""
+    async def find_items(self, owner: bytes, ids: Collection[str], record: str | None = None) -> dict[str, bytes]:
+        """The data of the items with these ids in the owner's records, or in one of them only.
+
+        Of several with one id, it is that which came last.
+        """
         ...
 
     async def append_items(self, owner: bytes, id: str, items: Sequence[StoredItem], key: str) -> list[str] | None:

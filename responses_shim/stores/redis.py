@@ -53,6 +53,7 @@ from responses_shim.stores.base import (
     READ_SIZE,
     RUNNING,
     Bounds,
+    ConversationTurn,
     Entries,
     History,
     Page,
@@ -135,6 +136,7 @@ class RedisStore:
         data: bytes | None = None,
         items: Sequence[StoredItem] = (),
         events: Sequence[tuple[int, bytes]] = (),
+        turn: ConversationTurn | None = None,
     ) -> bool:
         changed, kept = await self._write(
             owner,
@@ -146,11 +148,12 @@ class RedisStore:
             data=as_text(data) if data is not None else None,
             items=_as_arguments(items),
             events=[(number, as_text(event)) for number, event in events],
+            turn=(turn.id, turn.holder, _as_arguments(turn.items), turn.key) if turn is not None else None,
         )
         return bool(changed) and kept
 
-    async def get(self, owner: bytes, id: str) -> History | None:
-        return _history(owner, id, await self._ask(owner, "get", id=id))
+    async def get(self, owner: bytes, id: str, *, items: bool = True) -> History | None:
+        return _history(owner, id, await self._ask(owner, "get", id=id, items=items))
 
     async def history(self, owner: bytes, id: str) -> History | None:
         return _history(owner, id, await self._ask(owner, "history", id=id))
@@ -174,8 +177,8 @@ class RedisStore:
             raise KeyError(after)
         return Page(_unpack_items(count, packed), has_more=bool(more))
 
-    async def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        count, packed = await self._ask(owner, "find_items", ids=list(ids))
+    async def find_items(self, owner: bytes, ids: Collection[str], record: str | None = None) -> dict[str, bytes]:
+        count, packed = await self._ask(owner, "find_items", ids=list(ids), record=record)
         return {item.id: item.data for item in _unpack_items(count, packed)}
 
     async def append_items(self, owner: bytes, id: str, items: Sequence[StoredItem], key: str) -> list[str] | None:

@@ -22,6 +22,7 @@ from responses_shim.stores.base import (
     ENDED,
     RUNNING,
     Bounds,
+    ConversationTurn,
     Entries,
     History,
     Page,
@@ -32,7 +33,7 @@ from responses_shim.stores.base import (
 )
 from responses_shim.stores.sqlite_file import LOCK_TIMEOUT, StoreFile
 from responses_shim.stores.sqlite_threads import ReaderThread, WriterThread
-from responses_shim.stores.sqlite_trees import Trees
+from responses_shim.stores.sqlite_trees import Node, Trees
 
 DEFAULT_BOUNDS = Bounds(trees=1_000_000, size=10 * 1024**3, age=30 * 86_400.0)
 
@@ -103,6 +104,7 @@ class SQLiteStore:
         data: bytes | None = None,
         items: Sequence[StoredItem] = (),
         events: Sequence[tuple[int, bytes]] = (),
+        turn: ConversationTurn | None = None,
     ) -> bool:
         def work(trees: Trees) -> bool:
             node = trees.find(owner, id)
@@ -115,15 +117,19 @@ class SQLiteStore:
             if events:
                 trees.log(node, "events", events)
             trees.let_logs_expire(node)
+            if turn is not None:
+                _end_turn(trees, owner, turn)
             return trees.keep(node)
 
         logs = ("events", "messages") if status in ENDED else ("events",)
         return await self._write(work, wakes=[(owner, id, log) for log in logs])
 
-    async def get(self, owner: bytes, id: str) -> History | None:
+    async def get(self, owner: bytes, id: str, *, items: bool = True) -> History | None:
         def work(trees: Trees) -> History | None:
             node = trees.find(owner, id)
-            return History(trees.record(owner, node), trees.items(node)) if node is not None else None
+            if node is None:
+                return None
+            return History(trees.record(owner, node), trees.items(node) if items else [])
 
         return await self._read(work)
 
@@ -164,8 +170,8 @@ class SQLiteStore:
 
         return await self._read(work)
 
-    async def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        return await self._read(lambda trees: trees.find_items(owner, ids))
+    async def find_items(self, owner: bytes, ids: Collection[str], record: str | None = None) -> dict[str, bytes]:
+        return await self._read(lambda trees: trees.find_items(owner, ids, record))
 
     async def append_items(self, owner: bytes, id: str, items: Sequence[StoredItem], key: str) -> list[str] | None:
         def work(trees: Trees) -> list[str] | None:
@@ -174,10 +180,8 @@ class SQLiteStore:
                 return None
             if trees.has_key(node, key):
                 return []
-            known = trees.known_items(owner, node, [item.id for item in items])
+            known = _append(trees, owner, node, items, key)
             if not known:
-                trees.add_key(node, key)
-                trees.resize(node.tree, trees.append(owner, node, items))
                 trees.keep(node)
             return known
 
@@ -238,3 +242,21 @@ class SQLiteStore:
         self._closed += 1
         await self._reader.close()
         await self._writer.close()  # Last: it wakes those who wait for a log.
+
+
+def _append(trees: Trees, owner: bytes, node: Node, items: Sequence[StoredItem], key: str) -> list[str]:
+    """Append items to a conversation, all or none. The ids that it has already."""
+    known = trees.known_items(owner, node, [item.id for item in items])
+    if not known:
+        trees.add_key(node, key)
+        trees.resize(node.tree, trees.append(owner, node, items))
+        trees.use(node.tree)
+    return known
+
+
+def _end_turn(trees: Trees, owner: bytes, turn: ConversationTurn) -> None:
+    node = trees.find(owner, turn.id)
+    if node is not None:
+        if turn.items and not trees.has_key(node, turn.key):
+            _append(trees, owner, node, turn.items, turn.key)
+        trees.lease(node, turn.holder, 0)

@@ -182,13 +182,14 @@ class Trees:
         items = _items(rows)
         return Page(items[:limit], has_more=len(items) > limit)
 
-    def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        """The data of the latest item with each id, in records that are not hidden."""
+    def find_items(self, owner: bytes, ids: Collection[str], record: str | None) -> dict[str, bytes]:
+        """The data of the latest item with each id, in one record or in all that are not hidden."""
         query = (
             "SELECT items.data FROM items JOIN records USING (record) JOIN trees USING (tree) "
-            "WHERE items.owner = ? AND items.id = ? AND NOT hidden AND used_at >= ? ORDER BY position DESC LIMIT 1"
+            "WHERE items.owner = ? AND items.id = ? AND NOT hidden AND used_at >= ? "
+            "AND records.id = ifnull(?, records.id) ORDER BY position DESC LIMIT 1"
         )
-        rows = {id: self._one(query, (owner, id, self._oldest)) for id in ids}
+        rows = {id: self._one(query, (owner, id, self._oldest, record)) for id in ids}
         return {id: row[0] for id, row in rows.items() if row is not None}
 
     def known_items(self, owner: bytes, node: Node, ids: Iterable[str]) -> list[str]:

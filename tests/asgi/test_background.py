@@ -13,6 +13,7 @@ from responses_shim import RequestView, ResponsesShim, ResponseView
 from responses_shim.core.wire.sse import COMMENT
 from responses_shim.runtime import background, live_log
 from responses_shim.runtime.background import Runs, end_run
+from responses_shim.runtime.history import Turn
 from responses_shim.stores import memory, trees
 from responses_shim.stores.base import Record, StoreUnavailable
 from tests.caller import DEADLINE, payloads, settle
@@ -350,7 +351,9 @@ async def test_cancelling_ends_the_response_and_stops_the_engine() -> None:
         async with client.following(id) as exchange:
             await next_event(exchange, "response.output_text.delta")
             cancelled = await client.cancel(id)
-            assert (cancelled["status"], cancelled["output"], cancelled["error"]) == ("cancelled", [], None)
+            assert (cancelled["status"], cancelled["error"]) == ("cancelled", None)
+            [item] = cancelled["output"]
+            assert (item["status"], texts([item])) == ("incomplete", ["Half"])
             with anyio.fail_after(DEADLINE):
                 await host.finished.wait()
             assert host.disconnected.is_set()
@@ -483,9 +486,32 @@ async def test_it_holds_its_conversation_until_its_end_and_is_added_to_it() -> N
         assert (await client.refused(conversation=conversation))["code"] == "conversation_locked"
         go.set()
         await client.until(made["id"], "completed")
-        await settle()
         assert texts(await client.items(conversation)) == ["One", "Half done"]
         await client.create(input="Two", conversation=conversation)
+
+
+async def test_who_saw_its_end_goes_on_in_the_conversation_at_once() -> None:
+    """However slow the run is to give the conversation up: its end in the store does that."""
+    async with running(counting) as (client, _):
+        conversation = await client.conversation()
+        for number in range(5):
+            events = await client.stream(input=f"Turn {number}", conversation=conversation, background=True)
+            assert events[-1]["type"] == "response.completed"
+        assert len(await client.items(conversation)) == 10
+
+
+async def test_the_end_frees_the_conversation_before_the_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any) -> None:
+        await anyio.sleep_forever()
+
+    async with running(counting) as (client, _):
+        conversation = await client.conversation()
+        with monkeypatch.context() as slow:
+            slow.setattr(Turn, "add_to_conversation", never)
+            made = await client.stream(input="One", conversation=conversation, background=True)
+        assert made[-1]["type"] == "response.completed"
+        await client.create(input="Two", conversation=conversation)
+        assert texts(await client.items(conversation)) == ["One", "Answer 1", "Two", "Answer 3"]
 
 
 async def test_one_that_is_cancelled_leaves_nothing_in_its_conversation_and_frees_it() -> None:
@@ -494,10 +520,11 @@ async def test_one_that_is_cancelled_leaves_nothing_in_its_conversation_and_free
         made = await client.create(input="One", conversation=conversation, background=True)
         await called(host)
         await client.cancel(made["id"])
+        await client.create(input="Two", conversation=conversation)  # at once
+        assert texts(await client.items(conversation)) == ["Two", "Answer 1"]
         with anyio.fail_after(DEADLINE):
             await host.finished.wait()
         await settle()
-        await client.create(input="Two", conversation=conversation)
         assert texts(await client.items(conversation)) == ["Two", "Answer 1"]
 
 
@@ -515,7 +542,7 @@ async def test_at_shutdown_what_runs_fails_with_a_terminal_event() -> None:
 
         group.start_soon(follow_it)
         await settle()
-    check_stream(events, interrupted=True)
+    check_stream(events)
     response = events[-1]["response"]
     assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
     assert "shut down" in response["error"]["message"]

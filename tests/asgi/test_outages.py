@@ -14,7 +14,7 @@ from responses_shim.runtime import background, history
 from responses_shim.stores import opening
 from responses_shim.stores.base import StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
-from tests.caller import DEADLINE, payloads
+from tests.caller import DEADLINE, payloads, settle
 from tests.oracle import check_stream
 from tests.scripted import Hold, Raise, ScriptedHost, Wait, chunk, text_answer
 from tests.state import Client, next_event, prompts, texts
@@ -349,7 +349,7 @@ async def test_a_run_whose_log_cannot_be_written_stops_the_engine_and_fails(
                 await host.finished.wait()
             store.failing = frozenset()
             events = payloads((await exchange.reply()).events)
-    check_stream(events, interrupted=True)
+    check_stream(events)
     assert events[-1]["response"]["status"] == "failed"
 
 
@@ -371,11 +371,12 @@ async def test_a_lease_that_cannot_be_renewed_for_a_moment_ends_no_run(
 async def test_a_conversation_that_cannot_be_added_to_does_not_undo_the_run(
     store: FailingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running() as (client, _):
+    go = anyio.Event()
+    async with running([Wait(go), *text_answer("Done")]) as (client, _):
         conversation = await client.conversation()
-        with store.away("append_items"):
-            events = await client.stream(conversation=conversation, background=True)
-        assert events[-1]["type"] == "response.completed"
-        assert "is not in its conversation" in caplog.text
-        assert await client.items(conversation) == []
-        await client.create(conversation=conversation)
+        made = await client.create(conversation=conversation, background=True)
+        await client.answer("DELETE", f"/conversations/{conversation}")
+        go.set()
+        assert (await client.events(made["id"]))[-1]["type"] == "response.completed"
+        await settle()
+        assert "may not be in its conversation" in caplog.text

@@ -118,7 +118,7 @@ async def test_each_gets_every_event_once_and_in_order_however_slow_it_is(
     seen: list[tuple[int, list[int]]] = []
     with logs.following(OWNER, ID, LONG) as log:
         async with anyio.create_task_group() as group:
-            for number in range(60):
+            for _ in range(60):
                 if chance.random() < 0.3:
                     after = chance.randint(-1, run.written)
                     seen.append((after, []))

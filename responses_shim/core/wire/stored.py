@@ -50,8 +50,9 @@ def waits_for_outputs(data: bytes) -> bool:
 
 def conversation_of(data: bytes) -> str | None:
     """The id of the conversation that a response was made in."""
-    conversation = msgspec.json.decode(_decode_fields(data)["conversation"], type=dict[str, str] | None)
-    return conversation["id"] if conversation is not None else None
+    conversation = _decode_fields(data).get("conversation")
+    found = msgspec.json.decode(conversation, type=dict[str, str] | None) if conversation is not None else None
+    return found["id"] if found is not None else None
 
 
 def runs_in_background(data: bytes) -> bool:

@@ -36,6 +36,41 @@ function counted.add()
   return true, root
 end
 
+-- Append items to a conversation unless that was done before with this key. The ids that it has already.
+local function append_once(root, id, record, items, key)
+  local name, known = field('k', id, key), {}
+  if call('HEXISTS', items_key(root), name) == 1 then
+    return known
+  end
+  for _, item in ipairs(items) do
+    if number_of(item[1], id) then
+      known[#known + 1] = item[1]
+    end
+  end
+  if #known == 0 then
+    call('HSET', items_key(root), name, '')
+    resize(root, append(root, id, record, items))
+    save(root, id, record)
+    use(root)
+  end
+  return known
+end
+
+-- What the end of a response does to its conversation; see ConversationTurn.
+local function end_turn(id, holder, items, key)
+  local root, record = find(id)
+  if not root then
+    return
+  end
+  if #items > 0 then
+    append_once(root, id, record, items, key)
+  end
+  if record.holder == holder then
+    record.holder, record.held_until = nil, nil
+    save(root, id, record)
+  end
+end
+
 function counted.change()
   local root, record = find(a.id)
   if not root then
@@ -69,6 +104,9 @@ function counted.change()
   save(root, a.id, record)
   resize(root, bytes)
   use(root)
+  if a.turn then
+    end_turn(unpack(a.turn))
+  end
   return true, root
 end
 
@@ -89,22 +127,7 @@ function counted.append_items()
   if not root then
     return false
   end
-  local key, known = field('k', a.id, a.key), {}
-  if call('HEXISTS', items_key(root), key) == 1 then
-    return known, root
-  end
-  for _, item in ipairs(a.items) do
-    if number_of(item[1], a.id) then
-      known[#known + 1] = item[1]
-    end
-  end
-  if #known == 0 then
-    call('HSET', items_key(root), key, '')
-    resize(root, append(root, a.id, record, a.items))
-    save(root, a.id, record)
-    use(root)
-  end
-  return known, root
+  return append_once(root, a.id, record, a.items, a.key), root
 end
 
 function counted.delete()
@@ -170,7 +193,9 @@ function plain.get()
     return false
   end
   local found = nothing_found()
-  collect(root, a.id, record, found)
+  if a.items then
+    collect(root, a.id, record, found)
+  end
   return as_history(root, a.id, record, found)
 end
 
@@ -235,7 +260,7 @@ function plain.find_items()
   for _, item in ipairs(a.ids) do
     local holders = holders_of(item)
     for i = #holders - 1, 1, -2 do
-      local root = find(holders[i])
+      local root = (not a.record or a.record == holders[i]) and find(holders[i])
       if root then
         found[#found + 1] = call('HGET', data_key(root), field('i', holders[i], holders[i + 1]))
         break
