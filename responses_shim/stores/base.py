@@ -22,8 +22,9 @@ process that runs it renews a lease. When that has expired, the response is ende
 
 **Deleting** a record hides it: nobody can read or continue it. Its items stay as long as a descendant needs them.
 
-**Optional**: a store in a file may have `async def vacuum(self) -> None`, which gives unused space back; the command
-`responses-shim store vacuum` calls it.
+**Optional**, for the operator's commands: `async def evicted(self) -> int`, how many trees have been evicted for want
+of room (`responses-shim store count`); and of a store in a file `async def vacuum(self) -> int`, which gives unused
+space back to the file system while others go on using it, and returns how many bytes (`responses-shim store vacuum`).
 
 **Outages.** A method that cannot do its work raises `StoreUnavailable`. It never answers as if the record were missing.
 """
@@ -155,12 +156,18 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """How much a store keeps: trees, bytes, and seconds since a tree was last used.
 
     When there are too many trees or bytes, the owner who has the most bytes loses the tree that was used longest ago.
-    So nobody's trees are evicted by somebody who has more than they do.
+    So nobody's trees are evicted by somebody who has more than they do. Evictions are counted, and logged now and then.
     """
 
     trees: int
     size: int
     age: float
+
+
+EVICTING = (
+    "the store is full: this process has evicted %d trees of responses or conversations (store_trees, store_size)"
+)
+"""What is logged now and then when trees are evicted."""
 
 
 class Store(Protocol):

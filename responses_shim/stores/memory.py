@@ -218,6 +218,10 @@ class MemoryStore:
         nodes = (node for tree in trees for node in tree.nodes.values() if not node.hidden)
         return [_summary(node) for node in islice(nodes, limit)]
 
+    async def evicted(self) -> int:
+        """How many trees have been evicted for want of room."""
+        return self._trees.evicted.count
+
     async def secret(self) -> bytes:
         return self._secret
 

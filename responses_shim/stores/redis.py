@@ -47,6 +47,7 @@ import anyio
 import msgspec
 
 from responses_shim.stores.base import (
+    EVICTING,
     LOG_AGE,
     LOG_SIZE,
     READ_ENTRIES,
@@ -62,6 +63,7 @@ from responses_shim.stores.base import (
     StoreUnavailable,
     Summary,
 )
+from responses_shim.stores.counted_warning import CountedWarning
 from responses_shim.stores.redis_client import Client, Script, as_text
 from responses_shim.stores.trees import EVENT_SIZE, ITEM_SIZE, RECORD_SIZE
 
@@ -90,8 +92,7 @@ class RedisStore:
 
     def __init__(self, url: str, bounds: Bounds = DEFAULT_BOUNDS, now: Callable[[], float] | None = None) -> None:
         """Raises ConfigurationError: this is no URL of Redis, or the package `redis` is missing."""
-        self.evicted = 0
-        """How many trees this process has evicted because there were too many, or too many bytes."""
+        self._evicted = CountedWarning(EVICTING)
         self._client = Client(url)
         self._bounds = bounds
         self._now = now
@@ -259,6 +260,10 @@ class RedisStore:
             for id, kind, status, created_at, used_at, size in _rows.decode(_as_array(count, packed))
         ]
 
+    async def evicted(self) -> int:
+        """How many trees all processes have evicted for want of room, since the store was last empty."""
+        return int(await self._ask_all("evicted"))
+
     async def secret(self) -> bytes:
         key = f"{PREFIX}secret"
         await self._client.command("SET", key, secrets.token_bytes(32), "NX")
@@ -298,14 +303,19 @@ class RedisStore:
             while late is not None and sweeps < SWEEPS:
                 other, evict = late
                 sweeps += not evict
-                roots, _, *totals = await self._ask(other, "sweep", evict=bool(evict))
-                self.evicted += len(roots) if evict else 0
+                roots, evicted, *totals = await self._ask(other, "sweep", evict=bool(evict))
+                self._evicted.add(evicted is not None)
                 kept = kept and not (other == owner and tree in roots)
-                late = await self._report(other, totals)
+                late = await self._report(other, totals, evicted=evicted is not None)
         return result, kept
 
-    async def _report(self, owner: bytes, totals: Sequence[Any], ended: msgspec.Raw | None = None) -> Any:
-        """Note how much an owner has; returns who has to drop something, and whether that is to evict a tree."""
+    async def _report(
+        self, owner: bytes, totals: Sequence[Any], ended: msgspec.Raw | None = None, *, evicted: bool = False
+    ) -> Any:
+        """Note how much an owner has; returns who has to drop something, and whether that is to evict a tree.
+
+        `ended` is a run that has ended; `evicted`: a tree of the owner's has been evicted.
+        """
         version, size, trees, due = totals
         return await self._ask_all(
             "report",
@@ -317,6 +327,7 @@ class RedisStore:
             max_size=self._bounds.size,
             max_trees=self._bounds.trees,
             ended=ended,
+            evicted=int(evicted),
         )
 
 

@@ -13,13 +13,16 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Literal, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from responses_shim.stores.base import (
     ENDED,
+    EVICTING,
     RUNNING,
     Bounds,
     ConversationTurn,
@@ -31,8 +34,9 @@ from responses_shim.stores.base import (
     StoreUnavailable,
     Summary,
 )
-from responses_shim.stores.sqlite_file import LOCK_TIMEOUT, StoreFile
-from responses_shim.stores.sqlite_threads import ReaderThread, WriterThread
+from responses_shim.stores.counted_warning import CountedWarning
+from responses_shim.stores.sqlite_file import LOCK_TIMEOUT, StoreFile, vacuum
+from responses_shim.stores.sqlite_threads import FILE_ERRORS, ReaderThread, WriterThread
 from responses_shim.stores.sqlite_trees import Node, Trees
 
 DEFAULT_BOUNDS = Bounds(trees=1_000_000, size=10 * 1024**3, age=30 * 86_400.0)
@@ -46,7 +50,7 @@ class SQLiteStore:
     """Keeps records in a SQLite file, which is created for its user only (mode 0600).
 
     - `path`: of the file; its directory has to be there
-    - `bounds`: of what is kept; the file itself does not shrink, but what is freed in it is used again
+    - `bounds`: of what is kept; what is freed in the file is used again, and `vacuum` gives it back
     - `now`: the time in seconds, the same in all processes that use the file
     - `lock_timeout`: for how many seconds to wait while another process has the file locked
 
@@ -62,7 +66,8 @@ class SQLiteStore:
         *,
         lock_timeout: float = LOCK_TIMEOUT,
     ) -> None:
-        file = StoreFile(path, lock_timeout)
+        self._file = file = StoreFile(path, lock_timeout)
+        self._evicted = CountedWarning(EVICTING)
         self._bounds = bounds
         self._closed = 0  # how often
         self._now = now
@@ -79,7 +84,14 @@ class SQLiteStore:
 
     def _with_trees(self, work: OfTrees[T]) -> Callable[[sqlite3.Connection], T]:
         now = self._now()
-        return lambda connection: work(Trees(connection, self._bounds, now))
+
+        def run(connection: sqlite3.Connection) -> T:
+            trees = Trees(connection, self._bounds, now)
+            result = work(trees)
+            self._evicted.add(trees.evicted)
+            return result
+
+        return run
 
     # Records -----------------------------------------------------------------------------------------------------
 
@@ -234,6 +246,22 @@ class SQLiteStore:
 
     async def scan(self, owner: bytes | None = None, *, unused_for: float = 0, limit: int = 1_000) -> list[Summary]:
         return await self._read(lambda trees: trees.scan(owner, unused_for, limit))
+
+    async def evicted(self) -> int:
+        """How many trees have been evicted for want of room since the file was made."""
+        return await self._read(Trees.all_evicted)
+
+    async def vacuum(self) -> int:
+        """Give space in the file that is not used back to the file system, see `sqlite_file.vacuum`; bytes."""
+
+        def work() -> int:
+            with closing(self._file.connect()) as connection:
+                return vacuum(connection)
+
+        try:
+            return await anyio.to_thread.run_sync(work)
+        except FILE_ERRORS as error:
+            raise StoreUnavailable from error
 
     async def secret(self) -> bytes:
         return await self._write(lambda trees: trees.secret(secrets.token_bytes(32)))

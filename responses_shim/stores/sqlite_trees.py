@@ -77,6 +77,7 @@ class Trees:
         self._bounds = bounds
         self._now = now
         self._oldest = now - bounds.age
+        self.evicted = 0  # trees, by this transaction
 
     # Records -----------------------------------------------------------------------------------------------------
 
@@ -325,11 +326,10 @@ class Trees:
         """
         self.use(node.tree)
         self._drop_old()
-        evicted = False
         bounds = (self._bounds.trees, self._bounds.size)
         while self._number("trees > ? OR size > ? FROM totals", *bounds) and self._evict():
-            evicted = True
-        return not evicted or self._one("SELECT 1 FROM records WHERE record = ?", (node.record,)) is not None
+            self.evicted += 1
+        return not self.evicted or self._one("SELECT 1 FROM records WHERE record = ?", (node.record,)) is not None
 
     def _evict(self) -> bool:
         """Drop the tree that was used longest ago of those of the owner with the most bytes. False if there is none."""
@@ -337,6 +337,7 @@ class Trees:
             "DELETE FROM trees WHERE tree = (SELECT tree FROM trees "
             "WHERE owner = (SELECT owner FROM owners ORDER BY size DESC LIMIT 1) ORDER BY used_at, tree LIMIT 1)"
         )
+        self._execute("UPDATE totals SET evicted = evicted + ?", (dropped.rowcount,))
         return dropped.rowcount > 0
 
     def _drop_old(self) -> None:
@@ -367,6 +368,10 @@ class Trees:
         )
         names = Summary.__struct_fields__
         return [Summary(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def all_evicted(self) -> int:
+        """How many trees have been evicted since the file was made."""
+        return self._number("evicted FROM totals")
 
     def secret(self, proposed: bytes) -> bytes:
         """The secret of the file; it becomes the one that is proposed if there is none yet."""

@@ -10,7 +10,8 @@ from operator import itemgetter
 
 import anyio
 
-from responses_shim.stores.base import LOG_SIZE, READ_ENTRIES, READ_SIZE, Bounds, Record, StoredItem
+from responses_shim.stores.base import EVICTING, LOG_SIZE, READ_ENTRIES, READ_SIZE, Bounds, Record, StoredItem
+from responses_shim.stores.counted_warning import CountedWarning
 
 RECORD_SIZE = 1_000
 """What a record takes beside its data, about, in bytes."""
@@ -112,8 +113,8 @@ class Trees:
     """The nodes of all owners, bounded. `now` gives the time in seconds since any point."""
 
     def __init__(self, bounds: Bounds, now: Callable[[], float]) -> None:
-        self.evicted = 0
-        """How many trees have been evicted because there were too many, or too many bytes."""
+        self.evicted = CountedWarning(EVICTING)
+        """The trees that have been evicted because there were too many, or too many bytes."""
         self.running: set[Node] = set()
         """Those whose response has not ended."""
         self.used: OrderedDict[int, Tree] = OrderedDict()
@@ -246,5 +247,5 @@ class Trees:
         while self.used and (len(self.used) > self._bounds.trees or self._size > self._bounds.size):
             largest = max(self._owners.values(), key=lambda owner: owner.size)
             self._drop(next(iter(largest.trees.values())))
-            self.evicted += 1
+            self.evicted.add()
         return (node.record.owner, node.record.id) in self._nodes

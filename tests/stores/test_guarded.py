@@ -97,7 +97,8 @@ async def test_what_the_contract_mentions_passes_and_so_do_cancellation_and_opti
         await ours.read(A, "run", "events", after=-1, wait=DEADLINE)
     assert scope.cancelled_caught
     assert await ours.vacuum() == 7
-    assert not hasattr(ours, "evicted")
+    assert await ours.evicted() == 0
+    assert not hasattr(ours, "anything_else")
 
 
 def _running() -> tuple[Any]:

@@ -198,7 +198,7 @@ async def test_the_bounds_hold_after_what_is_known_of_all_owners_was_lost(server
         clock.time += 1
         await add_turn(store, f"r{number}")
     assert [summary.id for summary in await store.scan()] == ["r3", "r4"]
-    assert store.evicted == 3
+    assert store._evicted.count == 3
     await check_sizes(server)
     await store.close()
 
@@ -214,7 +214,7 @@ async def test_the_bounds_hold_when_several_processes_add_at_once(server: Server
         for store, name in zip(stores, "abcde", strict=True):
             tasks.start_soon(work, store, name)
     assert 20 - len(stores) <= len(await stores[0].scan()) <= 20
-    assert sum(store.evicted for store in stores) >= 200 - 20
+    assert await stores[0].evicted() == sum(store._evicted.count for store in stores) >= 200 - 20
     await check_sizes(server)
     for store in stores:
         await store.close()

@@ -170,17 +170,19 @@ function counted.delete()
   return true, root
 end
 
--- Drop what is too old; if that is nothing and `evict` says so, the tree that was used longest ago. The roots.
+-- Drop what is too old; if that is nothing and `evict` says so, the tree that was used longest ago. The roots, and that of
+-- the tree that was evicted.
 function counted.sweep()
   may_be_full()
   local roots = sweep()
-  if a.evict and #roots == 0 then
-    roots = call('ZRANGE', used, 0, 0)
-    for _, root in ipairs(roots) do
-      drop(root)
-    end
+  if not a.evict or #roots > 0 then
+    return roots
   end
-  return roots
+  roots = call('ZRANGE', used, 0, 0)
+  if roots[1] then
+    drop(roots[1])
+  end
+  return roots, roots[1]
 end
 
 -- Operations that do not ---------------------------------------------------------------------------------------------

@@ -161,6 +161,22 @@ class RecordTests(StoreTests):
             assert await store.get(A, "r1") is None
             assert await add_turn(store, "r2")
 
+    async def test_evictions_are_counted_by_a_store_that_says_so(self) -> None:
+        """What has become too old, or was deleted, is no eviction."""
+        clock = Clock()
+        async with self.opened(Bounds(trees=2, size=10**6, age=100), clock) as store:
+            evicted = getattr(store, "evicted", None)
+            if evicted is None:
+                return
+            for number in range(5):
+                clock.time += 1
+                await add_turn(store, f"r{number}")
+            assert await evicted() == 3
+            await store.delete(A, "r4")
+            clock.time += 200
+            await add_turn(store, "new")
+            assert await evicted() == 3
+
     # Rule 8: an id can be chained after success --------------------------------------------------------------------
 
     async def test_an_id_can_be_chained_as_soon_as_it_is_kept(self) -> None:
