@@ -66,7 +66,7 @@ class Request:
             raise InvalidRequest("Responses and conversations are not stored here.", status=404, code="not_found")
         keys = await self.state.owner_keys()
         owners = [owner_of(self.scope["headers"], self.settings, key) for key in keys]
-        return ClientStore(self.state.store, owners)
+        return ClientStore(self.state.store, owners, self.state.unstored)
 
     @property
     def runs(self) -> Runs:

@@ -137,6 +137,7 @@ async def _open_turn(
     except StoreUnavailable:
         if parsed.store or uses_store(parsed):
             raise
+        request.state.unstored.add(parsed.store is not False)
         return None
     return await turns.enter_async_context(open_turn(store, parsed))
 

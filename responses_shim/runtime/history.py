@@ -123,9 +123,11 @@ class Turn:
             response.store = False
             if self.needed and response.status in _CONTINUABLE:
                 raise
-            logger.warning("%s is not stored: %s", response.id, error.message)
+            self.store.unstored.add()
+            logger.info("%s is not stored: %s", response.id, error.message)
         except Exception as error:  # of somebody else's store
             response.store = False
+            self.store.unstored.add()
             logger.exception("%s is not stored", response.id)
             if self.needed and response.status in _CONTINUABLE:
                 raise StoreUnavailable from error

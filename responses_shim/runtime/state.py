@@ -9,7 +9,11 @@ from responses_shim.runtime.background import Runs
 from responses_shim.runtime.sealing import Keys, owner_key
 from responses_shim.settings import Settings
 from responses_shim.stores.base import Store
+from responses_shim.stores.counted_warning import CountedWarning
 from responses_shim.stores.opening import BoundsSettings, open_store
+
+UNSTORED = 'the store cannot keep what it should: %d responses were made without it, and say "store": false'
+"""What is logged now and then when a response that does not need the store cannot be stored."""
 
 
 class State:
@@ -22,6 +26,8 @@ class State:
     def __init__(self, settings: Settings, keys: Keys) -> None:
         bounds = BoundsSettings(trees=settings.store_trees, size=settings.store_size, age=settings.store_age)
         self.store: Store = open_store(settings.store.get_secret_value(), bounds)
+        self.unstored = CountedWarning(UNSTORED)
+        """The responses that went on without being stored: the store was not available, or had no room for them."""
         self.runs = Runs(self.store)
         """The responses that run in the background in this process."""
         self._keys: Sequence[bytes] | None = keys.owner_keys if settings.secret_keys else None

@@ -11,6 +11,7 @@ import pytest
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import background, history
+from responses_shim.runtime.state import UNSTORED
 from responses_shim.stores import opening
 from responses_shim.stores.base import StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
@@ -142,8 +143,9 @@ async def test_the_routes_of_what_is_stored_are_503_and_never_404(
 @streaming
 @pytest.mark.parametrize("fields", [{}, {"store": None}, {"store": False}], ids=str)
 async def test_any_other_request_goes_on_and_says_that_it_is_not_stored(
-    store: FailingStore, fields: dict[str, Any], stream: bool, used: bool
+    store: FailingStore, fields: dict[str, Any], stream: bool, used: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """It is counted, unless the client did not want it to be stored."""
     async with running() as (client, _):
         if used:
             await client.create()
@@ -151,6 +153,11 @@ async def test_any_other_request_goes_on_and_says_that_it_is_not_stored(
             response = await client.create(stream=stream, **fields)
         assert (response["status"], response["store"]) == ("completed", False)
         assert (await client.refusal("GET", f"/responses/{response['id']}"))["status"] == 404
+        assert isinstance(client.app, ResponsesShim)
+        assert client.app._state is not None
+        expected = fields.get("store", True) is not False
+        assert client.app._state.unstored.count == expected
+        assert (UNSTORED % 1 in caplog.messages) == expected
 
 
 async def test_what_comes_back_works_again(store: FailingStore) -> None:
