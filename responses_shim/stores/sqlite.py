@@ -55,7 +55,8 @@ class SQLiteStore:
     - `lock_timeout`: for how many seconds to wait while another process has the file locked
 
     Nothing is opened before the first use. When a method has raised StoreUnavailable, the file is opened anew at the
-    next one: when the trouble is over, the store works.
+    next one: when the trouble is over, the store works. Whoever restores a file under a running server renames the copy
+    into its place; a file that is written while the store looks at it is empty at first, and so is filled anew.
     """
 
     def __init__(
