@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
 
+from responses_shim.stores import redis_client
 from responses_shim.stores.base import LOG_AGE, RUNNING, Bounds, Store, StoredItem, StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
 from responses_shim.stores.redis import SWEEPS, RedisStore
@@ -28,12 +30,22 @@ class TestRedisStore(StoreSuite):
     @pytest.fixture(autouse=True)
     def _servers(self, servers: list[Server]) -> Iterator[None]:
         self.url = servers[0].url
+        self.servers = servers
         yield
         for server in servers:
             keys_of(server)
 
     async def open(self, bounds: Bounds, now: Callable[[], float]) -> Store:
         return RedisStore(self.url, bounds, now)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Servers that answer nothing."""
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as hanging:
+            patch.setattr(redis_client, "TIMEOUT", 0.1)
+            for server in self.servers:
+                hanging.enter_context(server.hanging())
+            yield
 
 
 # What is kept --------------------------------------------------------------------------------------------------------

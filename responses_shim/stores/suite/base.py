@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -55,6 +55,10 @@ class StoreTests:
     async def open(self, bounds: Bounds, now: Callable[[], float]) -> Store:
         """A store over the data of this test. It is closed when the test is over."""
         raise NotImplementedError
+
+    def outage(self) -> AbstractContextManager[None] | None:
+        """A block in which what the store rests on is not available; None if it rests on nothing."""
+        return None
 
     @asynccontextmanager
     async def opened(self, bounds: Bounds = WIDE, clock: Callable[[], float] | None = None) -> AsyncIterator[Store]:

@@ -65,7 +65,11 @@ class RunTests(StoreTests):
             assert found is not None
             assert found.record.status == "cancelled"
 
-    async def test_only_a_lease_that_has_passed_can_be_taken_from_its_holder(self) -> None:
+    async def test_only_who_has_watched_a_whole_lease_time_pass_may_call_a_run_dead(self) -> None:
+        """No lease ends before its time, and each renewal is one of a whole time; a lease never blocks a read.
+
+        That it is one and the same process that has watched is for whoever uses the store to see to.
+        """
         clock = Clock()
         async with self.opened(clock=clock) as store:
             await store.add(record("r", status="in_progress"))
