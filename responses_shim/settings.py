@@ -1,35 +1,20 @@
-"""The settings of the shim, from keyword arguments or RESPONSES_SHIM_* variables.
-
-Nothing else in the package reads the environment: what the command line needs of it comes through `environment`.
-"""
+"""The settings of the shim, from keyword arguments or RESPONSES_SHIM_* variables."""
 
 from __future__ import annotations
 
-import difflib
-import logging
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from responses_shim.environment import environment, find_settings, variable_of
 from responses_shim.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
-
-logger = logging.getLogger("responses_shim")
-
-
-def environment() -> Mapping[str, str]:
-    """The environment variables of this process, by name."""
-    return os.environ
-
-
-PREFIX = "RESPONSES_SHIM_"
-"""How the name of each setting's environment variable begins."""
 
 Host = Literal["auto", "generic", "llama-cpp"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
@@ -262,20 +247,27 @@ class Settings(BaseModel):
     store: SecretStr = SecretStr("memory://")
     """Where responses and conversations are kept, as a URL; `off` keeps nothing.
 
-    `memory://`: in this process, as long as it lives. It may hold a password, so it is not shown.
+    `memory://`: in this process, as long as it lives. `sqlite:////path`: in a file, for all processes of a machine.
+    `redis://host`, `rediss://host`: in Redis, for several machines. It may hold a password, so it is not shown.
     """
 
     store_trees: int | None = Field(default=None, ge=1)
-    """How many conversations and chains of responses the store keeps; by default 1,000 in memory."""
+    """How many conversations and chains of responses the store keeps.
+
+    By default 1,000 in memory, a million elsewhere.
+    """
 
     store_size: int | None = Field(default=None, ge=1)
-    """How many bytes the store keeps; by default 256 MB in memory.
+    """How many bytes the store keeps; by default 256 MB in memory, 10 GB elsewhere.
 
     Of what is too much the owner with the most bytes loses what was not used for the longest time.
     """
 
     store_age: float | None = Field(default=None, gt=0)
-    """For how long a conversation or a chain is kept after its last use; by default an hour in memory."""
+    """For how long a conversation or a chain is kept after its last use.
+
+    By default an hour in memory, 30 days elsewhere.
+    """
 
     tool_outputs: ToolOutputs = "end"
     """What calls do to a response with tools whose request has no `tool_outputs`.
@@ -366,35 +358,14 @@ class Settings(BaseModel):
         `environ` is the environment, by default that of the process.
 
         Raises ConfigurationError, one line that names the setting or the variable, for a wrong value and for an unknown
-        keyword argument. An unknown variable is logged as a warning, with the setting that it may have meant: it need
-        not be a mistake of anybody's, since Kubernetes sets `RESPONSES_SHIM_SERVICE_HOST` and others in every container
-        if there is a service `responses-shim`.
+        keyword argument. An unknown variable is logged as a warning.
         """
-        environ = environment() if environ is None else environ
-        names = {PREFIX + name.upper(): name for name in cls.model_fields}
-        values: dict[str, Any] = dict(options)
-        variables: dict[str, str] = {}  # setting → the environment variable that its value comes from
-        for variable, value in environ.items():
-            if not variable.startswith(PREFIX):
-                continue
-            if variable not in names:
-                logger.warning("%s", _unknown(variable, names))
-                continue
-            name = names[variable]
-            if name not in values:
-                values[name] = value
-                variables[name] = variable
+        found = find_settings(environment() if environ is None else environ, cls.model_fields)
+        values: dict[str, Any] = {**found, **options}
         try:
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])
-            raise ConfigurationError(f"{variables.get(name, name)}: {first['msg']}") from None
-
-
-def _unknown(variable: str, names: Iterable[str]) -> str:
-    """The warning for an environment variable that is none of `names`, those of the settings' variables."""
-    settings = [name.removeprefix(PREFIX) for name in names]
-    nearest = difflib.get_close_matches(variable.removeprefix(PREFIX).upper(), settings, n=1, cutoff=0.5)
-    meant = f"; did you mean {PREFIX}{nearest[0]}?" if nearest else ""
-    return f"{variable}: there is no such setting, so it is ignored{meant}"
+            given = name if name in options else variable_of(name)
+            raise ConfigurationError(f"{given}: {first['msg']}") from None

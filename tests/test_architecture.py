@@ -3,7 +3,7 @@
     errors ← core ← views, hosts, stores ← runtime ← extensions ← asgi ← cli
     core:   wire ← items ← tools ← request | response
 
-Never upward. `settings` stands beside: only `errors` is below it, and the core does not know it.
+Never upward. `settings` stands beside: only `errors` and `environment` are below it, and the core does not know it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ LONGEST = 400
 
 BELOW = {
     "errors": set(),
-    "settings": {"errors"},
+    "environment": set(),
+    "settings": {"errors", "environment"},
     "core": {"errors"},
     "views": {"errors", "core"},
     "stores": {"errors", "core"},
@@ -33,7 +34,19 @@ BELOW = {
     "runtime": {"errors", "settings", "core", "views", "hosts", "stores"},
     "extensions": {"errors", "settings", "core", "views", "hosts", "stores", "runtime"},
     "asgi": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions"},
-    "cli": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions", "asgi", ""},
+    "cli": {
+        "errors",
+        "environment",
+        "settings",
+        "core",
+        "views",
+        "hosts",
+        "stores",
+        "runtime",
+        "extensions",
+        "asgi",
+        "",
+    },
 }
 """Each layer, and the layers it may import. The empty one is the public face: the package's own names."""
 
@@ -218,7 +231,7 @@ def test_starlette_is_known_at_the_edges_only() -> None:
 
 def test_the_environment_is_read_in_one_place() -> None:
     readers = [m for m in MODULES if m.mentions("environ", "environb", "getenv", "getenvb")]
-    assert [m.name for m in readers] == [f"{PACKAGE}.settings"]
+    assert [m.name for m in readers] == [f"{PACKAGE}.environment"]
 
 
 def test_httpx_is_imported_where_something_is_fetched_and_nowhere_else() -> None:

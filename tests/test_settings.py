@@ -10,8 +10,9 @@ from typing import Any, get_type_hints
 import pytest
 from pydantic import SecretStr, ValidationError
 
+from responses_shim.environment import PREFIX
 from responses_shim.errors import ConfigurationError
-from responses_shim.settings import PREFIX, Settings, SettingsArguments
+from responses_shim.settings import Settings, SettingsArguments
 
 
 def load(environ: dict[str, str] | None = None, **options: Any) -> Settings:

@@ -15,8 +15,8 @@ from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.server import Server
 from responses_shim.cli.transcript import Event
 from responses_shim.core.wire.sse import SSEDecoder
+from responses_shim.environment import environment
 from responses_shim.extensions.codex import Model, read_models
-from responses_shim.settings import environment
 
 if TYPE_CHECKING:
     import httpx

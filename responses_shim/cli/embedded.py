@@ -8,8 +8,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from responses_shim.cli.child import LOOPBACK, ChildServer
+from responses_shim.environment import environment
 from responses_shim.errors import ConfigurationError
-from responses_shim.settings import environment
 
 MODEL_NAME = "smollm2"
 
