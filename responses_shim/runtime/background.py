@@ -26,6 +26,7 @@ from itertools import count
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
 from responses_shim.core.response.encoder import Frame, Framing, encode_json
@@ -116,25 +117,26 @@ async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimE
     """End a response from outside of its run: `cancelled`, or `failed` with an error. None if there is none.
 
     Returns the response as it is then: another end may have come first, and stays. Its output is what its log has, with
-    the item in which it broke off as `incomplete`; of a log that is so long that its beginning was dropped there are
-    only the items that have been stored. Its conversation is free.
+    the item in which it broke off as `incomplete`; if the log is so long that its beginning was dropped, or cannot be
+    read, it is what has been stored. Its conversation is free.
     """
     failure = ResponseError(error.failure_code, error.message) if error is not None else None
     logged = LoggedOutput()
-    last, complete = -1, True
+    last = -1
     while True:
         found = await store.get(owner, id)
         if found is None or found.record.status in ENDED:
             return found
         while (read := await store.read(owner, id, "events", after=last, wait=0)) is not None:
-            complete = complete and last + 1 >= read.first
-            for _, event in read.entries if complete else ():
+            logged.lost = logged.lost or last + 1 < read.first
+            for _, event in read.entries:
                 logged.feed(event)
             last = read.entries[-1][0] if read.entries else read.last
             if not read.entries:
                 break
+            await anyio.lowlevel.checkpoint()  # a log of 40,000 events takes a tenth of a second
         numbers = count(last + 1)
-        closing, output = logged.close(numbers.__next__) if complete else ([], [])
+        closing, output = logged.close(numbers.__next__)
         stored = [item for item in found.items if item.output]
         ids = {item.id for item in stored}
         unsaved = [StoredItem(id, data, output=True) for id, data in output if id not in ids]
@@ -221,8 +223,12 @@ class Runs:
     async def _search(self) -> None:
         while True:
             await anyio.sleep(LEASE_SECONDS / 3)
-            with suppress(StoreUnavailable):
+            try:
                 await self.end_orphans()
+            except StoreUnavailable:
+                pass
+            except Exception:  # of one run, which must not keep all others from their end
+                logger.exception("the search for runs whose process is gone has failed")
 
     async def end_orphans(self) -> None:
         """End the responses whose lease this process has seen expired for as long as a lease lasts."""

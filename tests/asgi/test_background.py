@@ -15,7 +15,7 @@ from responses_shim.runtime import background, live_log
 from responses_shim.runtime.background import Runs, end_run
 from responses_shim.runtime.history import Turn
 from responses_shim.stores import memory, trees
-from responses_shim.stores.base import Record, StoreUnavailable
+from responses_shim.stores.base import RUNNING, Record, StoreUnavailable
 from tests.caller import DEADLINE, payloads, settle
 from tests.conformance.asking import WEATHER, result_of
 from tests.oracle import check_response, check_resumed, check_stream
@@ -676,6 +676,43 @@ async def test_the_end_of_a_log_whose_last_event_was_too_large_has_a_number_of_i
         ended = await end_run(store, b"o", "r", "cancelled")
     assert ended is not None
     assert ended.record.status == "cancelled"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_response_ends_though_its_log_has_been_dropped_or_cannot_be_read(
+    lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(NEVER, store="memory://") as (client, host):
+        id = (await client.create(background=True))["id"]
+        await called(host)
+        owner = (await store_of(client).scan())[0].owner
+        if lost:
+            monkeypatch.setattr(trees, "LOG_SIZE", 1_000)
+        event = b'{"type":"response.output_item.added","item":{"type":"of_tomorrow"},"x":"%b"}' % (b"x" * 900)
+        assert await store_of(client).change(owner, id, among=RUNNING, events=[(99, event)])
+        cancelled = await client.cancel(id)
+        assert (cancelled["status"], cancelled["output"]) == ("cancelled", [])
+
+
+async def test_one_run_that_cannot_be_ended_keeps_no_other_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "LEASE_SECONDS", 0.03)
+    searched = iter([ZeroDivisionError("a mistake"), StoreUnavailable(), None])
+    ended = anyio.Event()
+
+    async def end_orphans(_: Runs) -> None:
+        error = next(searched)
+        if error is not None:
+            raise error
+        ended.set()
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(Runs, "end_orphans", end_orphans)
+    async with running():
+        with anyio.fail_after(DEADLINE):
+            await ended.wait()
+    assert "the search for runs whose process is gone has failed" in caplog.text
 
 
 async def test_an_interceptor_sees_the_response_when_it_has_ended() -> None:

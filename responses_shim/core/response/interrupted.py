@@ -128,6 +128,8 @@ class LoggedOutput:
     """The output of one response, read from its log: `feed` each event in order, then `close`."""
 
     def __init__(self) -> None:
+        self.lost = False
+        """Whether events are missing or cannot be read: then nothing is known of the output."""
         self._done: list[tuple[str, bytes]] = []
         self._item: OutputItem | None = None  # the one that is open, with the parts of it that are finished
         self._index = 0
@@ -135,6 +137,14 @@ class LoggedOutput:
 
     def feed(self, data: bytes) -> None:
         """Take the next event of the log."""
+        if self.lost:
+            return
+        try:
+            self._take(data)
+        except (msgspec.MsgspecError, LookupError, AssertionError):
+            self.lost = True  # by another version of this package, say: that must not keep the response from its end
+
+    def _take(self, data: bytes) -> None:
         if _read_type(data).type not in _KNOWN:
             return
         event = _read_event(data)
@@ -160,10 +170,12 @@ class LoggedOutput:
                 growing.logprobs.append(bytes(event.logprobs)[1:-1])
 
     def close(self, next_number: Callable[[], int]) -> tuple[list[Event], list[tuple[str, bytes]]]:
-        """The events that end what is open, and the id and the JSON of each item of the output.
+        """The events that end what is open, and the id and the JSON of each item of the output; none if it is lost.
 
         It can be called again when more has been fed.
         """
+        if self.lost:
+            return [], []
         item = self._item
         if item is None:
             return [], list(self._done)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from itertools import count
 from random import Random
 
+import pytest
 from hypothesis import given
 
 from responses_shim.core.response.encoder import encode_json
@@ -96,6 +97,23 @@ def test_an_item_that_is_done_stays_byte_for_byte() -> None:
     output = logged(ADDED)
     output.feed(done)
     assert output.close(count().__next__) == ([], [("msg_1", item)])
+
+
+@pytest.mark.parametrize(
+    "unreadable",
+    [
+        b"no JSON",
+        b'{"type":"response.output_item.added","item":{"type":"of_tomorrow"}}',
+        b'{"type":"response.output_item.done","item":{"type":"message"}}',
+        encode_json({**ADDED, "type": "response.content_part.done", "part": {"type": "reasoning_text", "text": ""}}),
+    ],
+)
+def test_of_a_log_that_cannot_be_read_nothing_is_known(unreadable: bytes) -> None:
+    output = logged(ADDED)
+    output.feed(unreadable)
+    output.feed(encode_json(delta("{}")))
+    assert output.lost
+    assert output.close(count().__next__) == ([], [])
 
 
 def test_events_that_are_about_no_item_are_passed_over() -> None:
