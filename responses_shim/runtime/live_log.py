@@ -12,7 +12,8 @@ else. A follower keeps its position, the number of the last event that it has, a
 
 **Nobody waits for a follower.** The reader goes on when it has woken those who wait, not when they have sent what they
 got. Who takes long to send finds the reader ahead, and reads the log itself. Who does not send anything for too long is
-cut off (`asgi/follow.py`), and so is who comes back when the log has dropped what it needs.
+cut off (`asgi/follow.py`), and so is who comes back when the log has dropped what it needs. Those who read the log
+themselves do so a few at a time, so that hundreds who come at once leave the store to the runs.
 
 **The pace.** Each piece costs each follower a write, and all writes are made on the event loop that the run needs too.
 So there is a pause behind each piece, as long as there were followers to wake: one of them gets every event by itself,
@@ -35,6 +36,8 @@ from responses_shim.stores.base import Store, StoreUnavailable
 
 RETRY_SECONDS = 1.0
 """How long to wait before a store that was not available is asked again."""
+CATCHING_UP = 4
+"""How many followers in a process read from the store at once, beside the readers."""
 PAUSE = 0.0002
 """For how many seconds the reader pauses for each follower that it has woken."""
 WOKEN_AT_ONCE = 20
@@ -59,12 +62,14 @@ class Piece(Struct, frozen=True):
 class LiveLog:
     """The log of one run for those who follow it in this process.
 
-    `silence`: after how many seconds without an event `read` returns an empty piece.
+    - `silence`: after how many seconds without an event `read` returns an empty piece
+    - `catching_up`: lets those through who read the log themselves
     """
 
-    def __init__(self, store: Store, owner: bytes, id: str, silence: float) -> None:
+    def __init__(self, store: Store, owner: bytes, id: str, silence: float, catching_up: asyncio.Semaphore) -> None:
         self.followers = 0
         self._store = store
+        self._catching_up = catching_up
         self._owner = owner
         self._id = id
         self._silence = silence
@@ -84,7 +89,8 @@ class LiveLog:
             newest = self._newest
             if newest is None or after < newest.after:
                 try:
-                    read = await self._store.read(self._owner, self._id, "events", after=after, wait=0)
+                    async with self._catching_up:
+                        read = await self._store.read(self._owner, self._id, "events", after=after, wait=0)
                 except StoreUnavailable:
                     await anyio.sleep(RETRY_SECONDS)
                     return Piece(b"", after)
@@ -183,13 +189,16 @@ class LiveLogs:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._catching_up = asyncio.Semaphore(CATCHING_UP)
         self._logs: dict[tuple[bytes, str], LiveLog] = {}
 
     @contextmanager
     def following(self, owner: bytes, id: str, silence: float) -> Iterator[LiveLog]:
         """The log of a response for one follower; what is kept for it is given up when the last one has left."""
         key = owner, id
-        log = self._logs.setdefault(key, LiveLog(self._store, owner, id, silence))
+        log = self._logs.get(key)
+        if log is None:
+            log = self._logs[key] = LiveLog(self._store, owner, id, silence, self._catching_up)
         log.followers += 1
         try:
             yield log

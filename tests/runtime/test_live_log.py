@@ -163,6 +163,32 @@ async def test_one_that_comes_back_late_catches_up_piece_by_piece(run: Run, logs
         assert sizes == [READ_ENTRIES] * 3 + [1, 1, 1]
 
 
+async def test_of_those_who_catch_up_only_a_few_read_at_once(
+    run: Run, logs: LiveLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So that hundreds who come at once leave the store to the runs."""
+    reading: list[int] = []
+    now, read = 0, run.read
+
+    async def slow(*arguments: Any, **options: Any) -> Entries | None:
+        nonlocal now
+        now += 1
+        reading.append(now)
+        await anyio.lowlevel.checkpoint()
+        now -= 1
+        return await read(*arguments, **options)
+
+    monkeypatch.setattr(run, "read", slow)
+    await run.write(3, end=True)
+    seen: list[list[int]] = [[] for _ in range(30)]
+    with logs.following(OWNER, ID, LONG) as log:
+        async with anyio.create_task_group() as group:
+            for each in seen:
+                group.start_soon(follow, log, each)
+    assert seen == [[0, 1, 2]] * 30
+    assert max(reading) == live_log.CATCHING_UP
+
+
 async def test_what_the_log_has_dropped_is_known_by_its_first_number(
     run: Run, logs: LiveLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
