@@ -1,19 +1,21 @@
 """The events of runs in the background, read from the store once for all who follow a run in this process.
 
 A run may have hundreds of followers. If each of them read the log, each event would be read hundreds of times. So while
-a run is followed, one reader in each process reads the new events of its log, and keeps the newest piece of it, nothing
-else. A follower keeps its position, the number of the last event that it has, and asks for what is behind it:
+a run is followed, one reader in each process reads the new events of its log, and keeps the newest of them, as many as
+a window has room for. A follower keeps its position, the number of the last event that it has, and asks for what is
+behind it:
 
     log             0 1 2 3 4 5 6 7 8 9 10 11
-    newest piece                      9 10 11
+    window                        7 8 9 10 11
     follower at 11    waits, with all others who have everything
-    follower at 9     gets the end of the newest piece
-    follower at 3     reads the log itself, piece by piece, until it has caught up
+    follower at 9     gets the end of the window
+    follower at 3     reads the log itself, piece by piece, until it has come to the window
 
 **Nobody waits for a follower.** The reader goes on when it has woken those who wait, not when they have sent what they
-got. Who takes long to send finds the reader ahead, and reads the log itself. Who does not send anything for too long is
-cut off (`asgi/follow.py`), and so is who comes back when the log has dropped what it needs. Those who read the log
-themselves do so a few at a time, so that hundreds who come at once leave the store to the runs.
+got. Who takes long to send finds the reader ahead, and gets at once what has come meanwhile, from the window or, if it
+is further behind, from the log. Who does not send anything for too long is cut off (`asgi/follow.py`), and so is who
+comes back when the log has dropped what it needs. Those who read the log themselves do so a few at a time, so that
+hundreds who come at once leave the store to the runs.
 
 **The pace.** Each piece costs each follower a write, and all writes are made on the event loop that the run needs too.
 So there is a pause behind each piece, as long as there were followers to wake: one of them gets every event by itself,
@@ -32,10 +34,12 @@ import anyio
 from msgspec import Struct
 
 from responses_shim.core.wire.sse import sse_framing
-from responses_shim.stores.base import Store, StoreUnavailable
+from responses_shim.stores.base import READ_ENTRIES, READ_SIZE, Store, StoreUnavailable
 
 RETRY_SECONDS = 1.0
 """How long to wait before a store that was not available is asked again."""
+WINDOW = 256 * 1024
+"""How many bytes of events are kept of each log that is followed, at most, beside the last one."""
 CATCHING_UP = 4
 """How many followers in a process read from the store at once, beside the readers."""
 PAUSE = 0.0002
@@ -74,7 +78,7 @@ class LiveLog:
         self._id = id
         self._silence = silence
         self._silences = 0  # how many there have been
-        self._newest: _Newest | None = None
+        self._window: _Window | None = None
         self._ended = False
         self._waiting: list[anyio.Event] = []
         self._reader: asyncio.Task[None] | None = None
@@ -86,8 +90,8 @@ class LiveLog:
         ended, or is gone. Raises OSError if the log cannot be read any more.
         """
         while True:
-            newest = self._newest
-            if newest is None or after < newest.after:
+            window = self._window
+            if window is None or after < window.after:
                 try:
                     async with self._catching_up:
                         read = await self._store.read(self._owner, self._id, "events", after=after, wait=0)
@@ -97,12 +101,13 @@ class LiveLog:
                 if read is None:
                     return None
                 if read.entries or after + 1 < read.first:
-                    return _Newest(after, read.entries, read.first).behind(after)
+                    frames = b"".join([_framed(data) for _, data in read.entries])
+                    return Piece(frames, read.entries[-1][0] if read.entries else after, read.first)
                 if read.ended:
                     return None
                 self._start_reader(read.last)
-            elif after < newest.last:
-                return newest.behind(after)
+            elif after < window.last:
+                return window.behind(after)
             elif self._ended:
                 return None
             else:
@@ -129,22 +134,23 @@ class LiveLog:
     def _start_reader(self, last: int) -> None:
         """Have new events read, if that has not begun: those behind number `last`."""
         if self._reader is None:
-            self._newest = _Newest(last, [], 0)
-            self._reader = asyncio.create_task(self._read_on(last))
+            self._window = _Window(last)
+            self._reader = asyncio.create_task(self._read_on(self._window))
 
-    async def _read_on(self, last: int) -> None:
+    async def _read_on(self, window: _Window) -> None:
         """Read the log to its end."""
         try:
             while not self._ended:
                 try:
-                    read = await self._store.read(self._owner, self._id, "events", after=last, wait=self._silence)
+                    read = await self._store.read(
+                        self._owner, self._id, "events", after=window.last, wait=self._silence
+                    )
                 except StoreUnavailable:
                     await anyio.sleep(RETRY_SECONDS)
                     self._silences += 1
                 else:
                     if read is not None and read.entries:
-                        self._newest = _Newest(last, read.entries, read.first)
-                        last = self._newest.last
+                        window.append(read.entries, read.first)
                     elif read is None or read.ended:
                         self._ended = True
                     else:
@@ -164,24 +170,45 @@ class LiveLog:
         return len(waiting)
 
 
-class _Newest:
-    """Entries of a log behind number `after`, framed and joined once for all who get them."""
+class _Window:
+    """The newest events of a log, framed once for all who get them: those behind number `after`, up to `last`."""
 
-    def __init__(self, after: int, entries: Sequence[tuple[int, bytes]], first: int) -> None:
-        frames = [_framed(data) for _, data in entries]
-        self.after = after
-        self.last = entries[-1][0] if entries else after
-        self._first = first
-        self._frames = b"".join(frames)
-        self._numbers = [number for number, _ in entries]
-        self._starts = [0]  # of each frame, and the end
-        for frame in frames:
-            self._starts.append(self._starts[-1] + len(frame))
+    def __init__(self, after: int) -> None:
+        self.after = self.last = after
+        self._numbers: list[int] = []
+        self._frames: list[bytes] = []
+        self._size = 0
+        self._piece: tuple[int, Piece] | None = None  # what was asked for last: hundreds ask for the same
+
+    def append(self, entries: Sequence[tuple[int, bytes]], first: int) -> None:
+        """Append the next entries; the log begins with number `first` now. The oldest ones go if there are too many."""
+        if first > self.last + 1:  # what lies between has been dropped, and nobody must go on behind it unawares
+            self.after, self._numbers, self._frames, self._size = first - 1, [], [], 0
+        for number, data in entries:
+            self._numbers.append(number)
+            self._frames.append(_framed(data))
+            self._size += len(self._frames[-1])
+        self.last = self._numbers[-1]
+        self._piece = None
+        dropped = 0
+        while self._size > WINDOW and dropped < len(self._frames) - 1:
+            self._size -= len(self._frames[dropped])
+            dropped += 1
+        if dropped:
+            self.after = self._numbers[dropped - 1]
+            del self._numbers[:dropped], self._frames[:dropped]
 
     def behind(self, number: int) -> Piece:
-        """Those behind a number, which is `after` or higher."""
-        start = self._starts[bisect_right(self._numbers, number)]
-        return Piece(self._frames[start:], self.last, self._first)
+        """The next events behind a number from `after` on and below `last`, as many as `Store.read` returns."""
+        if self._piece is not None and self._piece[0] == number:
+            return self._piece[1]
+        start = end = bisect_right(self._numbers, number)
+        size = 0
+        while end < min(len(self._frames), start + READ_ENTRIES) and size < READ_SIZE:
+            size += len(self._frames[end])
+            end += 1
+        self._piece = number, Piece(b"".join(self._frames[start:end]), self._numbers[end - 1])
+        return self._piece[1]
 
 
 class LiveLogs:

@@ -99,8 +99,9 @@ async def _follow(server: Server, script: Script, reading: int, stalled: int) ->
         peak, cpu = server.peak_kb(), server.cpu_seconds() - cpu
         bodies = {answer.body for answer in answers}
         assert len(bodies) == 1, "two followers have seen different events"
-        deltas = bodies.pop().count(server.dialect.deltas[script.kind])
-        assert deltas == script.tokens, f"{deltas} tokens instead of {script.tokens}"
+        body = bodies.pop()
+        deltas = body.count(server.dialect.deltas[script.kind])
+        assert deltas == script.tokens, f"{deltas} tokens instead of {script.tokens}, and then {body[-2_000:]!r}"
         cut = sum([await asyncio.to_thread(_was_cut, each) for each in idle])
     return Followed(seconds, peak, cpu, cut)
 

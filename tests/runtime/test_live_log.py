@@ -108,12 +108,13 @@ async def test_two_runs_have_a_reader_each(run: Run, logs: LiveLogs) -> None:
         assert await other.read(-1) is None
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(21))
 async def test_each_gets_every_event_once_and_in_order_however_slow_it_is(
     run: Run, logs: LiveLogs, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those who come later, and those who resume in the middle, too."""
     monkeypatch.setattr(live_log, "PAUSE", 0.0)
+    monkeypatch.setattr(live_log, "WINDOW", [10, 1_000, live_log.WINDOW][seed % 3])
     chance = random.Random(seed)
     seen: list[tuple[int, list[int]]] = []
     with logs.following(OWNER, ID, LONG) as log:
@@ -148,7 +149,12 @@ async def test_one_that_takes_nothing_holds_up_neither_the_run_nor_the_others(ru
         assert seen == list(range(101))
 
 
-async def test_one_that_comes_back_late_catches_up_piece_by_piece(run: Run, logs: LiveLogs) -> None:
+@pytest.mark.parametrize("window", [10, live_log.WINDOW])
+async def test_one_that_comes_back_late_catches_up_piece_by_piece(
+    run: Run, logs: LiveLogs, window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the log, or from what the reader has kept, which is as if it had read the log."""
+    monkeypatch.setattr(live_log, "WINDOW", window)
     with logs.following(OWNER, ID, LONG) as log:
         async with anyio.create_task_group() as group:
             group.start_soon(follow, log, [])
@@ -156,11 +162,13 @@ async def test_one_that_comes_back_late_catches_up_piece_by_piece(run: Run, logs
             await run.write(3 * READ_ENTRIES)
             await run.write(2, size=READ_SIZE)
             await run.write(end=True)
+        run.read_behind.clear()
         sizes, after = [], -1
         while (piece := await log.read(after)) is not None:
             sizes.append(len(numbers(piece.frames)))
             after = piece.last
         assert sizes == [READ_ENTRIES] * 3 + [1, 1, 1]
+        assert len(run.read_behind) == (0 if window > 10 else 5), "what is in the window is not read again"
 
 
 async def test_of_those_who_catch_up_only_a_few_read_at_once(
