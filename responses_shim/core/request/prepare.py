@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -58,13 +59,13 @@ def prepare(
     this server does not support; an item of the history is named `history[3]`. No argument is changed.
     """
     report = Report()
-    items = located(request.input, history)
+    items = partial(located, request.input, history)
     tools = ToolMap(
         request.tools,
         request.tool_choice,
         request.parallel_tool_calls,
         report,
-        declared_tools(items),
+        declared_tools(items()),
         options.tool_kinds,
     )
     report.tools = tools.paths()
@@ -75,12 +76,12 @@ def prepare(
         report.mapped("reasoning.context")
     chat["messages"] = to_messages(
         request.instructions,
-        items,
+        items(),
         tools,
         report,
         options,
         last_instruction=described.description if described is not None else None,
-        reasoning_from=current_turn(items) if context == "current_turn" else 0,
+        reasoning_from=current_turn(items()) if context == "current_turn" else 0,
     )
     response = _new_response(request, tools, response_id, created_at)
     return PreparedRequest(chat, tools, report, response, described.to_verify if described is not None else None)

@@ -88,7 +88,7 @@ class ToolMap:
         self._left_out: dict[ToolIdentity, None] = {}
         self._deferred: dict[str, ToolIdentity] = {}  # by the names that they would be offered under
         self._searchable: dict[str, str | None] = {}  # what a search can find: names and descriptions
-        listed = read_declarations([(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())], kinds)
+        listed = read_declarations(((tool, f"tools[{index}]") for index, tool in enumerate(tools or ())), kinds)
         found = read_declarations(from_input, kinds)
         declared = [*listed.tools, *found.tools]
         self.echo = listed.echo
