@@ -33,6 +33,7 @@ from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
 from responses_shim.runtime.ids import Ids
+from responses_shim.runtime.offload import ITEM_COST, offload_if_large
 from responses_shim.stores.base import RUNNING, History, Record, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -380,12 +381,16 @@ async def find_conversation(store: ClientStore, id: str, param: str) -> History:
 def _is_reference(item: Item) -> bool:
     """Whether an item stands for a stored one: by its type, or because it has an id and nothing else."""
     kind = item.get("type")
-    return kind == "item_reference" or (kind is None and item.keys() - {"type"} == {"id"})
+    return kind == "item_reference" or (kind is None and "id" in item and item.keys() <= {"id", "type"})
 
 
 async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
     """The items, stored ones in the place of references to them. Raises InvalidRequest that names one that is none."""
-    references = {index: item.get("id") for index, item in enumerate(items) if _is_reference(item)}
+
+    def find() -> dict[int, Any]:
+        return {index: item.get("id") for index, item in enumerate(items) if _is_reference(item)}
+
+    references = await offload_if_large(len(items) * ITEM_COST, find)
     if not references:
         return items
     for index, id in references.items():
