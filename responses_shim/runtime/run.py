@@ -302,6 +302,9 @@ class Run:
         translator = self._translator
         self._phase = Phase.ENDING
         self._last_write = self._clock()
+        if self._writer.begun and self._writer.is_full:
+            with suppress(OSError):  # the client has left; its response is kept all the same
+                await self._writer.write()
         await self._ending.save(begun=self._writer.begun)
         frames = translator.close()
         self._phase = Phase.ENDED

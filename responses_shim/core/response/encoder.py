@@ -56,7 +56,7 @@ class EventEncoder:
         for event in events:
             before, after = self._framing(event.wire_type)
             if not isinstance(event, (Created, Queued, InProgress)):
-                frames.append((event.sequence_number, before + encode_json(event) + after))
+                frames.append((event.sequence_number, b"".join((before, encode_json(event), after))))
                 continue
             if event.response is not response:
                 response, response_json = event.response, encode_json(event.response)
