@@ -34,7 +34,9 @@ def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, h
         tools=translated.prepared.tools,
         options=_response_options(request, translated),
     )
-    filters = partial(_filters, request, translated.prepared.chat, wants_logprobs(translated.request))
+    chat = {name: value for name, value in translated.prepared.chat.items() if name != "messages"}
+    filtered = chat if request.profile.make_filter(chat) is not None else None
+    filters = partial(_filters, request, filtered, wants_logprobs(translated.request))
     return Translator(stream, filters=filters, framing=sink.framing, hold_answers=hold_answers)
 
 
@@ -102,13 +104,17 @@ def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisp
     return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
 
 
-def _filters(request: Request, chat: Chat, logprobs: bool) -> list[Filter]:
-    """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
+def _filters(request: Request, chat: Chat | None, logprobs: bool) -> list[Filter]:
+    """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text.
+
+    `chat` is the request without its messages, which are not kept for as long as its answer takes; None for a host
+    that has no filter for its answer.
+    """
     settings = request.settings
     gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if gym_default else settings.think_tags
     filters = [
-        request.profile.make_filter(chat),
+        request.profile.make_filter(chat) if chat is not None else None,
         LogprobFilter() if logprobs else None,
         ThinkTagFilter(tags) if tags != "off" else None,
     ]

@@ -51,12 +51,13 @@ async def _create(request: Request, turns: AsyncExitStack) -> None:
         )
         return
     run = _new_run(request, translated, host, headers, admission.headers)
-    response, chat, turn = translated.prepared.response, translated.prepared.chat, translated.waiting
+    response, turn = translated.prepared.response, translated.waiting
     upstream = _upstream(host, translated)
-    del outcome, translated  # a stream may be open for long, and keeps only what it needs
+    chats = [translated.prepared.chat]
+    del outcome, translated, admission  # a stream may be open for long, and keeps only what it needs
     try:
         async with kept_while_running(turn, response) if turn is not None else nullcontext():
-            await run.execute(upstream, chat)
+            await run.execute(upstream, chats.pop())
     except ShimError as error:
         await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
     if view is not None:
@@ -89,8 +90,12 @@ def _upstream(host: HostClient, translated: TranslatedRequest) -> Upstream:
     return lambda chat, listener: host.chat(chat, listener, translated.chat_size)
 
 
-def _prompt_tokens(host: HostClient, translated: TranslatedRequest) -> Callable[[Chat], Awaitable[list[int] | None]]:
-    """What gets the token ids of a chat's prompt, of any size as `_upstream`."""
+def _prompt_tokens(
+    host: HostClient, translated: TranslatedRequest
+) -> Callable[[Chat], Awaitable[list[int] | None]] | None:
+    """What gets the token ids of a chat's prompt, of any size as `_upstream`; None if nobody wants them."""
+    if "return_token_ids" not in translated.prepared.chat:
+        return None
     if translated.waiting is None:
         return partial(host.prompt_tokens, size=translated.size)
     return lambda chat: host.prompt_tokens(chat, translated.chat_size)
@@ -150,11 +155,12 @@ async def _start_in_background(
         answer_check=check,
         starts_at_once=True,
     )
-    opened = turns.pop_all()
+    opened, upstream, chats = turns.pop_all(), _upstream(host, translated), [chat]
+    del chat
 
     async def execute() -> None:
         async with opened:
-            await run.execute(_upstream(host, translated), chat)
+            await run.execute(upstream, chats.pop())
         if view is not None:
             await notify_interceptors(request.interceptors, view, response)
 

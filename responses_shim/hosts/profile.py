@@ -71,7 +71,7 @@ class HostProfile:
     make_filter: Callable[[Chat], Filter | None]
     """`make_filter(chat)` makes a filter that corrects the chunks of one answer; None if they need no correction.
 
-    Called once for each chat call, with the request that is sent to the host.
+    Called once for each chat call, with the request that is sent to the host, without its messages.
     """
 
     policy: TranslationOptions = DEFAULT_OPTIONS

@@ -244,9 +244,10 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
     """
     needed = bool(request.store or request.background or request.tool_outputs == "wait")
     turn = Turn(store, keeps=request.store is not False, needed=needed)
-    conversation = _conversation_id(request)
+    conversation, previous = _conversation_id(request), request.previous_response_id
     if isinstance(request.input, list):
         request.input = await _dereferenced(store, request.input)
+    del request  # it may be of megabytes, and a turn is open for as long as its answer takes
     if conversation is not None:
         turn.needed = True
         turn.conversation = (await find_conversation(store, conversation, "conversation")).record
@@ -255,9 +256,9 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
             turn.before = (await find_conversation(store, conversation, "conversation")).items
             yield turn
         return
-    if request.previous_response_id is not None:
+    if previous is not None:
         turn.needed = True
-        found = _continuable(await store.history(request.previous_response_id), request.previous_response_id)
+        found = _continuable(await store.history(previous), previous)
         turn.parent, turn.before = found.record, found.items
     elif needed:
         await store.get("")  # nothing has that id: it shows whether the store can be reached
