@@ -38,7 +38,7 @@ class Plan:
     """Sizes of input to translate."""
     turns: int = 1_000
     """Turns of a chain of stored responses."""
-    attacks: int = 3
+    attacks: int = 5
     """How often each hostile request is sent."""
     bodies: tuple[int, ...] = (1_000_000, 33_000_000)
     """Sizes of hostile bodies, in bytes: the last is nearly the largest that is taken."""
