@@ -33,7 +33,7 @@ from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
 from responses_shim.runtime.ids import Ids
-from responses_shim.runtime.offload import ITEM_COST, offload_if_large
+from responses_shim.runtime.item_references import dereferenced, is_reference
 from responses_shim.stores.base import RUNNING, History, Record, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
@@ -246,7 +246,7 @@ async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator
     turn = Turn(store, keeps=request.store is not False, needed=needed)
     conversation, previous = _conversation_id(request), request.previous_response_id
     if isinstance(request.input, list):
-        request.input = await _dereferenced(store, request.input)
+        request.input = await dereferenced(store, request.input)
     del request  # it may be of megabytes, and a turn is open for as long as its answer takes
     if conversation is not None:
         turn.needed = True
@@ -379,39 +379,10 @@ async def find_conversation(store: ClientStore, id: str, param: str) -> History:
     return found
 
 
-def _is_reference(item: Item) -> bool:
-    """Whether an item stands for a stored one: by its type, or because it has an id and nothing else."""
-    kind = item.get("type")
-    return kind == "item_reference" or (kind is None and "id" in item and item.keys() <= {"id", "type"})
-
-
-async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
-    """The items, stored ones in the place of references to them. Raises InvalidRequest that names one that is none."""
-
-    def find() -> dict[int, Any]:
-        return {index: item.get("id") for index, item in enumerate(items) if _is_reference(item)}
-
-    references = await offload_if_large(len(items) * ITEM_COST, find)
-    if not references:
-        return items
-    for index, id in references.items():
-        if not isinstance(id, str):
-            raise missing(f"input[{index}].id") if id is None else wrong_type(f"input[{index}].id", "a string")
-    found = await store.find_items({id for id in references.values() if isinstance(id, str)})
-    resolved = list(items)
-    for index, id in references.items():
-        if id not in found:
-            raise InvalidRequest(
-                f"Item with id {quoted(id)} not found.", status=404, param=f"input[{index}].id", code="item_not_found"
-            )
-        resolved[index] = msgspec.json.decode(found[id])
-    return resolved
-
-
 def uses_store(request: CreateRequest) -> bool:
     """Whether a request reads from the store before it is translated."""
     if request.previous_response_id is not None or request.conversation is not None:
         return True
     if request.background or request.tool_outputs == "wait":
         return True
-    return isinstance(request.input, list) and any(map(_is_reference, request.input))
+    return isinstance(request.input, list) and any(map(is_reference, request.input))
