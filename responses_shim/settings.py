@@ -116,7 +116,8 @@ class Settings(BaseModel):
     """The most bytes of a request body in strings with an escape or beyond ASCII, so not in base64. More are a 413.
 
     The text of a million tokens is 4 to 5 MB. It is decoded in one go, during which nothing else runs in the process:
-    10 MB take 20 ms at worst, and 40 MB, since one emoji makes a string take four bytes for each character.
+    10 MB take 20 ms at worst, and 40 MB, since one emoji makes a string take four bytes for each character; to be
+    translated, up to 130 MB.
     """
 
     max_nodes: int = Field(default=100_000, ge=1)
