@@ -28,7 +28,7 @@ from responses_shim.core.request.messages import Item
 from responses_shim.core.request.stored_input import stored_input
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import Response
-from responses_shim.core.wire.stored import conversation_of, output_of, without_output
+from responses_shim.core.wire.stored import conversation_of, encode_item, output_of, without_output
 from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
@@ -42,9 +42,6 @@ SAVE_SECONDS = 2.0
 """How long a response may take to be kept, before its end is sent without that."""
 LEASE_SECONDS = 30.0
 """How long a conversation stays taken if the process that has taken it dies."""
-
-COMPACTED = 64 * 1024
-"""Up to which size, in bytes, stored items are copied to take no more memory than that."""
 
 _CONTINUABLE = ("completed", "incomplete")
 
@@ -103,7 +100,7 @@ class Turn:
         if self.keeps:
             taken = {item.id for item in self.before} if self.conversation is not None else ()
             sent = stored_input(request.input, ids.new, taken)
-            self._input = [StoredItem(id, _compact(msgspec.json.encode(item))) for id, item in sent]
+            self._input = [StoredItem(id, encode_item(item)) for id, item in sent]
         response.store = self.keeps
         if self.parent is not None:
             response.previous_response_id = self.parent.id
@@ -217,14 +214,6 @@ class Turn:
                     raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
         finally:
             await self.release()
-
-
-def _compact(data: bytes) -> bytes:
-    """The same bytes without the spare memory that `encode` leaves behind them, up to half as much again.
-
-    Of large ones the system has not given that memory yet, and to copy them would take more.
-    """
-    return data if len(data) > COMPACTED else memoryview(data).tobytes()
 
 
 def output_items(response: Response) -> list[StoredItem]:
