@@ -3,8 +3,12 @@
 The host's path and the timer may both want to write, and an odd host sends several messages at once. Frames are queued
 in the moment in which they are numbered, without an await between; whoever writes next takes all that is queued. So
 they go out in the order of their numbers, whichever caller is awaited first, and none is lost with a caller that is
-cancelled while it waits. The timer never waits: a ping beside a write that is going out anyway is not needed, so it
-asks `busy` first.
+cancelled while it waits for its turn. The timer never waits: a ping beside a write that is going out anyway is not
+needed, so it asks `busy` first.
+
+A caller that is cancelled in the middle of its own write leaves an answer of which nobody knows how much was sent.
+Nothing may follow that, so the client counts as gone: its stream breaks off, which it notices, instead of going on with
+a gap.
 
 The answer begins with the first write. Until then nothing has been sent, and a failure can still be an HTTP error.
 """
@@ -25,7 +29,7 @@ def _nobody() -> None:
 
 
 class Writer:
-    """Writes to `sink`. `client_gone` is called when a write says, by OSError, that there is no client any more."""
+    """Writes to `sink`. `client_gone` is called when a write raises OSError, or is cancelled before it has ended."""
 
     def __init__(self, sink: Sink, client_gone: Callable[[], None]) -> None:
         self.headers: RawHeaders = []
@@ -80,8 +84,9 @@ class Writer:
                 sending = self._sink.write(queue)
                 queue.clear()
                 await sending
-        except OSError:
-            self._client_gone()
+        except BaseException as error:
+            if isinstance(error, OSError) or not isinstance(error, Exception):
+                self._client_gone()
             raise
         finally:
             self._writing = False
