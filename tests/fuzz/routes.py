@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from contextlib import nullcontext
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -32,9 +34,10 @@ class RouteRequest(msgspec.Struct, frozen=True):
 
 
 class Requests(msgspec.Struct, frozen=True):
-    """Requests that are sent one after the other."""
+    """Requests that are sent one after the other, to a shim with a store of this kind."""
 
     requests: list[RouteRequest]
+    store: Literal["memory", "sqlite"] = "memory"
 
 
 # What is sent --------------------------------------------------------------------------------------------------------
@@ -147,7 +150,9 @@ plausible = st.one_of(
     route("GET", "/conversations/{conversation}/items/{item}"),
     route("DELETE", "/conversations/{conversation}/items/{item}"),
 )
-examples = st.builds(Requests, st.lists(anything | plausible, min_size=1, max_size=12))
+examples = st.builds(
+    Requests, st.lists(anything | plausible, min_size=1, max_size=12), st.sampled_from(["memory"] * 4 + ["sqlite"])
+)
 
 
 # What must hold ------------------------------------------------------------------------------------------------------
@@ -191,7 +196,13 @@ def changed(event: Json, shown: Callable[[Json], Json]) -> Json:
 
 async def check(sent: Requests) -> str:
     """Send the requests to a shim that has a response, one in the background, and a conversation."""
-    shim = ResponsesShim(ScriptedHost())
+    with TemporaryDirectory() if sent.store == "sqlite" else nullcontext() as directory:
+        url = f"sqlite:///{directory}/store.db" if directory is not None else "memory://"
+        return f"{sent.store}: the last answer was a {await _send_all(ResponsesShim(ScriptedHost(), store=url), sent)}"
+
+
+async def _send_all(shim: ResponsesShim, sent: Requests) -> int:
+    """Send the requests one after the other, and check the answers. Returns the status of the last."""
     client = Client(shim)
     status = 0
     async with shim.running():
@@ -210,7 +221,7 @@ async def check(sent: Requests) -> str:
             reply = await send(shim, known, one)
             check_reply(reply)
             status = reply.status
-    return f"the last answer was a {status}"
+    return status
 
 
 ROUTES = Fuzzer("routes", Requests, examples, check, short=100)
