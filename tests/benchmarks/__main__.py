@@ -7,7 +7,21 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, hostile, linear, memory, options, report, request, store, tokens, translation
+from . import (
+    first_event,
+    hostile,
+    linear,
+    memory,
+    options,
+    rate,
+    report,
+    request,
+    store,
+    streams,
+    tokens,
+    translation,
+    without_key,
+)
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -19,9 +33,12 @@ ROWS = {
     "linear": linear.measure,
     "memory": memory.measure,
     "store": store.measure,
+    "rate": rate.measure,
+    "streams": streams.measure,
     "hostile": hostile.measure,
+    "without_key": without_key.measure,
 }
-NOT_BY_DEFAULT = {"hostile"}
+NOT_BY_DEFAULT = {"rate", "streams", "hostile", "without_key"}
 
 
 async def run(names: list[str], plan: Plan) -> None:

@@ -70,6 +70,13 @@ def hostile(**environment: str) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
+def guarded(**environment: str) -> Iterator[Server]:
+    """The same host with a key."""
+    with _uvicorn("guarded", environment) as (port, pid):
+        yield Server(port, RESPONSES, (pid,))
+
+
+@contextlib.contextmanager
 def relay() -> Iterator[Server]:
     """The host with codex-relay in front: the usual way to get the same API today."""
     command = relay_command()
