@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import random
 import sys
@@ -69,6 +70,10 @@ def main() -> int:
         parser.error(f"no such fuzzer: {', '.join(unknown)} (there are {', '.join(FUZZERS)})")
     number = arguments.seed if arguments.seed is not None else random.randrange(2**32)
     chosen = [FUZZERS[name] for name in arguments.fuzzers or FUZZERS]
+    # There are no cycles of references to collect, and much to look for them in.
+    gc.freeze()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, *thresholds[1:])
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         logging.disable()  # what the shim logs of thousands of failures
@@ -76,6 +81,8 @@ def main() -> int:
             passed = [replay(fuzzer) and fuzz(fuzzer, arguments.examples, number) for fuzzer in chosen]
         finally:
             logging.disable(logging.NOTSET)
+            gc.set_threshold(*thresholds)
+            gc.unfreeze()
     return 0 if all(passed) else 1
 
 
