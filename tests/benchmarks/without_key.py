@@ -25,13 +25,15 @@ from .report import Row
 from .sampling import Plan, Spread
 from .servers import Server
 
+READ_FIRST = 60_000
+"""A body that is read before the host is asked, in bytes: nearly the largest."""
 PDF = base64.b64encode(pdf_of(*["All work and no play"] * 20)).decode()
 
 
 async def measure(plan: Plan) -> AsyncIterator[Row]:
     with target() as at:
         for shape in [*SHAPES, *files(at.url)]:
-            for size in plan.bodies[:1] if shape.fixed else plan.bodies:
+            for size in plan.bodies[:1] if shape.fixed else [READ_FIRST, *plan.bodies]:
                 yield row(shape, size, plan.attacks, at)
 
 

@@ -23,12 +23,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import run
-from tests.caller import DEADLINE, Exchange, call, parse_events, payloads, settle
+from tests.caller import DEADLINE, Exchange, Reply, call, payloads, settle
 from tests.cuts import cut
 from tests.fuzz.fuzzer import Fuzzer
 from tests.fuzz.mutations import as_json
 from tests.fuzz.odd_hosts import ERRORS, MANNERS, Error, Manners, OddHost
-from tests.oracle import check_stream
+from tests.oracle import check_error, check_response, check_stream
 from tests.scripted import CHAT_PATH, Hold, Raise, ScriptedHost, Step, call_answer, text_answer
 from tests.state import Client, texts
 
@@ -242,10 +242,10 @@ class Play:
     async def end(self, exchange: Exchange, id: str | None) -> str:
         """Wait for the end of the response, and check its events and what the store has of it. Returns its status."""
         example = self.example
-        if exchange.complete and exchange.headers["content-type"].startswith("text/event-stream"):
-            check_stream(payloads(parse_events(exchange.body)))
+        if exchange.complete:
+            check_reply(Reply(exchange.status, exchange.headers, exchange.body), failing=bool(example.host))
         elif example.who == "nobody" and example.host != "falls silent" and not self.gives_up:
-            assert exchange.complete, "the answer has no end"
+            raise AssertionError("the answer has no end")
         if id is None:
             return "without an answer"
         if not example.background:
@@ -259,6 +259,8 @@ class Play:
         response = await self.client.until(id, *ENDED)
         if example.background:
             check_stream(await self.client.events(id))
+        if example.who == "nobody" and not example.host:
+            assert response["status"] == "completed", response
         return str(response["status"])
 
     @property
@@ -307,6 +309,17 @@ class Play:
     def probe(self) -> Json:
         """A request that takes the conversation, and adds nothing to it."""
         return Client.body(conversation=self.conversation, store=False)
+
+
+def check_reply(reply: Reply, *, failing: bool) -> None:
+    """Check that a complete answer is valid, and no 5xx unless the host may fail."""
+    if reply.headers["content-type"].startswith("text/event-stream"):
+        check_stream(payloads(reply.events))
+    elif reply.status == 200:
+        check_response(reply.json)
+    else:
+        check_error(reply.json)
+        assert reply.status < 500 or failing, reply.body
 
 
 def id_in(exchange: Exchange) -> str | None:
