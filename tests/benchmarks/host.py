@@ -80,9 +80,8 @@ async def chat(scope: MutableMapping[str, Any], receive: Receive, send: Send) ->
     if scope["path"] != "/v1/chat/completions":
         await _json(send, b'{"object":"list","data":[]}')
         return
-    request = json.loads(body)
-    script = Script.parse(request["model"])
-    if not request.get("stream"):
+    script, streamed = _asked_for(body)
+    if not streamed:
         await _json(send, _completion(script))
         return
     frames = _frames(script)
@@ -97,6 +96,12 @@ async def chat(scope: MutableMapping[str, Any], receive: Receive, send: Send) ->
             pass
         return
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _asked_for(body: bytes) -> tuple[Script, bool]:
+    """The answer that a chat request asks for, and whether it is to be streamed. Of the request nothing is kept."""
+    request = json.loads(body)
+    return Script.parse(request["model"]), bool(request.get("stream"))
 
 
 async def _paced(frames: tuple[bytes, ...], tokens: int, send: Send, gap: float) -> None:

@@ -51,9 +51,7 @@ ids = st.one_of(
 RESPONSE_PATHS = ["", "/", "/cancel", "/input_items", "/tool_outputs", "/more"]
 paths = st.one_of(
     st.just("/responses"),
-    st.builds(
-        "/responses/{}{}".format, ids, st.sampled_from(["", "/", "/cancel", "/input_items", "/tool_outputs", "/more"])
-    ),
+    st.builds("/responses/{}{}".format, ids, st.sampled_from(RESPONSE_PATHS)),
     st.just("/conversations"),
     st.builds("/conversations/{}{}".format, ids, st.sampled_from(["", "/", "/items", "/items/"])),
     st.builds("/conversations/{}/items/{}".format, ids, ids),
