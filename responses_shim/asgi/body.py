@@ -22,7 +22,14 @@ NODE_COST = 50
 SMALL_BODY = 64 * 1024
 """The largest body, in bytes, that is read before it is known whether the host lets the client in.
 
-It is decoded and translated in a millisecond or two, which is no more than a server takes to refuse a key.
+It is decoded and translated in a millisecond or two, which is no more than a server takes to refuse a key; unless it is
+made of more than `SMALL_NODES`.
+"""
+
+SMALL_NODES = 2_000
+"""The most arrays, objects and keys of a body that is decoded before that is known. Twenty tools have about a thousand.
+
+In 64 kB there is room for ten thousand, whose translation takes fifteen times as long.
 """
 
 
@@ -39,7 +46,7 @@ async def read_json(
     have 20,000 of them.
 
     `admit` returns if the host lets the client in, and raises ShimError if not. It is called before more than
-    `SMALL_BODY` is read, and before anything is unpacked.
+    `SMALL_BODY` is read, before more than `SMALL_NODES` are decoded, and before anything is unpacked.
 
     Raises InvalidRequest: 415 for a media type other than JSON, an unknown content coding or several; 413 for more than
     `max_body` bytes, before or after decompression, and for more of anything else than the settings allow; 400 for
@@ -62,6 +69,8 @@ async def read_json(
     nodes = await offload_if_large(
         len(body), lambda: check_json_limits(body, settings.max_text, settings.max_nodes, settings.max_values)
     )
+    if nodes > SMALL_NODES:
+        await admit()
     size = len(body) + NODE_COST * nodes
     return await offload_if_large(size, lambda: parse_json(body)), size
 
