@@ -19,6 +19,7 @@ import anyio
 import anyio.lowlevel
 import msgspec
 from hypothesis import strategies as st
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
@@ -79,7 +80,7 @@ examples = st.builds(
 
 ENDED = ("completed", "incomplete", "failed", "cancelled")
 RUNNING = ("queued", "in_progress")
-MARK = (b"x-interrupted", b"yes")
+MARK = "x-interrupted"
 """A header of the request that is interrupted, by which the host knows its chat call."""
 FILE = {"type": "input_file", "filename": "a.txt", "file_data": "data:text/plain;base64,SGk="}
 
@@ -166,7 +167,7 @@ class Play:
 
     async def engine(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The host: an odd one for the chat call that is interrupted, and a good one for all others."""
-        interrupted = scope["type"] == "http" and scope["path"] == CHAT_PATH and MARK in scope["headers"]
+        interrupted = scope["type"] == "http" and scope["path"] == CHAT_PATH and MARK in Headers(scope=scope)
         self.working += 1
         try:
             await (self.odd_host if interrupted else self.host)(scope, receive, send)
@@ -225,8 +226,7 @@ class Play:
             # count its cancellations, so if the server's comes in that moment, they are one.
             may_swallow = sys.version_info < (3, 11) and example.host == "falls silent"
             app = SERVERS[example.who](app, example.when, may_swallow)
-        mark = {name.decode(): value.decode() for name, value in [MARK]}
-        headers = {**self.client.headers, "content-type": "application/json", **mark}
+        headers = {**self.client.headers, "content-type": "application/json", MARK: "yes"}
         async with call(app, "POST", "/v1/responses", body=pieces, headers=headers) as exchange:
             if example.who in ("nobody", *SERVERS) and example.host != "falls silent":
                 await exchange.finish()
