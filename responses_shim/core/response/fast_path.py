@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeAlias
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
 from responses_shim.core.response.encoder import EventEncoder, Frame, encode_json
-from responses_shim.core.response.filters import FilterChain
+from responses_shim.core.response.filters import MARKUP_CHARACTERS, FilterChain
 from responses_shim.core.response.plain_frames import (
     CarriedField,
     Reader,
@@ -48,7 +48,6 @@ They change, for example, with `created`, which some hosts set to the time of ea
 """
 
 _NO_CHARACTERS = frozenset[str]()
-_TAG_CHARACTERS = frozenset("<")
 _ESCAPED_CHARACTERS = frozenset('"\\')
 _ANY_START: tuple[str, ...] = ()
 _JSON_STARTS = ("{", "[")  # it may be the arguments once more, which are then complete
@@ -239,7 +238,7 @@ class FastPaths:
             if builder.unwraps:
                 return plain_path(builder, read, template, _ESCAPED_CHARACTERS)
             return plain_path(builder, read, template, refused_starts=_JSON_STARTS)
-        refused_characters = _TAG_CHARACTERS if part.filtered else _NO_CHARACTERS
+        refused_characters = MARKUP_CHARACTERS if part.filtered else _NO_CHARACTERS
         if isinstance(builder, MessageBuilder) and self._stream.options.logprobs:
             return logprobs_path(builder, template, refused_characters)
         return plain_path(builder, content_reader(part.carried), template, refused_characters)
@@ -248,7 +247,8 @@ class FastPaths:
 class _Part(NamedTuple):
     """What a path is good for: one open part, written to by frames of one kind.
 
-    `delta` is the event that such a frame makes; `filtered` says that a filter has to see text with a `<`.
+    `delta` is the event that such a frame makes; `filtered` says that a filter has to see text with one of
+    `MARKUP_CHARACTERS`.
     """
 
     carried: CarriedField

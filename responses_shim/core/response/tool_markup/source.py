@@ -1,0 +1,111 @@
+"""The text of an answer while it is read: what has come of it, how far it was read, and what was found in it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Generator
+from typing import NamedTuple, TypeAlias, TypeVar
+
+Found = TypeVar("Found")
+
+Steps: TypeAlias = "Generator[frozenset[str] | None, None, Found]"
+"""A function that reads as far as it can, and yields where it needs more text.
+
+What it yields are the characters one of which it needs to get on; None if any text may do. It is resumed when such text
+has come, or when the answer has ended (`Source.final`), and then yields no more.
+"""
+
+NOT_SPACE = re.compile(r"\S")
+
+
+class Text(NamedTuple):
+    """Text that belongs to no call; `start` is its position in the answer."""
+
+    text: str
+    start: int
+
+
+class Call(NamedTuple):
+    """A call begins, of the function `name`. `id` is the model's own name for the call, if it gave one."""
+
+    name: str
+    id: str | None = None
+
+
+class Arguments(NamedTuple):
+    """More of the JSON text of the arguments of the call that began last."""
+
+    json: str
+
+
+Piece: TypeAlias = "Text | Call | Arguments"
+
+
+class Source:
+    """What has come of an answer and is not done with.
+
+    - `text`, `position`: that text, and up to where it has been read. What was read may be needed again, until `forget`
+    - `final`: the answer has ended: nothing comes behind `text`
+    - `cut`: it ended before the model was done
+    - `pieces`: what was found
+    - `unclosed`: a call of a known function began, and the answer ended before it was complete
+    """
+
+    def __init__(self) -> None:
+        self.text = ""
+        self.position = 0
+        self.final = False
+        self.cut = False
+        self.pieces: list[Piece] = []
+        self.unclosed = False
+        self._offset = 0  # of `text` in the answer
+
+    @property
+    def rest(self) -> str:
+        """What has not been read yet."""
+        return self.text[self.position :]
+
+    @property
+    def at_end(self) -> bool:
+        """Whether all that has come has been read."""
+        return self.position >= len(self.text)
+
+    def give_text(self, end: int) -> None:
+        """Everything from `position` to `end` is text that belongs to no call."""
+        if end > self.position:
+            self.pieces.append(Text(self.text[self.position : end], self._offset + self.position))
+            self.position = end
+        self.forget()
+
+    def skip(self, size: int) -> None:
+        """Characters of the answer go past this reader: they are text, and nothing waits to be read."""
+        self._offset += size
+
+    def forget(self) -> None:
+        """Drop what was read: nobody goes back before `position`."""
+        if self.position:
+            self._offset += self.position
+            self.text, self.position = self.text[self.position :], 0
+
+
+def skip_space(source: Source) -> Steps[None]:
+    """Read white space, up to the next character that is none or to the end."""
+    while True:
+        found = NOT_SPACE.search(source.text, source.position)
+        source.position = found.start() if found is not None else len(source.text)
+        if found is not None or source.final:
+            return
+        yield None
+
+
+def take_literal(source: Source, literals: tuple[str, ...]) -> Steps[str | None]:
+    """Read the one of `literals` that comes next; None, and nothing is read, if none does."""
+    while True:
+        rest = source.text[source.position : source.position + 64]
+        for literal in literals:
+            if rest.startswith(literal):
+                source.position += len(literal)
+                return literal
+        if source.final or not any(literal.startswith(rest) for literal in literals):
+            return None
+        yield None
