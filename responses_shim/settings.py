@@ -24,6 +24,22 @@ FormatWithTools = Literal["auto", "verify", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
+ToolMarkup = Literal[
+    "auto",
+    "detect",
+    "off",
+    "hermes",
+    "qwen3_coder",
+    "glm",
+    "kimi_k2",
+    "deepseek_v3",
+    "deepseek_dsml",
+    "minimax",
+    "gemma4",
+    "mistral",
+    "llama3_json",
+    "pythonic",
+]
 Overflow = Literal["error", "incomplete"]
 ToolOutputs = Literal["end", "wait"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
@@ -51,6 +67,7 @@ class SettingsArguments(TypedDict, total=False):
     system_messages: SystemMessages
     think_tags: ThinkTags
     format_with_tools: FormatWithTools
+    tool_markup: ToolMarkup
     reasoning_display: ReasoningDisplay
     reasoning_replay: ReasoningReplay
     overflow: Overflow
@@ -186,6 +203,14 @@ class Settings(BaseModel):
     the format is asked for again under the host's constraint. `describe`: the format is described, and the answer sent
     as it comes. `constrain`: the host constrains the answer, and then most hosts cannot call tools. `auto`: whichever
     is right for the host.
+    """
+
+    tool_markup: ToolMarkup = "auto"
+    """Whether the calls that a model writes in its text are read there, for a host that has no tool parser.
+
+    `auto`: where the host is known to have none (`llama-cpp`). `detect`: always; the form is that of the model's chat
+    template or name. A form's name, such as `hermes`: always, and in this form. `off`: never; calls are left to the
+    host. Where the host's chat template does not show tools to the model, they are described in the system message.
     """
 
     reasoning_display: ReasoningDisplay = "auto"

@@ -18,6 +18,7 @@ from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
+from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import AnswerCheck
@@ -34,7 +35,8 @@ def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, h
         tools=translated.prepared.tools,
         options=_response_options(request, translated),
     )
-    filters = partial(_filters, request, translated.prepared.chat, wants_logprobs(translated.request))
+    prepared = translated.prepared
+    filters = partial(_filters, request, prepared.chat, prepared.tools, wants_logprobs(translated.request))
     return Translator(stream, filters=filters, framing=sink.framing, hold_answers=hold_answers)
 
 
@@ -102,8 +104,9 @@ def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisp
     return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
 
 
-def _filters(request: Request, chat: Chat, logprobs: bool) -> list[Filter]:
-    """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
+def _filters(request: Request, chat: Chat, tools: ToolMap, logprobs: bool) -> list[Filter]:
+    """The filters of one round: the host's own, log-probabilities, `<think>` spans and calls left in the text."""
+    reading = request.tool_reading(chat["model"])
     settings = request.settings
     gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if gym_default else settings.think_tags
@@ -111,6 +114,7 @@ def _filters(request: Request, chat: Chat, logprobs: bool) -> list[Filter]:
         request.profile.make_filter(chat),
         LogprobFilter() if logprobs else None,
         ThinkTagFilter(tags) if tags != "off" else None,
+        reading.filter(tools) if reading is not None else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.asgi.owner import owner_of
+from responses_shim.asgi.tool_reading import ToolReading
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import InvalidRequest
@@ -67,6 +68,10 @@ class Request:
         keys = await self.state.owner_keys()
         owners = [owner_of(self.scope["headers"], self.settings, key) for key in keys]
         return ClientStore(self.state.store, owners)
+
+    def tool_reading(self, model: str) -> ToolReading | None:
+        """How tools are offered to a model and its calls read; None where that is left to the host."""
+        return ToolReading.of(self.settings, self.profile, model)
 
     @property
     def runs(self) -> Runs:

@@ -232,8 +232,11 @@ def _prepare_round(
 
 def _adapted(request: Request, prepared: PreparedRequest, gym: GymOptions, options: TranslationOptions) -> Chat:
     """The chat request in the spelling of this host, with what NeMo Gym's keys ask for."""
-    report = prepared.report
-    return apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    report, chat = prepared.report, prepared.chat
+    reading = request.tool_reading(chat["model"])
+    if reading is not None:
+        chat = reading.prepare(chat, report)
+    return apply_options(request.profile.adapt(chat, report), gym, options, report)
 
 
 async def translate_next_round(

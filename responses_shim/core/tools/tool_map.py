@@ -120,6 +120,10 @@ class ToolMap:
             chat["parallel_tool_calls"] = self._parallel
         return chat
 
+    def schemas(self) -> dict[str, dict[str, Any]]:
+        """The JSON schemas of the parameters of the functions in `chat_params`, by their names."""
+        return {tool.function["name"]: tool.function.get("parameters") or {} for tool in self._allowed()}
+
     def paths(self) -> list[str]:
         """Where the request declares each tool of `chat_params`, in their order."""
         return [tool.path for tool in self._allowed()]

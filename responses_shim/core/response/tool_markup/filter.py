@@ -23,6 +23,8 @@ class ToolMarkupFilter:
     - `blocks`: the forms that calls may have
     - `functions`: those that may be called
     - `on_unclosed`: called if the answer ends within a call, before the last chunks are given out
+
+    What was held back for a call when something else comes (an error, a call of the host's) is over with that.
     """
 
     def __init__(
@@ -30,6 +32,7 @@ class ToolMarkupFilter:
     ) -> None:
         self.done = False
         self._reader = MarkupReader(blocks, functions)
+        self._thought: _ThoughtCalls | None = _ThoughtCalls(blocks, functions)
         self._on_unclosed = on_unclosed
         self._calls = 0
         self._finish_reason: str | None = None
@@ -47,8 +50,12 @@ class ToolMarkupFilter:
             return [chunk]
         if delta.tool_calls:
             return [*self._end(cut=False), chunk]
+        if self._thought is not None and (reasoning := delta.reasoning or delta.reasoning_content):
+            self._thought.feed(reasoning)
         if not delta.content:
             return [chunk]
+        if self._thought is not None and not delta.content.isspace():
+            self._thought = None
         entries = choice.logprobs.content if choice.logprobs is not None else None
         if entries:
             self._logprobs.add(entries, self._reader.position)
@@ -67,6 +74,8 @@ class ToolMarkupFilter:
         return self._end(cut=finish is None or end_of(finish) != "completed")
 
     def passes_as(self, field: Field) -> Field | None:
+        if field == "reasoning" and self._thought is not None:
+            return field if self._thought.idle else None
         return field if field != "content" or self.done or self._reader.idle else None
 
     def _end(self, *, cut: bool) -> list[Chunk]:
@@ -75,6 +84,8 @@ class ToolMarkupFilter:
             return []
         self.done = True
         pieces = self._reader.close(cut=cut)
+        if self._thought is not None and not self._calls:
+            pieces += self._thought.close()
         if self._reader.unclosed:
             self._on_unclosed()
         return [self._chunk(piece) for piece in pieces]
@@ -90,6 +101,39 @@ class ToolMarkupFilter:
         else:
             call = ToolCallDelta(self._calls - 1, None, FunctionDelta(arguments=piece.json))
         return Chunk(choices=[Choice(delta=Delta(tool_calls=[call]))])
+
+
+class _ThoughtCalls:
+    """Finds the calls with which a model's thinking ends, for a model that calls a tool and does not end to think first.
+
+    Kimi K2 and Qwen 3.5 do that. The calls count if they are the last of the thinking, and nothing follows it; else the
+    model has only thought of them.
+    """
+
+    def __init__(self, blocks: tuple[Block, ...], functions: Functions) -> None:
+        self._reader = MarkupReader(tuple(block for block in blocks if not block.leading), functions)
+        self._pieces: list[Piece] = []
+
+    @property
+    def idle(self) -> bool:
+        """Whether reasoning without any of `MARKUP_CHARACTERS` changes nothing."""
+        return self._reader.idle
+
+    def feed(self, reasoning: str) -> None:
+        """Take a piece of the reasoning."""
+        self._add(self._reader.feed(reasoning))
+
+    def close(self) -> list[Piece]:
+        """The calls with which the reasoning ends; none if the last is not complete."""
+        self._add(self._reader.close(cut=True))
+        return [] if self._reader.unclosed else self._pieces
+
+    def _add(self, pieces: Sequence[Piece]) -> None:
+        for piece in pieces:
+            if not isinstance(piece, Text):
+                self._pieces.append(piece)
+            elif not piece.text.isspace():
+                self._pieces.clear()
 
 
 class _Entries:

@@ -1,0 +1,152 @@
+"""Function tools for a host that has no tool parser: how the model gets to know them, and is held to a choice.
+
+What such a host makes of `tools` and of past calls depends on the model's chat template, and some know neither. Then
+the functions are described in the leading message, and past calls and their outputs become text, in the form of the
+Hermes models, which most models know and all understand:
+
+    {"role": "system", "content": "Be brief."}                  "Be brief.\\n\\n# Tools\\n\\n… {"name": "f", …"
+    {"role": "assistant", "content": null,                      "<tool_call>\\n{"name": "f", "arguments": {"a": 1}}\\n
+     "tool_calls": [{"function": {"name": "f", …}}]}             </tool_call>"
+    {"role": "tool", "tool_call_id": "a", "content": "4"}       {"role": "user", "content": "<tool_response>\\n4\\n…"}
+
+The description depends on the functions alone, and each message on itself and the outputs next to it. So with every
+turn the prompt only grows at its end, as without this.
+
+A forced call is enforced by the host's constraint for JSON: `response_format` with the schema of a call, or of any of
+several. What the model writes is then such an object, and read as a call.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from responses_shim.core.request.turn import Message
+from responses_shim.core.wire.report import Report
+
+_DESCRIPTION = """\
+# Tools
+
+You can call functions. Each line between the <tools> tags describes one, with the JSON schema of its arguments:
+<tools>
+{functions}
+</tools>
+
+To call a function, write a JSON object with its name and its arguments between <tool_call> tags:
+<tool_call>
+{{"name": "function_name", "arguments": {{"argument": "value"}}}}
+</tool_call>
+
+Several calls follow one another. Write nothing behind them: their results come next, in <tool_response> tags. When you
+need no function, answer without these tags."""
+
+_ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
+
+
+def force_call(chat: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The chat request with a `response_format` in place of a `tool_choice` that forces a call; else the same."""
+    choice, tools = chat.get("tool_choice"), chat.get("tools")
+    if not tools or choice in (None, "auto", "none"):
+        return chat
+    functions = [tool["function"] for tool in tools]
+    if isinstance(choice, dict):
+        functions = [function for function in functions if function["name"] == choice["function"]["name"]]
+    forced = {name: value for name, value in chat.items() if name != "tool_choice"}
+    if len(functions) == 1:
+        schema = _call_schema(functions[0], "#")
+    else:
+        schema = {"anyOf": [_call_schema(function, f"#/anyOf/{index}") for index, function in enumerate(functions)]}
+    forced["response_format"] = {"type": "json_schema", "json_schema": {"name": "tool_call", "schema": schema}}
+    report.mapped("tool_choice")
+    return forced
+
+
+def _call_schema(function: dict[str, Any], path: str) -> dict[str, Any]:
+    """The schema of a call of one function, which is at `path` in the complete schema."""
+    parameters = function.get("parameters") or {"type": "object"}
+    return {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "enum": [function["name"]]},
+            "arguments": _moved(parameters, f"{path}/properties/arguments"),
+        },
+        "required": ["name", "arguments"],
+        "additionalProperties": False,
+    }
+
+
+def _moved(schema: Any, path: str) -> Any:
+    """A schema with its references into itself as they have to be where it is now, at `path` of another one."""
+    if isinstance(schema, list):
+        return [_moved(inner, path) for inner in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: path + value[1:]
+        if key == "$ref" and isinstance(value, str) and value.startswith("#")
+        else _moved(value, path)
+        for key, value in schema.items()
+    }
+
+
+def describe_tools(chat: dict[str, Any], report: Report, *, keep_tools: bool) -> dict[str, Any]:
+    """The chat request with its functions in words and its past calls as text.
+
+    `keep_tools`: it has `tools` and the choice among them all the same, for the host to enforce.
+    """
+    described = {name: value for name, value in chat.items() if keep_tools or name not in _ABOUT_TOOLS}
+    described["messages"] = _as_text(chat["messages"])
+    if chat.get("tools"):
+        functions = [
+            {name: value for name, value in tool["function"].items() if name != "strict"} for tool in chat["tools"]
+        ]
+        text = _DESCRIPTION.format(functions="\n".join(msgspec.json.encode(each).decode() for each in functions))
+        described["messages"] = _with_description(described["messages"], text)
+        report.described("tools")
+    return described
+
+
+def _with_description(messages: list[Message], text: str) -> list[Message]:
+    first = messages[0]
+    if first["role"] in ("system", "developer"):
+        return [{**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:]]
+    return [{"role": "system", "content": text}, *messages]
+
+
+def _as_text(messages: list[Message]) -> list[Message]:
+    """The messages with calls and their outputs as text. Outputs that follow one another are one message."""
+    texts: list[Message] = []
+    outputs: list[Message] = []  # that follow one another
+    for message in messages:
+        if message["role"] == "tool":
+            outputs.append(message)
+            continue
+        if outputs:
+            texts.append(_outputs_message(outputs))
+            outputs = []
+        texts.append(_with_calls(message) if message.get("tool_calls") else message)
+    return [*texts, _outputs_message(outputs)] if outputs else texts
+
+
+def _with_calls(message: Message) -> Message:
+    """The assistant message with its calls at the end of its content."""
+    calls = []
+    for call in message["tool_calls"]:
+        name = msgspec.json.encode(call["function"]["name"]).decode()
+        calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {call["function"]["arguments"]}}}\n</tool_call>')
+    content = "\n".join([*([message["content"]] if message.get("content") else []), *calls])
+    return {**{key: value for key, value in message.items() if key != "tool_calls"}, "content": content}
+
+
+def _outputs_message(outputs: list[Message]) -> Message:
+    """One user message with the outputs of calls, in parts if one of them has images."""
+    if all(isinstance(output["content"], str) for output in outputs):
+        texts = [f"<tool_response>\n{output['content']}\n</tool_response>" for output in outputs]
+        return {"role": "user", "content": "\n".join(texts)}
+    parts: list[dict[str, Any]] = []
+    for output in outputs:
+        content = output["content"]
+        own = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        parts += [{"type": "text", "text": "<tool_response>"}, *own, {"type": "text", "text": "</tool_response>"}]
+    return {"role": "user", "content": parts}
