@@ -104,7 +104,7 @@ class ToolMarkupFilter:
 
 
 class _ThoughtCalls:
-    """Finds the calls with which a model's thinking ends, for a model that calls a tool and does not end to think first.
+    """Finds the calls with which the thinking of a model ends that calls a tool without ending to think first.
 
     Kimi K2 and Qwen 3.5 do that. The calls count if they are the last of the thinking, and nothing follows it; else the
     model has only thought of them.

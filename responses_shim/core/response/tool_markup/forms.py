@@ -150,7 +150,7 @@ BLOCKS: tuple[Block, ...] = (
     Block("kimi_k2", "<|tool_call_section_begin|>", _KIMI_CALLS, _KIMI_CLOSERS),
     Block("kimi_k2", "<|tool_call_begin|>", _KIMI_CALLS, _KIMI_CLOSERS, bare=True),
     *[block for bar, gap in (("｜", "▁"), ("|", "▁"), ("｜", "_")) for block in _deepseek_blocks(bar, gap)],
-    *[block for bar in ("｜", "|", "｜｜") for block in _dsml_blocks(bar)],
+    *[block for bar in ("｜", "|", "｜｜", "‖") for block in _dsml_blocks(bar)],
     *_invoke_blocks("minimax", "", ("minimax:tool_call", "function_calls")),
     Block("gemma4", "<|tool_call>", _gemma('<|"|>'), ("<tool_call|>",)),
     Block("gemma4", "<start_function_call>", _gemma("<escape>"), ("<end_function_call>",)),

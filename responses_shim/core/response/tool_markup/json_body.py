@@ -153,7 +153,7 @@ def arguments(source: Source, function: Function, call_id: str | None) -> Steps[
         source.unclosed = not (yield from pass_on_value(source))
         return True
     text = yield from (literal_text(source) if opening == "literal" else whole_value(source))
-    if text is None:
+    if text is None or text.startswith("["):
         return False
     source.pieces += [Call(function.name, call_id), Arguments(text)]
     source.forget()
@@ -164,16 +164,19 @@ def _opening(source: Source) -> Steps[str]:
     """What kind of value comes: `json`, `literal` (Python's dict) or `scalar`. White space has been read."""
     while True:
         rest = source.rest
-        if not rest.startswith(("{", "[")):
+        if not rest.startswith("{"):
             return "scalar"
         after = rest[1:].lstrip()
         if after or source.final:
-            return "json" if rest[0] == "[" or not after or after[0] in '"}' else "literal"
+            return "json" if not after or after[0] in '"}' else "literal"
         yield None
 
 
 def whole_value(source: Source) -> Steps[str | None]:
-    """A JSON value as one text, or the JSON that a string contains; None if there is no value, or it does not end."""
+    """A JSON value as one text, or the JSON that a string contains; None if there is no value, or it does not end.
+
+    What stands for no arguments (`null`, `[]`, an empty string) is an empty object.
+    """
     yield from skip_space(source)
     first = source.rest[:1]
     if first == '"':
@@ -182,7 +185,8 @@ def whole_value(source: Source) -> Steps[str | None]:
             return None
         return text if text.lstrip().startswith(("{", "[")) else to_json(text) if text.strip() else "{}"
     if first in ("{", "["):
-        return (yield from _scanned(source))
+        text = yield from _scanned(source)
+        return text if text != "[]" else "{}"
     while True:
         found = _SCALAR.match(source.text, source.position)
         end = found.end() if found is not None else source.position

@@ -58,14 +58,15 @@ class Parameters:
                 if not source.final:
                     yield None
                     continue
+                if rest and self._given:
+                    return self._break_off()
                 found = None
             if found is not None:
                 source.position = found.end
                 key = found.values["key"].strip()
                 value = yield from ends.value(source, self._function, self._given | {key})
                 if value is None:
-                    source.unclosed = True
-                    return bool(self._given)
+                    return self._break_off()
                 self._give(key, value, found.values.get("attributes", ""))
             elif not self._given:
                 if not rest.startswith("{"):
@@ -98,6 +99,13 @@ class Parameters:
             self._source.pieces.append(Call(self._function.name, self._call_id))
         self._source.pieces.append(Arguments("}" if self._given else "{}"))
         self._source.forget()
+
+    def _break_off(self) -> bool:
+        """The answer has ended within a parameter: the call stays as it is, or is none if nothing was given out."""
+        self._source.unclosed = True
+        if self._given:
+            self._source.position = len(self._source.text)
+        return bool(self._given)
 
     def _skip_garbage(self) -> Steps[bool]:
         """Drop what is neither a parameter nor the end, up to where the call goes on; False if it does not.
@@ -132,7 +140,8 @@ class _Ends:
             self._pairs.append((head, call.closers))
         if not block.bare:
             self._pairs.append((block.opener, block.closers))
-        self.outer = (*block.closers, *[begin for begin, _ in self._pairs])
+        self._block_closers, self._begins = block.closers, tuple(begin for begin, _ in self._pairs)
+        self.outer = (*block.closers, *self._begins)
         """What may come behind a call that was not closed: the end of the block, or another call or block."""
         markers = tuple(dict.fromkeys((self._form.closer, self._opener, *call.closers, *self.outer)))
         self._markers = re.compile("|".join(re.escape(marker) for marker in markers))
@@ -177,7 +186,7 @@ class _Ends:
                     nested[marker] = nested.get(marker, 0) + 1
             elif not nested:
                 own = marker == self._form.closer
-                if (yield from self._follows(source, scan, is_parameter=own)):
+                if (yield from self._follows(source, scan, marker)):
                     return self._end(source, start, at, scan if own else at)
 
     def _opened_by(self, closer: str, nested: dict[str, int]) -> str | None:
@@ -208,20 +217,25 @@ class _Ends:
                 return key in function.properties and key not in known
             yield None
 
-    def _follows(self, source: Source, position: int, *, is_parameter: bool) -> Steps[bool]:
-        """Whether what comes behind a closer may come there: a parameter's, or else that of the call or the block."""
+    def _follows(self, source: Source, position: int, closer: str) -> Steps[bool]:
+        """Whether what comes behind a closer may come there."""
         while True:
-            verdict = self._may_follow(source, position, is_parameter=is_parameter)
+            verdict = self._may_follow(source, position, closer)
             if verdict != "unknown":
                 return verdict == "yes"
             yield None
 
-    def _may_follow(self, source: Source, position: int, *, is_parameter: bool) -> Literal["yes", "no", "unknown"]:
+    def _may_follow(self, source: Source, position: int, closer: str) -> Literal["yes", "no", "unknown"]:
         found = NOT_SPACE.search(source.text, position)
         if found is None:
             return "yes" if source.final else "unknown"
         rest = source.text[found.start() : found.start() + 200]
-        following = (*self._closers, *self.outer) if is_parameter else self.outer
+        is_parameter = closer == self._form.closer
+        following = self._begins
+        if is_parameter or closer in self._closers:
+            following += self._block_closers
+        if is_parameter:
+            following += self._closers
         opened = match(self._form.opener, rest, 0) if is_parameter else None
         if rest.startswith(following) or (opened is not None and opened is not PENDING):
             return "yes"

@@ -27,6 +27,7 @@ from responses_shim.core.response.tool_markup.source import (
     Steps,
     Text,
     skip_space,
+    take_closer,
     take_literal,
 )
 from responses_shim.core.response.tool_markup.values import to_json
@@ -156,7 +157,7 @@ def _backticks(source: Source) -> Steps[bool]:
 def _after_call(source: Source) -> Steps[None]:
     """Drop what is round markup: white space, and closers that have no opener."""
     yield from skip_space(source)
-    while (yield from take_literal(source, STRAY)) is not None:
+    while (yield from take_closer(source, STRAY)):
         yield from skip_space(source)
     source.forget()
 
@@ -174,7 +175,7 @@ def _block(source: Source, block: Block, functions: Functions) -> Steps[bool]:
                 break
         if called or not block.bare:
             yield from _skip(source, _BETWEEN_OBJECTS if called else _BEFORE_OBJECTS)
-        if called and (yield from take_literal(source, block.closers)) is not None:
+        if called and (yield from take_closer(source, block.closers)):
             return True
         start = source.position
         if (yield from _call(source, block, functions)):
@@ -220,7 +221,7 @@ def _call(source: Source, block: Block, functions: Functions) -> Steps[bool]:
         complete = yield from _braces(source, form, block, function)
     if complete:
         yield from skip_space(source)
-        while (yield from take_literal(source, form.closers)) is not None:
+        while (yield from take_closer(source, form.closers)):
             yield from skip_space(source)
     elif source.final:
         source.unclosed = True

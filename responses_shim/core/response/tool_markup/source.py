@@ -98,6 +98,17 @@ def skip_space(source: Source) -> Steps[None]:
         yield None
 
 
+def take_closer(source: Source, closers: tuple[str, ...]) -> Steps[bool]:
+    """Read the one of `closers` that comes next, or the beginning of one with which the answer ends; False if none."""
+    if (yield from take_literal(source, closers)) is not None:
+        return True
+    rest = source.rest
+    if source.final and rest and any(closer.startswith(rest) for closer in closers):
+        source.position = len(source.text)
+        return True
+    return False
+
+
 def take_literal(source: Source, literals: tuple[str, ...]) -> Steps[str | None]:
     """Read the one of `literals` that comes next; None, and nothing is read, if none does."""
     while True:
