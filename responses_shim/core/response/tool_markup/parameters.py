@@ -179,9 +179,7 @@ class _Ends:
             elif marker == self._opener:
                 if not nested and (yield from self._is_known(source, at, function, known)):
                     return self._end(source, start, at, at)
-                if counting:
-                    nested[marker] = nested.get(marker, 0) + 1
-            elif any(marker == begin for begin, _ in self._pairs):
+            elif marker in self._begins:
                 if counting:
                     nested[marker] = nested.get(marker, 0) + 1
             elif not nested:
@@ -191,8 +189,6 @@ class _Ends:
 
     def _opened_by(self, closer: str, nested: dict[str, int]) -> str | None:
         """The opener within the value that a closer belongs to; None if it belongs to none."""
-        if closer == self._form.closer:
-            return self._opener if self._opener in nested else None
         return next((begin for begin, closers in self._pairs if closer in closers and begin in nested), None)
 
     @staticmethod
@@ -235,7 +231,7 @@ class _Ends:
         if is_parameter or closer in self._closers:
             following += self._block_closers
         if is_parameter:
-            following += self._closers
+            following += (*self._closers, self._opener)
         opened = match(self._form.opener, rest, 0) if is_parameter else None
         if rest.startswith(following) or (opened is not None and opened is not PENDING):
             return "yes"

@@ -216,7 +216,12 @@ def _call(source: Source, block: Block, functions: Functions) -> Steps[bool]:
     if form.body == "parameters":
         complete = yield from Parameters(source, form, block, function, call_id).read()
     elif form.body == "json":
-        complete = yield from arguments(source, function, call_id)
+        yield from skip_space(source)
+        complete = (yield from take_literal(source, form.closers)) is not None  # there are no arguments
+        if complete:
+            source.pieces += [Call(function.name, call_id), Arguments("{}")]
+        else:
+            complete = yield from arguments(source, function, call_id)
     else:
         complete = yield from _braces(source, form, block, function)
     if complete:
