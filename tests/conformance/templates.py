@@ -128,6 +128,7 @@ class Dialect:
     - `field`: the key of reasoning, in deltas and in messages; None for a host that leaves it in the text
     - `reads_json`: the template gets arguments as an object, as in vLLM and MLX, and not as a string
     - `developers`: the template has a place for developer messages
+    - `leaves_calls`: it has no tool parser, and leaves calls in the text
     - `leaves_white_space`: its parser leaves the line ends round the calls, but for those that end a text
     """
 
@@ -135,6 +136,7 @@ class Dialect:
     reads_json: bool
     developers: bool = False
     leaves_white_space: bool = False
+    leaves_calls: bool = False
 
     @property
     def think_tags(self) -> tuple[str, str]:
@@ -175,7 +177,7 @@ class Dialect:
         if self.field is not None and content.startswith(begin):
             reasoning, _, content = content.removeprefix(begin).partition(end)
             steps += [frame({"choices": [{"index": 0, "delta": {self.field: piece}}]}) for piece in pieces(reasoning)]
-        calls = list(CALL.finditer(content))
+        calls = [] if self.leaves_calls else list(CALL.finditer(content))
         steps += [chunk(piece) for piece in pieces(content[: calls[0].start()] if calls else content)]
         for index, found in enumerate(calls):
             if self.leaves_white_space and (index or not content[: calls[0].start()]):

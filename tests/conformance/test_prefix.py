@@ -36,10 +36,18 @@ HOSTS: dict[str, tuple[Dialect, Json]] = {
     "white space round calls": (Dialect("reasoning", reads_json=True, leaves_white_space=True), {}),
     "reasoning_content, arguments as objects": (Dialect("reasoning_content", reads_json=True), {}),
     "reasoning in the text": (Dialect(None, reads_json=True), {"reasoning_replay": "think"}),
-    "reasoning in the text, llama.cpp": (Dialect(None, reads_json=False), {"host": "llama-cpp"}),
+    "reasoning in the text, llama.cpp": (
+        Dialect(None, reads_json=False),
+        {"host": "llama-cpp", "tool_markup": "off"},
+    ),
+    "calls in the text": (Dialect("reasoning", reads_json=True, leaves_calls=True), {"tool_markup": "detect"}),
+    "calls and reasoning in the text, llama.cpp": (
+        Dialect(None, reads_json=False, leaves_calls=True),
+        {"host": "llama-cpp"},
+    ),
     "reasoning in the text, anywhere": (
         Dialect(None, reads_json=False),
-        {"host": "llama-cpp", "think_tags": "anywhere"},
+        {"host": "llama-cpp", "tool_markup": "off", "think_tags": "anywhere"},
     ),
 }
 

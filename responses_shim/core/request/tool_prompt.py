@@ -135,8 +135,11 @@ def _with_calls(message: Message) -> Message:
     for call in message["tool_calls"]:
         name = msgspec.json.encode(call["function"]["name"]).decode()
         calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {call["function"]["arguments"]}}}\n</tool_call>')
-    content = "\n".join([*([message["content"]] if message.get("content") else []), *calls])
-    return {**{key: value for key, value in message.items() if key != "tool_calls"}, "content": content}
+    content = message.get("content") or ""
+    if content and not content[-1].isspace():
+        content += "\n"  # else the model has written its own white space
+    others = {key: value for key, value in message.items() if key != "tool_calls"}
+    return {**others, "content": content + "\n".join(calls)}
 
 
 def _outputs_message(outputs: list[Message]) -> Message:
