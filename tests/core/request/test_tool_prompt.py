@@ -15,9 +15,13 @@ Json = dict[str, Any]
 WEATHER: Json = {
     "name": "weather",
     "description": "The weather.",
-    "parameters": {"type": "object", "properties": {"at": {"$ref": "#/$defs/Place"}}, "$defs": {"Place": {"enum": ["Paris"]}}},
+    "parameters": {
+        "type": "object",
+        "properties": {"at": {"$ref": "#/$defs/Place"}},
+        "$defs": {"Place": {"enum": ["Paris"]}},
+    },
     "strict": True,
-}  # fmt: skip
+}
 TIME: Json = {"name": "time"}
 
 
@@ -94,7 +98,9 @@ def test_past_calls_and_their_outputs_are_text() -> None:
     assert user == {"role": "user", "content": "So?"}
 
 
-@pytest.mark.parametrize(("content", "before"), [(None, ""), ("", ""), ("A:\n\n", "A:\n\n"), ("A: ", "A: "), ("A", "A\n")])
+@pytest.mark.parametrize(
+    ("content", "before"), [(None, ""), ("", ""), ("A:\n\n", "A:\n\n"), ("A: ", "A: "), ("A", "A\n")]
+)
 def test_white_space_before_a_call_is_the_models_own(content: str | None, before: str) -> None:
     assistant = {"role": "assistant", "content": content, "tool_calls": [call("time", "{}")]}
     _, spoken = described(chat(assistant))["messages"]
@@ -103,7 +109,7 @@ def test_white_space_before_a_call_is_the_models_own(content: str | None, before
 
 def test_outputs_with_images_are_parts() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:,"}}
-    outputs = [
+    outputs: list[Json] = [
         {"role": "tool", "tool_call_id": "a", "content": "text"},
         {"role": "tool", "tool_call_id": "b", "content": [image]},
     ]
@@ -137,7 +143,7 @@ def forced_schema(choice: Any, *functions: Json) -> Json:
 
 
 def valid(schema: Json, value: Any) -> bool:
-    return jsonschema.Draft202012Validator(schema).is_valid(value)
+    return bool(jsonschema.Draft202012Validator(schema).is_valid(value))
 
 
 def test_a_named_function_is_the_only_one_in_the_schema() -> None:

@@ -112,7 +112,10 @@ class _Reader:
         found = _BARE.match(self._text, position)
         if found is None:
             raise ValueError("no value")
-        return _bare(found[0].strip()), found.end()
+        value = _bare(found[0].strip())
+        if self._quote is None and isinstance(value, str):
+            raise ValueError("a name, which Python would look up")
+        return value, found.end()
 
     def _object(self, position: int, depth: int) -> tuple[dict[str, Any], int]:
         members: dict[str, Any] = {}

@@ -1,6 +1,6 @@
 """Answers with calls that are not quite as they should be, as people report them of models, and what is made of them.
 
-Each was reported of a real model: the threads are named where they are public. The tools are those of `reading.SCHEMAS`.
+The threads are named where they are public. The tools are those of `reading.SCHEMAS`.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ HERMES = [
         '<tool_call>{"name": "get_time", "arguments": {}}</tool_call></tool_call></tool_call>',
         [TIME],
     ),
-    Case("the opening tag twice", '<tool_call>\n<tool_call>\n{"name": "get_time", "arguments": {}}\n</tool_call>', [TIME]),
+    Case("the opening tag twice", '<tool_call>\n<tool_call>\n{"name": "get_time"}\n</tool_call>', [TIME]),
     Case(
         "no opening tag",
         '{"name": "get_weather", "arguments": {"city": "Paris"}}\n</tool_call>',
@@ -135,7 +135,8 @@ HERMES = [
     ),
     Case(
         "words of Python's",
-        '<tool_call>{"name": "get_weather", "arguments": {"detailed": True, "options": {"a": [None, False]}}}</tool_call>',
+        '<tool_call>{"name": "get_weather", "arguments": {"detailed": True, "options": {"a": [None, False]}}}'
+        "</tool_call>",
         [("get_weather", '{"detailed": true, "options": {"a": [null, false]}}')],
     ),
     Case(
@@ -145,11 +146,15 @@ HERMES = [
     ),
     Case(
         "arguments as a Python dict",
-        "<tool_call>{\"name\": \"get_weather\", \"arguments\": {'city': 'Saint-Denis, \"93\"', 'days': 3,}}</tool_call>",
+        '<tool_call>{"name": "get_weather", "arguments": {\'city\': \'Saint-Denis, "93"\', \'days\': 3,}}</tool_call>',
         [("get_weather", '{"city": "Saint-Denis, \\"93\\"", "days": 3}')],
     ),
-    Case("white space everywhere", '  \n<tool_call>  \n\n {  "name" :"get_time" , "arguments":  { } }\n\n </tool_call>  \n',
-         [("get_time", "{ }")], "  \n"),
+    Case(
+        "white space everywhere",
+        '  \n<tool_call>  \n\n {  "name" :"get_time" , "arguments":  { } }\n\n </tool_call>  \n',
+        [("get_time", "{ }")],
+        "  \n",
+    ),
     Case(
         "calls between texts",
         'First:\n<tool_call>{"name": "get_time", "arguments": {}}</tool_call>\nThen:\n'
@@ -159,7 +164,8 @@ HERMES = [
     ),
     Case(
         "keys that nobody knows",
-        '<tool_call>{"thought": "Hm: \\"}\\"", "n": 1, "x": [{}], "name": "get_time", "arguments": {}, "y": 2}</tool_call>',
+        '<tool_call>{"thought": "Hm: \\"}\\"", "n": 1, "x": [{}], "name": "get_time", "arguments": {}, "y": 2}'
+        "</tool_call>",
         [TIME],
     ),
     Case(
@@ -173,7 +179,7 @@ HERMES = [
         '<tool_call>{"name": "get_time", "arguments": {}}</tool_call><|im_end|>',
         [TIME],
     ),
-]  # fmt: skip
+]
 
 QWEN3_CODER = [
     Case(
@@ -218,8 +224,9 @@ QWEN3_CODER = [
     ),
     Case(
         "a value that has the markup in it",
-        "<tool_call>\n<function=write_file>\n<parameter=content>\nWrite </parameter>, then </function> and </tool_call>\n"
-        "to end <parameter=x> it.\n</parameter>\n<parameter=path>\na\n</parameter>\n</function>\n</tool_call>",
+        "<tool_call>\n<function=write_file>\n<parameter=content>\n"
+        "Write </parameter>, then </function> and </tool_call>\nto end <parameter=x> it.\n</parameter>\n"
+        "<parameter=path>\na\n</parameter>\n</function>\n</tool_call>",
         [
             (
                 "write_file",
@@ -288,9 +295,12 @@ QWEN3_CODER = [
         [],
         "<function=nope>\n<parameter=a>\n1\n</parameter>\n</function>",
     ),
-    Case("an empty value", "<function=write_file><parameter=content>\n</parameter></function>",
-         [("write_file", '{"content": ""}')]),
-]  # fmt: skip
+    Case(
+        "an empty value",
+        "<function=write_file><parameter=content>\n</parameter></function>",
+        [("write_file", '{"content": ""}')],
+    ),
+]
 
 GLM = [
     Case(
@@ -352,19 +362,19 @@ KIMI_K2 = [
     ),
     Case(
         "a section without its end",
-        '<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>'
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.get_weather:0<|tool_call_argument_begin|>"
         '{"city": "Paris"}',
         [WEATHER],
     ),
     Case(
         "the singular of the section, and spaces (llama.cpp#17376, llxprt-code#749)",
-        '<|tool_call_section_begin|> <|tool_call_begin|> functions.get_weather:0 <|tool_call_argument_begin|> '
+        "<|tool_call_section_begin|> <|tool_call_begin|> functions.get_weather:0 <|tool_call_argument_begin|> "
         '{"city": "Paris"} <|tool_call_end|> <|tool_call_section_end|>',
         [WEATHER],
     ),
     Case(
         "an id that a client has changed (exo#2281)",
-        '<|tool_calls_section_begin|><|tool_call_begin|>functions_get_weather_1<|tool_call_argument_begin|>'
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions_get_weather_1<|tool_call_argument_begin|>"
         '{"city": "Paris"}<|tool_call_end|><|tool_calls_section_end|>',
         [WEATHER],
     ),
@@ -384,7 +394,7 @@ KIMI_K2 = [
         "<|tool_call_end|><|tool_calls_section_end|>",
         [TIME],
     ),
-]  # fmt: skip
+]
 
 DEEPSEEK = [
     Case(
@@ -411,8 +421,9 @@ DEEPSEEK = [
     ),
     Case(
         "two bars (GenericAgent#804)",
-        '<｜｜DSML｜｜tool_calls>\n<｜｜DSML｜｜invoke name="get_weather">\n<｜｜DSML｜｜parameter name="city" string="true">'
-        "Paris</｜｜DSML｜｜parameter>\n</｜｜DSML｜｜invoke>\n</｜｜DSML｜｜tool_calls>",
+        '<｜｜DSML｜｜tool_calls>\n<｜｜DSML｜｜invoke name="get_weather">\n'
+        '<｜｜DSML｜｜parameter name="city" string="true">Paris</｜｜DSML｜｜parameter>\n'
+        "</｜｜DSML｜｜invoke>\n</｜｜DSML｜｜tool_calls>",
         [WEATHER],
     ),
     Case(
@@ -489,9 +500,13 @@ GEMMA4 = [
         [("search_everything", '{"query": "a", "tags": [{"new": "orange", "old": "apple"}]}')],
     ),
     Case("no closing token", '<|tool_call>call:get_weather{city:<|"|>Paris<|"|>}', [WEATHER]),
-    Case("braces that do not end", '<|tool_call>call:get_weather{city:<|"|>Paris<tool_call|>', [],
-         '<|tool_call>call:get_weather{city:<|"|>Paris<tool_call|>'),
-]  # fmt: skip
+    Case(
+        "braces that do not end",
+        '<|tool_call>call:get_weather{city:<|"|>Paris<tool_call|>',
+        [],
+        '<|tool_call>call:get_weather{city:<|"|>Paris<tool_call|>',
+    ),
+]
 
 MISTRAL = [
     Case(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from responses_shim.core.response.tool_markup.forms import FORMS
@@ -55,6 +55,7 @@ BEFORE = st.sampled_from(["", "\n", "Let me see.\n", "a < b, [1] and `c`: \n\n",
 
 
 @pytest.mark.parametrize("write", WRITERS, ids=lambda writer: writer.__name__)
+@settings(max_examples=30)  # for each of the forms
 @given(data=st.data(), calls=CALLS, positions=POSITIONS)
 def test_calls_are_read_as_they_were_meant(write: Writer, data: st.DataObject, calls: Calls, positions: Any) -> None:
     before = "" if write in LEADING else data.draw(BEFORE)
