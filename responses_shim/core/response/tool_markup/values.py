@@ -79,7 +79,7 @@ def kinds_of(schema: Any, root: Schema, depth: int = 0) -> frozenset[str]:
         return frozenset()
     kinds: set[str] = set()
     given = schema.get("type")
-    kinds.update([given] if isinstance(given, str) else [kind for kind in given or () if isinstance(kind, str)])
+    kinds.update(kind for kind in (given, *_list(given)) if isinstance(kind, str))
     if not kinds:
         for value in [*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]:
             kinds.add(_KINDS.get(type(value), "string"))
