@@ -18,7 +18,7 @@ from typing import Any
 
 from responses_shim.core.response.tool_markup.functions import Function, Functions
 from responses_shim.core.response.tool_markup.literals import read_literal
-from responses_shim.core.response.tool_markup.source import Arguments, Call, Source, Steps, skip_space
+from responses_shim.core.response.tool_markup.source import NOT_SPACE, Arguments, Call, Source, Steps, skip_space
 from responses_shim.core.response.tool_markup.values import to_json
 
 NAME_KEYS = frozenset({"name", "tool_name", "tool", "function_name", "function"})
@@ -30,7 +30,7 @@ OTHER_KEYS = frozenset({"type", "id", "index", "call_id"})
 _OUTSIDE = re.compile(r'["{}\[\],<TFN]')
 _INSIDE = re.compile(r'["\\\x00-\x1f]')
 _SPACE_OR_COMMA = re.compile(r"[\s,]*")
-_WORDS = {"True": "true", "False": "false", "None": "null"}
+_WORDS = {"True": "true", "False": "false", "None": "null", "NaN": "null"}
 _CLOSERS = {"{": "}", "[": "]"}
 _SCALAR = re.compile(r"[^\s,}\]\"'<{\[]+")
 _SCALARS = {**_WORDS, "null": "{}", "None": "{}"}
@@ -102,10 +102,10 @@ class JSONScan:
             self.close()
             return True
         elif char == ",":
-            rest = source.text[source.position + 1 :].lstrip()
-            if not rest:
+            following = NOT_SPACE.search(source.text, source.position + 1)
+            if following is None:
                 return False
-            if rest[0] in "}]<":
+            if following[0] in "}]<":
                 char = ""
         else:
             word = source.text[source.position : source.position + 5]
@@ -163,12 +163,11 @@ def arguments(source: Source, function: Function, call_id: str | None) -> Steps[
 def _opening(source: Source) -> Steps[str]:
     """What kind of value comes: `json`, `literal` (Python's dict) or `scalar`. White space has been read."""
     while True:
-        rest = source.rest
-        if not rest.startswith("{"):
+        if not source.comes("{"):
             return "scalar"
-        after = rest[1:].lstrip()
-        if after or source.final:
-            return "json" if not after or after[0] in '"}' else "literal"
+        following = NOT_SPACE.search(source.text, source.position + 1)
+        if following is not None or source.final:
+            return "json" if following is None or following[0] in '"}' else "literal"
         yield None
 
 
@@ -178,13 +177,12 @@ def whole_value(source: Source) -> Steps[str | None]:
     What stands for no arguments (`null`, `[]`, an empty string) is an empty object.
     """
     yield from skip_space(source)
-    first = source.rest[:1]
-    if first == '"':
+    if source.comes('"'):
         text = yield from string(source)
         if text is None:
             return None
         return text if text.lstrip().startswith(("{", "[")) else to_json(text) if text.strip() else "{}"
-    if first in ("{", "["):
+    if source.comes("{", "["):
         text = yield from _scanned(source)
         return text if text != "[]" else "{}"
     while True:
@@ -212,7 +210,7 @@ def _scanned(source: Source) -> Steps[str | None]:
 def string(source: Source) -> Steps[str | None]:
     """The string that comes next; None if none does, or it does not end."""
     yield from skip_space(source)
-    if not source.rest.startswith('"'):
+    if not source.comes('"'):
         return None
     text = yield from _scanned(source)
     try:
@@ -306,14 +304,14 @@ class CallObject:
         source.position += 1
         while True:
             yield from _skip_commas(source)
-            if source.rest.startswith("}"):
+            if source.comes("}"):
                 source.position += 1
                 return True
             key = yield from string(source)
             if key is None:
                 return self._given
             yield from skip_space(source)
-            if not source.rest.startswith(":"):
+            if not source.comes(":"):
                 return self._given
             source.position += 1
             yield from skip_space(source)
@@ -324,7 +322,7 @@ class CallObject:
         """Read the value of a key; False if a call cannot have it."""
         if self._given:
             return (yield from whole_value(source)) is not None
-        if key == "function" and source.rest.startswith("{"):
+        if key == "function" and source.comes("{"):
             return (yield from self._members(source))
         if key in NAME_KEYS:
             return (yield from self._name(source))
@@ -340,7 +338,7 @@ class CallObject:
     def _name(self, source: Source) -> Steps[bool]:
         while self._bare:
             # An answer in JSON must not be held back: its first string shows that it is none of the functions.
-            begun = source.rest[1:65]
+            begun = source.text[source.position + 1 : source.position + 65]
             if '"' in begun or source.final:
                 break
             if not self._functions.begins(begun) or len(begun) == 64:

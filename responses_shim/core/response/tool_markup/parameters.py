@@ -48,7 +48,7 @@ class Parameters:
         source, closers, ends = self._source, self._call.closers, self._ends
         while True:
             yield from skip_space(source)
-            rest = source.rest
+            rest = source.text[source.position : source.position + 64]
             if rest.startswith((*closers, *ends.outer)):
                 yield from take_literal(source, closers)
                 self._close()
@@ -165,7 +165,7 @@ class _Ends:
                 if not source.final:
                     scan = max(scan, len(source.text) - self._longest + 1)
                     yield self._needed
-                elif counting and nested:
+                elif counting:
                     counting, scan, nested = False, start, {}
                 else:
                     return self._loose_end(source, start)

@@ -125,7 +125,8 @@ def _read(source: Source, openers: _Openers, functions: Functions) -> Steps[None
             if not source.final:
                 yield None if leading else MARKUP_CHARACTERS
             continue
-        blocks, pending = ([], False) if fenced else openers.find(source.rest, leading=leading, final=source.final)
+        rest = source.text[source.position : source.position + 64]
+        blocks, pending = ([], False) if fenced else openers.find(rest, leading=leading, final=source.final)
         if pending:
             yield None
             continue
@@ -136,7 +137,7 @@ def _read(source: Source, openers: _Openers, functions: Functions) -> Steps[None
                 break
         if called:
             yield from _after_call(source)
-        elif source.rest.startswith("`"):
+        elif source.comes("`"):
             fenced ^= yield from _backticks(source)
         else:
             source.give_text(source.position + 1)
@@ -148,7 +149,7 @@ def _backticks(source: Source) -> Steps[bool]:
     while True:
         found = _BACKTICK.match(source.text, source.position)
         size = found.end() - source.position if found is not None else 0
-        if size < len(source.rest) or source.final or size >= 3:
+        if source.position + size < len(source.text) or source.final or size >= 3:
             source.give_text(source.position + size)
             return size >= 3
         yield None

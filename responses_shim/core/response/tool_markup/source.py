@@ -60,10 +60,9 @@ class Source:
         self.unclosed = False
         self._offset = 0  # of `text` in the answer
 
-    @property
-    def rest(self) -> str:
-        """What has not been read yet."""
-        return self.text[self.position :]
+    def comes(self, *literals: str) -> bool:
+        """Whether one of `literals` comes next."""
+        return self.text.startswith(literals, self.position)
 
     @property
     def at_end(self) -> bool:
@@ -87,8 +86,11 @@ class Source:
         self._offset += size
 
     def forget(self) -> None:
-        """Drop what was read: nobody goes back before `position`."""
-        if self.position:
+        """Drop what was read: nobody goes back before `position`.
+
+        It is kept until it is half of the text: to drop it piece by piece would copy a long text again and again.
+        """
+        if self.position * 2 >= len(self.text):
             self._offset += self.position
             self.text, self.position = self.text[self.position :], 0
 
@@ -107,7 +109,7 @@ def take_closer(source: Source, closers: tuple[str, ...]) -> Steps[bool]:
     """Read the one of `closers` that comes next, or the beginning of one with which the answer ends; False if none."""
     if (yield from take_literal(source, closers)) is not None:
         return True
-    rest = source.rest
+    rest = source.text[source.position : source.position + 64]
     if source.final and rest and any(closer.startswith(rest) for closer in closers):
         source.position = len(source.text)
         return True

@@ -119,6 +119,16 @@ HERMES = [
         [("get_weather", '{"options": {"a": [1, {"b": 2}]}}')],
     ),
     Case(
+        "an object closed by a bracket",
+        '<tool_call>{"name": "get_weather", "arguments": {"days": 1]</tool_call>',
+        [("get_weather", '{"days": 1}')],
+    ),
+    Case(
+        "numbers that JSON does not have",
+        '<tool_call>{"name": "get_weather", "arguments": {"days": NaN}}</tool_call>',
+        [("get_weather", '{"days": null}')],
+    ),
+    Case(
         "line ends and tabs in strings",
         '<tool_call>{"name": "write_file", "arguments": {"content": "a\n\tb\\n"}}</tool_call>',
         [("write_file", '{"content": "a\\n\\tb\\n"}')],
@@ -253,6 +263,12 @@ QWEN3_CODER = [
         "</tool_call> ok",
         [("write_file", '{"content": "Begin with <function=f> here"}')],
         "ok",
+    ),
+    Case(
+        "an opening tag and a closing one in a value",
+        "<tool_call><function=write_file><parameter=content>From <tool_call> to </parameter>, all of it</parameter>"
+        "</function></tool_call>",
+        [("write_file", '{"content": "From <tool_call> to </parameter>, all of it"}')],
     ),
     Case(
         "a parameter twice",

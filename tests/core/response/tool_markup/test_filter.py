@@ -19,8 +19,8 @@ CALL = '<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris"}}\n</
 FINISH = [chunk(finish_reason="stop"), chunk(usage=usage(7, 3)), DONE]
 
 
-def new_filter(*, on_unclosed: Any = lambda: None) -> ToolMarkupFilter:
-    return ToolMarkupFilter(blocks_of("hermes", required=False), Functions(SCHEMAS), on_unclosed)
+def new_filter() -> ToolMarkupFilter:
+    return ToolMarkupFilter(blocks_of("hermes", required=False), Functions(SCHEMAS))
 
 
 def content(text: str, **fields: Any) -> Chunk:
@@ -136,7 +136,8 @@ def test_what_was_held_back_comes_before_an_error() -> None:
 )
 def test_an_answer_that_ends_within_a_call_is_reported(text: str, reported: int) -> None:
     reports: list[str] = []
-    own = new_filter(on_unclosed=lambda: reports.append("unclosed"))
+    blocks = blocks_of("hermes", required=False)
+    own = ToolMarkupFilter(blocks, Functions(SCHEMAS), on_unclosed=lambda: reports.append("unclosed"))
     chunks = [*own.feed(content(text)), *own.close()]
     assert len(reports) == reported
     if text is not CALL:
@@ -195,6 +196,7 @@ def test_calls_with_which_the_thinking_ends_are_made_if_nothing_follows() -> Non
         *CALLED,
     ]
     assert passed(thought(CALL), content("\n"))[-2:] == CALLED
+    assert passed(thought(" "), thought(CALL[:-1]), thought(CALL[-1:]))[-2:] == CALLED
 
 
 @pytest.mark.parametrize(

@@ -38,3 +38,26 @@ def test_any_beginning_of_answers_is_read_alike_in_one_piece_and_in_many(
     whole: Read = read([answer])
     assert read(list(answer)) == whole
     assert read(cut(answer, positions)) == whole
+
+
+LONG = "x(1) } ] " * 400
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (f"<|python_tag|>[write_file(path='a', content='{LONG}')]", "Python"),
+        (
+            f"<tool_call>{{'name': 'write_file', 'arguments': {{'path': 'a', 'content': '{LONG}'}}}}</tool_call>",
+            "a dict",
+        ),
+        (f'<|tool_call>call:write_file{{path:<|"|>a<|"|>,content:<|"|>{LONG}<|"|>}}<tool_call|>', "Gemma"),
+        (f"<function=write_file><parameter=path>a</parameter><parameter=content>{LONG}</parameter></function>", "tags"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 10_000])
+def test_long_arguments_are_read(answer: str, name: str, size: int) -> None:
+    """What is nearly JSON is tried again less often the longer it is, and at the end."""
+    pieces = [answer[start : start + size] for start in range(0, len(answer), size)]
+    (call,) = read(pieces).calls
+    assert (call[0], json.loads(call[1])) == ("write_file", {"path": "a", "content": LONG})

@@ -53,6 +53,7 @@ TEXTS = {
     "a name with no end": "<function=" + "a" * 100 + ">",
     "white space with no end": "<tool_call>get_time" + " " * 100 + "</tool_call>",
     "no value for a key": '<tool_call>{"name" get_time}</tool_call>',
+    "a key that is no text": '<tool_call>{"na\\u12": "get_time"}</tool_call>',
     "no value at all": '<tool_call>{"name": }</tool_call>',
     "a word for a name": '<tool_call>{"name": get_time}</tool_call>',
     "arguments that are a list": '<tool_call>{"name": "get_time", "arguments": [1]}</tool_call>',

@@ -217,7 +217,7 @@ def test_gemma_may_write_quotes_in_strings() -> None:
         '{a:<|"|>x<|"|>,b:[word,2]}': {"a": "x", "b": ["word", 2]},
     }.items():
         assert read_literal(text, 0, quote)[0] == value, text
-    for text in ('{a:<|"|>x}', '{<|"|>a<|"|> 1}', "{a:1 b}"):
+    for text in ('{a:<|"|>x}', '{<|"|>a<|"|> 1}', "{a:1]"):
         with pytest.raises(ValueError):  # noqa: PT011
             read_literal(text, 0, quote)
 
