@@ -198,7 +198,7 @@ class _Ends:
 
     def _loose_end(self, source: Source, start: int) -> str | None:
         """The value up to the first closer of its own, or else to the end of the call or the block."""
-        for closer in (self._form.closer, *self._closers, *self.outer):
+        for closer in (self._form.closer, *self._closers, *self._block_closers):
             at = source.text.find(closer, start)
             if at >= 0:
                 return self._end(source, start, at, at + len(closer) if closer == self._form.closer else at)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import groupby
 
 from responses_shim.core.response.filters import MARKUP_CHARACTERS
 from responses_shim.core.response.tool_markup.forms import STRAY
@@ -37,6 +38,11 @@ _BACKTICK = re.compile(r"`+")
 _BEFORE_OBJECTS = re.compile(r"[\s\[]*")
 _BETWEEN_OBJECTS = re.compile(r"[\s\],;}]*")  # with a bracket too many, which models write
 
+MAX_REREAD = 1_000_000
+"""How many characters may be read in vain once the answer has ended, by openers whose call does not end, all together.
+
+A model that is caught in a loop writes thousands of them. What is left after that is text.
+"""
 MAX_INNER = 3
 """How many openers may follow one another before a call."""
 
@@ -92,20 +98,45 @@ class MarkupReader:
         except StopIteration:
             self._needed = None
         pieces, source.pieces = source.pieces, []
-        return pieces
+        return _joined(pieces) if len(pieces) > 1 else pieces
+
+
+def _joined(pieces: list[Piece]) -> list[Piece]:
+    """The pieces with texts that follow one another as one."""
+    joined: list[Piece] = []
+    for is_text, run in groupby(pieces, key=lambda piece: isinstance(piece, Text)):
+        if not is_text:
+            joined += run
+            continue
+        texts = [piece for piece in run if isinstance(piece, Text)]
+        # What is left out between two of them is the white space round markup: they are not one text.
+        positions = [index for index, text in enumerate(texts) if not index or _end(texts[index - 1]) != text.start]
+        for first, after in zip(positions, [*positions[1:], len(texts)], strict=True):
+            joined.append(Text("".join([text.text for text in texts[first:after]]), texts[first].start))
+    return joined
+
+
+def _end(text: Text) -> int:
+    return text.start + len(text.text)
 
 
 class _Openers:
-    """The blocks by their openers."""
+    """The blocks by the first characters of their openers: two, or the only one."""
 
     def __init__(self, blocks: Iterable[Block]) -> None:
         self._blocks = sorted(blocks, key=lambda block: -len(block.opener))
+        self._by_start: dict[str, list[Block]] = {}
+        for block in self._blocks:
+            self._by_start.setdefault(block.opener[:2], []).append(block)
 
     def find(self, text: str, *, leading: bool, final: bool) -> tuple[list[Block], bool]:
         """The blocks whose opener `text` begins with, and whether more text may make it another."""
+        blocks = self._blocks
+        if len(text) > 1:
+            blocks = [*self._by_start.get(text[:2], ()), *self._by_start.get(text[0], ())]
         found: list[Block] = []
         pending = False
-        for block in self._blocks:
+        for block in blocks:
             if block.leading and not leading:
                 continue
             if text.startswith(block.opener):
@@ -117,7 +148,7 @@ class _Openers:
 
 def _read(source: Source, openers: _Openers, functions: Functions) -> Steps[None]:
     """Read an answer from its beginning to its end."""
-    leading, fenced = True, False
+    leading, fenced, reread = True, False, 0
     while not (source.final and source.at_end):
         found = (NOT_SPACE if leading else _TRIGGER).search(source.text, source.position)
         source.give_text(found.start() if found is not None else len(source.text))
@@ -135,6 +166,11 @@ def _read(source: Source, openers: _Openers, functions: Functions) -> Steps[None
             called = yield from _block(source, block, functions)
             if called:
                 break
+        if blocks and not called and source.final:
+            reread += len(source.text) - source.position
+            if reread > MAX_REREAD:
+                source.give_text(len(source.text))
+                return
         if called:
             yield from _after_call(source)
         elif source.comes("`"):

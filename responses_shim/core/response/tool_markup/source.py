@@ -72,12 +72,7 @@ class Source:
     def give_text(self, end: int) -> None:
         """Everything from `position` to `end` is text that belongs to no call."""
         if end > self.position:
-            text = Text(self.text[self.position : end], self._offset + self.position)
-            last = self.pieces[-1] if self.pieces else None
-            if isinstance(last, Text) and last.start + len(last.text) == text.start:
-                self.pieces[-1] = Text(last.text + text.text, last.start)
-            else:
-                self.pieces.append(text)
+            self.pieces.append(Text(self.text[self.position : end], self._offset + self.position))
             self.position = end
         self.forget()
 

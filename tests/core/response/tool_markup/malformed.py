@@ -271,6 +271,11 @@ QWEN3_CODER = [
         [("write_file", '{"content": "From <tool_call> to </parameter>, all of it"}')],
     ),
     Case(
+        "another parameter's opening tag in a call in a value",
+        "<function=write_file><parameter=content><function=f><parameter=path>x</function></parameter></function>",
+        [("write_file", '{"content": "<function=f><parameter=path>x</function>"}')],
+    ),
+    Case(
         "a parameter twice",
         "<function=get_weather><parameter=city>Paris</parameter><parameter=city>Rome</parameter></function>",
         [WEATHER],

@@ -9,7 +9,9 @@ import pytest
 
 from responses_shim.core.response.tool_markup import FORMS, Form, Functions, form_of
 from responses_shim.core.response.tool_markup.grammar import KEY, NAME, PENDING, SPACE, Maybe, match
+from responses_shim.core.response.tool_markup.json_body import JSONScan
 from responses_shim.core.response.tool_markup.literals import read_calls, read_literal
+from responses_shim.core.response.tool_markup.source import Source
 from responses_shim.core.response.tool_markup.values import kinds_of, parameter_json
 
 # Forms ---------------------------------------------------------------------------------------------------------------
@@ -231,3 +233,12 @@ def test_calls_of_pythons_are_read() -> None:
     for text in ("f", "f(", "f(a=)", "[f()", "[1]", "f(a=1 b=2)"):
         with pytest.raises(ValueError):  # noqa: PT011
             read_calls(text, 0)
+
+
+def test_words_that_nobody_knows_are_passed_on_in_json() -> None:
+    """What to do with them is for the client to say, as with any arguments that are no JSON."""
+    source, scan = Source(), JSONScan()
+    source.text = '{"a": Tx}'
+    scan.feed(source)
+    assert scan.complete
+    assert scan.take() == '{"a": Tx}'
