@@ -7,7 +7,7 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, hostile, linear, memory, options, report, request, store, tokens, translation
+from . import first_event, hostile, linear, memory, options, report, request, store, tokens, tool_markup, translation
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -16,6 +16,7 @@ ROWS = {
     "first_event": first_event.measure,
     "request": request.measure,
     "translation": translation.measure,
+    "tool_markup": tool_markup.measure,
     "linear": linear.measure,
     "memory": memory.measure,
     "store": store.measure,

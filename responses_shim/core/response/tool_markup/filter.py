@@ -57,11 +57,13 @@ class ToolMarkupFilter:
         if self._thought is not None and not delta.content.isspace():
             self._thought = None
         entries = choice.logprobs.content if choice.logprobs is not None else None
+        if self._reader.passes(delta.content):  # as most chunks do
+            return [chunk]
         if entries:
             self._logprobs.add(entries, self._reader.position)
         start = self._reader.position
         pieces = self._reader.feed(delta.content)
-        if pieces == [Text(delta.content, start)]:  # unchanged, as most chunks are
+        if pieces == [Text(delta.content, start)]:
             self._logprobs.take(start, self._reader.position)
             return [chunk]
         chunks = [self._chunk(piece) for piece in pieces]

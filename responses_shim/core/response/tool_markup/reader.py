@@ -73,12 +73,20 @@ class MarkupReader:
         """Whether the answer has ended within a call of a known function."""
         return self._source.unclosed
 
+    def passes(self, text: str) -> bool:
+        """Whether `text` is text, without looking further; then it counts as read."""
+        if self._needed is not MARKUP_CHARACTERS or not MARKUP_CHARACTERS.isdisjoint(text):
+            return False
+        self.position += len(text)
+        self._source.skip(len(text))
+        return True
+
     def feed(self, text: str) -> list[Piece]:
         """The pieces that `text` completes."""
-        start, self.position = self.position, self.position + len(text)
-        if self._needed is MARKUP_CHARACTERS and MARKUP_CHARACTERS.isdisjoint(text):
-            self._source.skip(len(text))
+        start = self.position
+        if self.passes(text):
             return [Text(text, start)]
+        self.position += len(text)
         self._pending.append(text)
         if self._needed is not None and self._needed.isdisjoint(text):
             return []
