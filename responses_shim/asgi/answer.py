@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from functools import partial
 
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.translate import TranslatedRequest, report_header, translate_next_round
@@ -35,8 +34,11 @@ def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, h
         tools=translated.prepared.tools,
         options=_response_options(request, translated),
     )
-    prepared = translated.prepared
-    filters = partial(_filters, request, prepared.chat, prepared.tools, wants_logprobs(translated.request))
+    chat, logprobs = translated.prepared.chat, wants_logprobs(translated.request)
+
+    def filters() -> list[Filter]:
+        return _filters(request, chat, stream.tools, logprobs)  # there may be more tools than in the round before
+
     return Translator(stream, filters=filters, framing=sink.framing, hold_answers=hold_answers)
 
 
@@ -104,7 +106,7 @@ def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisp
     return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
 
 
-def _filters(request: Request, chat: Chat, tools: ToolMap, logprobs: bool) -> list[Filter]:
+def _filters(request: Request, chat: Chat, tools: ToolMap | None, logprobs: bool) -> list[Filter]:
     """The filters of one round: the host's own, log-probabilities, `<think>` spans and calls left in the text."""
     reading = request.tool_reading(chat["model"])
     settings = request.settings
@@ -114,7 +116,7 @@ def _filters(request: Request, chat: Chat, tools: ToolMap, logprobs: bool) -> li
         request.profile.make_filter(chat),
         LogprobFilter() if logprobs else None,
         ThinkTagFilter(tags) if tags != "off" else None,
-        reading.filter(tools) if reading is not None else None,
+        reading.filter(tools) if reading is not None and tools is not None else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
 

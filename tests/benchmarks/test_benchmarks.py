@@ -28,6 +28,7 @@ from . import (  # noqa: E402
     servers,
     store,
     tokens,
+    tool_markup,
     translation,
 )
 from .client import CHAT, LAST_CHUNK, Answer, connect, unchunk  # noqa: E402
@@ -94,7 +95,7 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, linear, memory, store])
+@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, linear, memory, store, tool_markup])
 def test_every_row_can_be_measured(rows: ModuleType) -> None:
     async def measure() -> list[Row]:
         return [row async for row in rows.measure(TINY)]

@@ -18,7 +18,7 @@ several. What the model writes is then such an object, and read as a call.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -41,6 +41,7 @@ To call a function, write a JSON object with its name and its arguments between 
 Several calls follow one another. Write nothing behind them: their results come next, in <tool_response> tags. When you
 need no function, answer without these tags."""
 
+_DEFINITIONS = ("$defs", "definitions")
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
 
 
@@ -53,41 +54,67 @@ def force_call(chat: dict[str, Any], report: Report) -> dict[str, Any]:
     if isinstance(choice, dict):
         functions = [function for function in functions if function["name"] == choice["function"]["name"]]
     forced = {name: value for name, value in chat.items() if name != "tool_choice"}
+    definitions: dict[str, Any] = {}
     if len(functions) == 1:
-        schema = _call_schema(functions[0], "#")
+        schema = _call_schema(functions[0], "#", definitions)
     else:
-        schema = {"anyOf": [_call_schema(function, f"#/anyOf/{index}") for index, function in enumerate(functions)]}
+        calls = [_call_schema(each, f"#/anyOf/{index}", definitions) for index, each in enumerate(functions)]
+        schema = {"anyOf": calls}
+    if definitions:
+        schema["$defs"] = definitions
     forced["response_format"] = {"type": "json_schema", "json_schema": {"name": "tool_call", "schema": schema}}
     report.mapped("tool_choice")
     return forced
 
 
-def _call_schema(function: dict[str, Any], path: str) -> dict[str, Any]:
-    """The schema of a call of one function, which is at `path` in the complete schema."""
-    parameters = function.get("parameters") or {"type": "object"}
+def _call_schema(function: dict[str, Any], path: str, definitions: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a call of one function, which is at `path` in the complete schema.
+
+    The definitions in the function's own schema are moved to those of the complete one, since many hosts look for
+    them nowhere else.
+    """
+    parameters = dict(function.get("parameters") or {"type": "object"})
+    own = [parameters.pop(key, None) for key in _DEFINITIONS]
+    move = _Move(f"{path}/properties/arguments", f"#/$defs/{function['name']}-")
+    for named in own:
+        for name, schema in (named if isinstance(named, dict) else {}).items():
+            definitions[f"{function['name']}-{name}"] = move(schema)
     return {
         "type": "object",
         "properties": {
             "name": {"type": "string", "enum": [function["name"]]},
-            "arguments": _moved(parameters, f"{path}/properties/arguments"),
+            "arguments": move(parameters),
         },
         "required": ["name", "arguments"],
         "additionalProperties": False,
     }
 
 
-def _moved(schema: Any, path: str) -> Any:
-    """A schema with its references into itself as they have to be where it is now, at `path` of another one."""
-    if isinstance(schema, list):
-        return [_moved(inner, path) for inner in schema]
-    if not isinstance(schema, dict):
-        return schema
-    return {
-        key: path + value[1:]
-        if key == "$ref" and isinstance(value, str) and value.startswith("#")
-        else _moved(value, path)
-        for key, value in schema.items()
-    }
+class _Move(NamedTuple):
+    """Makes the references of a schema into itself what they have to be in another one.
+
+    - `path`: where the schema is in that
+    - `definitions`: what the path of a definition begins with
+    """
+
+    path: str
+    definitions: str
+
+    def __call__(self, schema: Any) -> Any:
+        if isinstance(schema, list):
+            return [self(inner) for inner in schema]
+        if not isinstance(schema, dict):
+            return schema
+        return {
+            key: self._reference(value) if key == "$ref" and isinstance(value, str) else self(value)
+            for key, value in schema.items()
+        }
+
+    def _reference(self, reference: str) -> str:
+        for key in _DEFINITIONS:
+            if reference.startswith(f"#/{key}/"):
+                return self.definitions + reference.removeprefix(f"#/{key}/")
+        return self.path + reference[1:] if reference.startswith("#") else reference
 
 
 def describe_tools(chat: dict[str, Any], report: Report, *, keep_tools: bool) -> dict[str, Any]:

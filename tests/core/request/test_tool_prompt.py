@@ -163,6 +163,22 @@ def test_any_function_will_do_if_a_call_is_required() -> None:
 
 
 def test_references_of_any_form_are_moved_or_kept() -> None:
-    function = {"name": "f", "parameters": {"anyOf": [{"$ref": "#"}, {"$ref": "other.json"}], "$ref": 1}}
+    function = {"name": "f", "parameters": {"anyOf": [{"$ref": "#"}, {"$ref": "other.json"}], "$ref": 1, "$defs": 2}}
     parameters = forced_schema("required", function)["properties"]["arguments"]
     assert parameters == {"anyOf": [{"$ref": "#/properties/arguments"}, {"$ref": "other.json"}], "$ref": 1}
+
+
+def test_definitions_of_one_name_stay_apart() -> None:
+    """Many hosts look for them nowhere but in the root."""
+
+    def function(name: str, key: str, value: str) -> Json:
+        place = {"type": "object", "properties": {"name": {"$ref": f"#/{key}/Name"}}, "required": ["name"]}
+        parameters = {"$ref": f"#/{key}/Place", key: {"Place": place, "Name": {"enum": [value]}}}
+        return {"name": name, "parameters": parameters}
+
+    schema = forced_schema("required", function("f", "$defs", "a"), function("g", "definitions", "b"))
+    assert schema["$defs"].keys() == {"f-Place", "f-Name", "g-Place", "g-Name"}
+    assert valid(schema, {"name": "f", "arguments": {"name": "a"}})
+    assert not valid(schema, {"name": "f", "arguments": {"name": "b"}})
+    assert valid(schema, {"name": "g", "arguments": {"name": "b"}})
+    assert not valid(schema, {"name": "g", "arguments": {}})
