@@ -142,6 +142,8 @@ BLOCKS: tuple[Block, ...] = (
     Block("hermes", "<tool_calls>", (OBJECT, FUNCTION, GLM), ("</tool_call>", "</tool_calls>"), ("<tool_call>",)),
     Block("hermes", "<function_call>", (OBJECT,), ("</function_call>",)),
     Block("hermes", "<functioncall>", (OBJECT,), ("</functioncall>",)),
+    Block("hermes", "<TOOLCALL>", (OBJECT,), ("</TOOLCALL>",)),  # Nemotron 2
+    Block("hermes", "<|START_ACTION|>", (OBJECT,), ("<|END_ACTION|>",)),  # Command A
     Block("hermes", "<|tool_call|>", (OBJECT,), ("<|/tool_call|>",)),  # Granite 3, Phi 4
     Block("hermes", "<|action_start|>", (OBJECT,), ("<|action_end|>",), ("<|plugin|>",)),  # InternLM
     Block("qwen3_coder", "<seed:tool_call>", (FUNCTION, OBJECT), ("</seed:tool_call>",)),

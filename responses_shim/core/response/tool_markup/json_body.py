@@ -27,6 +27,8 @@ SHORT = 1000
 """Up to this length, in characters, whatever may be the end of a literal is tried."""
 OTHER_KEYS = frozenset({"type", "id", "index", "call_id"})
 
+_BARE_KEYS = NAME_KEYS | ARGUMENTS_KEYS | OTHER_KEYS
+
 _OUTSIDE = re.compile(r'["{}\[\],<TFN]')
 _INSIDE = re.compile(r'["\\\x00-\x1f]')
 _SPACE_OR_COMMA = re.compile(r"[\s,]*")
@@ -259,8 +261,8 @@ def literal(source: Source, quote: str | None = None, closers: tuple[str, ...] =
 class CallObject:
     """Reads one call in a JSON object, from its `{` on: `{"name": "f", "arguments": {…}}`, keys in any order.
 
-    `bare`: nothing but the object shows that it is a call, so it has to have a known name and arguments, and no key
-    that calls do not have.
+    `bare`: nothing but the object shows that it is a call, so it has to have a known name, arguments behind it, and no
+    key that calls do not have.
     """
 
     def __init__(self, functions: Functions, *, bare: bool) -> None:
@@ -322,14 +324,14 @@ class CallObject:
         """Read the value of a key; False if a call cannot have it."""
         if self._given:
             return (yield from whole_value(source)) is not None
+        if self._bare and (key not in _BARE_KEYS or (self._function is None and key not in NAME_KEYS)):
+            return False
         if key == "function" and source.comes("{"):
             return (yield from self._members(source))
         if key in NAME_KEYS:
             return (yield from self._name(source))
         if key in ARGUMENTS_KEYS:
             return (yield from self._read_arguments(source))
-        if self._bare and key not in OTHER_KEYS:
-            return False
         value = yield from whole_value(source)
         if key in ("id", "call_id") and value is not None and value.startswith('"'):
             self._call_id = json.loads(value)
@@ -347,7 +349,7 @@ class CallObject:
         name = yield from string(source)
         find = self._functions.exactly if self._bare else self._functions.find
         self._function = find(name) if name is not None else None
-        return self._function is not None
+        return self._function is not None and source.found_name(source.position)
 
     def _read_arguments(self, source: Source) -> Steps[bool]:
         if self._function is not None:

@@ -171,7 +171,8 @@ def _read(source: Source, openers: _Openers, functions: Functions) -> Steps[None
             continue
         called = False
         for block in blocks:
-            called = yield from _block(source, block, functions)
+            steps = _block(source, block, functions)
+            called = yield from (_soon(source, steps) if block.leading else steps)
             if called:
                 break
         if blocks and not called and source.final:
@@ -186,6 +187,23 @@ def _read(source: Source, openers: _Openers, functions: Functions) -> Steps[None
         else:
             source.give_text(source.position + 1)
         leading = False
+
+
+def _soon(source: Source, steps: Steps[bool]) -> Steps[bool]:
+    """Take the steps of reading a block that text may begin like; give up if it is not soon known to be one."""
+    begin = source.position
+    source.expect_name()
+    while True:
+        try:
+            needed = next(steps)
+        except StopIteration as end:
+            source.named = True
+            return bool(end.value)
+        if source.waits_too_long:
+            source.named = True
+            source.position = begin
+            return False
+        yield needed
 
 
 def _backticks(source: Source) -> Steps[bool]:
@@ -249,7 +267,10 @@ def _call(source: Source, block: Block, functions: Functions) -> Steps[bool]:
     if form.body == "object":
         return (yield from CallObject(functions, bare=block.leading).read(source))
     if form.body == "python":
-        return (yield from _python_calls(source, functions.exactly if block.leading else functions.find))
+        find = functions.exactly if block.leading else functions.find
+        if find(head.values["name"]) is None or not source.found_name(head.end):
+            return False
+        return (yield from _python_calls(source, find))
     source.position = head.end
     function = functions.find(head.values["name"])
     if function is None and form.glues_names and (yield from take_literal(source, ("</arg_key>",))) is not None:

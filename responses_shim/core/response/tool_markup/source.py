@@ -15,6 +15,9 @@ What it yields are the characters one of which it needs to get on; None if any t
 has come, or when the answer has ended (`Source.final`), and then yields no more.
 """
 
+MAX_HELD = 64
+"""How many characters of what may be a call without markup are held until the name of its function is known."""
+
 NOT_SPACE = re.compile(r"\S")
 
 
@@ -48,6 +51,7 @@ class Source:
     - `final`: the answer has ended: nothing comes behind `text`
     - `cut`: it ended before the model was done
     - `pieces`: what was found
+    - `named`: what may be a call without markup has turned out to have the name of a known function
     - `unclosed`: a call of a known function began, and the answer ended before it was complete
     """
 
@@ -57,8 +61,24 @@ class Source:
         self.final = False
         self.cut = False
         self.pieces: list[Piece] = []
+        self.named = True
+        self._begin: int | None = None  # of what may be a call without markup
         self.unclosed = False
         self._offset = 0  # of `text` in the answer
+
+    def expect_name(self) -> None:
+        """What comes may be a call without markup: then the name of its function comes soon, or it counts as none."""
+        self.named, self._begin = False, self.position
+
+    def found_name(self, end: int) -> bool:
+        """The name of a known function ends at `end`; False if that is too late."""
+        self.named = self.named or (self._begin is not None and end - self._begin <= MAX_HELD + 1)
+        return self.named
+
+    @property
+    def waits_too_long(self) -> bool:
+        """Whether it still may be a call or not, and too much is held for that."""
+        return not self.named and self._begin is not None and len(self.text) - self._begin > MAX_HELD
 
     def comes(self, *literals: str) -> bool:
         """Whether one of `literals` comes next."""

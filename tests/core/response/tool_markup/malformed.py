@@ -185,6 +185,17 @@ HERMES = [
         '<tool_call>{"name": "nope"}</tool_call>',
     ),
     Case(
+        "the tags of Nemotron 2",
+        '<TOOLCALL>[{"name": "get_weather", "arguments": {"city": "Paris"}}]</TOOLCALL>',
+        [WEATHER],
+    ),
+    Case(
+        "the tokens of Command A",
+        '<|START_ACTION|>[\n  {"tool_call_id": "0", "tool_name": "get_weather", "parameters": {"city": "Paris"}}\n]'
+        "<|END_ACTION|>",
+        [WEATHER],
+    ),
+    Case(
         "a token that ends the turn",
         '<tool_call>{"name": "get_time", "arguments": {}}</tool_call><|im_end|>',
         [TIME],

@@ -132,3 +132,38 @@ def test_text_is_held_back_only_from_what_may_be_an_opener_on(text: str, form: F
         assert size - len(passed) <= 64
         if character.isalpha() and not passed.endswith(character):
             assert set(text[len(passed) : size]) & set("<[`{")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"id": "' + "a" * 200,
+        '{"name": {"a": [' + "1, " * 100,
+        '{"arguments": {"a": [' + "1, " * 100,
+        "{" + " " * 200,
+        "[" + " " * 200,
+        "[get" + "_" * 200,
+        "[get(a=[" + "1, " * 100,
+        "```" + " " * 200,
+        "`" * 200,
+        "<tool_call" * 40,
+    ],
+)
+@pytest.mark.parametrize("form", FORMS)
+def test_an_answer_that_begins_like_a_call_is_not_held_back_for_long(text: str, form: Form) -> None:
+    reader = MarkupReader(blocks_of(form, required=True), Functions(SCHEMAS))
+    passed = ""
+    for size, character in enumerate(text, start=1):
+        passed += "".join(piece.text for piece in reader.feed(character) if isinstance(piece, Text))
+        assert size - len(passed) <= 64
+
+
+@pytest.mark.parametrize("spaces", range(40, 70))
+def test_a_name_comes_soon_or_the_answer_is_text_in_one_delta_as_in_many(spaces: int) -> None:
+    for text in (
+        "{" + " " * spaces + '"name": "get_time", "arguments": {}}',
+        "[" + " " * spaces + "get_time()]",
+        "[" + " " * (spaces // 2) + "{" + " " * (spaces // 2) + '"name": "get_time", "arguments": {}}]',
+    ):
+        for form in FORMS:
+            assert read([text], form=form) == read(list(text), form=form)
