@@ -287,6 +287,12 @@ QWEN3_CODER = [
         [("write_file", '{"content": "<function=f><parameter=path>x</function>"}')],
     ),
     Case(
+        "calls in one another in a value",
+        "<function=write_file><parameter=content><function=f><function=g></parameter></function></function>."
+        "</parameter></function>",
+        [("write_file", '{"content": "<function=f><function=g></parameter></function></function>."}')],
+    ),
+    Case(
         "a parameter twice",
         "<function=get_weather><parameter=city>Paris</parameter><parameter=city>Rome</parameter></function>",
         [WEATHER],

@@ -167,3 +167,9 @@ def test_a_name_comes_soon_or_the_answer_is_text_in_one_delta_as_in_many(spaces:
     ):
         for form in FORMS:
             assert read([text], form=form) == read(list(text), form=form)
+
+
+def test_a_model_that_is_caught_in_a_loop_is_given_up() -> None:
+    """Each of the openers would have to be looked at up to the end."""
+    text = "<function=get_weather><parameter=city>" * 2_000
+    assert read([text]) == (text, [], True)
