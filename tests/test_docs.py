@@ -275,14 +275,19 @@ def ci(words: list[str]) -> None:
 
 def shim(words: list[str]) -> None:
     """Our own command, up to where it would do something."""
-    hosts: list[str] = []
+    commands: list[list[str]] = []
+
+    def run(command: list[str], *, with_parent: bool) -> Callable[[], None]:
+        return lambda: commands.append(command)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("responses_shim.cli.launch.run", lambda host, *rest, **options: hosts.append(host))
+        patch.setattr("responses_shim.cli.launch.prepare", run)
         patch.setattr("responses_shim.cli.demo.run", lambda options: None)
         patch.setattr("responses_shim.cli.codex.run", lambda options: None)
         patch.setattr("responses_shim.cli.store.run", lambda options: None)
         assert main(words[1:]) == 0
-    assert set(hosts) <= set(launch.HOSTS)
+    servers = {*launch.HOSTS, "uvicorn", "vllm", "vllm-mlx", "mlx_vlm.server", "rapid-mlx", "mlx-openai-server"}
+    assert {command[0] for command in commands} <= servers
 
 
 def npm(words: list[str]) -> None:
