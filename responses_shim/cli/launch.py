@@ -131,7 +131,7 @@ HOSTS: dict[str, Callable[[], None]] = {
 def _import_llama_cpp(module: str) -> Any:
     if find_spec("llama_cpp") is None:
         raise ConfigurationError(
-            "llama-cpp-python is not installed: pip install 'llama-cpp-python[server]', or 'responses-shim[demo]' "
+            "llama-cpp-python is not installed: pip install 'llama-cpp-python[server]', or 'responses-shim[llama-cpp]' "
             "for a small model too; both compile it, which needs a C/C++ compiler"
         )
     try:

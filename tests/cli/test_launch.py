@@ -113,7 +113,7 @@ def test_without_llama_cpp_the_error_says_what_to_install(monkeypatch: Patch) ->
     with pytest.raises(ConfigurationError) as missing:
         launch.prepare(["llama-cpp"])()
     assert "pip install 'llama-cpp-python[server]'" in str(missing.value)
-    assert "responses-shim[demo]" in str(missing.value)
+    assert "responses-shim[llama-cpp]" in str(missing.value)
     assert "\n" not in str(missing.value)
 
 
