@@ -238,7 +238,7 @@ def test_the_readme_shows_the_events_of_a_stream(url: str) -> None:
 def pip(words: list[str]) -> None:
     extras = {extra for word in words for extra in re.findall(r"\[([\w,-]+)\]", word)}
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    own = {"server", "openai"} | known.keys()  # `server` is llama-cpp-python's, `openai` Mirascope's
+    own = {"server", "openai", "cpu"} | known.keys()  # llama-cpp-python's, Mirascope's, mlx's
     assert {part for extra in extras for part in extra.split(",")} <= own
 
 

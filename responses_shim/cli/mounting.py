@@ -24,8 +24,8 @@ from responses_shim.environment import environment, export
 from responses_shim.hosts import detect
 from responses_shim.settings import Settings
 
-PATIENCE = 60.0
-"""Seconds after which the launcher says that no app has come up."""
+PATIENCE = 180.0
+"""Seconds after which the launcher says that no app has come up. Loading a large model may take longer."""
 GRACE = 3.0
 """The same once the process listens at a port: an app usually comes up before that, or else soon."""
 
@@ -154,7 +154,7 @@ class Watch:
             print_line(f"the command has ended, and there was {_MISSING}")
 
     def _run(self) -> None:
-        deadline, found = time.monotonic() + PATIENCE, f"{PATIENCE:.0f} s have passed"
+        deadline, found = time.monotonic() + PATIENCE, ""
         while (left := deadline - time.monotonic()) > 0:
             self._socket.settimeout(left)
             try:
@@ -168,8 +168,12 @@ class Watch:
                 return
             deadline, found = min(deadline, time.monotonic() + GRACE), event
         self._silent = True
-        if not _any_app_to_come():
+        if _any_app_to_come():
+            return
+        if found:
             print_line(f"{found}, but so far {_MISSING}: there is no /v1/responses")
+        else:
+            print_line(f"so far {_MISSING}: if the server is up, another program serves, and has no /v1/responses")
 
 
 def _report(event: str) -> None:
