@@ -33,6 +33,21 @@ _LOOPBACK = "127.0.0.1"
 _WATCH_PORT = "_RESPONSES_SHIM_WATCH"
 """The environment variable with the UDP port at which the launcher's watch hears what its processes do."""
 
+_REQUEST: dict[str, Any] = {
+    "type": "http",
+    "asgi": {"version": "3.0"},
+    "http_version": "1.1",
+    "method": "POST",
+    "scheme": "http",
+    "server": (_LOOPBACK, 80),
+    "client": (_LOOPBACK, 1),
+    "root_path": "",
+    "path_params": {},
+    "query_string": b"",
+    "headers": [],
+}
+"""The ASGI scope of a request without its path, with which routes are asked whether they would answer it."""
+
 _MISSING = "no Starlette or FastAPI app with a chat route (POST /v1/chat/completions)"
 
 
@@ -56,8 +71,12 @@ def mount(app: Starlette) -> None:
 def has_chat_route(app: Starlette) -> bool:
     """Whether the app answers a POST at the path at which the shim would call its host's chat route."""
     path = detect(app).chat_path
-    scope = {"type": "http", "method": "POST", "path": path, "root_path": "", "headers": [], "path_params": {}}
-    return _has_route(app.routes, {**scope, "app": app}, path.removeprefix("/v1"))
+    return _has_route(app.routes, {**_REQUEST, "app": app, "path": path, "raw_path": path.encode()}, _ending(path))
+
+
+def _ending(path: str) -> str:
+    """The end of the chat route's path, which its own route must have: routers and mounts may bring the beginning."""
+    return path.removeprefix("/v1")
 
 
 def _has_route(routes: Iterable[Any], scope: dict[str, Any], ending: str) -> bool:
