@@ -32,8 +32,8 @@ from responses_shim.errors import ConfigurationError
 SHUTDOWN_SECONDS = 10.0
 """Seconds that a server may take to shut down after its parent process has ended."""
 
-PROFILES = {"llama_cpp.server": "llama-cpp"}
-"""The setting `host` for programs whose host is known by their name."""
+HOST_SETTINGS = {"llama_cpp.server": "llama-cpp"}
+"""The setting `host` for servers that are known by the name of their module or console script."""
 
 _QUESTIONS = {"-h", "--help", "-V", "--version"}
 """Arguments with which a server prints something and ends."""
@@ -75,8 +75,9 @@ def prepare(command: Sequence[str], *, with_parent: bool = False) -> Callable[[]
 
 def _run_program(program: Program) -> None:
     """Run a program with the shim mounted on the apps of its processes. Raises what it raises."""
-    if program.name in PROFILES and variable_of("host") not in environment():
-        export(variable_of("host"), PROFILES[program.name])
+    host = HOST_SETTINGS.get(Path(program.name).name)
+    if host is not None and variable_of("host") not in environment():
+        export(variable_of("host"), host)
     inherited = environment().get("PYTHONPATH")
     export("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(startup.__file__).parent), inherited])))
     sitecustomize.install()

@@ -111,6 +111,17 @@ def test_a_file_finds_the_world_as_python_would_make_it(folder: Path) -> None:
         assert server.exit_code(by=signal.SIGINT) in (7, -signal.SIGINT, 130)
 
 
+@pytest.mark.parametrize(("environment", "host"), [({}, "llama-cpp"), ({"RESPONSES_SHIM_HOST": "generic"}, "generic")])
+def test_a_server_that_is_known_by_its_name_gets_its_profile(
+    folder: Path, environment: dict[str, str], host: str
+) -> None:
+    program = "#!/usr/bin/env python3\nimport os\nprint(os.environ['RESPONSES_SHIM_HOST'])\n"
+    write(folder, "llama_cpp.server", program)
+    with Launched("./llama_cpp.server", "--help", cwd=folder, environment=environment) as server:
+        assert server.exit_code() == 0
+    assert server.lines == [host]
+
+
 def test_a_python_process_that_the_command_starts_has_it(folder: Path) -> None:
     program = f"""
         import subprocess, sys
