@@ -1,7 +1,7 @@
 """The oldest versions we claim to work with, one a line for `pip install -r`: python .ci/floors.py >floors.txt
 
 Those of the dependencies and of every extra a user may install. `dev` is tools, which are as new as they come; `demo`
-is an engine that has to be built, and the live tests have it.
+and `llama-cpp` are engines, and the live tests have them.
 """
 
 import re
@@ -12,7 +12,7 @@ try:
 except ModuleNotFoundError:  # Python 3.10, where pip brings it
     from pip._vendor import tomli as tomllib
 
-NOT_OURS = {"dev", "demo"}
+NOT_OURS = {"dev", "demo", "llama-cpp"}
 FLOOR = re.compile(r"(?P<name>[\w.-]+(?:\[[\w,-]+\])?)>=(?P<version>[\d.]+)\s*(?P<marker>;.*)?")
 
 project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]

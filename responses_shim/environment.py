@@ -18,6 +18,11 @@ def environment() -> Mapping[str, str]:
     return os.environ
 
 
+def export(name: str, value: str) -> None:
+    """Set an environment variable of this process and of those that it starts from now on."""
+    os.environ[name] = value
+
+
 def variable_of(setting: str) -> str:
     """The name of a setting's environment variable: `ping_interval` is `RESPONSES_SHIM_PING_INTERVAL`."""
     return PREFIX + setting.upper()

@@ -16,7 +16,7 @@ from responses_shim.errors import ConfigurationError
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
-Host = Literal["auto", "generic", "llama-cpp"]
+Host = Literal["auto", "generic", "llama-cpp", "vllm"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
 ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]
@@ -24,6 +24,22 @@ FormatWithTools = Literal["auto", "verify", "describe", "constrain"]
 ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
 ReasoningDisplay = Literal["auto", "text", "summary", "both"]
 ReasoningReplay = Literal["auto", "field", "think"]
+ToolMarkup = Literal[
+    "auto",
+    "detect",
+    "off",
+    "hermes",
+    "qwen3_coder",
+    "glm",
+    "kimi_k2",
+    "deepseek_v3",
+    "deepseek_dsml",
+    "minimax",
+    "gemma4",
+    "mistral",
+    "llama3_json",
+    "pythonic",
+]
 Overflow = Literal["error", "incomplete"]
 ToolOutputs = Literal["end", "wait"]
 PingKind = Literal["event", "in_progress", "comment", "off"]
@@ -51,9 +67,11 @@ class SettingsArguments(TypedDict, total=False):
     system_messages: SystemMessages
     think_tags: ThinkTags
     format_with_tools: FormatWithTools
+    tool_markup: ToolMarkup
     reasoning_display: ReasoningDisplay
     reasoning_replay: ReasoningReplay
     overflow: Overflow
+    cache_salt: bool
     return_token_ids: bool
     nemo_gym: bool
     audio_root: str | None
@@ -90,7 +108,7 @@ class Settings(BaseModel):
     """Whether the shim answers anything. If not, every request goes to the host, its own /v1/responses included."""
 
     host: Host = "auto"
-    """Which kind of host this is: `llama-cpp`, `generic`, or `auto`, which recognises it by its routes."""
+    """Which kind of host this is: `llama-cpp`, `vllm`, `generic`, or `auto`, which recognises it by its routes."""
 
     unprefixed: bool = False
     """Whether /responses, /conversations and, for Codex's catalogue, /models are answered too, without /v1."""
@@ -116,7 +134,8 @@ class Settings(BaseModel):
     """The most bytes of a request body in strings with an escape or beyond ASCII, so not in base64. More are a 413.
 
     The text of a million tokens is 4 to 5 MB. It is decoded in one go, during which nothing else runs in the process:
-    10 MB take 20 ms at worst, and 40 MB, since one emoji makes a string take four bytes for each character.
+    10 MB take 20 ms at worst, and 40 MB, since one emoji makes a string take four bytes for each character; to be
+    translated, up to 130 MB.
     """
 
     max_nodes: int = Field(default=100_000, ge=1)
@@ -188,6 +207,14 @@ class Settings(BaseModel):
     is right for the host.
     """
 
+    tool_markup: ToolMarkup = "auto"
+    """Whether the calls that a model writes in its text are read there, for a host that has no tool parser.
+
+    `auto`: where the host is known to have none (`llama-cpp`). `detect`: always; the form is that of the model's chat
+    template or name. A form's name, such as `hermes`: always, and in this form. `off`: never; calls are left to the
+    host. Where the host's chat template does not show tools to the model, they are described in the system message.
+    """
+
     reasoning_display: ReasoningDisplay = "auto"
     """How a client is shown the reasoning.
 
@@ -205,6 +232,12 @@ class Settings(BaseModel):
 
     overflow: Overflow = "error"
     """The answer to a request that is too long for the model: a 400 (`error`), or an empty response (`incomplete`)."""
+
+    cache_salt: bool = True
+    """Whether `prompt_cache_key` sets prompts apart in the host's prefix cache, where the host has a salt for that.
+
+    Then prompts share cached prefixes with those of the same client and the same key only.
+    """
 
     return_token_ids: bool = False
     """Whether a request that does not have `return_token_ids` gets the token ids."""
@@ -318,31 +351,25 @@ class Settings(BaseModel):
                 )
         return keys
 
-    @field_validator("default_model")
+    @field_validator(
+        *("default_model", "store_trees", "store_size", "store_age", "audio_root", "owner_header"), mode="before"
+    )
     @classmethod
-    def _check_default_model(cls, model: str | None) -> str | None:
-        """An empty string, as an environment variable may be, is None."""
-        return model or None
-
-    @field_validator("store_trees", "store_size", "store_age", mode="before")
-    @classmethod
-    def _normalize_bound(cls, value: object) -> object:
+    def _normalize_unset(cls, value: object) -> object:
         """An empty string, as an environment variable may be, is None."""
         return None if value == "" else value
 
     @field_validator("audio_root")
     @classmethod
     def _check_audio_root(cls, path: str | None) -> str | None:
-        """An empty string, as an environment variable may be, is None."""
-        if path and not (os.path.isabs(path) and os.path.isdir(path)):
+        if path is not None and not (os.path.isabs(path) and os.path.isdir(path)):
             raise PydanticCustomError("audio_root", "It should be the absolute path of a directory that exists")
-        return path or None
+        return path
 
     @field_validator("owner_header", mode="before")
     @classmethod
     def _normalize_owner_header(cls, value: object) -> object:
-        """The name in lower case; an empty string, as an environment variable may be, is None."""
-        return (value.lower() or None) if isinstance(value, str) else value
+        return value.lower() if isinstance(value, str) else value
 
     @field_validator("trust_owner_header")
     @classmethod

@@ -9,14 +9,15 @@ taking them, and can hang up.
         first = await exchange.next_event()
         await exchange.disconnect()
 
-Every wait has a deadline. At the end of the block the client hangs up and the app must end; what it raised is raised
-there.
+Every wait has a deadline (`TEST_DEADLINE`, in seconds, where five are too few). At the end of the block the client
+hangs up and the app must end; what it raised is raised there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json as jsonlib
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -28,7 +29,8 @@ import anyio.lowlevel
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Scope
 
-DEADLINE = 5.0
+DEADLINE = float(os.environ.get("TEST_DEADLINE", "5"))
+"""Seconds that anything may take that is waited for."""
 DONE = "[DONE]"
 
 HeaderPairs = Mapping[str, str] | Sequence[tuple[str, str]]

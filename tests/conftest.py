@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     missing = [name for name in ENGINE if find_spec(name) is None]
     if not missing or "live" in config.getoption("markexpr"):
         return
-    reason = f"no {' and no '.join(missing)}: pip install 'responses-shim[demo]'"
+    reason = f"no {' and no '.join(missing)}: pip install 'responses-shim[llama-cpp]'"
     for item in items:
         if item.get_closest_marker("live"):
             item.add_marker(pytest.mark.skip(reason=reason))

@@ -8,7 +8,7 @@ import anyio
 from starlette.datastructures import Headers
 from starlette.types import Message, Receive, Scope, Send
 
-from tests.scripted import Json, ScriptedAnswer, ScriptedHost, Step, route_path, text_answer
+from tests.scripted import Json, Script, ScriptedAnswer, ScriptedHost, Step, route_path, text_answer
 
 KEY = {"authorization": "Bearer right"}
 CORS = [(b"access-control-allow-origin", b"https://app.test"), (b"vary", b"Origin")]
@@ -31,6 +31,7 @@ class GuardedHost:
 
     - `models`: what it answers on `GET /v1/models` to a client with the right key
     - `refusal`: what it answers to one without
+    - `keys`: the right ones
     """
 
     def __init__(
@@ -38,8 +39,10 @@ class GuardedHost:
         *,
         models: Step | list[Step] = MODELS,
         refusal: Json = REFUSAL,
-        chat: Sequence[Step] = (),
+        chat: Script = (),
+        keys: Sequence[str] = ("right",),
     ) -> None:
+        self.keys = [f"Bearer {key}" for key in keys]
         self.models = models if isinstance(models, list) else [models]
         self.refusal = refusal
         self.chat = ScriptedHost(chat or text_answer("Hello"))
@@ -53,7 +56,7 @@ class GuardedHost:
         if route_path(scope) == "/v1/models":
             self.probes.append(scope)
             self.probed.set()
-        if Headers(scope=scope).get("authorization") != KEY["authorization"]:
+        if Headers(scope=scope).get("authorization") not in self.keys:
             await play(send, self.refusal)
         elif route_path(scope) == "/v1/models":
             try:

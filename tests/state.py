@@ -62,12 +62,12 @@ class Client:
         check_response(response)
         return response
 
-    async def stream(self, *, interrupted: bool = False, **fields: Any) -> list[Json]:
+    async def stream(self, **fields: Any) -> list[Json]:
         """The events of the response to a request. They are valid."""
         reply = await self.ask("POST", "/responses", json=self.body(**fields, stream=True))
         assert reply.status == 200, reply.body
         events = payloads(reply.events)
-        check_stream(events, interrupted=interrupted)
+        check_stream(events)
         return events
 
     async def refused(self, **fields: Any) -> Json:

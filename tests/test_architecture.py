@@ -30,7 +30,7 @@ BELOW = {
     "core": {"errors"},
     "views": {"errors", "core"},
     "stores": {"errors", "core"},
-    "hosts": {"errors", "settings", "core"},
+    "hosts": {"errors", "environment", "settings", "core"},
     "runtime": {"errors", "settings", "core", "views", "hosts", "stores"},
     "extensions": {"errors", "settings", "core", "views", "hosts", "stores", "runtime"},
     "asgi": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions"},

@@ -238,7 +238,7 @@ def test_the_readme_shows_the_events_of_a_stream(url: str) -> None:
 def pip(words: list[str]) -> None:
     extras = {extra for word in words for extra in re.findall(r"\[([\w,-]+)\]", word)}
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    own = {"server", "openai"} | known.keys()  # `server` is llama-cpp-python's, `openai` Mirascope's
+    own = {"server", "openai", "cpu"} | known.keys()  # llama-cpp-python's, Mirascope's, mlx's
     assert {part for extra in extras for part in extra.split(",")} <= own
 
 
@@ -275,14 +275,19 @@ def ci(words: list[str]) -> None:
 
 def shim(words: list[str]) -> None:
     """Our own command, up to where it would do something."""
-    hosts: list[str] = []
+    commands: list[list[str]] = []
+
+    def run(command: list[str], *, with_parent: bool) -> Callable[[], None]:
+        return lambda: commands.append(command)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("responses_shim.cli.launch.run", lambda host, *rest, **options: hosts.append(host))
+        patch.setattr("responses_shim.cli.launch.prepare", run)
         patch.setattr("responses_shim.cli.demo.run", lambda options: None)
         patch.setattr("responses_shim.cli.codex.run", lambda options: None)
         patch.setattr("responses_shim.cli.store.run", lambda options: None)
         assert main(words[1:]) == 0
-    assert set(hosts) <= set(launch.HOSTS)
+    mlx = {"vllm-mlx", "mlx_vlm.server", "rapid-mlx", "mlx-openai-server"}
+    assert {command[0] for command in commands} <= {*launch.HOSTS, *mlx, "uvicorn", "vllm", "-m", "./serve.py"}
 
 
 def npm(words: list[str]) -> None:
@@ -304,6 +309,7 @@ RULES: dict[str, Callable[[list[str]], None]] = {
     "responses-shim": shim,
     "uvicorn": uvicorn,
     **dict.fromkeys(["cd", "codex", "export", "git", "mkdir", "source", "vllm"], elsewhere),
+    **dict.fromkeys(["grep", "printf", "sed", "tr", "unzip"], elsewhere),
 }
 
 
@@ -311,7 +317,9 @@ RULES: dict[str, Callable[[list[str]], None]] = {
 def test_commands_exist(block: Block) -> None:
     subprocess.run(["bash", "-n"], input=block.text, text=True, check=True)
     for words in block.commands:
-        program = words[0] if words[0].startswith(".ci/") else Path(words[0]).name.replace("python3", "python")
+        program = (
+            words[0] if words[0].startswith(".ci/") else re.sub(r"^python3(\.\d+)?$", "python", Path(words[0]).name)
+        )
         assert program in RULES, f"no rule tests {shlex.join(words)!r}"
         RULES[program](words)
     for name in OWN_NAME.findall(block.text):

@@ -575,21 +575,23 @@ def queued_stream() -> list[Json]:
 def ended_stream(*, at: int, status: str = "cancelled") -> list[Json]:
     """The first events of a queued stream, ended from outside of its run."""
     events = queued_stream()[:at]
+    output = [event["item"] for event in events if event["type"] == "response.output_item.done"]
     if status == "failed":
         error = failed_stream()[-2:]
-        error[-1]["response"] = {**error[-1]["response"], "output": []}
+        error[-1]["response"] = {**error[-1]["response"], "output": output}
         events += error
     else:
-        events.append({"type": "response.incomplete", "response": snapshot(status, [])})
+        events.append({"type": "response.incomplete", "response": snapshot(status, output)})
     renumber(events)
     return events
 
 
 def test_valid_streams_of_responses_in_the_background_pass() -> None:
     check_stream(queued_stream())
-    for at in (2, 3, 6):
+    an_item = 1 + [event["type"] for event in queued_stream()].index("response.output_item.done")
+    for at in (2, 3, an_item):
         check_stream(ended_stream(at=at))
-        check_stream(ended_stream(at=at, status="failed"), interrupted=True)
+        check_stream(ended_stream(at=at, status="failed"))
 
 
 @pytest.mark.parametrize(
@@ -610,13 +612,14 @@ def test_a_corrupted_stream_of_one_is_found(way: Callable[[list[Json]], Any], me
         check_stream(events)
 
 
-def test_one_that_is_ended_from_outside_has_no_output_and_says_how() -> None:
-    events = ended_stream(at=6)
-    events[-1]["response"]["output"] = [message("completed")]
-    with pytest.raises(AssertionError, match="with output"):
-        check_stream(events)
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_one_that_is_ended_from_outside_has_the_output_that_was_streamed(status: str) -> None:
     with pytest.raises(AssertionError, match="not done"):
-        check_stream(ended_stream(at=6, status="failed"))
+        check_stream(ended_stream(at=6, status=status))
+    events = ended_stream(at=3, status=status)
+    events[-1]["response"]["output"] = [message("completed")]
+    with pytest.raises(AssertionError, match="not what was streamed"):
+        check_stream(events)
 
 
 def test_a_resumed_stream_is_the_end_of_the_complete_one() -> None:

@@ -38,7 +38,8 @@ def calls_of_a_request() -> list[tuple[str, str]]:
 
     async def ask() -> None:
         app = ResponsesShim(ScriptedHost(text_answer("Hello", " you")), interceptors=[passing])
-        body = {"model": "m", "stream": True, "input": [{"role": "user", "content": "Hi"}]}
+        tools = [{"type": "function", "name": "find"}]
+        body = {"model": "m", "stream": True, "input": [{"role": "user", "content": "Hi"}], "tools": tools}
         sys.setprofile(trace)
         try:
             reply = await post(app, "/v1/responses", body)
@@ -74,7 +75,8 @@ def test_the_walk_of_the_request_is_in_the_order_of_the_calls(calls: list[tuple[
     before = [
         "__call__",
         "create",
-        "read_json",
+        "read_body",
+        "decode_json",
         "parse_request",
         "read_files",
         "intercept",

@@ -32,10 +32,18 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return node_command(script, "@ai-sdk/openai", "AI_SDK", AI_SDK_6.command, folder)
 
 
-def run_scenario(client: list[str], scenario: str, *scripts: Script) -> tuple[Any, ScriptedHost]:
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store: the test runs once for each kind."""
+    return "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/responses.db"
+
+
+def run_scenario(
+    client: list[str], scenario: str, *scripts: Script, store: str = "memory://"
+) -> tuple[Any, ScriptedHost]:
     """Run one scenario of `client.mjs` on a host with these scripts: the JSON that it prints, and the host."""
     host = ScriptedHost(*scripts)
-    with serving(ResponsesShim(host)) as url:
+    with serving(ResponsesShim(host, store=store)) as url:
         return json.loads(run_client([*client, f"{url}/v1", scenario])), host
 
 
@@ -101,10 +109,10 @@ def test_reasoning_goes_out_and_comes_back(client: list[str]) -> None:
     assert host.requests[1]["messages"][2]["reasoning"] == "I look it up."
 
 
-def test_what_the_server_has_is_referred_to(client: list[str]) -> None:
+def test_what_the_server_has_is_referred_to(client: list[str], store: str) -> None:
     """Unless it is told otherwise the SDK relies on the server to keep reasoning and messages."""
     thinks: list[Step] = [chunk(reasoning="I look "), chunk(reasoning="it up."), *PARIS]
-    printed, host = run_scenario(client, "references", thinks, SUNNY, text_answer("Rainy."))
+    printed, host = run_scenario(client, "references", thinks, SUNNY, text_answer("Rainy."), store=store)
     assert printed["text"] == "Rainy."
     assert "item_reference" in printed["sent"]
     roles = [message["role"] for message in host.requests[2]["messages"]]
@@ -113,8 +121,8 @@ def test_what_the_server_has_is_referred_to(client: list[str]) -> None:
     assert host.requests[2]["messages"][:4] == host.requests[1]["messages"]
 
 
-def test_a_response_is_continued_by_its_id(client: list[str]) -> None:
-    printed, host = run_scenario(client, "chain", SUNNY, text_answer("Rainy."))
+def test_a_response_is_continued_by_its_id(client: list[str], store: str) -> None:
+    printed, host = run_scenario(client, "chain", SUNNY, text_answer("Rainy."), store=store)
     assert printed == {"text": "Rainy."}
     contents = [message["content"] for message in host.requests[1]["messages"]]
     assert contents == ["Be brief.", "Weather in Paris?", "It is sunny.", "And now?"]

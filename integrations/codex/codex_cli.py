@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -15,7 +16,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import Message, Receive, Scope, Send
 
-from integrations.running import LOOPBACK_ONLY
+from integrations.running import LOOPBACK_ONLY, not_installed
 from responses_shim import ResponsesShim
 from responses_shim.cli import main
 from tests.scripted import ScriptedHost, read_body
@@ -35,6 +36,17 @@ QUIET = (
     "features.plugins=false",
     "features.apps=false",
 )
+
+
+INSTALL = "npm install --prefix ~/codex-cli @openai/codex@0.169.0"
+
+
+def find_codex() -> str:
+    """Codex: what CODEX_CLI names, else `codex`. Where there is none the tests are skipped, but in CI they fail."""
+    found = shutil.which(os.environ.get("CODEX_CLI", "codex"))
+    if found is None:
+        not_installed(f"needs Codex CLI on the PATH, or named by CODEX_CLI: {INSTALL}")
+    return found
 
 
 class Host(ScriptedHost):
@@ -109,16 +121,14 @@ class Run:
         return [*messages, *(item["message"] for item in self.items("error"))]
 
 
-class Codex:
+class CodexCLI:
     """Codex with a home and a workspace of its own, configured by `responses-shim codex` for the shim at `url`."""
 
-    def __init__(self, binary: str, folder: Path, url: str, host: Host, wire: Wire) -> None:
+    def __init__(self, binary: str, folder: Path, url: str) -> None:
         self.binary = binary
         self.home = folder / "home"
         self.work = folder / "work"
         self.url = url
-        self.host = host
-        self.wire = wire
         for made in (self.home, self.work):
             made.mkdir()
 
@@ -150,3 +160,12 @@ class Codex:
         how = ["--strict-config", "--skip-git-repo-check", "--sandbox", "danger-full-access", "--json"]
         ended = self.run("exec", *settings, *how, *words, **environment)
         return Run(ended.returncode, [json.loads(line) for line in ended.stdout.splitlines()], ended.stderr)
+
+
+class Codex(CodexCLI):
+    """Codex on a host that plays a script; `wire` has what it asks."""
+
+    def __init__(self, binary: str, folder: Path, url: str, host: Host, wire: Wire) -> None:
+        super().__init__(binary, folder, url)
+        self.host = host
+        self.wire = wire

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,21 +9,14 @@ from typing import Any
 
 import pytest
 
-from integrations.codex.codex_cli import Codex, Host, Wire
-from integrations.running import not_installed
+from integrations.codex.codex_cli import Codex, Host, Wire, find_codex
 from responses_shim import ResponsesShim
 from tests.serving import serving
-
-INSTALL = "npm install --prefix ~/codex-cli @openai/codex@0.169.0"
 
 
 @pytest.fixture(scope="session")
 def binary() -> str:
-    """Codex: what CODEX_CLI names, else `codex`. Where there is none the tests are skipped, but in CI they fail."""
-    found = shutil.which(os.environ.get("CODEX_CLI", "codex"))
-    if found is None:
-        not_installed(f"needs Codex CLI on the PATH, or named by CODEX_CLI: {INSTALL}")
-    return found
+    return find_codex()
 
 
 @pytest.fixture

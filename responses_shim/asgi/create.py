@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack, nullcontext, suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 
 from responses_shim.asgi.admission import Admission
@@ -32,44 +32,41 @@ from responses_shim.views.request import RequestView
 
 async def create(request: Request) -> None:
     """Answer `POST /v1/responses`, streamed or not."""
-    async with AsyncExitStack() as turns:
-        await _create(request, turns)
-
-
-async def _create(request: Request, turns: AsyncExitStack) -> None:
-    """Answer a create request. What it continues is open until `turns` are closed."""
     host = HostClient(request.app, request.scope, request.prefix, request.profile)
     admission = Admission(request, host)
-    outcome = await _translate_or_refuse(request, admission, turns)
+    outcome = await _translate_or_refuse(request, admission)
     if outcome is None:
         return
     view, translated = outcome
     headers = report_header(translated)
-    if translated.request.background and translated.turn is not None:
-        await _start_in_background(
-            request, translated, translated.turn, host, [*admission.headers, *headers], view, turns
-        )
+    turn = translated.turn
+    if translated.request.background and turn is not None:
+        await _start_in_background(request, translated, turn, host, [*admission.headers, *headers], view)
         return
-    run = _new_run(request, translated, host, headers, admission.headers)
-    response, chat, turn = translated.prepared.response, translated.prepared.chat, translated.waiting
-    upstream = _upstream(host, translated)
-    del outcome, translated  # a stream may be open for long, and keeps only what it needs
     try:
-        async with kept_while_running(turn, response) if turn is not None else nullcontext():
-            await run.execute(upstream, chat)
-    except ShimError as error:
-        await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
-    if view is not None:
-        await notify_interceptors(request.interceptors, view, response)
+        run = _new_run(request, translated, host, headers, admission.headers)
+        response, waiting = translated.prepared.response, translated.waiting
+        upstream, chats = _upstream(host, translated), [translated.prepared.chat]
+        del outcome, translated, admission  # a stream may be open for long, and keeps only what it needs
+        try:
+            async with kept_while_running(waiting, response) if waiting is not None else nullcontext():
+                await run.execute(upstream, chats.pop())
+        except ShimError as error:
+            await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
+        if view is not None:
+            await notify_interceptors(request.interceptors, view, response)
+    finally:
+        if turn is not None:
+            await turn.release()
 
 
 async def _translate_or_refuse(
-    request: Request, admission: Admission, turns: AsyncExitStack
+    request: Request, admission: Admission
 ) -> tuple[RequestView | None, TranslatedRequest] | None:
     """`translate`; None if the request has been answered by an error, or the client has left."""
     with ClientWatch(request.receive) as watch:
         try:
-            return await translate(request, admission, watch, turns)
+            return await translate(request, admission, watch)
         except ClientDisconnect:
             return None
         except ShimError as error:
@@ -89,8 +86,12 @@ def _upstream(host: HostClient, translated: TranslatedRequest) -> Upstream:
     return lambda chat, listener: host.chat(chat, listener, translated.chat_size)
 
 
-def _prompt_tokens(host: HostClient, translated: TranslatedRequest) -> Callable[[Chat], Awaitable[list[int] | None]]:
-    """What gets the token ids of a chat's prompt, of any size as `_upstream`."""
+def _prompt_tokens(
+    host: HostClient, translated: TranslatedRequest
+) -> Callable[[Chat], Awaitable[list[int] | None]] | None:
+    """What gets the token ids of a chat's prompt, of any size as `_upstream`; None if nobody wants them."""
+    if "return_token_ids" not in translated.prepared.chat:
+        return None
     if translated.waiting is None:
         return partial(host.prompt_tokens, size=translated.size)
     return lambda chat: host.prompt_tokens(chat, translated.chat_size)
@@ -132,11 +133,10 @@ async def _start_in_background(
     host: HostClient,
     headers: RawHeaders,
     view: RequestView | None,
-    turns: AsyncExitStack,
 ) -> None:
     """Keep the response as `queued`, start its run, and answer with it, or with its events as they come."""
     store, response, chat = turn.store.store, translated.prepared.response, translated.prepared.chat
-    sink = LogSink(store, turn.owner, response.id, turn.add_to_conversation, turn.unsaved_output)
+    sink = LogSink(turn, response.id)
     check = answer_check(translated, headers)
     frames_of = translator(request, translated, sink, hold_answers=check is not None)
     run = Run(
@@ -150,11 +150,14 @@ async def _start_in_background(
         answer_check=check,
         starts_at_once=True,
     )
-    opened = turns.pop_all()
+    upstream, chats = _upstream(host, translated), [chat]
+    del chat
 
     async def execute() -> None:
-        async with opened:
-            await run.execute(_upstream(host, translated), chat)
+        try:
+            await run.execute(upstream, chats.pop())
+        finally:
+            await turn.release()
         if view is not None:
             await notify_interceptors(request.interceptors, view, response)
 
@@ -164,13 +167,15 @@ async def _start_in_background(
             raise frames_of.error
         record = await turn.add(response)
         await store.change(record.owner, record.id, among=RUNNING, events=frames)
-    except ShimError as error:
-        await opened.aclose()
+    except BaseException as error:
+        await turn.release()
+        if not isinstance(error, ShimError):
+            raise
         await send_error(request.send, error, headers, timeout=request.settings.write_timeout)
         return
     request.runs.start(record.owner, record.id, execute)
     if translated.request.stream:
-        await follow(request, store, Following(record, -1), headers)
+        await follow(request, Following(record, -1), headers)
     else:
         with suppress(OSError):  # the client has left; the response goes on
             await send_json(request.send, 200, with_output(record.data, [], record.status), headers)

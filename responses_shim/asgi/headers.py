@@ -63,11 +63,11 @@ def headers_to_host(
     """
     call_id = uuid.uuid4()
     return [
-        *(
-            (name, value)
-            for name, value in _lowered(headers)
-            if name not in _NOT_TO_HOST and not name.startswith((b"content-", b"if-"))
-        ),
+        *[
+            (lower, value)
+            for name, value in headers
+            if (lower := name.lower()) not in _NOT_TO_HOST and not lower.startswith((b"content-", b"if-"))
+        ],
         (b"accept", accept),
         *([(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))] if body else ()),
         (b"x-request-id", (str(call_id) if request_id == "uuid4" else call_id.hex).encode()),
@@ -119,13 +119,8 @@ def echoing(request_id: bytes, send: Send) -> Send:
     return send_with_id
 
 
-def _lowered(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """The headers with their names in lower case."""
-    return [(name.lower(), value) for name, value in headers]
-
-
 def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """The headers in lower case, without those that a Connection header lists (RFC 9110 §7.6.1)."""
-    pairs = _lowered(headers)
+    pairs = [(name.lower(), value) for name, value in headers]
     listed = {token.strip().lower() for name, value in pairs if name == b"connection" for token in value.split(b",")}
     return [pair for pair in pairs if pair[0] not in listed] if listed else pairs

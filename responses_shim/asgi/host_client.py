@@ -76,7 +76,7 @@ class HostClient:
             scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
             receive = _receive(body, listener.gone.wait)
             del chat, body, headers  # they may be of megabytes, and the answer takes long
-            raised = await run_host_code(lambda: self._app(scope, receive, answer.send))
+            raised = await run_host_code(partial(self._app, scope, receive, answer.send))
         if raised is not None and not listener.gone.is_set() and not answer.is_invalid:
             return self._error_from(raised)
         return answer.error()
@@ -209,6 +209,11 @@ class Answer:
         """The host's `send`."""
         self.take(message)
 
+    def forget(self) -> None:
+        """Drop what has come so far: the answer is a stream, and goes elsewhere."""
+        self.start = None
+        self.messages.clear()
+
     def take(self, message: Message) -> None:
         """Take one message."""
         if message["type"] == "http.response.start":
@@ -289,6 +294,7 @@ class _ChatAnswer:
         else:
             if first:
                 self._stream = self._listener.data
+                self._collected.forget()
             return self._listener.data(data, more)
         return self._collect({"type": "http.response.body", "body": data, "more_body": more})
 

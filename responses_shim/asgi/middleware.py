@@ -6,6 +6,7 @@ its catalogue. For any other request, the host's app is called with the server's
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
@@ -17,6 +18,7 @@ from responses_shim.asgi.headers import echoing, request_id_of
 from responses_shim.asgi.models import model_catalog
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.routes import Endpoint, route, upgrade_required
+from responses_shim.core.request.tool_lists import ToolLists
 from responses_shim.errors import ConfigurationError
 from responses_shim.extensions.codex import is_catalog_request
 from responses_shim.hosts import PROFILES, HostProfile, detect
@@ -30,11 +32,13 @@ from responses_shim.settings import Settings, SettingsArguments
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
 
-_API_PATH = re.compile(r"/v1/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
-_MODELS_PATH = re.compile(r"/v1/models/?")
-_API_PATH_UNPREFIXED = re.compile(r"(/v1)?/(?P<collection>responses|conversations)(?P<rest>/[^?]*)?")
-_MODELS_PATH_UNPREFIXED = re.compile(r"(/v1)?/models/?")
+_BELOW_VERSION = r"/(?:models/?|(?P<collection>responses|conversations)(?P<rest>/[^?]*)?)"
+_API_PATH = re.compile(f"/v1{_BELOW_VERSION}")
+_API_PATH_UNPREFIXED = re.compile(f"(/v1)?{_BELOW_VERSION}")
 _AMBIGUOUS_PATH = re.compile(r"//|/\.\.?(/|$)")
+_MOUNTED = "responses_shim.mounted"  # a key of the lifespan scope, for a second shim further in
+
+logger = logging.getLogger("responses_shim")
 
 
 class ResponsesShim:
@@ -51,6 +55,9 @@ class ResponsesShim:
     not callable, and for `secret_keys` without the extra `encryption`.
     """
 
+    _echoes_request_id = True
+    """Whether answers have the client's X-Request-Id. Where a middleware further out sees to it there would be two."""
+
     def __init__(
         self,
         app: ASGIApp,
@@ -64,13 +71,13 @@ class ResponsesShim:
         self.app = app
         self.settings = settings if settings is not None else Settings.load(**options)
         self._api_path = _API_PATH_UNPREFIXED if self.settings.unprefixed else _API_PATH
-        self._models_path = _MODELS_PATH_UNPREFIXED if self.settings.unprefixed else _MODELS_PATH
         self._interceptors = check_interceptors(interceptors)
         self._keys = Keys.load(self.settings)
         self._admissions = Admissions()
         self._file_queues = FileQueues(self.settings)
+        self._tool_lists = ToolLists()
         self._state = State.of(self.settings, self._keys)
-        self._profile: HostProfile | None = PROFILES.get(self.settings.host)
+        self._profile: HostProfile | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -82,18 +89,39 @@ class ResponsesShim:
             yield
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the host's lifespan on, and run responses in the background from its startup to its shutdown."""
+        """Pass the host's lifespan on, and run responses in the background from its startup to its shutdown.
+
+        A second shim further in, as where a host is told to mount it in two ways, answers no request and does nothing.
+        """
+        if _MOUNTED in scope:
+            await self.app(scope, receive, send)
+            return
         async with AsyncExitStack() as running:
 
             async def observe() -> Message:
                 message = await receive()
                 if message["type"] == "lifespan.startup":
+                    self._warn_of_processes(scope)
                     await running.enter_async_context(self.running())
                 elif message["type"] == "lifespan.shutdown":
                     await running.aclose()  # while the host can still answer
                 return message
 
-            await self.app(scope, observe, send)
+            await self.app({**scope, _MOUNTED: True}, observe, send)
+
+    def _warn_of_processes(self, scope: Scope) -> None:
+        """Warn if several processes answer, each with a store of its own.
+
+        By a log record of level ERROR: vLLM's server lets nothing less of other packages through.
+        """
+        processes = self._detect(scope).processes
+        if processes > 1 and self.settings.store.get_secret_value().startswith("memory:"):
+            logger.error(
+                "%d processes answer requests, and each keeps what it stores to itself (store memory://): whether a "
+                "response is found again is chance. Set RESPONSES_SHIM_STORE to a store that they share, such as "
+                "sqlite:////var/lib/responses.db",
+                processes,
+            )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and self.settings.enabled:
@@ -104,7 +132,7 @@ class ResponsesShim:
             await self.app(scope, receive, send)
             return
         endpoint, path_params = answering
-        request_id = request_id_of(scope["headers"])
+        request_id = request_id_of(scope["headers"]) if self._echoes_request_id else None
         await endpoint(
             Request(
                 self.app,
@@ -113,6 +141,7 @@ class ResponsesShim:
                 self._interceptors,
                 self._admissions,
                 self._file_queues,
+                self._tool_lists,
                 self._state,
                 self._host_profile(scope),
                 _prefix(scope),
@@ -127,12 +156,14 @@ class ResponsesShim:
         """The function that answers a request, and the ids in its path; None if that is the host's business."""
         if not self.settings.enabled or scope["type"] not in ("http", "websocket"):
             return None
-        path, method = _route_path(scope), scope.get("method")  # a WebSocket has no method
-        if self._models_path.fullmatch(path):
+        match = self._api_path.fullmatch(_route_path(scope))
+        if match is None:  # so it is for whatever the host serves itself
+            return None
+        method = scope.get("method")  # a WebSocket has none
+        if match["collection"] is None:
             wants_catalog = is_catalog_request(method, scope.get("query_string", b"")) and not _is_ambiguous(scope)
             return (model_catalog, {}) if wants_catalog and self._host_profile(scope).catalog else None
-        match = self._api_path.fullmatch(path)
-        if match is None or method == "OPTIONS" or _is_ambiguous(scope):
+        if method == "OPTIONS" or _is_ambiguous(scope):
             return None
         is_create = match["collection"] == "responses" and match["rest"] in (None, "/")
         if scope["type"] == "websocket":
@@ -144,12 +175,17 @@ class ResponsesShim:
     def _host_profile(self, scope: Scope) -> HostProfile:
         """The host's profile. It is detected at the first request, since the host may add routes until then."""
         if self._profile is None:
-            profile = detect(self.app)
-            if profile is PROFILES["generic"]:
-                # A middleware in between may hide its app. Starlette puts the outermost application into the scope.
-                profile = detect(scope.get("app"))
-            self._profile = profile
+            self._profile = self._detect(scope)
         return self._profile
+
+    def _detect(self, scope: Scope) -> HostProfile:
+        app = scope.get("app", self.app)  # Starlette puts the outermost application there
+        profile = PROFILES.get(self.settings.host)
+        if profile is None:
+            profile = detect(self.app)
+            if profile is PROFILES["generic"]:  # a middleware in between may hide its app
+                profile = detect(app)
+        return profile if profile.for_server is None else profile.for_server(app)
 
 
 def _is_ambiguous(scope: Scope) -> bool:

@@ -49,9 +49,19 @@ def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: by
     """
     owner_header = frozenset(() if settings.owner_header is None else [settings.owner_header.encode("ascii")])
     names = owner_header if settings.trust_owner_header else owner_header | _CREDENTIALS
-    lowered = ((name.lower(), value) for name, value in headers)
-    credentials = sorted((name, _normalized(name, value)) for name, value in lowered if name in names)
+    credentials = [(lower, _normalized(lower, value)) for name, value in headers if (lower := name.lower()) in names]
+    credentials.sort()
     return _digest(credentials, key) if credentials else ANONYMOUS
+
+
+def cache_key_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: str) -> str:
+    """A client's `prompt_cache_key` in a form that no other client's has: 64 hexadecimal digits.
+
+    It is the same in each process that serves the host, which share one prefix cache, and after a restart. So it is no
+    HMAC under a key of this process, but a hash of the credentials: who does not know these cannot guess it.
+    """
+    owner = owner_of(headers, settings, b"prompt_cache_key")
+    return hmac.digest(owner, key.encode("utf-8", "surrogatepass"), "sha256").hex()
 
 
 def admission_key(headers: Iterable[tuple[bytes, bytes]], address: str, key: bytes) -> bytes:

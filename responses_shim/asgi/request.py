@@ -10,7 +10,9 @@ from msgspec.structs import replace
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from responses_shim.asgi.owner import owner_of
+from responses_shim.asgi.tool_reading import ToolReading
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.request.tool_lists import ToolLists
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import HostProfile
@@ -31,6 +33,7 @@ class Request:
     - `app`: the host
     - `settings`, `keys`, `interceptors`: the shim's configuration
     - `admissions`, `file_queues`: the clients that the host has let in, and whose files wait to be read
+    - `tool_lists`: those of recent requests
     - `state`: the store; None if nothing is stored
     - `profile`: the host's
     - `prefix`: what comes before the route in `scope["path"]`: a root path, or `""`. The host's routes are below it too
@@ -44,6 +47,7 @@ class Request:
     interceptors: tuple[Interceptor, ...]
     admissions: Admissions
     file_queues: FileQueues
+    tool_lists: ToolLists
     state: State | None
     profile: HostProfile
     prefix: str
@@ -66,7 +70,11 @@ class Request:
             raise InvalidRequest("Responses and conversations are not stored here.", status=404, code="not_found")
         keys = await self.state.owner_keys()
         owners = [owner_of(self.scope["headers"], self.settings, key) for key in keys]
-        return ClientStore(self.state.store, owners)
+        return ClientStore(self.state.store, owners, self.state.unstored)
+
+    def tool_reading(self, model: str) -> ToolReading | None:
+        """How tools are offered to a model and its calls read; None where that is left to the host."""
+        return ToolReading.of(self.settings, self.profile, model)
 
     @property
     def runs(self) -> Runs:

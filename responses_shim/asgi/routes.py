@@ -40,7 +40,7 @@ def _of_store(answer: StateEndpoint) -> Endpoint:
             await send_error(request.send, error, admission.headers)
             return
         if isinstance(body, Following):
-            await follow(request, store.store, body, admission.headers)
+            await follow(request, body, admission.headers)
         else:
             with suppress(OSError):  # the client has left
                 await send_json(request.send, 200, body, admission.headers)

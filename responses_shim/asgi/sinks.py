@@ -11,6 +11,7 @@ from responses_shim.core.response.encoder import Frame, Framing
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.sse import COMMENT, DONE, sse_framing
 from responses_shim.runtime.interfaces import RawHeaders
+from responses_shim.runtime.writer import LARGE
 
 EVENT_STREAM: RawHeaders = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -18,9 +19,6 @@ EVENT_STREAM: RawHeaders = [
     (b"x-accel-buffering", b"no"),  # nginx would gather a stream into blocks
 ]
 """The headers of an event stream."""
-
-LARGE = 64 * 1024
-"""From how many bytes on a frame is sent by itself, and not joined to those beside it."""
 
 
 class EventStreamSink:
@@ -37,26 +35,16 @@ class EventStreamSink:
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
     def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
-        if len(frames) > 1 and len(frames[0][1]) > LARGE:
-            return self._write_each([*frames])
         # no frames: a ping
         body = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames]) or COMMENT
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
-    async def _write_each(self, frames: Sequence[Frame], last: bool = False) -> None:
-        """Send large frames one by one, so that they need not be in memory once more, side by side."""
-        for _, data in frames:
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
-        if last:
-            await self._end(DONE)
-
-    def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:
-        if frames and len(frames[-1][1]) > LARGE:
-            return self._write_each(frames, last=True)
-        return self._end(b"".join([data for _, data in frames]) + DONE)
-
-    def _end(self, body: bytes) -> Awaitable[None]:
-        return self._send({"type": "http.response.body", "body": body, "more_body": False})
+    async def finish(self, frames: Sequence[Frame], response: Response) -> None:
+        data = [data for _, data in frames]
+        if sum(map(len, data)) > LARGE:  # not once more in memory, joined to the last line
+            await self.write(frames)
+            data.clear()
+        await self._send({"type": "http.response.body", "body": b"".join([*data, DONE]), "more_body": False})
 
 
 class JSONSink:

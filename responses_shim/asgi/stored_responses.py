@@ -29,7 +29,7 @@ async def retrieve(request: Request, store: ClientStore) -> Any:
     query.flag("include_obfuscation")
     after = query.integer("starting_after", -1, -1, 2**53)
     streams = query.flag("stream")
-    found = await _find(request, store)
+    found = await _find(request, store, items=not streams)
     if not streams:
         return _shown(found)
     if not runs_in_background(found.record.data):
@@ -50,7 +50,7 @@ def _shown(found: History) -> msgspec.Raw:
 
 async def delete(request: Request, store: ClientStore) -> Any:
     """`DELETE /responses/{id}`: nobody can get or continue it any more; what continues it already is not changed."""
-    id = (await _find(request, store)).record.id
+    id = (await _find(request, store, items=False)).record.id
     if not await store.delete(id):
         raise no_response(id)
     return {"id": id, "object": "response", "deleted": True}
@@ -58,8 +58,7 @@ async def delete(request: Request, store: ClientStore) -> Any:
 
 async def cancel(request: Request, store: ClientStore) -> Any:
     """`POST /responses/{id}/cancel`: end a response that runs in the background. One that has ended stays as it is."""
-    found = await _find(request, store)
-    record = found.record
+    record = (await _find(request, store, items=False)).record
     if record.status != "cancelled" and not runs_in_background(record.data):
         raise InvalidRequest(
             f"The response {quoted(record.id)} does not run in the background, so it cannot be cancelled.",
@@ -77,7 +76,7 @@ async def list_input_items(request: Request, store: ClientStore) -> Any:
     query = Query(request.scope)
     query.check_include()
     newest_first, limit, after = query.newest_first(), query.limit(), query.after()
-    id = (await _find(request, store)).record.id
+    id = (await _find(request, store, items=False)).record.id
     page = await page_behind(store, id, after, outputs=False, limit=limit, newest_first=newest_first)
     if page is None:
         raise no_response(id)
@@ -107,10 +106,10 @@ def listed(page: Page) -> dict[str, Any]:
     }
 
 
-async def _find(request: Request, store: ClientStore) -> History:
+async def _find(request: Request, store: ClientStore, *, items: bool) -> History:
     """The response of the path. Raises InvalidRequest with status 404 if the client has none with that id."""
     id = request.path_params["response_id"]
-    found = await store.get(id)
+    found = await store.get(id, items=items)
     if found is None or found.record.kind != "response":
         raise no_response(id)
     return found

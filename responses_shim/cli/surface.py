@@ -84,10 +84,18 @@ _FIELDS = [
     Row("background", "honoured", f"{_STATE}; its events are replayed and followed by `GET …?stream=true`"),
     Row("user", "honoured"),
     Row("safety_identifier", "accepted", "echoed"),
-    Row("prompt_cache_key", "accepted", "echoed; hosts find a common prefix by themselves"),
+    Row(
+        "prompt_cache_key",
+        "accepted",
+        "echoed; hosts find a common prefix by themselves; on vLLM it sets caches apart (`cache_salt`)",
+    ),
     Row("prompt_cache_retention", "accepted", "echoed"),
     Row("prompt_cache_options", "accepted", "echoed"),
-    Row("service_tier", "accepted", "echoed as `default`"),
+    Row(
+        "service_tier",
+        "accepted",
+        "echoed as `default`; on vLLM a priority, where it schedules by one, and then echoed as it is",
+    ),
     Row("return_token_ids", "honoured", "not OpenAI's but vLLM's: token ids, for training"),
     Row("tool_outputs", "honoured", "not OpenAI's: `wait` has the response wait for the outputs of its calls"),
     *(
@@ -97,7 +105,11 @@ _FIELDS = [
     Row("access_programs", "accepted"),
     Row("image", "accepted"),
     Row("client_metadata", "accepted", "Codex sends it"),
-    Row("anything else", "accepted", "reported, at every depth"),
+    Row(
+        "anything else",
+        "accepted",
+        "a field of the host's engine (vLLM) goes to it; the rest is reported, at every depth",
+    ),
 ]
 _TOOLS = [
     Row(

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from responses_shim.hosts import generic, llama_cpp
+from responses_shim.hosts import generic, llama_cpp, vllm
 from responses_shim.hosts.profile import HostProfile, Probe
 
 __all__ = ["PROFILES", "HostProfile", "Probe", "detect"]
 
-PROFILES: dict[str, HostProfile] = {profile.name: profile for profile in (llama_cpp.PROFILE, generic.PROFILE)}
+PROFILES: dict[str, HostProfile] = {
+    profile.name: profile for profile in (llama_cpp.PROFILE, vllm.PROFILE, generic.PROFILE)
+}
 """Every profile by its name, which is also a value of the setting `host`."""
 
 MAX_LAYERS = 20

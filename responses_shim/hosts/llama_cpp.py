@@ -3,7 +3,7 @@
 Its request model ignores unknown fields (`max_completion_tokens` and `stream_options` are among them), fails on null in
 most fields, and knows neither the role `developer` nor the response format `json_schema`. Its chat templates take
 content that is a string. Of the tool choices only a named function has an effect: with any other, tools reach the chat
-template at most, and calls in the answer are not parsed.
+template at most, and calls in the answer are not parsed: the shim reads them (`leaves_tool_markup`).
 
 Some JSON schemas crash its process; `llama_cpp_schema` makes them safe. What the server was recorded to do is in
 `tests/captures/llama_cpp`.
@@ -12,6 +12,7 @@ Some JSON schemas crash its process; `llama_cpp_schema` makes them safe. What th
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -72,6 +73,21 @@ def adapt(chat: Chat, report: Report) -> Chat:
         ]
         _adapt_tool_choice(adapted, report)
     return adapted
+
+
+def chat_template() -> str | None:
+    """The chat template of the model that the server has loaded: from the model's file, unless it was given another.
+
+    None for a format of llama-cpp-python's own (`--chat_format`, or one that it recognises a template as): none of them
+    shows tools. The server's module is looked up, and never imported.
+    """
+    proxy = getattr(sys.modules.get("llama_cpp.server.app"), "_llama_proxy", None)
+    model = getattr(proxy, "_current_model", None)
+    chat_format, metadata = getattr(model, "chat_format", None), getattr(model, "metadata", {})
+    if not isinstance(chat_format, str) or not chat_format.startswith("chat_template."):
+        return None
+    template = metadata.get(f"tokenizer.{chat_format}".removesuffix(".default"))
+    return template if isinstance(template, str) else None
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
@@ -196,13 +212,10 @@ PROFILE = HostProfile(
     make_filter=make_filter,
     # - Reasoning goes back as a <think> span in the content: the request model drops any other field of a message, and
     #   the server leaves such spans in its answers.
-    # - A response format may constrain the answer even if there are tools: unless one is named, the server parses no
-    #   calls in it anyway.
     policy=TranslationOptions(
         parts=frozenset({"image"}),
         reasoning_replay="think",
         invalid_arguments="keep",  # its templates show the arguments as the text that they are
-        format_with_tools="constrain",
     ),
     unfinished_message=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
@@ -213,5 +226,8 @@ PROFILE = HostProfile(
     # Its list of models may not be asked for (see `catalog`). The key is checked before the body, and a body that fails
     # validation reaches neither the model nor its lock. That is a 500 here; FastAPI itself would make it a 422.
     probe=Probe("/v1/chat/completions", b'{"messages":0}', {500: b"validation error", 422: b""}),
+    leaves_tool_markup=True,
+    chat_template=chat_template,
+    enforces_named_choice=True,
     catalog=False,  # GET /v1/models takes the model's lock, which ends a stream that is running
 )

@@ -11,6 +11,11 @@ from responses_shim.core.response.filters import Filter
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
 
+
+def _unknown_template() -> None:
+    return None
+
+
 Chat = dict[str, Any]
 """The body of a chat request as JSON data: `{"model": "…", "messages": [{"role": "user", …}, …], …}`."""
 
@@ -71,7 +76,7 @@ class HostProfile:
     make_filter: Callable[[Chat], Filter | None]
     """`make_filter(chat)` makes a filter that corrects the chunks of one answer; None if they need no correction.
 
-    Called once for each chat call, with the request that is sent to the host.
+    Called once for each chat call, with the request that is sent to the host, without its messages.
     """
 
     policy: TranslationOptions = DEFAULT_OPTIONS
@@ -97,6 +102,36 @@ class HostProfile:
 
     probe: Probe = Probe("/v1/models")
     """The request that shows whether the host lets a client in, made before any work that is expensive."""
+
+    engine_fields: frozenset[str] = frozenset()
+    """The fields of a create request, beyond those of the Responses API, that `adapt` gets in the chat request.
+
+    Two of the API's own may be among them: `service_tier`, and `prompt_cache_key`, which then differs between clients
+    although they send the same (see `asgi.owner.cache_key_of`).
+    """
+
+    for_server: Callable[[Any], HostProfile] | None = None
+    """`for_server(app)` makes the profile of one server of this kind, which may show how it was started.
+
+    `app` is the outermost application, `scope["app"]`; where there is none, the app that the shim wraps. Called at the
+    start and at the first request.
+    """
+
+    processes: int = 1
+    """How many processes answer the requests of this server, each with a shim of its own."""
+
+    leaves_tool_markup: bool = False
+    """Whether it has no tool parser: it leaves the calls that a model writes in the text, and they are read there."""
+
+    chat_template: Callable[[], str | None] = _unknown_template
+    """`chat_template()` is the Jinja template that it renders chats with; None if that is not known.
+
+    Asked only where calls are read out of the text. A template that shows tools to the model gets them; for others
+    they are described.
+    """
+
+    enforces_named_choice: bool = False
+    """Whether it enforces a `tool_choice` that names a function, and sends that call as one, without a tool parser."""
 
     catalog: bool = True
     """Whether its list of models may be requested while it generates, so that Codex can get a catalogue made of it."""

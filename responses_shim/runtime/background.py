@@ -12,36 +12,44 @@ A response ends once, by one compare-and-set of its status: by its run, by whoev
 that its process is gone. The others find that it has ended, and the run is woken by that and stops the engine.
 
 Its process is gone if its lease has expired and nobody has renewed it for as long as a lease lasts, watched by one
-and the same process: a clock that was set, or a store that was away, kills no run.
+and the same process: a clock that was set, or a store that was away, kills no run. That process takes the lease before
+it ends the response, so that a run which renews it at the last moment lives.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
+from itertools import count
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import msgspec
 
-from responses_shim.core.response.encoder import Frame, Framing
+from responses_shim.core.response.encoder import Frame, Framing, encode_json
+from responses_shim.core.response.interrupted import LoggedOutput
 from responses_shim.core.wire.events import ErrorDetails
 from responses_shim.core.wire.responses import Response, ResponseError
-from responses_shim.core.wire.stored import ended, with_output, without_output
+from responses_shim.core.wire.stored import conversation_of, ended, with_output, without_output
 from responses_shim.errors import ShimError
-from responses_shim.runtime.history import output_items
+from responses_shim.runtime.history import Turn
 from responses_shim.runtime.interfaces import RawHeaders
-from responses_shim.stores.base import ENDED, RUNNING, History, Store, StoredItem, StoreUnavailable
+from responses_shim.runtime.live_log import RETRY_SECONDS, LiveLogs
+from responses_shim.stores.base import ENDED, RUNNING, ConversationTurn, History, Store, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
-LEASE_SECONDS = 15.0
-"""How long the lease of a run lasts. It is renewed three times in that time."""
-RETRY_SECONDS = 1.0
-"""How long to wait before a store that was not available is asked again."""
+LEASE_SECONDS = 5.0
+"""How long the lease of a run lasts. It is renewed three times in that time, and looked at as often.
+
+So a response whose process is gone has ended 15 seconds later, after at most one lease that expires, one that is
+watched, and a third of one for each to be noticed.
+"""
 END_SECONDS = 5.0
 """How long it may take to store the end of runs that could not end by themselves."""
 
@@ -60,20 +68,9 @@ class LogSink:
 
     framing: Framing | None = staticmethod(_bare)
 
-    def __init__(
-        self,
-        store: Store,
-        owner: bytes,
-        id: str,
-        kept: Callable[[Response], Awaitable[None]],
-        unsaved: Callable[[Response], Sequence[StoredItem]] = output_items,
-    ) -> None:
-        """`kept` is called with the response once its end is in the store, `unsaved` for the items to be added then."""
-        self._store = store
-        self._owner = owner
+    def __init__(self, turn: Turn, id: str) -> None:
+        self._turn = turn
         self._id = id
-        self._kept = kept
-        self._unsaved = unsaved
         self._status: str | None = "in_progress"  # what the first write makes of `queued`
 
     async def begin(self, headers: RawHeaders) -> None:
@@ -84,16 +81,22 @@ class LogSink:
         return self._change(events=[*frames], status=status)
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:
-        data, items = without_output(response), self._unsaved(response)
-        await self._change(events=frames, status=response.status, data=data, items=items)
+        turn = self._turn
+        await self._change(
+            events=frames,
+            status=response.status,
+            data=without_output(response),
+            items=turn.unsaved_output(response),
+            turn=turn.conversation_turn(response),
+        )
         try:
-            await self._kept(response)
+            await turn.add_to_conversation(response)  # to see whether it is in there, and to stop renewing the lease
         except StoreUnavailable as error:
-            logger.warning("%s is not in its conversation: %s", self._id, error.message)
+            logger.warning("%s may not be in its conversation: %s", self._id, error.message)
 
     async def _change(self, **changes: Any) -> None:
         try:
-            if await self._store.change(self._owner, self._id, among=RUNNING, **changes):
+            if await self._turn.store.store.change(self._turn.owner, self._id, among=RUNNING, **changes):
                 return
         except StoreUnavailable as error:
             logger.warning("%s is given up: %s", self._id, error.message)
@@ -119,20 +122,37 @@ async def until_ended(store: Store, owner: bytes, id: str, holder: str) -> None:
 async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimError | None = None) -> History | None:
     """End a response from outside of its run: `cancelled`, or `failed` with an error. None if there is none.
 
-    Returns the response as it is then: another end may have come first, and stays.
+    Returns the response as it is then: another end may have come first, and stays. Its output is what its log has, with
+    the item in which it broke off as `incomplete`; if the log is so long that its beginning was dropped, or cannot be
+    read, it is what has been stored. Its conversation is free.
     """
+    failure = ResponseError(error.failure_code, error.message) if error is not None else None
+    logged = LoggedOutput()
+    last = -1
     while True:
         found = await store.get(owner, id)
         if found is None or found.record.status in ENDED:
             return found
-        log = await store.read(owner, id, "events", after=-1, wait=0)
-        # Of a log that is too long there may be no entry left: then `first` is the number of the next one.
-        number = 0 if log is None else log.entries[-1][0] + 1 if log.entries else log.first
-        failure = ResponseError(error.failure_code, error.message) if error is not None else None
+        while (read := await store.read(owner, id, "events", after=last, wait=0)) is not None:
+            logged.lost = logged.lost or last + 1 < read.first
+            for _, event in read.entries:
+                logged.feed(event)
+            last = read.entries[-1][0] if read.entries else read.last
+            if not read.entries:
+                break
+            await anyio.lowlevel.checkpoint()  # a log of 40,000 events takes a tenth of a second
+        numbers = count(last + 1)
+        closing, output = logged.close(numbers.__next__)
+        stored = [item for item in found.items if item.output]
+        ids = {item.id for item in stored}
+        unsaved = [StoredItem(id, data, output=True) for id, data in output if id not in ids]
         data = ended(found.record.data, status, failure)
-        output = [item.data for item in found.items if item.output]
-        events = _terminal_events(number, with_output(data, output, status), error)
-        await store.change(owner, id, among=RUNNING, status=status, data=data, events=events)
+        response = with_output(data, [item.data for item in (*stored, *unsaved)], status)
+        events = [(event.sequence_number, encode_json(event)) for event in closing]
+        events += _terminal_events(next(numbers), response, error)
+        conversation = conversation_of(data)
+        turn = ConversationTurn(conversation, holder=id) if conversation is not None else None
+        await store.change(owner, id, among=RUNNING, status=status, data=data, items=unsaved, events=events, turn=turn)
 
 
 def _terminal_events(number: int, response: msgspec.Raw, error: ShimError | None) -> list[tuple[int, bytes]]:
@@ -145,7 +165,7 @@ def _terminal_events(number: int, response: msgspec.Raw, error: ShimError | None
         events.append({"type": "error", "sequence_number": number, **flat, "error": details})
     kind = "response.failed" if error is not None else "response.incomplete"
     events.append({"type": kind, "sequence_number": number + len(events), "response": response})
-    return [(event["sequence_number"], msgspec.json.encode(event)) for event in events]
+    return [(event["sequence_number"], encode_json(event)) for event in events]
 
 
 class Runs:
@@ -157,10 +177,13 @@ class Runs:
     def __init__(self, store: Store, clock: Callable[[], float] = time.monotonic) -> None:
         self.accepting = False
         """Whether runs can be started: the server has started and does not shut down."""
+        self.live_logs = LiveLogs(store)
+        """The logs of runs, of this process and of others, that are followed in this process."""
         self._store = store
         self._clock = clock
         self._tasks: dict[asyncio.Task[None], tuple[bytes, str]] = {}
         self._suspects: dict[tuple[bytes, str], float] = {}  # since when their lease has been seen expired
+        self._holder = secrets.token_hex(8)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -207,15 +230,26 @@ class Runs:
     async def _search(self) -> None:
         while True:
             await anyio.sleep(LEASE_SECONDS / 3)
-            with suppress(StoreUnavailable):
+            try:
                 await self.end_orphans()
+            except StoreUnavailable:
+                pass
+            except Exception:  # of one run, which must not keep all others from their end
+                logger.exception("the search for runs whose process is gone has failed")
 
     async def end_orphans(self) -> None:
-        """End the responses whose lease this process has seen expired for as long as a lease lasts."""
+        """End the responses whose lease this process has seen expired for as long as a lease lasts.
+
+        Raises StoreUnavailable. The watch begins anew then: while the store was away no run could renew its lease.
+        """
         now = self._clock()
-        expired = await self._store.expired()
-        self._suspects = {key: self._suspects.get(key, now) for key in expired}
-        for (owner, id), since in self._suspects.items():
-            if now - since >= LEASE_SECONDS:
-                gone = ShimError("The process that made the response is gone.", status=503)
-                await end_run(self._store, owner, id, "failed", gone)
+        try:
+            expired = await self._store.expired()
+            self._suspects = {key: self._suspects.get(key, now) for key in expired}
+            for (owner, id), since in self._suspects.items():
+                if now - since >= LEASE_SECONDS and await self._store.lease(owner, id, self._holder, LEASE_SECONDS):
+                    gone = ShimError("The process that made the response is gone.", status=503)
+                    await end_run(self._store, owner, id, "failed", gone)
+        except StoreUnavailable:
+            self._suspects.clear()
+            raise

@@ -10,22 +10,27 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import TypeVar
 
 from responses_shim.stores.base import History, Page, Store
+from responses_shim.stores.counted_warning import CountedWarning
 
 Found = TypeVar("Found")
 
 
 class ClientStore:
-    """Finds a client's records under each of its owner ids. Each method raises StoreUnavailable if it cannot."""
+    """Finds a client's records under each of its owner ids. Each method raises StoreUnavailable if it cannot.
 
-    def __init__(self, store: Store, owners: Sequence[bytes]) -> None:
+    `unstored` counts the responses, of all clients, that could not be stored and did not need to be.
+    """
+
+    def __init__(self, store: Store, owners: Sequence[bytes], unstored: CountedWarning) -> None:
         self.store = store
+        self.unstored = unstored
         self.owner = owners[0]
         """Whom new records belong to."""
         self._owners = owners
 
-    async def get(self, id: str) -> History | None:
-        """A record with its own items, if the client has one."""
-        return await self._first(lambda owner: self.store.get(owner, id))
+    async def get(self, id: str, *, items: bool = True) -> History | None:
+        """A record with its own items, or without items, if the client has one."""
+        return await self._first(lambda owner: self.store.get(owner, id, items=items))
 
     async def history(self, id: str) -> History | None:
         """A record with the items of its ancestors and its own, if the client has one."""

@@ -33,7 +33,7 @@ from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import pdf
 from responses_shim.runtime.fair_queue import FairQueue
 from responses_shim.runtime.fetch import fetch
-from responses_shim.runtime.offload import INLINE_LIMIT, Result, offload_if_large
+from responses_shim.runtime.offload import INLINE_LIMIT, ITEM_COST, Result, offload_if_large
 from responses_shim.settings import Settings
 
 Item = dict[str, Any]
@@ -99,7 +99,11 @@ async def read_files(
     `invalid_file_url`, `file_too_large`, `file_timeout`, or what any wrong field gives; or with status 429 if a queue
     is full. Raises ShimError if a PDF cannot be read for a reason of this server.
     """
-    with_files = [(index, key) for index, item in enumerate(items) if (key := _key_with_files(item))]
+
+    def find() -> list[tuple[int, str]]:
+        return [(index, key) for index, item in enumerate(items) if (key := _key_with_files(item))]
+
+    with_files = await offload_if_large(len(items) * ITEM_COST, find)
     if not with_files:
         return items
     await admit()

@@ -13,11 +13,8 @@ Which requests need a store, and which go on without one:
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, nullcontext, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,25 +25,21 @@ from responses_shim.core.request.messages import Item
 from responses_shim.core.request.stored_input import stored_input
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import Response
-from responses_shim.core.wire.stored import conversation_of, output_of, without_output
+from responses_shim.core.wire.stored import conversation_of, encode_item, output_of, without_output
 from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
+from responses_shim.runtime.conversation_lease import ConversationLease
 from responses_shim.runtime.ids import Ids
-from responses_shim.stores.base import RUNNING, History, Record, StoredItem, StoreUnavailable
+from responses_shim.runtime.item_references import dereferenced, is_reference
+from responses_shim.stores.base import RUNNING, ConversationTurn, History, Record, StoredItem, StoreUnavailable
 
 logger = logging.getLogger(__name__)
 
 SAVE_SECONDS = 2.0
 """How long a response may take to be kept, before its end is sent without that."""
-LEASE_SECONDS = 30.0
-"""How long a conversation stays taken if the process that has taken it dies."""
 
 _CONTINUABLE = ("completed", "incomplete")
-
-
-async def _nothing_taken() -> None:
-    """The `release` of a turn that has taken no conversation."""
 
 
 @dataclass
@@ -56,7 +49,8 @@ class Turn:
     - `before`: the items before its input
     - `keeps`: whether its response is to be kept
     - `needed`: whether the response fails if it cannot be kept
-    - `release`: gives up the conversation, which the turn has taken, before the turn is over
+    - `ids`: those of the response and of its items. By its id the response holds the lease of its conversation
+    - `lease`: its hold on the conversation, until it is released
 
     Its response is kept when it ends, by `save`; or before that, by `add`, if others have to find it while it is made.
     Then `save` changes what is there, and so may `add_round` before.
@@ -68,7 +62,8 @@ class Turn:
     parent: Record | None = None
     conversation: Record | None = None
     before: list[StoredItem] = field(default_factory=list)
-    release: Callable[[], Awaitable[None]] = _nothing_taken
+    ids: Ids = field(default_factory=Ids)
+    lease: ConversationLease | None = None
     _input: list[StoredItem] = field(default_factory=list, init=False)
     _rounds: list[StoredItem] = field(default_factory=list, init=False)  # behind the input, of rounds that have ended
     _added: bool = field(default=False, init=False)  # before its end, as one that runs in the background is
@@ -99,7 +94,7 @@ class Turn:
         if self.keeps:
             taken = {item.id for item in self.before} if self.conversation is not None else ()
             sent = stored_input(request.input, ids.new, taken)
-            self._input = [StoredItem(id, msgspec.json.encode(item)) for id, item in sent]
+            self._input = [StoredItem(id, encode_item(item)) for id, item in sent]
         response.store = self.keeps
         if self.parent is not None:
             response.previous_response_id = self.parent.id
@@ -107,6 +102,12 @@ class Turn:
             response.conversation = {"id": self.conversation.id}
         if request.tool_outputs != "wait":
             self.before = []
+
+    async def release(self) -> None:
+        """Give up the conversation, if the turn has taken one and still has it."""
+        if self.lease is not None:
+            await self.lease.release()
+            self.lease = None
 
     async def save(self, response: Response) -> None:
         """Keep the response and the items of the turn. Raises StoreUnavailable if that is needed and fails.
@@ -124,9 +125,11 @@ class Turn:
             response.store = False
             if self.needed and response.status in _CONTINUABLE:
                 raise
-            logger.warning("%s is not stored: %s", response.id, error.message)
+            self.store.unstored.add()
+            logger.info("%s is not stored: %s", response.id, error.message)
         except Exception as error:  # of somebody else's store
             response.store = False
+            self.store.unstored.add()
             logger.exception("%s is not stored", response.id)
             if self.needed and response.status in _CONTINUABLE:
                 raise StoreUnavailable from error
@@ -149,7 +152,8 @@ class Turn:
     @property
     def owner(self) -> bytes:
         """Whom the response belongs to: the owner of what it continues, who may be so by an older key."""
-        return self.parent.owner if self.parent is not None else self.store.owner
+        continued = self.parent or self.conversation
+        return continued.owner if continued is not None else self.store.owner
 
     async def add(self, response: Response, output: Sequence[StoredItem] = ()) -> Record:
         """Keep a new response, with the input items and then these. Raises StoreUnavailable."""
@@ -204,15 +208,23 @@ class Turn:
 
         Raises StoreUnavailable.
         """
-        conversation = self.conversation
+        turn = self.conversation_turn(response)
         try:
-            if conversation is not None and self.keeps and response.status in _CONTINUABLE:
-                items = [*self._input, *self._rounds, *self.unsaved_output(response)]
-                known = await self.store.store.append_items(conversation.owner, conversation.id, items, response.id)
+            if turn is not None and turn.items:
+                known = await self.store.store.append_items(self.owner, turn.id, turn.items, turn.key)
                 if known or known is None:
                     raise StoreUnavailable("The conversation was changed or deleted while the response was being made.")
         finally:
             await self.release()
+
+    def conversation_turn(self, response: Response) -> ConversationTurn | None:
+        """What the end of the response does to its conversation, if it was made in one."""
+        if self.conversation is None or not self.keeps:
+            return None
+        if response.status not in _CONTINUABLE:
+            return ConversationTurn(self.conversation.id, response.id)
+        items = [*self._input, *self._rounds, *self.unsaved_output(response)]
+        return ConversationTurn(self.conversation.id, response.id, items, key=response.id)
 
 
 def output_items(response: Response) -> list[StoredItem]:
@@ -220,70 +232,49 @@ def output_items(response: Response) -> list[StoredItem]:
     return [StoredItem(id, data, output=True) for id, data in output_of(response)]
 
 
-@asynccontextmanager
-async def open_turn(store: ClientStore, request: CreateRequest) -> AsyncIterator[Turn]:
+async def open_turn(store: ClientStore, request: CreateRequest) -> Turn:
     """Find what a request continues, and put the items in the place of references to them.
 
-    `request.input` is replaced where it has references. A conversation is taken for as long as the turn is open, so
-    that no other turn can be made in it.
+    `request.input` is replaced where it has references. A conversation is taken until the turn is released, so that no
+    other turn can be made in it.
 
     Raises InvalidRequest that names `previous_response_id`, `conversation` or the reference, with status 409 if the
     conversation is taken; StoreUnavailable if the request needs the store and it is not available.
     """
     needed = bool(request.store or request.background or request.tool_outputs == "wait")
     turn = Turn(store, keeps=request.store is not False, needed=needed)
-    conversation = _conversation_id(request)
+    conversation, previous = _conversation_id(request), request.previous_response_id
     if isinstance(request.input, list):
-        request.input = await _dereferenced(store, request.input)
+        request.input = await dereferenced(store, request.input)
+    del request  # it may be of megabytes, and is not needed while the store is asked
     if conversation is not None:
         turn.needed = True
-        turn.conversation = (await find_conversation(store, conversation, "conversation")).record
-        async with _taken(store, turn) if turn.keeps else nullcontext():
-            # Only now: until it was taken, another turn may have added to it.
-            turn.before = (await find_conversation(store, conversation, "conversation")).items
-            yield turn
-        return
-    if request.previous_response_id is not None:
+        await _open_in_conversation(turn, conversation)
+    elif previous is not None:
         turn.needed = True
-        found = _continuable(await store.history(request.previous_response_id), request.previous_response_id)
+        found = _continuable(await store.history(previous), previous)
         turn.parent, turn.before = found.record, found.items
     elif needed:
         await store.get("")  # nothing has that id: it shows whether the store can be reached
-    yield turn
+    return turn
 
 
-@asynccontextmanager
-async def _taken(store: ClientStore, turn: Turn) -> AsyncIterator[None]:
-    """Hold the lease of a turn's conversation. Raises InvalidRequest with status 409 at once if another one has it."""
-    assert turn.conversation is not None
-    owner, id, holder = turn.conversation.owner, turn.conversation.id, secrets.token_hex(8)
-    lease = store.store.lease
-    if not await lease(owner, id, holder, LEASE_SECONDS):
-        raise InvalidRequest(
-            f"The conversation {quoted(id)} is being used by another response.",
-            status=409,
-            param="conversation",
-            code="conversation_locked",
-        )
+async def _open_in_conversation(turn: Turn, id: str) -> None:
+    """Take the conversation of a turn, if it is to be added to, and find its items.
 
-    async def renew() -> None:
-        while True:
-            await anyio.sleep(LEASE_SECONDS / 3)
-            with suppress(StoreUnavailable):
-                await lease(owner, id, holder, LEASE_SECONDS)
-
-    renewal = asyncio.create_task(renew())
-
-    async def release() -> None:
-        renewal.cancel()
-        with anyio.move_on_after(SAVE_SECONDS, shield=True), suppress(StoreUnavailable):
-            await lease(owner, id, holder, 0)
-
-    turn.release = release
+    Raises InvalidRequest with status 409 at once if another turn has it.
+    """
+    turn.conversation = await conversation_record(turn.store, id, "conversation")
+    if turn.keeps:
+        lease = ConversationLease(turn.store.store, turn.conversation, turn.ids.response)
+        await lease.take()
+        turn.lease = lease
     try:
-        yield
-    finally:
-        await release()
+        # Only now: until it was taken, another turn may have added to it.
+        turn.before = _as_conversation(await turn.store.history(id), id, "conversation").items
+    except BaseException:
+        await turn.release()
+        raise
 
 
 def _continuable(found: History | None, id: str) -> History:
@@ -356,39 +347,18 @@ def _conversation_id(request: CreateRequest) -> str | None:
     return str(conversation)
 
 
-async def find_conversation(store: ClientStore, id: str, param: str) -> History:
-    """A conversation of the client's with its items. Raises InvalidRequest with status 404 if there is none."""
-    found = await store.history(id)
+async def conversation_record(store: ClientStore, id: str, param: str) -> Record:
+    """A conversation of the client's. Raises InvalidRequest with status 404 if there is none."""
+    return _as_conversation(await store.get(id, items=False), id, param).record
+
+
+def _as_conversation(found: History | None, id: str, param: str) -> History:
+    """A conversation that was found. Raises InvalidRequest with status 404 if there is none, or if it is none."""
     if found is None or found.record.kind != "conversation":
         raise InvalidRequest(
             f"Conversation with id {quoted(id)} not found.", status=404, param=param, code="conversation_not_found"
         )
     return found
-
-
-def _is_reference(item: Item) -> bool:
-    """Whether an item stands for a stored one: by its type, or because it has an id and nothing else."""
-    kind = item.get("type")
-    return kind == "item_reference" or (kind is None and item.keys() - {"type"} == {"id"})
-
-
-async def _dereferenced(store: ClientStore, items: list[Item]) -> list[Item]:
-    """The items, stored ones in the place of references to them. Raises InvalidRequest that names one that is none."""
-    references = {index: item.get("id") for index, item in enumerate(items) if _is_reference(item)}
-    if not references:
-        return items
-    for index, id in references.items():
-        if not isinstance(id, str):
-            raise missing(f"input[{index}].id") if id is None else wrong_type(f"input[{index}].id", "a string")
-    found = await store.find_items({id for id in references.values() if isinstance(id, str)})
-    resolved = list(items)
-    for index, id in references.items():
-        if id not in found:
-            raise InvalidRequest(
-                f"Item with id {quoted(id)} not found.", status=404, param=f"input[{index}].id", code="item_not_found"
-            )
-        resolved[index] = msgspec.json.decode(found[id])
-    return resolved
 
 
 def uses_store(request: CreateRequest) -> bool:
@@ -397,4 +367,4 @@ def uses_store(request: CreateRequest) -> bool:
         return True
     if request.background or request.tool_outputs == "wait":
         return True
-    return isinstance(request.input, list) and any(map(_is_reference, request.input))
+    return isinstance(request.input, list) and any(map(is_reference, request.input))

@@ -3,44 +3,56 @@
 A host may raise `CancelledError` of its own: it awaits its engine's task, and the engine was aborted. For us that is a
 failed call. But the same exception is how the server cancels us, and then it must go on to the server. The two look
 alike; what tells them apart is whether this task has been asked to end, by its `cancel` or by a cancel scope around
-the call. `GeneratorExit` is alike: it is the host's, unless the coroutine that runs the host is being closed.
+the call. If it has, it ends, even if the host has returned or has raised something else. `GeneratorExit` is alike: it
+is the host's, unless the coroutine that runs the host is being closed.
+
+One thing cannot be caught: a future that the host awaits and that fails with GeneratorExit. asyncio throws that into
+the outermost coroutine of the task, whereupon Python closes all that it awaits, one after the other, shim and host
+included.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import sys
 import traceback
+from collections import deque
 from collections.abc import Awaitable, Callable
 
 import anyio
+import anyio.lowlevel
 
 
 async def run_host_code(call: Callable[[], Awaitable[object]]) -> BaseException | None:
     """Await what `call` gives, and return the exception that it raised; None if it returned.
 
-    Raises what is not the host's to raise: a cancellation of this task, and KeyboardInterrupt and SystemExit, which end
-    the process, also within a group.
+    Raises what is not the host's to raise: a cancellation of this task, whatever the host has made of it, and
+    KeyboardInterrupt and SystemExit, which end the process, also within a group.
     """
     if sys.version_info < (3, 11):
         return await _run_in_child(call)
     task = asyncio.current_task()
     cancellations = task.cancelling() if task is not None else 0
+    raised: BaseException | None = None
     try:
         await call()
     except BaseException as error:
-        cancelled = task is not None and task.cancelling() > cancellations
-        if _must_be_raised(error, task, cancelled=cancelled):
+        if _must_be_raised(error, task):
             raise
-        return error
-    return None
+        raised = error
+    await anyio.lowlevel.checkpoint_if_cancelled()  # by a scope
+    if task is not None and task.cancelling() > cancellations:
+        await asyncio.sleep(0)  # raises if the cancellation has not reached the host
+        raise raised if isinstance(raised, asyncio.CancelledError) else asyncio.CancelledError()
+    return raised
 
 
 def place_of(error: BaseException) -> str:
     """Where an exception was raised, for the log: the three innermost calls, and nothing that may quote a prompt."""
-    frames = traceback.extract_tb(error.__traceback__)[-3:]
-    return " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames))
+    # An exception that is raised again and again, as one of a module may be, has a traceback that grows with each time.
+    innermost = deque(traceback.walk_tb(error.__traceback__), maxlen=3)
+    codes = [(frame.f_code, line) for frame, line in reversed(innermost)]
+    return " < ".join(f"{code.co_filename}:{line} {code.co_name}" for code, line in codes)
 
 
 async def _run_in_child(call: Callable[[], Awaitable[object]]) -> BaseException | None:
@@ -56,21 +68,21 @@ async def _run_in_child(call: Callable[[], Awaitable[object]]) -> BaseException 
         try:
             await call()
         except BaseException as error:
-            if _must_be_raised(error, task, cancelled=False):
+            if _must_be_raised(error, task):
                 raise
             raised = error
 
     async with anyio.create_task_group() as group:
         group.start_soon(run)
+    await anyio.lowlevel.checkpoint_if_cancelled()
     return raised
 
 
-def _must_be_raised(error: BaseException, task: asyncio.Task[object] | None, *, cancelled: bool) -> bool:
+def _must_be_raised(error: BaseException, task: asyncio.Task[object] | None) -> bool:
     if isinstance(error, Exception):
         return False
-    if _current_task() is not task:
-        return True  # the coroutine is being closed, by whatever task runs just now
-    return cancelled or anyio.current_effective_deadline() == -math.inf or _ends_the_process(error)
+    # In another task the coroutine is being closed, by whatever task runs just now.
+    return _current_task() is not task or _ends_the_process(error)
 
 
 def _current_task() -> asyncio.Task[object] | None:

@@ -21,6 +21,9 @@ Decoding that much JSON takes about 0.2 ms, translating it up to 1.5 ms. Handing
 so for the small requests of every day a thread would cost more than it saves.
 """
 
+ITEM_COST = 50
+"""As how many bytes of an input an item of it counts that is only looked at, to see whether it is of some kind."""
+
 THREADS = 2
 """How many threads work for the shim at the same time, in one event loop.
 

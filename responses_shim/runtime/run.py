@@ -101,7 +101,7 @@ class Run:
         self._starts_at_once = starts_at_once
         self._clock = clock
         self._phase = Phase.CALLING
-        self._chat: Chat = {}  # the request of the current round
+        self._chat: Chat = {}  # the request of the current round, if the token ids of its prompt are wanted
         self._make_request: Callable[[], Awaitable[Chat]] | None = None  # of the next round
         self._started_at = self._last_received = self._last_write = clock()
         self._cancel_at: float | None = None
@@ -129,11 +129,16 @@ class Run:
         try:
             if self._starts_at_once:
                 await self._commit()
-            request: Chat | None = chat if self._phase is Phase.CALLING else None
-            while request is not None:
-                self._chat = request
-                await self._round(upstream, request)
-                request = await self._next_request() if self._phase is Phase.BETWEEN else None
+            # A request may be of megabytes, and its answer take long: it is kept only if it is wanted after that, so it
+            # travels in a list that is emptied on the way.
+            requests = [chat] if self._phase is Phase.CALLING else []
+            del chat
+            while requests:
+                self._chat = requests[0] if self._translator.lacks_prompt_tokens else {}
+                await self._round(upstream(requests.pop(), self))
+                if self._phase is Phase.BETWEEN and (request := await self._next_request()) is not None:
+                    requests.append(request)
+                request = None
         finally:
             self._watchdog.stop()
             self._writer.close()
@@ -144,10 +149,9 @@ class Run:
             error.headers += tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
             raise error
 
-    async def _round(self, upstream: Upstream, chat: Chat) -> None:
+    async def _round(self, call: Awaitable[ShimError | None]) -> None:
         """Make one chat call. When it has returned, whatever it had left undone is done."""
-        self.call = anyio.CancelScope()
-        cause = await upstream(chat, self)
+        cause = await call
         if self._end_made is not None:
             await self._end_made.wait()  # another task is about it: one of the host's, or the watchdog's
         await self._writer.wait_until_free()  # wait for a write that the watchdog has begun
@@ -177,7 +181,7 @@ class Run:
         if request is None:
             await self._write_with_timeout(self._close)
             return None
-        self._phase, self._last_received = Phase.CALLING, self._clock()
+        self._phase, self._last_received, self.call = Phase.CALLING, self._clock(), anyio.CancelScope()
         self._ending.begin_round()
         return request
 
@@ -302,6 +306,9 @@ class Run:
         translator = self._translator
         self._phase = Phase.ENDING
         self._last_write = self._clock()
+        if self._writer.begun and self._writer.is_full:
+            with suppress(OSError):  # the client has left; its response is kept all the same
+                await self._writer.write()
         await self._ending.save(begun=self._writer.begun)
         frames = translator.close()
         self._phase = Phase.ENDED

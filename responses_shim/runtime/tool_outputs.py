@@ -184,13 +184,13 @@ async def find_waiting_call(store: ClientStore, id: str, call_id: str, seconds: 
         if found is None or found.record.kind != "response":
             raise no_response(id)
         owner = found.record.owner
-        log = await store.store.read(owner, id, "messages", after=-1, wait=0)
+        messages = await _all_messages(store.store, owner, id)
         # Only now: if the log says that the round has ended, its calls are in the record.
         found = await store.store.get(owner, id)
-        if log is None or found is None:
+        if messages is None or found is None:
             raise no_response(id)
-        record, entries = found.record, log.entries
-        answered = {_read_sender(data).call for _, data in entries}
+        record = found.record
+        answered = {message.call for _, message in messages}
         calls, unanswered = _calls(found.items, answered)
         waits = record.status in RUNNING and waits_for_outputs(record.data)
         call = unanswered.get(call_id)
@@ -203,7 +203,7 @@ async def find_waiting_call(store: ClientStore, id: str, call_id: str, seconds: 
         left = deadline - time.monotonic()
         if unanswered or left <= 0:
             raise _no_call(call_id, id)
-        last = entries[-1][0] if entries else -1
+        last = messages[-1][0] if messages else -1
         await store.store.read(owner, id, "messages", after=last, wait=min(left, READ_SECONDS))
 
 
@@ -216,11 +216,23 @@ async def post_output(store: Store, record: Record, call: Item, item: Item) -> N
     own = _Message(call["id"], secrets.token_hex(8), item)
     if not await store.post(record.owner, record.id, _encode(own)):
         raise _not_waiting()
-    log = await store.read(record.owner, record.id, "messages", after=-1, wait=0)
-    messages = [_read_sender(data) for _, data in log.entries] if log is not None else []
-    first = next((message for message in messages if message.call == own.call), own)
+    messages = await _all_messages(store, record.owner, record.id)
+    first = next((message for _, message in messages or () if message.call == own.call), own)
     if first.sender != own.sender:
         raise _already_answered(call["call_id"])
+
+
+async def _all_messages(store: Store, owner: bytes, id: str) -> list[tuple[int, _Sender]] | None:
+    """The number of each message to a response so far, and which call it is for. None if the response is gone."""
+    messages: list[tuple[int, _Sender]] = []
+    while True:
+        last = messages[-1][0] if messages else -1
+        read = await store.read(owner, id, "messages", after=last, wait=0)
+        if read is None:
+            return None
+        if not read.entries:
+            return messages
+        messages += [(number, _read_sender(data)) for number, data in read.entries]
 
 
 def _calls(items: Sequence[StoredItem], answered: Collection[str]) -> tuple[dict[str, Item], dict[str, Item]]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from operator import itemgetter
+from typing import Any
 
 Deadline = tuple[float, Callable[[], Awaitable[None]]]
 """When something is due, in seconds of the clock, and what."""
@@ -93,8 +94,8 @@ class Watchdog:
             if due <= self._clock():
                 await action()
 
-    def _spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
         task.add_done_callback(self._ended)
         return task
 

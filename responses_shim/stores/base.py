@@ -22,8 +22,9 @@ process that runs it renews a lease. When that has expired, the response is ende
 
 **Deleting** a record hides it: nobody can read or continue it. Its items stay as long as a descendant needs them.
 
-**Optional**: a store in a file may have `async def vacuum(self) -> None`, which gives unused space back; the command
-`responses-shim store vacuum` calls it.
+**Optional**, for the operator's commands: `async def evicted(self) -> int`, how many trees have been evicted for want
+of room (`responses-shim store count`); and of a store in a file `async def vacuum(self) -> int`, which gives unused
+space back to the file system while others go on using it, and returns how many bytes (`responses-shim store vacuum`).
 
 **Outages.** A method that cannot do its work raises `StoreUnavailable`. It never answers as if the record were missing.
 """
@@ -49,6 +50,12 @@ LOG_SIZE = 8 * 1024 * 1024
 """How many bytes of a run's events are kept; of a longer log the first events are dropped."""
 LOG_AGE = 600.0
 """For how many seconds after its end the log of a run is kept."""
+READ_ENTRIES = 200
+"""How many entries of a log one call of `read` returns at most."""
+READ_SIZE = 32 * 1024
+"""After how many bytes a call of `read` returns no more entries: the one that reaches them is the last."""
+END_OF_LOG = 2**53
+"""A number behind every entry: with it `read` returns none, and says where the log ends."""
 
 
 class StoreUnavailable(ShimError):
@@ -91,8 +98,22 @@ class Record(Struct, frozen=True, kw_only=True, gc=False):
     data: bytes
 
 
+class ConversationTurn(Struct, frozen=True):
+    """What the end of a response does to the conversation that it was made in, which has the same owner.
+
+    - `id`: the conversation's
+    - `holder`: whose lease of the conversation is given up
+    - `items`, `key`: what is appended to it, as by `append_items`; nothing if there are no items
+    """
+
+    id: str
+    holder: str
+    items: Sequence[StoredItem] = ()
+    key: str = ""
+
+
 class History(Struct, frozen=True):
-    """A record, and the items from the first ancestor's to its own."""
+    """A record, and the items from the first ancestor's to its own, or those of its own, or none of them."""
 
     record: Record
     items: list[StoredItem]
@@ -106,14 +127,17 @@ class Page(Struct, frozen=True):
 
 
 class Entries(Struct, frozen=True):
-    """Entries of a log, pairs of number and bytes, and whether it has ended, so that no more will come.
+    """Some entries of a log, pairs of number and bytes.
 
-    `first` is the number of the first entry that is still kept.
+    - `ended`: the response has ended, so that none will be added; there may be more behind these ones
+    - `first`: the number of the first entry that is kept; that of the next one if none is
+    - `last`: the highest number that has ever been in the log; -1 if it is new
     """
 
     entries: list[tuple[int, bytes]]
     ended: bool
-    first: int = 0
+    first: int
+    last: int
 
 
 class Summary(Struct, frozen=True, kw_only=True):
@@ -132,12 +156,18 @@ class Bounds(Struct, frozen=True, kw_only=True):
     """How much a store keeps: trees, bytes, and seconds since a tree was last used.
 
     When there are too many trees or bytes, the owner who has the most bytes loses the tree that was used longest ago.
-    So nobody's trees are evicted by somebody who has more than they do.
+    So nobody's trees are evicted by somebody who has more than they do. Evictions are counted, and logged now and then.
     """
 
     trees: int
     size: int
     age: float
+
+
+EVICTING = (
+    "the store is full: this process has evicted %d trees of responses or conversations (store_trees, store_size)"
+)
+"""What is logged now and then when trees are evicted."""
 
 
 class Store(Protocol):
@@ -162,16 +192,19 @@ class Store(Protocol):
         data: bytes | None = None,
         items: Sequence[StoredItem] = (),
         events: Sequence[tuple[int, bytes]] = (),
+        turn: ConversationTurn | None = None,
     ) -> bool:
         """Change a record if its status is `among` these: replace status and data, append items, append to its log.
 
         It is one step, all or nothing: of several that end a response at once, one succeeds and the others get False.
-        False too if there is no such record, or if the number of the first event is not past the end of the log.
+        False too if there is no such record, or if the number of the first event is not past the end of the log. `turn`
+        is part of the step, so that whoever sees the end can go on in the conversation; where it cannot be made,
+        because the conversation is gone or has one of the items, the rest is done without it.
         """
         ...
 
-    async def get(self, owner: bytes, id: str) -> History | None:
-        """A record with its own items. None if there is none, or if it is hidden."""
+    async def get(self, owner: bytes, id: str, *, items: bool = True) -> History | None:
+        """A record with its own items, or without items. None if there is none, or if it is hidden."""
         ...
 
     async def history(self, owner: bytes, id: str) -> History | None:
@@ -192,8 +225,11 @@ class Store(Protocol):
         """
         ...
 
-    async def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        """The data of the items with these ids in the owner's records; of several with one id, that which came last."""
+    async def find_items(self, owner: bytes, ids: Collection[str], record: str | None = None) -> dict[str, bytes]:
+        """The data of the items with these ids in the owner's records, or in one of them only.
+
+        Of several with one id, it is that which came last.
+        """
         ...
 
     async def append_items(self, owner: bytes, id: str, items: Sequence[StoredItem], key: str) -> list[str] | None:
@@ -231,10 +267,11 @@ class Store(Protocol):
     async def read(
         self, owner: bytes, id: str, log: Literal["events", "messages"], *, after: int, wait: float
     ) -> Entries | None:
-        """The entries of a log behind number `after` (-1: all); if there are none yet, wait up to `wait` seconds.
+        """The next entries of a log behind number `after` (-1: from the first on), as many as the bounds allow.
 
-        Messages are numbered from 0 in the order in which they came. It returns at once if the response has ended.
-        None if there is no such record.
+        They are READ_ENTRIES at most, and end with the one with which they reach READ_SIZE bytes: whoever reads a long
+        log does so piece by piece. If there are none yet, and the response has not ended, it waits up to `wait` seconds
+        for one. Messages are numbered from 0 in the order in which they came. None if there is no such record.
         """
         ...
 

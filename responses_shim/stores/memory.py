@@ -16,6 +16,7 @@ from responses_shim.stores.base import (
     LOG_AGE,
     RUNNING,
     Bounds,
+    ConversationTurn,
     Entries,
     History,
     Page,
@@ -63,6 +64,7 @@ class MemoryStore:
         data: bytes | None = None,
         items: Sequence[StoredItem] = (),
         events: Sequence[tuple[int, bytes]] = (),
+        turn: ConversationTurn | None = None,
     ) -> bool:
         trees, node = self._trees, self._trees.find(owner, id)
         if node is None or node.record.status not in among or (events and events[0][0] <= node.log("events").last):
@@ -75,6 +77,8 @@ class MemoryStore:
             trees.resize(node.tree, node.log("events").append(events))
         if status is not None:
             self._set_status(node, status)
+        if turn is not None:
+            self._end_turn(owner, turn)
         trees.use(node.tree)
         return trees.evict(node)
 
@@ -86,9 +90,18 @@ class MemoryStore:
             for log in node.logs.values():
                 log.wake()
 
-    async def get(self, owner: bytes, id: str) -> History | None:
+    def _end_turn(self, owner: bytes, turn: ConversationTurn) -> None:
+        node = self._trees.find(owner, turn.id)
+        if node is None:
+            return
+        if turn.items:
+            self._append_once(node, turn.items, turn.key)
+        if node.holder == turn.holder:
+            node.holder, node.held_until = None, 0.0
+
+    async def get(self, owner: bytes, id: str, *, items: bool = True) -> History | None:
         node = self._trees.find(owner, id)
-        return History(node.record, list(node.items)) if node is not None else None
+        return History(node.record, list(node.items) if items else []) if node is not None else None
 
     async def history(self, owner: bytes, id: str) -> History | None:
         node = self._trees.find(owner, id)
@@ -124,27 +137,32 @@ class MemoryStore:
                 raise KeyError(after)
         return Page(items[start : start + limit], has_more=len(items) > start + limit)
 
-    async def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
+    async def find_items(self, owner: bytes, ids: Collection[str], record: str | None = None) -> dict[str, bytes]:
         self._trees.drop_old()
         found: dict[str, bytes] = {}
         for id in ids:
             for node, data in self._trees.holders(owner, id).items():
-                if not node.hidden:
+                if not node.hidden and record in (None, node.record.id):
                     found[id] = data
         return found
 
     async def append_items(self, owner: bytes, id: str, items: Sequence[StoredItem], key: str) -> list[str] | None:
-        trees, node = self._trees, self._trees.find(owner, id)
+        node = self._trees.find(owner, id)
         if node is None:
             return None
+        known = self._append_once(node, items, key)
+        self._trees.evict(node)
+        return known
+
+    def _append_once(self, node: Node, items: Sequence[StoredItem], key: str) -> list[str]:
+        trees = self._trees
         if key in node.keys:
             return []
-        known = [item.id for item in items if node in trees.holders(owner, item.id)]
+        known = [item.id for item in items if node in trees.holders(node.record.owner, item.id)]
         if not known:
             node.keys.add(key)
             trees.append(node, items)
             trees.use(node.tree)
-            trees.evict(node)
         return known
 
     # Runs --------------------------------------------------------------------------------------------------------
@@ -189,7 +207,7 @@ class MemoryStore:
         if node.ended_at is not None and node.ended_at + LOG_AGE < self._now():
             self._trees.clear_logs(node)
         log = node.log(name)
-        return Entries(log.behind(after), node.record.status in ENDED, log.first)
+        return Entries(log.behind(after), node.record.status in ENDED, log.first, log.last)
 
     # The store itself --------------------------------------------------------------------------------------------
 
@@ -199,6 +217,10 @@ class MemoryStore:
         trees = (tree for tree in self._trees.used.values() if tree.used_at <= latest and owner in (None, tree.owner))
         nodes = (node for tree in trees for node in tree.nodes.values() if not node.hidden)
         return [_summary(node) for node in islice(nodes, limit)]
+
+    async def evicted(self) -> int:
+        """How many trees have been evicted for want of room."""
+        return self._trees.evicted.count
 
     async def secret(self) -> bytes:
         return self._secret

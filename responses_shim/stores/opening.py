@@ -6,7 +6,8 @@
     anything else                what a package registers for it in the entry point group `responses_shim.stores`
 
 A registered factory is called with the URL and the bounds that the operator has set, `None` where that is none, and
-returns a store. It should pass `responses_shim.stores.suite`.
+returns a store. It should pass `responses_shim.stores.suite`. Whatever else than StoreUnavailable its methods raise is
+taken for that (`guarded.py`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from msgspec.structs import asdict, replace
 
 from responses_shim.errors import ConfigurationError
 from responses_shim.stores.base import Bounds, Store
+from responses_shim.stores.guarded import guarded
 from responses_shim.stores.memory import DEFAULT_BOUNDS, MemoryStore
 
 GROUP = "responses_shim.stores"
@@ -41,18 +43,29 @@ Factory = Callable[[str, BoundsSettings], Store]
 
 
 def open_store(url: str, bounds: BoundsSettings) -> Store:
-    """The store at a URL. Raises ConfigurationError if its scheme is unknown, or what it needs is not installed."""
+    """The store at a URL.
+
+    Raises ConfigurationError if its scheme is unknown, what it needs is not installed, or its package fails.
+    """
     scheme, separator, _ = url.partition("://")
     factory = _FACTORIES.get(scheme)
-    if factory is None:
-        found = [entry_point for entry_point in entry_points(group=GROUP) if entry_point.name == scheme]
-        if not separator or not found:
-            # What is no URL is not repeated: it may hold a password.
-            what = f"there is no store for {scheme}://" if separator else "it is no URL"
-            known = ", ".join(f"{name}://" for name in _FACTORIES)
-            raise ConfigurationError(f"store: {what}; known are {known} and off")
-        factory = found[0].load()
-    return factory(url, bounds)
+    if factory is not None:
+        return factory(url, bounds)
+    found = [entry_point for entry_point in entry_points(group=GROUP) if entry_point.name == scheme]
+    if not separator or not found:
+        # What is no URL is not repeated: it may hold a password.
+        what = f"there is no store for {scheme}://" if separator else "it is no URL"
+        known = ", ".join(f"{name}://" for name in _FACTORIES)
+        raise ConfigurationError(f"store: {what}; known are {known} and off")
+    try:
+        store = found[0].load()(url, bounds)
+    except ConfigurationError:
+        raise
+    except Exception as error:  # whose message may repeat the URL
+        raise ConfigurationError(
+            f"store: {found[0].value}, which is registered for {scheme}://, has raised {type(error).__name__}"
+        ) from error
+    return guarded(store, f"{scheme}://")
 
 
 def _memory(url: str, bounds: BoundsSettings) -> Store:

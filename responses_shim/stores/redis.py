@@ -47,10 +47,14 @@ import anyio
 import msgspec
 
 from responses_shim.stores.base import (
+    EVICTING,
     LOG_AGE,
     LOG_SIZE,
+    READ_ENTRIES,
+    READ_SIZE,
     RUNNING,
     Bounds,
+    ConversationTurn,
     Entries,
     History,
     Page,
@@ -59,6 +63,7 @@ from responses_shim.stores.base import (
     StoreUnavailable,
     Summary,
 )
+from responses_shim.stores.counted_warning import CountedWarning
 from responses_shim.stores.redis_client import Client, Script, as_text
 from responses_shim.stores.trees import EVENT_SIZE, ITEM_SIZE, RECORD_SIZE
 
@@ -87,8 +92,7 @@ class RedisStore:
 
     def __init__(self, url: str, bounds: Bounds = DEFAULT_BOUNDS, now: Callable[[], float] | None = None) -> None:
         """Raises ConfigurationError: this is no URL of Redis, or the package `redis` is missing."""
-        self.evicted = 0
-        """How many trees this process has evicted because there were too many, or too many bytes."""
+        self._evicted = CountedWarning(EVICTING)
         self._client = Client(url)
         self._bounds = bounds
         self._now = now
@@ -100,6 +104,8 @@ class RedisStore:
             EVENT_SIZE=EVENT_SIZE,
             LOG_SIZE=LOG_SIZE,
             LOG_AGE=int(LOG_AGE),
+            READ_ENTRIES=READ_ENTRIES,
+            READ_SIZE=READ_SIZE,
         )
         self._all_owners = Script("bounds")
 
@@ -131,6 +137,7 @@ class RedisStore:
         data: bytes | None = None,
         items: Sequence[StoredItem] = (),
         events: Sequence[tuple[int, bytes]] = (),
+        turn: ConversationTurn | None = None,
     ) -> bool:
         changed, kept = await self._write(
             owner,
@@ -142,11 +149,12 @@ class RedisStore:
             data=as_text(data) if data is not None else None,
             items=_as_arguments(items),
             events=[(number, as_text(event)) for number, event in events],
+            turn=(turn.id, turn.holder, _as_arguments(turn.items), turn.key) if turn is not None else None,
         )
         return bool(changed) and kept
 
-    async def get(self, owner: bytes, id: str) -> History | None:
-        return _history(owner, id, await self._ask(owner, "get", id=id))
+    async def get(self, owner: bytes, id: str, *, items: bool = True) -> History | None:
+        return _history(owner, id, await self._ask(owner, "get", id=id, items=items))
 
     async def history(self, owner: bytes, id: str) -> History | None:
         return _history(owner, id, await self._ask(owner, "history", id=id))
@@ -170,8 +178,8 @@ class RedisStore:
             raise KeyError(after)
         return Page(_unpack_items(count, packed), has_more=bool(more))
 
-    async def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        count, packed = await self._ask(owner, "find_items", ids=list(ids))
+    async def find_items(self, owner: bytes, ids: Collection[str], record: str | None = None) -> dict[str, bytes]:
+        count, packed = await self._ask(owner, "find_items", ids=list(ids), record=record)
         return {item.id: item.data for item in _unpack_items(count, packed)}
 
     async def append_items(self, owner: bytes, id: str, items: Sequence[StoredItem], key: str) -> list[str] | None:
@@ -225,8 +233,8 @@ class RedisStore:
         reply = await self._ask(owner, "read", id=id, log=log, after=min(max(after, -1), LAST))
         if reply is None:
             return None
-        ended, first, count, packed = reply
-        return Entries(_entries.decode(_as_array(count, packed)), bool(ended), first)
+        ended, first, last, count, packed = reply
+        return Entries(_entries.decode(_as_array(count, packed)), bool(ended), first, last)
 
     # The store itself --------------------------------------------------------------------------------------------
 
@@ -251,6 +259,10 @@ class RedisStore:
             Summary(owner=owner, id=id, kind=kind, status=status, created_at=created_at, used_at=used_at, size=size)
             for id, kind, status, created_at, used_at, size in _rows.decode(_as_array(count, packed))
         ]
+
+    async def evicted(self) -> int:
+        """How many trees all processes have evicted for want of room, since the store was last empty."""
+        return int(await self._ask_all("evicted"))
 
     async def secret(self) -> bytes:
         key = f"{PREFIX}secret"
@@ -291,14 +303,19 @@ class RedisStore:
             while late is not None and sweeps < SWEEPS:
                 other, evict = late
                 sweeps += not evict
-                roots, _, *totals = await self._ask(other, "sweep", evict=bool(evict))
-                self.evicted += len(roots) if evict else 0
+                roots, evicted, *totals = await self._ask(other, "sweep", evict=bool(evict))
+                self._evicted.add(evicted is not None)
                 kept = kept and not (other == owner and tree in roots)
-                late = await self._report(other, totals)
+                late = await self._report(other, totals, evicted=evicted is not None)
         return result, kept
 
-    async def _report(self, owner: bytes, totals: Sequence[Any], ended: msgspec.Raw | None = None) -> Any:
-        """Note how much an owner has; returns who has to drop something, and whether that is to evict a tree."""
+    async def _report(
+        self, owner: bytes, totals: Sequence[Any], ended: msgspec.Raw | None = None, *, evicted: bool = False
+    ) -> Any:
+        """Note how much an owner has; returns who has to drop something, and whether that is to evict a tree.
+
+        `ended` is a run that has ended; `evicted`: a tree of the owner's has been evicted.
+        """
         version, size, trees, due = totals
         return await self._ask_all(
             "report",
@@ -310,6 +327,7 @@ class RedisStore:
             max_size=self._bounds.size,
             max_trees=self._bounds.trees,
             ended=ended,
+            evicted=int(evicted),
         )
 
 

@@ -69,7 +69,9 @@ class Client:
         self._url = url if not is_socket else None
         self._options: dict[str, Any] = {
             "max_connections": CONNECTIONS + 3,  # for the subscription, one that replaces it, and the first question
-            "socket_timeout": TIMEOUT,
+            # Each call has a deadline of ours. Theirs is held by `asyncio.wait_for`, which before Python 3.12 loses a
+            # cancellation that comes as the awaited thing is done: then a task that is to end goes on.
+            "socket_timeout": None,
             "socket_connect_timeout": TIMEOUT,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,

@@ -13,15 +13,19 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Hashable, Sequence
+from contextlib import closing
 from functools import partial
 from typing import Literal, TypeVar
 
 import anyio
+import anyio.to_thread
 
 from responses_shim.stores.base import (
     ENDED,
+    EVICTING,
     RUNNING,
     Bounds,
+    ConversationTurn,
     Entries,
     History,
     Page,
@@ -30,9 +34,10 @@ from responses_shim.stores.base import (
     StoreUnavailable,
     Summary,
 )
-from responses_shim.stores.sqlite_file import LOCK_TIMEOUT, StoreFile
-from responses_shim.stores.sqlite_threads import ReaderThread, WriterThread
-from responses_shim.stores.sqlite_trees import Trees
+from responses_shim.stores.counted_warning import CountedWarning
+from responses_shim.stores.sqlite_file import LOCK_TIMEOUT, StoreFile, vacuum
+from responses_shim.stores.sqlite_threads import FILE_ERRORS, ReaderThread, WriterThread
+from responses_shim.stores.sqlite_trees import Node, Trees
 
 DEFAULT_BOUNDS = Bounds(trees=1_000_000, size=10 * 1024**3, age=30 * 86_400.0)
 
@@ -45,12 +50,13 @@ class SQLiteStore:
     """Keeps records in a SQLite file, which is created for its user only (mode 0600).
 
     - `path`: of the file; its directory has to be there
-    - `bounds`: of what is kept; the file itself does not shrink, but what is freed in it is used again
+    - `bounds`: of what is kept; what is freed in the file is used again, and `vacuum` gives it back
     - `now`: the time in seconds, the same in all processes that use the file
     - `lock_timeout`: for how many seconds to wait while another process has the file locked
 
     Nothing is opened before the first use. When a method has raised StoreUnavailable, the file is opened anew at the
-    next one: when the trouble is over, the store works.
+    next one: when the trouble is over, the store works. Whoever restores a file under a running server renames the copy
+    into its place; a file that is written while the store looks at it is empty at first, and so is filled anew.
     """
 
     def __init__(
@@ -61,7 +67,8 @@ class SQLiteStore:
         *,
         lock_timeout: float = LOCK_TIMEOUT,
     ) -> None:
-        file = StoreFile(path, lock_timeout)
+        self._file = file = StoreFile(path, lock_timeout)
+        self._evicted = CountedWarning(EVICTING)
         self._bounds = bounds
         self._closed = 0  # how often
         self._now = now
@@ -78,7 +85,14 @@ class SQLiteStore:
 
     def _with_trees(self, work: OfTrees[T]) -> Callable[[sqlite3.Connection], T]:
         now = self._now()
-        return lambda connection: work(Trees(connection, self._bounds, now))
+
+        def run(connection: sqlite3.Connection) -> T:
+            trees = Trees(connection, self._bounds, now)
+            result = work(trees)
+            self._evicted.add(trees.evicted)
+            return result
+
+        return run
 
     # Records -----------------------------------------------------------------------------------------------------
 
@@ -103,6 +117,7 @@ class SQLiteStore:
         data: bytes | None = None,
         items: Sequence[StoredItem] = (),
         events: Sequence[tuple[int, bytes]] = (),
+        turn: ConversationTurn | None = None,
     ) -> bool:
         def work(trees: Trees) -> bool:
             node = trees.find(owner, id)
@@ -115,15 +130,19 @@ class SQLiteStore:
             if events:
                 trees.log(node, "events", events)
             trees.let_logs_expire(node)
+            if turn is not None:
+                _end_turn(trees, owner, turn)
             return trees.keep(node)
 
         logs = ("events", "messages") if status in ENDED else ("events",)
         return await self._write(work, wakes=[(owner, id, log) for log in logs])
 
-    async def get(self, owner: bytes, id: str) -> History | None:
+    async def get(self, owner: bytes, id: str, *, items: bool = True) -> History | None:
         def work(trees: Trees) -> History | None:
             node = trees.find(owner, id)
-            return History(trees.record(owner, node), trees.items(node)) if node is not None else None
+            if node is None:
+                return None
+            return History(trees.record(owner, node), trees.items(node) if items else [])
 
         return await self._read(work)
 
@@ -164,8 +183,8 @@ class SQLiteStore:
 
         return await self._read(work)
 
-    async def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        return await self._read(lambda trees: trees.find_items(owner, ids))
+    async def find_items(self, owner: bytes, ids: Collection[str], record: str | None = None) -> dict[str, bytes]:
+        return await self._read(lambda trees: trees.find_items(owner, ids, record))
 
     async def append_items(self, owner: bytes, id: str, items: Sequence[StoredItem], key: str) -> list[str] | None:
         def work(trees: Trees) -> list[str] | None:
@@ -174,10 +193,8 @@ class SQLiteStore:
                 return None
             if trees.has_key(node, key):
                 return []
-            known = trees.known_items(owner, node, [item.id for item in items])
+            known = _append(trees, owner, node, items, key)
             if not known:
-                trees.add_key(node, key)
-                trees.resize(node.tree, trees.append(owner, node, items))
                 trees.keep(node)
             return known
 
@@ -231,6 +248,22 @@ class SQLiteStore:
     async def scan(self, owner: bytes | None = None, *, unused_for: float = 0, limit: int = 1_000) -> list[Summary]:
         return await self._read(lambda trees: trees.scan(owner, unused_for, limit))
 
+    async def evicted(self) -> int:
+        """How many trees have been evicted for want of room since the file was made."""
+        return await self._read(Trees.all_evicted)
+
+    async def vacuum(self) -> int:
+        """Give space in the file that is not used back to the file system, see `sqlite_file.vacuum`; bytes."""
+
+        def work() -> int:
+            with closing(self._file.connect()) as connection:
+                return vacuum(connection)
+
+        try:
+            return await anyio.to_thread.run_sync(work)
+        except FILE_ERRORS as error:
+            raise StoreUnavailable from error
+
     async def secret(self) -> bytes:
         return await self._write(lambda trees: trees.secret(secrets.token_bytes(32)))
 
@@ -238,3 +271,21 @@ class SQLiteStore:
         self._closed += 1
         await self._reader.close()
         await self._writer.close()  # Last: it wakes those who wait for a log.
+
+
+def _append(trees: Trees, owner: bytes, node: Node, items: Sequence[StoredItem], key: str) -> list[str]:
+    """Append items to a conversation, all or none. The ids that it has already."""
+    known = trees.known_items(owner, node, [item.id for item in items])
+    if not known:
+        trees.add_key(node, key)
+        trees.resize(node.tree, trees.append(owner, node, items))
+        trees.use(node.tree)
+    return known
+
+
+def _end_turn(trees: Trees, owner: bytes, turn: ConversationTurn) -> None:
+    node = trees.find(owner, turn.id)
+    if node is not None:
+        if turn.items and not trees.has_key(node, turn.key):
+            _append(trees, owner, node, turn.items, turn.key)
+        trees.lease(node, turn.holder, 0)

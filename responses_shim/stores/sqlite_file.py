@@ -18,6 +18,8 @@ LOCK_TIMEOUT = 5.0
 """For how many seconds we wait for another process that holds the lock of the file."""
 PAGE_SIZE = 8192
 """Of new files, in bytes. With SQLite's 4096 turns of usual sizes fill their pages badly, and take a fifth more."""
+VACUUM_STEP = 1_000
+"""How many pages one transaction of `vacuum` gives back: others wait for it as for any other write."""
 WAL_LIMIT = 64 * 1024 * 1024
 """How many bytes of the write-ahead log are left on the disk after a checkpoint."""
 
@@ -111,6 +113,7 @@ MIGRATIONS: Sequence[Sequence[str]] = (
             PRIMARY KEY (record, log, number)
         ) WITHOUT ROWID""",
     ),
+    ("ALTER TABLE totals ADD COLUMN evicted INTEGER NOT NULL DEFAULT 0",),
 )
 """Each entry is the statements that make format N+1 of format N. Entries are only ever appended."""
 
@@ -163,8 +166,9 @@ class StoreFile:
             os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
-        _format(connection)
-        connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")  # has no effect on a file that has tables
+        if _format(connection) == 0:  # or else the second one would have to wait for whoever writes
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
+            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
         # Two that change the journal mode of a new file at once do not wait for each other: one of them fails.
         journal = self._retry(lambda: connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
         if journal != "wal":
@@ -185,6 +189,40 @@ class StoreFile:
                 if "locked" not in str(error) or time.monotonic() > deadline:
                     raise
                 time.sleep(0.01)
+
+
+def vacuum(connection: sqlite3.Connection) -> int:
+    """Give the pages that are free back to the file system. Returns how many bytes.
+
+    It is done in short transactions, with pauses between them, and others go on writing. Only a file that was made
+    before files could do that is written anew as a whole, once: until that is done, others can read only.
+    """
+    given = 0
+    if _pragma(connection, "auto_vacuum") == 0:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+        given += _shrink(connection, "VACUUM")
+    while free := _pragma(connection, "freelist_count"):
+        began = time.monotonic()
+        connection.execute("BEGIN IMMEDIATE")
+        given += _shrink(connection, f"PRAGMA incremental_vacuum({VACUUM_STEP})")
+        connection.execute("COMMIT")
+        if _pragma(connection, "freelist_count") >= free:  # others free more than is given back
+            break
+        time.sleep(time.monotonic() - began)
+    # The file itself shrinks when all that is in the log is in the file. If somebody reads, that is done later.
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    return given
+
+
+def _shrink(connection: sqlite3.Connection, statement: str) -> int:
+    """Execute a statement. Returns by how many bytes the file becomes smaller."""
+    before = _pragma(connection, "page_count")
+    connection.execute(statement).fetchall()
+    return (before - _pragma(connection, "page_count")) * _pragma(connection, "page_size")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def migrate(connection: sqlite3.Connection) -> None:

@@ -14,6 +14,8 @@ from responses_shim.stores.base import (
     ENDED,
     LOG_AGE,
     LOG_SIZE,
+    READ_ENTRIES,
+    READ_SIZE,
     Bounds,
     Entries,
     Page,
@@ -75,6 +77,7 @@ class Trees:
         self._bounds = bounds
         self._now = now
         self._oldest = now - bounds.age
+        self.evicted = 0  # trees, by this transaction
 
     # Records -----------------------------------------------------------------------------------------------------
 
@@ -180,13 +183,14 @@ class Trees:
         items = _items(rows)
         return Page(items[:limit], has_more=len(items) > limit)
 
-    def find_items(self, owner: bytes, ids: Collection[str]) -> dict[str, bytes]:
-        """The data of the latest item with each id, in records that are not hidden."""
+    def find_items(self, owner: bytes, ids: Collection[str], record: str | None) -> dict[str, bytes]:
+        """The data of the latest item with each id, in one record or in all that are not hidden."""
         query = (
             "SELECT items.data FROM items JOIN records USING (record) JOIN trees USING (tree) "
-            "WHERE items.owner = ? AND items.id = ? AND NOT hidden AND used_at >= ? ORDER BY position DESC LIMIT 1"
+            "WHERE items.owner = ? AND items.id = ? AND NOT hidden AND used_at >= ? "
+            "AND records.id = ifnull(?, records.id) ORDER BY position DESC LIMIT 1"
         )
-        rows = {id: self._one(query, (owner, id, self._oldest)) for id in ids}
+        rows = {id: self._one(query, (owner, id, self._oldest, record)) for id in ids}
         return {id: row[0] for id, row in rows.items() if row is not None}
 
     def known_items(self, owner: bytes, node: Node, ids: Iterable[str]) -> list[str]:
@@ -284,20 +288,26 @@ class Trees:
             self._execute("UPDATE logs SET expires = ? WHERE record = ?", (node.ended_at + LOG_AGE, node.record))
 
     def entries(self, node: Node, log: str, after: int) -> Entries:
-        """The entries of a log behind number `after`."""
+        """The next entries of a log behind number `after`, as many as `Store.read` returns."""
         key = (node.record, log)
         ended = node.status in ENDED
         row = self._one("SELECT last, expires FROM logs WHERE record = ? AND log = ?", key)
         last, expires = row if row is not None else (-1, None)
         if expires is not None and expires < self._now:
-            return Entries([], ended, last + 1)
-        rows = self._execute(
-            "SELECT number, data FROM entries WHERE record = ? AND log = ? AND number > ? ORDER BY number",
-            (*key, min(after, LAST)),
-        ).fetchall()
+            return Entries([], ended, last + 1, last)
+        found: list[tuple[int, bytes]] = []
+        size = 0
+        for row in self._execute(
+            "SELECT number, data FROM entries WHERE record = ? AND log = ? AND number > ? ORDER BY number LIMIT ?",
+            (*key, min(after, LAST), READ_ENTRIES),
+        ):
+            found.append(row)
+            size += len(row[1])
+            if size >= READ_SIZE:
+                break
         first = self._one("SELECT min(number) FROM entries WHERE record = ? AND log = ?", key)
         assert first is not None
-        return Entries(rows, ended, first[0] if first[0] is not None else last + 1)
+        return Entries(found, ended, first[0] if first[0] is not None else last + 1, last)
 
     # Trees and their bounds --------------------------------------------------------------------------------------
 
@@ -316,11 +326,10 @@ class Trees:
         """
         self.use(node.tree)
         self._drop_old()
-        evicted = False
         bounds = (self._bounds.trees, self._bounds.size)
         while self._number("trees > ? OR size > ? FROM totals", *bounds) and self._evict():
-            evicted = True
-        return not evicted or self._one("SELECT 1 FROM records WHERE record = ?", (node.record,)) is not None
+            self.evicted += 1
+        return not self.evicted or self._one("SELECT 1 FROM records WHERE record = ?", (node.record,)) is not None
 
     def _evict(self) -> bool:
         """Drop the tree that was used longest ago of those of the owner with the most bytes. False if there is none."""
@@ -328,6 +337,7 @@ class Trees:
             "DELETE FROM trees WHERE tree = (SELECT tree FROM trees "
             "WHERE owner = (SELECT owner FROM owners ORDER BY size DESC LIMIT 1) ORDER BY used_at, tree LIMIT 1)"
         )
+        self._execute("UPDATE totals SET evicted = evicted + ?", (dropped.rowcount,))
         return dropped.rowcount > 0
 
     def _drop_old(self) -> None:
@@ -358,6 +368,10 @@ class Trees:
         )
         names = Summary.__struct_fields__
         return [Summary(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def all_evicted(self) -> int:
+        """How many trees have been evicted since the file was made."""
+        return self._number("evicted FROM totals")
 
     def secret(self, proposed: bytes) -> bytes:
         """The secret of the file; it becomes the one that is proposed if there is none yet."""

@@ -10,7 +10,8 @@ from operator import itemgetter
 
 import anyio
 
-from responses_shim.stores.base import LOG_SIZE, Bounds, Record, StoredItem
+from responses_shim.stores.base import EVICTING, LOG_SIZE, READ_ENTRIES, READ_SIZE, Bounds, Record, StoredItem
+from responses_shim.stores.counted_warning import CountedWarning
 
 RECORD_SIZE = 1_000
 """What a record takes beside its data, about, in bytes."""
@@ -49,8 +50,14 @@ class Log:
         return self.entries[0][0] if self.entries else self.last + 1
 
     def behind(self, number: int) -> list[tuple[int, bytes]]:
-        """The entries behind `number`."""
-        return self.entries[bisect_right(self.entries, number, key=itemgetter(0)) :]
+        """The next entries behind `number`, as many as `Store.read` returns."""
+        start = bisect_right(self.entries, number, key=itemgetter(0))
+        found, size = self.entries[start : start + READ_ENTRIES], 0
+        for index, (_, data) in enumerate(found):
+            size += len(data)
+            if size >= READ_SIZE:
+                return found[: index + 1]
+        return found
 
     def wake(self) -> None:
         """Wake everybody who waits for an entry."""
@@ -106,8 +113,8 @@ class Trees:
     """The nodes of all owners, bounded. `now` gives the time in seconds since any point."""
 
     def __init__(self, bounds: Bounds, now: Callable[[], float]) -> None:
-        self.evicted = 0
-        """How many trees have been evicted because there were too many, or too many bytes."""
+        self.evicted = CountedWarning(EVICTING)
+        """The trees that have been evicted because there were too many, or too many bytes."""
         self.running: set[Node] = set()
         """Those whose response has not ended."""
         self.used: OrderedDict[int, Tree] = OrderedDict()
@@ -240,5 +247,5 @@ class Trees:
         while self.used and (len(self.used) > self._bounds.trees or self._size > self._bounds.size):
             largest = max(self._owners.values(), key=lambda owner: owner.size)
             self._drop(next(iter(largest.trees.values())))
-            self.evicted += 1
+            self.evicted.add()
         return (node.record.owner, node.record.id) in self._nodes

@@ -13,8 +13,8 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim import RequestView, ResponsesShim
-from responses_shim.asgi import host_client
-from responses_shim.asgi.body import SMALL_BODY
+from responses_shim.asgi import body, host_client
+from responses_shim.asgi.body import SMALL_BODY, SMALL_NODES
 from responses_shim.asgi.decompress import DecompressedBody
 from responses_shim.extensions import nemo_gym
 from responses_shim.runtime import files
@@ -29,6 +29,7 @@ from tests.scripted import Hold, Json, Raise, ScriptedHost, Start, Step, Wait, r
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left")]
 
 LARGE: dict[str, Any] = {"model": "scripted", "input": "x" * (SMALL_BODY + 1)}
+DENSE: dict[str, Any] = {"model": "scripted", "input": [{"role": "user", "content": ""}] * (SMALL_NODES // 3 + 1)}
 JSON = {"content-type": "application/json"}
 
 
@@ -37,7 +38,7 @@ class Spy:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.done: list[str] = []
-        feed = DecompressedBody.feed
+        feed, parse_json = DecompressedBody.feed, body.parse_json
 
         async def unpack(of: DecompressedBody, part: bytes) -> None:
             if of._coding is not None or len(of.data) + len(part) > SMALL_BODY:
@@ -52,11 +53,17 @@ class Spy:
             self.done.append("started")
             return 0, b"Hello"
 
+        def parse(data: bytes) -> Any:
+            if data.count(b"{") > SMALL_NODES // 3:
+                self.done.append("decoded")
+            return parse_json(data)
+
         def read_file(*args: Any) -> bytes:
             self.done.append("opened")
             return b"sound"
 
         monkeypatch.setattr(DecompressedBody, "feed", unpack)
+        monkeypatch.setattr(body, "parse_json", parse)
         monkeypatch.setattr(files, "fetch", fetch)
         monkeypatch.setattr(files, "_run_process", run_process)
         monkeypatch.setattr(nemo_gym, "_read_file", read_file)
@@ -82,6 +89,7 @@ GYM = {**REQUEST, "metadata": {"audio_path": "a.wav"}}
 BODIES: dict[str, tuple[bytes, dict[str, str]]] = {
     "valid": (json.dumps(REQUEST).encode(), JSON),
     "large": (json.dumps(LARGE).encode(), JSON),
+    "dense": (json.dumps(DENSE).encode(), JSON),
     "empty": (b"", JSON),
     "no JSON": (b"{", JSON),
     "not UTF-8": (b'{"\xff', JSON),
@@ -133,7 +141,7 @@ async def test_without_the_right_key_any_body_gets_the_hosts_401_and_nothing_is_
     assert not host.chat.requests
 
 
-@pytest.mark.parametrize("data", [LARGE, PDF], ids=["large", "a PDF"])
+@pytest.mark.parametrize("data", [LARGE, DENSE, PDF], ids=["large", "dense", "a PDF"])
 async def test_a_403_is_passed_on_too(data: Any, spy: Spy) -> None:
     host = GuardedHost(refusal=Json(403, {"detail": "Not for you.", "code": 400}))
     reply = await post(ResponsesShim(host), "/v1/responses", data)

@@ -10,12 +10,12 @@ import anyio
 import pytest
 
 from responses_shim import RequestView, ResponsesShim, ResponseView
-from responses_shim.asgi import follow
 from responses_shim.core.wire.sse import COMMENT
-from responses_shim.runtime import background
+from responses_shim.runtime import background, live_log
 from responses_shim.runtime.background import Runs, end_run
+from responses_shim.runtime.history import Turn
 from responses_shim.stores import memory, trees
-from responses_shim.stores.base import Record, StoreUnavailable
+from responses_shim.stores.base import RUNNING, Record, StoreUnavailable
 from tests.caller import DEADLINE, payloads, settle
 from tests.conformance.asking import WEATHER, result_of
 from tests.oracle import check_response, check_resumed, check_stream
@@ -322,7 +322,7 @@ async def test_a_follower_that_falls_too_far_behind_is_cut_off(monkeypatch: pyte
 
 async def test_a_follower_goes_on_when_the_store_was_away_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
     go = anyio.Event()
-    monkeypatch.setattr(follow, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(live_log, "RETRY_SECONDS", 0.01)
     async with running(held(go)) as (client, _):
         id = (await client.create(background=True))["id"]
         async with client.following(id) as exchange:
@@ -351,7 +351,9 @@ async def test_cancelling_ends_the_response_and_stops_the_engine() -> None:
         async with client.following(id) as exchange:
             await next_event(exchange, "response.output_text.delta")
             cancelled = await client.cancel(id)
-            assert (cancelled["status"], cancelled["output"], cancelled["error"]) == ("cancelled", [], None)
+            assert (cancelled["status"], cancelled["error"]) == ("cancelled", None)
+            [item] = cancelled["output"]
+            assert (item["status"], texts([item])) == ("incomplete", ["Half"])
             with anyio.fail_after(DEADLINE):
                 await host.finished.wait()
             assert host.disconnected.is_set()
@@ -484,9 +486,32 @@ async def test_it_holds_its_conversation_until_its_end_and_is_added_to_it() -> N
         assert (await client.refused(conversation=conversation))["code"] == "conversation_locked"
         go.set()
         await client.until(made["id"], "completed")
-        await settle()
         assert texts(await client.items(conversation)) == ["One", "Half done"]
         await client.create(input="Two", conversation=conversation)
+
+
+async def test_who_saw_its_end_goes_on_in_the_conversation_at_once() -> None:
+    """However slow the run is to give the conversation up: its end in the store does that."""
+    async with running(counting) as (client, _):
+        conversation = await client.conversation()
+        for number in range(5):
+            events = await client.stream(input=f"Turn {number}", conversation=conversation, background=True)
+            assert events[-1]["type"] == "response.completed"
+        assert len(await client.items(conversation)) == 10
+
+
+async def test_the_end_frees_the_conversation_before_the_run_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: Any) -> None:
+        await anyio.sleep_forever()
+
+    async with running(counting) as (client, _):
+        conversation = await client.conversation()
+        with monkeypatch.context() as slow:
+            slow.setattr(Turn, "add_to_conversation", never)
+            made = await client.stream(input="One", conversation=conversation, background=True)
+        assert made[-1]["type"] == "response.completed"
+        await client.create(input="Two", conversation=conversation)
+        assert texts(await client.items(conversation)) == ["One", "Answer 1", "Two", "Answer 3"]
 
 
 async def test_one_that_is_cancelled_leaves_nothing_in_its_conversation_and_frees_it() -> None:
@@ -495,10 +520,11 @@ async def test_one_that_is_cancelled_leaves_nothing_in_its_conversation_and_free
         made = await client.create(input="One", conversation=conversation, background=True)
         await called(host)
         await client.cancel(made["id"])
+        await client.create(input="Two", conversation=conversation)  # at once
+        assert texts(await client.items(conversation)) == ["Two", "Answer 1"]
         with anyio.fail_after(DEADLINE):
             await host.finished.wait()
         await settle()
-        await client.create(input="Two", conversation=conversation)
         assert texts(await client.items(conversation)) == ["Two", "Answer 1"]
 
 
@@ -516,7 +542,7 @@ async def test_at_shutdown_what_runs_fails_with_a_terminal_event() -> None:
 
         group.start_soon(follow_it)
         await settle()
-    check_stream(events, interrupted=True)
+    check_stream(events)
     response = events[-1]["response"]
     assert (response["status"], response["error"]["code"]) == ("failed", "server_error")
     assert "shut down" in response["error"]["message"]
@@ -609,6 +635,64 @@ async def test_a_lease_that_is_renewed_in_time_clears_all_suspicion() -> None:
         assert found.record.status == "in_progress"
 
 
+async def test_a_lease_that_is_renewed_at_the_last_moment_saves_its_run() -> None:
+    """When the store is asked who is late, and the run renews its lease before its response is ended."""
+
+    class Late(memory.MemoryStore):
+        async def expired(self) -> list[tuple[bytes, str]]:
+            found = await super().expired()
+            if len(asked) == 1:
+                await self.lease(b"o", "r", "its run", 60)
+            asked.append(len(found))
+            return found
+
+    time, asked = [0.0], list[int]()
+    store = Late()
+    await store.add(Record(owner=b"o", id="r", status="in_progress", created_at=1, data=b'{"background":true}'))
+    runs = Runs(store, clock=lambda: time[0])
+    for _ in range(2):
+        await runs.end_orphans()
+        time[0] += background.LEASE_SECONDS
+    found = await store.get(b"o", "r")
+    assert found is not None
+    assert found.record.status == "in_progress"
+    assert asked == [1, 1]
+
+
+async def test_what_was_late_before_an_outage_is_watched_anew_after_it() -> None:
+    """Its run could not renew its lease meanwhile, and may be about to."""
+
+    class Away(memory.MemoryStore):
+        away = False
+
+        async def expired(self) -> list[tuple[bytes, str]]:
+            if self.away:
+                raise StoreUnavailable
+            return await super().expired()
+
+    time = [0.0]
+    store = Away()
+    await store.add(Record(owner=b"o", id="r", status="in_progress", created_at=1, data=b'{"background":true}'))
+    runs = Runs(store, clock=lambda: time[0])
+
+    async def status() -> str:
+        found = await store.get(b"o", "r")
+        assert found is not None
+        return found.record.status
+
+    await runs.end_orphans()
+    store.away = True
+    with pytest.raises(StoreUnavailable):
+        await runs.end_orphans()
+    store.away = False
+    time[0] += background.LEASE_SECONDS
+    await runs.end_orphans()
+    assert await status() == "in_progress"
+    time[0] += background.LEASE_SECONDS
+    await runs.end_orphans()
+    assert await status() == "failed"
+
+
 async def test_the_process_looks_for_orphans_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(background, "LEASE_SECONDS", 0.03)
     async with running() as (client, _):
@@ -650,6 +734,43 @@ async def test_the_end_of_a_log_whose_last_event_was_too_large_has_a_number_of_i
         ended = await end_run(store, b"o", "r", "cancelled")
     assert ended is not None
     assert ended.record.status == "cancelled"
+
+
+@pytest.mark.parametrize("lost", [True, False])
+async def test_a_response_ends_though_its_log_has_been_dropped_or_cannot_be_read(
+    lost: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(NEVER, store="memory://") as (client, host):
+        id = (await client.create(background=True))["id"]
+        await called(host)
+        owner = (await store_of(client).scan())[0].owner
+        if lost:
+            monkeypatch.setattr(trees, "LOG_SIZE", 1_000)
+        event = b'{"type":"response.output_item.added","item":{"type":"of_tomorrow"},"x":"%b"}' % (b"x" * 900)
+        assert await store_of(client).change(owner, id, among=RUNNING, events=[(99, event)])
+        cancelled = await client.cancel(id)
+        assert (cancelled["status"], cancelled["output"]) == ("cancelled", [])
+
+
+async def test_one_run_that_cannot_be_ended_keeps_no_other_from_its_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(background, "LEASE_SECONDS", 0.03)
+    searched = iter([ZeroDivisionError("a mistake"), StoreUnavailable(), None])
+    ended = anyio.Event()
+
+    async def end_orphans(_: Runs) -> None:
+        error = next(searched)
+        if error is not None:
+            raise error
+        ended.set()
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(Runs, "end_orphans", end_orphans)
+    async with running():
+        with anyio.fail_after(DEADLINE):
+            await ended.wait()
+    assert "the search for runs whose process is gone has failed" in caplog.text
 
 
 async def test_an_interceptor_sees_the_response_when_it_has_ended() -> None:

@@ -9,7 +9,7 @@ import anyio
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.runtime import history
+from responses_shim.runtime import conversation_lease
 from tests.caller import call, settle
 from tests.conformance.asking import WEATHER, result_of
 from tests.scripted import Json, Raise, ScriptedHost, Step, Wait, call_answer, chunk, text_answer
@@ -530,7 +530,7 @@ async def test_a_request_that_is_wrong_frees_the_conversation() -> None:
 
 async def test_the_lock_is_kept_as_long_as_the_response_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a lease that is renewed: only that of a process that is gone ends by itself."""
-    monkeypatch.setattr(history, "LEASE_SECONDS", 0.06)
+    monkeypatch.setattr(conversation_lease, "LEASE_SECONDS", 0.06)
     client, _ = client_of([chunk("Half"), Wait(anyio.Event())], counting)
     id = await client.conversation()
     store, renewed, count = store_of(client), anyio.Event(), [0]

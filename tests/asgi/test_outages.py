@@ -11,10 +11,11 @@ import pytest
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import background, history
+from responses_shim.runtime.state import UNSTORED
 from responses_shim.stores import opening
 from responses_shim.stores.base import StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
-from tests.caller import DEADLINE, payloads
+from tests.caller import DEADLINE, payloads, settle
 from tests.oracle import check_stream
 from tests.scripted import Hold, Raise, ScriptedHost, Wait, chunk, text_answer
 from tests.state import Client, next_event, prompts, texts
@@ -142,8 +143,9 @@ async def test_the_routes_of_what_is_stored_are_503_and_never_404(
 @streaming
 @pytest.mark.parametrize("fields", [{}, {"store": None}, {"store": False}], ids=str)
 async def test_any_other_request_goes_on_and_says_that_it_is_not_stored(
-    store: FailingStore, fields: dict[str, Any], stream: bool, used: bool
+    store: FailingStore, fields: dict[str, Any], stream: bool, used: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """It is counted, unless the client did not want it to be stored."""
     async with running() as (client, _):
         if used:
             await client.create()
@@ -151,6 +153,11 @@ async def test_any_other_request_goes_on_and_says_that_it_is_not_stored(
             response = await client.create(stream=stream, **fields)
         assert (response["status"], response["store"]) == ("completed", False)
         assert (await client.refusal("GET", f"/responses/{response['id']}"))["status"] == 404
+        assert isinstance(client.app, ResponsesShim)
+        assert client.app._state is not None
+        expected = fields.get("store", True) is not False
+        assert client.app._state.unstored.count == expected
+        assert (UNSTORED % 1 in caplog.messages) == expected
 
 
 async def test_what_comes_back_works_again(store: FailingStore) -> None:
@@ -349,7 +356,7 @@ async def test_a_run_whose_log_cannot_be_written_stops_the_engine_and_fails(
                 await host.finished.wait()
             store.failing = frozenset()
             events = payloads((await exchange.reply()).events)
-    check_stream(events, interrupted=True)
+    check_stream(events)
     assert events[-1]["response"]["status"] == "failed"
 
 
@@ -371,11 +378,12 @@ async def test_a_lease_that_cannot_be_renewed_for_a_moment_ends_no_run(
 async def test_a_conversation_that_cannot_be_added_to_does_not_undo_the_run(
     store: FailingStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running() as (client, _):
+    go = anyio.Event()
+    async with running([Wait(go), *text_answer("Done")]) as (client, _):
         conversation = await client.conversation()
-        with store.away("append_items"):
-            events = await client.stream(conversation=conversation, background=True)
-        assert events[-1]["type"] == "response.completed"
-        assert "is not in its conversation" in caplog.text
-        assert await client.items(conversation) == []
-        await client.create(conversation=conversation)
+        made = await client.create(conversation=conversation, background=True)
+        await client.answer("DELETE", f"/conversations/{conversation}")
+        go.set()
+        assert (await client.events(made["id"]))[-1]["type"] == "response.completed"
+        await settle()
+        assert "may not be in its conversation" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from itertools import permutations
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from responses_shim import Settings
-from responses_shim.asgi.owner import ANONYMOUS, admission_key, owner_of
+from responses_shim.asgi.owner import ANONYMOUS, admission_key, cache_key_of, owner_of
 from responses_shim.runtime.sealing import Keys
 
 KEY = b"k" * 32
@@ -209,3 +210,29 @@ def test_no_credential_can_be_read_off_what_is_kept() -> None:
     kept = admitted(("authorization", "Bearer secret"))
     assert len(kept) == 32
     assert b"secret" not in kept
+
+
+# Cache keys ----------------------------------------------------------------------------------------------------------
+
+
+def cache_key(key: str, *pairs: Pair, settings: Settings = PLAIN) -> str:
+    return cache_key_of([(name.encode("latin-1"), value.encode("latin-1")) for name, value in pairs], settings, key)
+
+
+def test_two_clients_with_one_cache_key_have_two() -> None:
+    ann, bob = ("authorization", "Bearer ann"), ("authorization", "Bearer bob")
+    keys = {cache_key(key, *who) for who in ([ann], [bob], []) for key in ("a", "b", "", "\udc80")}
+    assert len(keys) == 12
+    assert all(re.fullmatch("[0-9a-f]{64}", key) for key in keys)
+
+
+def test_a_cache_key_is_no_hash_of_key_and_credentials_side_by_side() -> None:
+    """Else the end of one client's credentials could be the beginning of another one's key."""
+    assert cache_key("x", ("authorization", "ann")) != cache_key("nx", ("authorization", "an"))
+
+
+def test_a_trusted_owner_header_sets_cache_keys_apart_instead_of_credentials() -> None:
+    one, other = ("authorization", "one"), ("authorization", "other")
+    user = ("x-user", "ann")
+    assert cache_key("k", one, user, settings=TRUSTED) == cache_key("k", other, user, settings=TRUSTED)
+    assert cache_key("k", one, user, settings=WITH_HEADER) != cache_key("k", one, settings=WITH_HEADER)

@@ -11,9 +11,11 @@ import anyio
 import pytest
 
 from responses_shim import ResponsesShim
+from tests.conformance.asking import WEATHER
 from tests.guarded import CORS, GuardedHost
-from tests.scripted import Hold, Raise, ScriptedHost, Start, chunk, text_answer
+from tests.scripted import Hold, Raise, ScriptedHost, Start, call_then_text, chunk, text_answer
 from tests.state import Client, prompts, store_of, texts
+from tests.stores.redis_server import Server
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("no_task_left", "every_store")]
 
@@ -28,13 +30,18 @@ ROUTES: list[tuple[str, str, Json | None]] = [
     ("GET", "/responses/{response}/input_items", None),
     ("POST", "/responses/{response}/cancel", None),
     ("POST", "/responses/{run}/cancel", None),
+    ("POST", "/responses/{waiting}/tool_outputs", {"tool_call_id": "call_1", "output": "sunny"}),
     ("POST", "/responses", {"previous_response_id": "{response}"}),
     ("POST", "/responses", {"previous_response_id": "{response}", "background": True}),
     ("POST", "/responses", {"previous_response_id": "{response}", "stream": True}),
+    ("POST", "/responses", {"previous_response_id": "{response}", "tool_outputs": "wait"}),
     ("POST", "/responses", {"conversation": "{conversation}"}),
+    ("POST", "/responses", {"conversation": "{conversation}", "background": True}),
+    ("POST", "/responses", {"conversation": "{conversation}", "stream": True}),
     ("POST", "/responses", {"conversation": {"id": "{conversation}"}, "store": False}),
     ("POST", "/responses", {"input": [{"type": "item_reference", "id": "{item}"}]}),
     ("POST", "/responses", {"input": [{"type": "item_reference", "id": "{input}"}]}),
+    ("POST", "/responses", {"input": [{"type": "item_reference", "id": "{item}"}], "background": True}),
     ("GET", "/conversations/{conversation}", None),
     ("POST", "/conversations/{conversation}", {"metadata": {"a": "b"}}),
     ("GET", "/conversations/{conversation}/items", None),
@@ -47,11 +54,13 @@ ROUTES: list[tuple[str, str, Json | None]] = [
 NEW: list[tuple[str, str, Json | None]] = [
     ("POST", "/conversations", {"items": [HELLO]}),
     ("POST", "/responses", {"background": True}),
+    ("POST", "/responses", {"background": True, "stream": True}),
+    ("POST", "/responses", {"tool_outputs": "wait"}),
 ]
 """Routes that make something."""
 
 every_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: " ".join(map(str, route)))
-NEVER = {name: f"{name[:4]}_never" for name in ("response", "run", "item", "input", "member")} | {
+NEVER = {name: f"{name[:4]}_never" for name in ("response", "run", "waiting", "item", "input", "member")} | {
     "conversation": "conv_never"
 }
 
@@ -61,10 +70,12 @@ async def stored(client: Client) -> dict[str, str]:
     response = await client.create(input="Secret")
     run = await client.create(input="Secret", background=True)
     await client.until(run["id"], "completed")
+    waiting = await client.create(input="Secret", background=True, tool_outputs="wait", tools=[WEATHER])
     conversation = await client.conversation({"role": "user", "content": "Secret"})
     return {
         "response": response["id"],
         "run": run["id"],
+        "waiting": waiting["id"],
         "item": response["output"][0]["id"],
         "input": (await client.input_items(response["id"]))["first_id"],
         "conversation": conversation,
@@ -109,21 +120,26 @@ async def shim_over(host: Any, **settings: Any) -> AsyncIterator[ResponsesShim]:
 async def test_another_key_finds_nothing_just_as_if_it_never_was(
     route: tuple[str, str, Json | None], owner: str | None, other: str | None
 ) -> None:
-    host = ScriptedHost()
+    host = ScriptedHost(call_then_text)
     async with shim_over(host) as shim:
-        ids = await stored(Client(shim, owner))
-        calls = len(host.requests)
-        foreign = await use(Client(shim, other), route, ids)
-        never = await use(Client(shim, other), route, NEVER)
-        assert foreign[0] == 404
-        assert foreign == never
-        assert len(host.requests) == calls
-        status, _ = await use(Client(shim, owner), route, ids)
-        assert status == (400 if route == ("POST", "/responses/{response}/cancel", None) else 200)
+        await check_strange(Client(shim, owner), Client(shim, other), host, route)
+
+
+async def check_strange(owner: Client, other: Client, host: ScriptedHost, route: tuple[str, str, Json | None]) -> None:
+    """Check that a stranger gets a 404 for the owner's ids, as for any others, and the owner what is there."""
+    ids = await stored(owner)
+    calls = len(host.requests)
+    foreign = await use(other, route, ids)
+    never = await use(other, route, NEVER)
+    assert foreign[0] == 404
+    assert foreign == never
+    assert len(host.requests) == calls
+    status, _ = await use(owner, route, ids)
+    assert status == (400 if route == ("POST", "/responses/{response}/cancel", None) else 200)
 
 
 async def test_what_a_stranger_does_changes_nothing() -> None:
-    async with shim_over(ScriptedHost()) as shim:
+    async with shim_over(ScriptedHost(call_then_text)) as shim:
         alice, bob = Client(shim), Client(shim, "bob")
         ids = await stored(alice)
         before = await alice.get(ids["response"]), await alice.items(ids["conversation"])
@@ -172,6 +188,22 @@ async def test_a_response_stays_its_owners_when_the_keys_are_rotated() -> None:
     await Client(after).answer("DELETE", f"/responses/{made['id']}")
 
 
+async def test_processes_agree_on_whose_it_is_after_the_store_has_lost_its_secret(redis_server: Server) -> None:
+    """As a Redis that keeps nothing on disk does in a restart: a process that has started later knows the new one."""
+    redis_server.clear()
+    async with (
+        shim_over(ScriptedHost(), store=redis_server.url) as older,
+        shim_over(ScriptedHost(), store=redis_server.url) as newer,
+    ):
+        await Client(older).create()
+        redis_server.clear()
+        made = await Client(newer).create()
+        assert (await Client(older).refusal("GET", f"/responses/{made['id']}"))["status"] == 404
+        assert older._state is not None
+        await older._state.renew_keys()  # as it does every few seconds
+        assert await Client(older).get(made["id"]) == made
+
+
 async def test_the_owner_header_tells_the_users_of_one_key_apart() -> None:
     shim = ResponsesShim(ScriptedHost(), owner_header="x-user")
 
@@ -207,7 +239,7 @@ async def test_a_scheme_is_read_without_regard_to_case() -> None:
 async def test_a_bad_key_is_401_first_whether_or_not_the_id_is_there(
     route: tuple[str, str, Json | None], key: str | None
 ) -> None:
-    host = GuardedHost()
+    host = GuardedHost(chat=call_then_text)
     async with shim_over(host) as shim:
         right = Client(shim, "right")
         ids = await stored(right)
@@ -226,6 +258,13 @@ async def test_a_bad_key_is_401_first_whether_or_not_the_id_is_there(
         assert len(host.chat.requests) == calls
         assert len(await store_of(right).scan()) == before
         assert (await use(right, route, ids))[0] in (200, 400)
+
+
+@every_route
+async def test_another_key_that_is_right_too_finds_nothing(route: tuple[str, str, Json | None]) -> None:
+    host = GuardedHost(chat=call_then_text, keys=["right", "right too"])
+    async with shim_over(host) as shim:
+        await check_strange(Client(shim, "right"), Client(shim, "right too"), host.chat, route)
 
 
 @every_route

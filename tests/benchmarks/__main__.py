@@ -7,7 +7,24 @@ import dataclasses
 
 import uvloop
 
-from . import first_event, hostile, linear, memory, options, report, request, store, tokens, translation
+from . import (
+    first_event,
+    followers,
+    hostile,
+    linear,
+    memory,
+    options,
+    rate,
+    report,
+    request,
+    store,
+    streams,
+    tokens,
+    tool_markup,
+    translation,
+    vllm,
+    without_key,
+)
 from .sampling import QUICK, Plan
 
 ROWS = {
@@ -16,12 +33,18 @@ ROWS = {
     "first_event": first_event.measure,
     "request": request.measure,
     "translation": translation.measure,
+    "tool_markup": tool_markup.measure,
     "linear": linear.measure,
     "memory": memory.measure,
     "store": store.measure,
+    "followers": followers.measure,
+    "rate": rate.measure,
+    "streams": streams.measure,
     "hostile": hostile.measure,
+    "without_key": without_key.measure,
+    "vllm": vllm.measure,
 }
-NOT_BY_DEFAULT = {"hostile"}
+NOT_BY_DEFAULT = {"followers", "rate", "streams", "hostile", "without_key", "vllm"}
 
 
 async def run(names: list[str], plan: Plan) -> None:

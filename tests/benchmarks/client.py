@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ class Dialect:
     """Kind of script → bytes that stand once in each event that carries a token, and nowhere else."""
 
     def request(self, script: Script, **fields: object) -> bytes:
-        """A whole HTTP request for the answer that the script describes; `fields` go into its body."""
+        """A complete HTTP request for the answer that the script describes; `fields` go into its body."""
         body = json.dumps({"model": str(script), **self.body, **fields}).encode()
         head = f"POST {self.path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         return head.encode() + b"Content-Length: %d\r\n\r\n" % len(body) + body
@@ -78,12 +79,19 @@ class Answer:
     blocks: list[bytes] = field(default_factory=list)
     """The body, still chunked, in the pieces that the socket gave."""
     asked: float = 0.0
-    first: float = 0.0
-    """When the first byte of the body came: a chat's role chunk, a response's `response.created`."""
+    times: list[float] = field(default_factory=list)
+    """When each of these came."""
+    chunked: bool = True
+
+    @property
+    def first(self) -> float:
+        """When the first byte of the body came: a chat's role chunk, a response's `response.created`."""
+        return self.times[0]
 
     @property
     def body(self) -> bytes:
-        return unchunk(b"".join(self.blocks))
+        body = b"".join(self.blocks)
+        return unchunk(body) if self.chunked else body
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Every `data:` line that holds JSON."""
@@ -112,20 +120,26 @@ class Connection(asyncio.Protocol):
         self._answer = Answer()
         self._head = b""
         self._tail = b""
+        self._length = 0
         self._mark = b""
         self._marks = 0
         self._done: asyncio.Future[None] | None = None
         self._lost = asyncio.get_running_loop().create_future()
 
-    async def ask(self, request: bytes, mark: bytes = b"", marks: int = 0) -> Answer:
-        """Send a request and return its whole answer; given a mark, return once it was seen `marks` times."""
+    async def ask(self, request: bytes, mark: bytes = b"", marks: int = 0, patience: float = PATIENCE) -> Answer:
+        """Send a request and return its complete answer; given a mark, return once it was seen `marks` times."""
         assert self._transport is not None, "not connected"
         self._answer, self._head, self._tail = Answer(), b"", b""
         self._mark, self._marks = mark, marks
         self._done = asyncio.get_running_loop().create_future()
         self._answer.asked = time.perf_counter()
         self._transport.write(request)
-        await asyncio.wait_for(self._done, PATIENCE)
+        await asyncio.wait_for(self._done, patience)
+        return self._answer
+
+    @property
+    def answer(self) -> Answer:
+        """The answer to what was asked last, as far as it has come."""
         return self._answer
 
     async def close(self) -> None:
@@ -154,13 +168,25 @@ class Connection(asyncio.Protocol):
             head, _, data = self._head.partition(b"\r\n\r\n")
             if not data:
                 return
-            answer.first = time.perf_counter()
-            if b" 200 " not in head.partition(b"\r\n")[0] or b"transfer-encoding: chunked" not in head.lower():
-                self._finish(ConnectionError(f"not a stream: {self._head.decode()}"))
+            self._read_head(head.lower())
         answer.blocks.append(data)
+        answer.times.append(time.perf_counter())
+        if not answer.chunked:
+            self._length -= len(data)
+            if self._length == 0:
+                self._finish(None)
+            return
         self._tail = (self._tail + data)[-len(LAST_CHUNK) :]
         if self._tail == LAST_CHUNK or (self._mark and answer.body.count(self._mark) >= self._marks):
             self._finish(None)
+
+    def _read_head(self, head: bytes) -> None:
+        status, _, fields = head.partition(b"\r\n")
+        length = re.search(rb"content-length: (\d+)", fields)
+        self._answer.chunked = b"transfer-encoding: chunked" in fields
+        self._length = int(length[1]) if length is not None else 0
+        if b" 200 " not in status or not (self._answer.chunked or self._length):
+            self._finish(ConnectionError(f"no answer: {self._head.decode()}"))
 
     def _finish(self, error: Exception | None) -> None:
         """Wake whoever asked, unless that happened already."""

@@ -13,7 +13,7 @@ from itertools import chain
 
 from . import servers
 from .client import Answer, Connection, connected
-from .host import GAP, Script
+from .host import GAPS, Script
 from .report import Row
 from .sampling import Plan, Sample, difference, in_turns, middle
 from .servers import Server
@@ -33,7 +33,7 @@ class Arrivals:
 
     async def evenly(self) -> float:
         """Each stream begins its next answer when the last one ended; their beginnings are spread evenly."""
-        lasts = SCRIPT.tokens * GAP
+        lasts = SCRIPT.tokens * GAPS[SCRIPT.pace]
         delays = [lasts * place / len(self._connections) for place in range(len(self._connections))]
         answers = await asyncio.gather(*map(self._repeat, self._connections, delays))
         return self._median(answers)

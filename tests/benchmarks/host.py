@@ -4,7 +4,7 @@ The answer is asked for through the model's name, the one field that every proxy
 `text-1000-instant` is a thousand tokens of text, as fast as the socket takes them. The chunks are those of
 vLLM 0.32, encoded beforehand, one ASGI message each.
 
-`python -m tests.benchmarks.host raw|shim|hostile FD` serves it on an inherited listening socket.
+`python -m tests.benchmarks.host raw|shim|hostile|guarded FD` serves it on an inherited listening socket.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import itertools
 import json
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -27,8 +28,11 @@ App = Callable[[MutableMapping[str, Any], Receive, Send], Awaitable[None]]
 ODD_EVERY = 20
 """One odd message for so many tokens: a comment, an empty delta, no choice at all, two tokens in one."""
 
-GAP = 0.005
-"""Seconds between two tokens of a paced answer: 200 tokens a second in each stream."""
+GAPS = {"paced": 0.005, "fifty": 0.02, "slow": 0.5}
+"""By pace, the seconds from one token to the next: 200, 50 and 2 tokens a second in each stream.
+
+`fifty` has them come when they are due, however long a write takes, as from an engine in another process.
+"""
 
 WORDS = (
     " the",
@@ -56,7 +60,7 @@ class Script:
     (reasoning between `<think>` tags in the text), or `call` (a function's arguments)."""
     tokens: int = 1000
     pace: str = "instant"
-    """`instant`; `paced`: `GAP` between tokens; `held`: after the tokens, silence until the client goes."""
+    """`instant`; `paced`, `fifty` and `slow`: see `GAPS`; `held`: after the tokens, silence until the client goes."""
 
     def __str__(self) -> str:
         return f"{self.kind}-{self.tokens}-{self.pace}"
@@ -74,14 +78,16 @@ async def chat(scope: MutableMapping[str, Any], receive: Receive, send: Send) ->
         return
     body = await _read(receive)
     if scope["path"] != "/v1/chat/completions":
-        await _start(send, b"application/json")
-        await send({"type": "http.response.body", "body": b'{"object":"list","data":[]}'})
+        await _json(send, b'{"object":"list","data":[]}')
         return
-    script = Script.parse(json.loads(body)["model"])
+    script, streamed = _asked_for(body)
+    if not streamed:
+        await _json(send, _completion(script))
+        return
     frames = _frames(script)
     await _start(send, b"text/event-stream; charset=utf-8")
-    if script.pace == "paced":
-        await _paced(frames, send)
+    if script.pace in GAPS:
+        await _paced(frames, script.tokens, GAPS[script.pace], send, due=script.pace == "fifty")
         return
     for frame in frames:
         await send({"type": "http.response.body", "body": frame, "more_body": True})
@@ -92,12 +98,25 @@ async def chat(scope: MutableMapping[str, Any], receive: Receive, send: Send) ->
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _paced(frames: tuple[bytes, ...], send: Send) -> None:
-    for place, frame in enumerate(frames):
-        if place > 1:  # The role and the first token come together, as an engine sends them.
-            await asyncio.sleep(GAP)
+def _asked_for(body: bytes) -> tuple[Script, bool]:
+    """The answer that a chat request asks for, and whether it is to be streamed. Of the request nothing is kept."""
+    request = json.loads(body)
+    return Script.parse(request["model"]), bool(request.get("stream"))
+
+
+async def _paced(frames: tuple[bytes, ...], tokens: int, gap: float, send: Send, *, due: bool) -> None:
+    began = time.perf_counter()
+    for index, frame in enumerate(frames):
+        if 1 < index <= tokens:  # The role and the first token come together, and so do the last one and the end.
+            await asyncio.sleep(began + (index - 1) * gap - time.perf_counter() if due else gap)
         await send({"type": "http.response.body", "body": frame, "more_body": True})
     await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _json(send: Send, body: bytes) -> None:
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _start(send: Send, content_type: bytes) -> None:
@@ -134,6 +153,21 @@ def _frames(script: Script) -> tuple[bytes, ...]:
         frames.append(_event(choices=[], usage=usage, system_fingerprint="vllm-0.32.0"))
         frames.append(b"data: [DONE]\n\n")
     return tuple(frames)
+
+
+@functools.cache
+def _completion(script: Script) -> bytes:
+    """The same answer in one piece, for a request that is not streamed. Text only."""
+    message = {"role": "assistant", "content": "".join(words(script))}
+    usage = {"prompt_tokens": 33, "total_tokens": 33 + script.tokens, "completion_tokens": script.tokens}
+    choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
+    completion = {
+        "id": "chatcmpl-9468728b6c82ede2",
+        "object": "chat.completion",
+        "created": 1795226178,
+        "model": "smol",
+    }
+    return json.dumps({**completion, "choices": [choice], "usage": usage}).encode()
 
 
 def words(script: Script) -> list[str]:
@@ -204,13 +238,15 @@ def _event(**fields: object) -> bytes:
 
 
 def application(name: str) -> App:
-    """`raw`: the host itself. `shim`: the same under the shim, with every default on. `hostile`: see `hostile_host`."""
+    """`raw`: the host itself. `shim`: the same under the shim, with every default on. `hostile`, `guarded`: see
+    `hostile_host`.
+    """
     if name == "raw":
         return chat
-    if name == "hostile":
-        from .hostile_host import hostile_host
+    if name in ("hostile", "guarded"):
+        from .hostile_host import guarded_host, hostile_host
 
-        return hostile_host()
+        return hostile_host() if name == "hostile" else guarded_host()
     from responses_shim import ResponsesShim
 
     return ResponsesShim(chat)

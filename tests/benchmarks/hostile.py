@@ -2,6 +2,9 @@
 
 Each request goes to a fresh server, a process of its own, after one small request. The loop has a heartbeat (see
 `hostile_host`), and the kernel knows the process's peak of resident memory.
+
+The figure of a request is the shortest of its longest holds, of those that it had each time it was sent: whatever else
+runs on the machine only makes them longer, and what the request itself does to the loop, it does each time.
 """
 
 from __future__ import annotations
@@ -41,7 +44,7 @@ def row(shape: Shape, size: int, rounds: int) -> Row:
     ratio = f" ({peak / unpacked:.1f} × the body)" if unpacked > MEGABYTE / 2 else ""
     return Row(
         f"{shape.name}, {shown}: longest hold of the loop",
-        Spread.of(list(blocks)),
+        Spread(min(blocks), min(blocks), max(blocks)),
         " ms",
         "≤ 20 ms" if unpacked <= SMALL else "≤ 100 ms",
         f"{answer}; {max(seconds):.2f} s; {peak / MEGABYTE:.0f} MB{ratio}",
@@ -51,29 +54,29 @@ def row(shape: Shape, size: int, rounds: int) -> Row:
 def _attack(shape: Shape, data: bytes) -> tuple[float, float, float, str]:
     """How long the loop was held (ms), how long the answer took (s), the memory it took (KB), and what it was."""
     with servers.hostile(RESPONSES_SHIM_HOST=shape.host, RESPONSES_SHIM_AUTH_PROBE="off") as server:
-        _post(server, "/v1/responses", request().encode(), {})
+        post(server, "/v1/responses", request().encode(), {})
         _longest_hold(server)  # begins to count
         before = server.resident_kb()
         server.forget_peak()
         headers = {"content-encoding": ", ".join(shape.coding)} if shape.coding else {}
         start = time.perf_counter()
-        answer = _post(server, shape.path, data, headers | {"x-calls": shape.calls})
+        answer = post(server, shape.path, data, headers | {"x-calls": shape.calls})
         seconds = time.perf_counter() - start
         return _longest_hold(server), seconds, max(0.0, server.peak_kb() - before), answer
 
 
 def _longest_hold(server: Server) -> float:
-    status, body = _exchange(server, b"GET /heartbeat HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    status, body = exchange(server, b"GET /heartbeat HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
     assert status == 200
     return float(body)
 
 
-def _post(server: Server, path: str, body: bytes, headers: dict[str, str]) -> str:
+def post(server: Server, path: str, body: bytes, headers: dict[str, str]) -> str:
     """The answer's status, with the code of an error or the end of a stream."""
     fields = {"host": "localhost", "content-type": "application/json", "connection": "close"} | headers
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     head = "\r\n".join([*lines, f"content-length: {len(body)}", "", ""]).encode()
-    status, answer = _exchange(server, head + body)
+    status, answer = exchange(server, head + body)
     if status == 200:
         ends = ("completed", "incomplete", "failed")
         return f"200 {next((end for end in ends if f'event: response.{end}'.encode() in answer), 'without an end')}"
@@ -81,7 +84,7 @@ def _post(server: Server, path: str, body: bytes, headers: dict[str, str]) -> st
     return f"{status} {error['code']}"
 
 
-def _exchange(server: Server, data: bytes) -> tuple[int, bytes]:
+def exchange(server: Server, data: bytes) -> tuple[int, bytes]:
     """Send a request, and return the status and the body of its answer; 0 if there is none."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=120) as connection:
         with suppress(ConnectionError):  # a body that is refused need not be read to its end

@@ -1,16 +1,20 @@
 """A host that any body may be sent to, under the shim, with a heartbeat that shows how long its loop was held.
 
 It throws the body of a chat request away and answers at once: with a word, or, where the header `x-calls` names a tool,
-with a call of it that has 2 MB of arguments. `GET /heartbeat` answers with the longest hold of the loop since it was
-asked last, in milliseconds: the time between two beats in which this process was busy. That is its CPU time, which is
-what the time would be on a machine where nothing else runs.
+with a call of it that has 2 MB of arguments. If it has a key, whoever has not gets a 401. `GET /heartbeat` answers with
+the longest hold of the loop since it was asked last, in milliseconds: the time between two beats in which this process
+was busy. That is its CPU time, which is what the time would be on a machine where nothing else runs. Before it begins
+to count, garbage is collected: a process that has just begun has its first full collection due, which holds the loop by
+itself, whoever comes next.
 """
 
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
+from collections import Counter
 from collections.abc import MutableMapping
 from typing import Any
 
@@ -22,10 +26,15 @@ ARGUMENTS = 2_000_000
 _PIECE = 1000
 
 
-class HostileHost:
-    """The host: its app is `__call__`."""
+KEY = "Bearer right"
+"""The `authorization` of a client that is let in by a host with a key."""
 
-    def __init__(self) -> None:
+
+class HostileHost:
+    """The host: its app is `__call__`. With a key, it is only for clients that have it."""
+
+    def __init__(self, key: str | None = None) -> None:
+        self._key = key
         self._longest = 0.0
         self._heart: asyncio.Task[None] | None = None
 
@@ -37,8 +46,14 @@ class HostileHost:
             pass
         if scope["path"] == "/heartbeat":
             self._heart = self._heart or asyncio.create_task(self._beat())
-            await _answer(send, b"application/json", json.dumps(self._longest * 1000).encode())
+            longest = self._longest
+            gc.collect()
+            await asyncio.sleep(2 * BEAT)  # so that the beat that this has held is not counted
             self._longest = 0.0
+            await _answer(send, b"application/json", json.dumps(longest * 1000).encode())
+            return
+        if self._key is not None and (b"authorization", self._key.encode()) not in scope["headers"]:
+            await _answer(send, b"application/json", b'{"error": "Unauthorized"}', 401)
             return
         tool = next((value.decode() for name, value in scope["headers"] if name == b"x-calls"), "")
         if not tool:
@@ -67,9 +82,9 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             return
 
 
-async def _answer(send: Send, content_type: bytes, body: bytes) -> None:
+async def _answer(send: Send, content_type: bytes, body: bytes, status: int = 200) -> None:
     headers = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
@@ -93,3 +108,32 @@ def hostile_host() -> App:
     from responses_shim import ResponsesShim
 
     return ResponsesShim(HostileHost())
+
+
+def guarded_host() -> App:
+    """The same with a key. `GET /files` answers how many requests have had files read, and how many were fetched."""
+    from responses_shim import ResponsesShim
+    from responses_shim.runtime import files
+
+    shim = ResponsesShim(HostileHost(KEY))
+    counts = Counter[str]()
+
+    def counted(name: str) -> None:
+        original = getattr(files, name)
+
+        def call(*arguments: Any, **keywords: Any) -> Any:
+            counts[name] += 1
+            return original(*arguments, **keywords)
+
+        setattr(files, name, call)
+
+    counted("_FileReader")
+    counted("fetch")
+
+    async def app(scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        if scope.get("path") == "/files":
+            await _answer(send, b"application/json", json.dumps([counts["_FileReader"], counts["fetch"]]).encode())
+        else:
+            await shim(scope, receive, send)
+
+    return app

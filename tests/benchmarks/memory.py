@@ -40,15 +40,20 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
 
 async def _kb_per_stream(start: Callable[[], AbstractContextManager[Server]], script: Script, streams: int) -> float:
     with start() as server:
-        for connection in await _hold(server, script, WARM_UP):
-            await connection.hang_up()
-        await _ask_once(server)
+        await warm_up(server, script)
         before = server.resident_kb()
         held = await _hold(server, script, streams)
         grown = server.resident_kb() - before
         for connection in held:
             await connection.close()
     return grown / streams
+
+
+async def warm_up(server: Server, script: Script) -> None:
+    """Open a few streams of a held script, and close them."""
+    for connection in await _hold(server, script, WARM_UP):
+        await connection.hang_up()
+    await _ask_once(server)
 
 
 async def _ask_once(server: Server) -> None:

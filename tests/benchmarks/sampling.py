@@ -6,6 +6,7 @@ over the turns of one round, so whatever slows the machine down for a while slow
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -38,10 +39,24 @@ class Plan:
     """Sizes of input to translate."""
     turns: int = 1_000
     """Turns of a chain of stored responses."""
-    attacks: int = 3
+    followers: int = 500
+    """Followers of one run in the background."""
+    run_tokens: int = 1_200
+    """Tokens of that run."""
+    runs: int = 3
+    """How often it is measured."""
+    attacks: int = 5
     """How often each hostile request is sent."""
     bodies: tuple[int, ...] = (1_000_000, 33_000_000)
     """Sizes of hostile bodies, in bytes: the last is nearly the largest that is taken."""
+    open: int = 1_000
+    """Streams that are open at once in `streams`."""
+    open_seconds: float = 60
+    """How long they are."""
+    open_rounds: int = 3
+    """How often that is done, with each server."""
+    rate_seconds: float = 10
+    """How long the requests of one turn of `rate` take."""
     growth: float = 5
     """How long the inputs of `linear` are, as a multiple of the size that each dimension names."""
 
@@ -54,8 +69,15 @@ QUICK = Plan(
     held=40,
     megabytes=(0.1, 0.5),
     turns=200,
+    followers=100,
+    run_tokens=100,
+    runs=1,
     attacks=1,
     bodies=(1_000_000,),
+    open=100,
+    open_seconds=5,
+    open_rounds=1,
+    rate_seconds=1,
     growth=1,
 )
 
@@ -71,6 +93,11 @@ class Spread:
     @classmethod
     def of(cls, values: list[float]) -> Spread:
         return cls(statistics.median(values), min(values), max(values))
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that `share` per cent of the values do not exceed."""
+    return sorted(values)[max(0, math.ceil(len(values) * share / 100) - 1)]
 
 
 async def in_turns(rounds: int, slices: int, contestants: Mapping[str, Callable[[], Awaitable[float]]]) -> list[Sample]:

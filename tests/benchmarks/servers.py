@@ -56,9 +56,12 @@ def raw() -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def shim(**environment: str) -> Iterator[Server]:
-    """The host with the shim mounted on it, configured from the environment."""
-    with _uvicorn("shim", environment) as (port, pid):
+def shim(send_buffer: int | None = None, **environment: str) -> Iterator[Server]:
+    """The host with the shim mounted on it, configured from the environment.
+
+    `send_buffer`: how much the kernel keeps for a client that does not read, in bytes.
+    """
+    with _uvicorn("shim", environment, send_buffer) as (port, pid):
         yield Server(port, RESPONSES, (pid,))
 
 
@@ -66,6 +69,23 @@ def shim(**environment: str) -> Iterator[Server]:
 def hostile(**environment: str) -> Iterator[Server]:
     """The host of `hostile_host` with the shim mounted on it, configured from the environment."""
     with _uvicorn("hostile", environment) as (port, pid):
+        yield Server(port, RESPONSES, (pid,))
+
+
+@contextlib.contextmanager
+def redis_server(folder: str) -> Iterator[int]:
+    """The port of a Redis that keeps nothing on the disk."""
+    port = _free_port()
+    options = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--logfile", "redis.log"]
+    with _process(["redis-server", "--port", str(port), "--dir", folder, *options], {}) as process:
+        _wait_for(port, process)
+        yield port
+
+
+@contextlib.contextmanager
+def guarded(**environment: str) -> Iterator[Server]:
+    """The same host with a key."""
+    with _uvicorn("guarded", environment) as (port, pid):
         yield Server(port, RESPONSES, (pid,))
 
 
@@ -90,9 +110,13 @@ def relay_command() -> str | None:
 
 
 @contextlib.contextmanager
-def _uvicorn(name: str, environment: dict[str, str] | None = None) -> Iterator[tuple[int, int]]:
+def _uvicorn(
+    name: str, environment: dict[str, str] | None = None, send_buffer: int | None = None
+) -> Iterator[tuple[int, int]]:
     """The listening socket is made here and inherited: no race for the port, no wait before connecting."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listener:
+        if send_buffer is not None:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)
         port, number = listener.getsockname()[1], listener.fileno()
         arguments = [sys.executable, "-m", "tests.benchmarks.host", name, str(number)]
         with _process(arguments, environment or {}, keep=(number,)) as process:

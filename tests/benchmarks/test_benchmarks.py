@@ -19,19 +19,25 @@ uvloop = pytest.importorskip("uvloop", reason="clients and servers run on it: pi
 
 from . import (  # noqa: E402
     first_event,
+    followers,
     hostile,
     linear,
     memory,
     options,
+    rate,
     report,
     request,
     servers,
     store,
+    streams,
     tokens,
+    tool_markup,
     translation,
+    without_key,
 )
 from .client import CHAT, LAST_CHUNK, Answer, connect, unchunk  # noqa: E402
 from .host import Message, Receive, Script, Send, words  # noqa: E402
+from .hostile_host import KEY  # noqa: E402
 from .hostile_shapes import SHAPES  # noqa: E402
 from .report import Row  # noqa: E402
 from .sampling import Plan  # noqa: E402
@@ -48,6 +54,13 @@ TINY = Plan(
     held=2,
     megabytes=(0.01, 0.02),
     turns=100,
+    followers=10,
+    run_tokens=20,
+    runs=1,
+    open=2,
+    open_seconds=2,
+    open_rounds=1,
+    rate_seconds=0.02,
     growth=0.001,
 )
 
@@ -94,7 +107,10 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-@pytest.mark.parametrize("rows", [tokens, first_event, request, translation, linear, memory, store])
+ROWS = [tokens, first_event, request, translation, linear, memory, store, followers, rate, streams, tool_markup]
+
+
+@pytest.mark.parametrize("rows", ROWS)
 def test_every_row_can_be_measured(rows: ModuleType) -> None:
     async def measure() -> list[Row]:
         return [row async for row in rows.measure(TINY)]
@@ -102,7 +118,7 @@ def test_every_row_can_be_measured(rows: ModuleType) -> None:
     measured = uvloop.run(measure())
     assert measured
     for row in measured:
-        assert row.spread is not None or "codex-relay" in row.detail
+        assert row.spread is not None or "codex-relay" in row.detail or "redis-server" in row.detail
         assert len(row.cells()) == len(report.HEADINGS)
 
 
@@ -145,6 +161,28 @@ def test_a_hostile_request_is_answered_and_measured(shape: str, answer: str) -> 
     assert row.spread is not None
     assert row.spread.low >= 0
     assert row.detail.startswith(answer)
+
+
+@pytest.mark.parametrize(
+    ("key", "answer"),
+    [
+        ("Bearer wrong", ["401 invalid_api_key", "files read: 0, URLs fetched: 0, connections to them: 0"]),
+        (KEY, ["200 completed", "files read: 1, URLs fetched: 0"]),
+    ],
+)
+def test_a_file_is_read_for_whoever_has_the_key(key: str, answer: list[str]) -> None:
+    with without_key.target() as at:
+        pdf, _ = without_key.files(at.url)
+        detail = without_key.row(pdf, 0, 1, at, key).detail
+    assert all(words in detail for words in answer), detail
+
+
+@pytest.mark.parametrize(("key", "connected"), [("Bearer wrong", 0), (KEY, 1)])
+def test_a_url_is_fetched_for_whoever_has_the_key(key: str, connected: int) -> None:
+    with without_key.target() as at:
+        _, file = without_key.files(at.url)
+        detail = without_key.row(file, 0, 1, at, key).detail
+    assert f"connections to them: {connected}" in detail, detail
 
 
 def test_every_hostile_shape_has_a_name_of_its_own_and_about_its_size() -> None:

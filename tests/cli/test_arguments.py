@@ -17,14 +17,14 @@ Patch = pytest.MonkeyPatch
 
 
 @pytest.fixture
-def runs(monkeypatch: Patch) -> list[tuple[str, list[str], bool]]:
-    """The calls of `launch.run`, which does nothing else: host, the host's arguments, `with_parent`."""
-    calls: list[tuple[str, list[str], bool]] = []
+def runs(monkeypatch: Patch) -> list[tuple[list[str], bool]]:
+    """The commands that are run, which does nothing else: the command, `with_parent`."""
+    calls: list[tuple[list[str], bool]] = []
 
-    def record(host: str, arguments: list[str], *, with_parent: bool = False) -> None:
-        calls.append((host, arguments, with_parent))
+    def record(command: list[str], *, with_parent: bool = False) -> Callable[[], None]:
+        return lambda: calls.append((command, with_parent))
 
-    monkeypatch.setattr(launch, "run", record)
+    monkeypatch.setattr(launch, "prepare", record)
     return calls
 
 
@@ -34,34 +34,39 @@ def test_version_prints_the_version_of_the_package(capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "host_arguments"),
+    ("words", "command", "with_parent"),
     [
-        (["--", "--model", "m.gguf"], ["--model", "m.gguf"]),
-        (["--model", "m.gguf"], ["--model", "m.gguf"]),
-        (["--help"], ["--help"]),
-        (["--", "--help"], ["--help"]),
-        (["serve", "model", "--", "x"], ["serve", "model", "--", "x"]),
-        (["--", "--", "x"], ["--", "x"]),
-        ([], []),
+        (["llama-cpp", "--", "--model", "m.gguf"], ["llama-cpp", "--", "--model", "m.gguf"], False),
+        (["vllm-mlx", "serve", "--help"], ["vllm-mlx", "serve", "--help"], False),
+        (["--", "vllm-mlx", "--", "x"], ["vllm-mlx", "--", "x"], False),
+        (["-m", "llama_cpp.server", "--with-parent"], ["-m", "llama_cpp.server", "--with-parent"], False),
+        (["--with-parent", "serve.py", "-h"], ["serve.py", "-h"], True),
+        (["--with-parent", "--", "-m", "serve"], ["-m", "serve"], True),
     ],
 )
-def test_all_arguments_after_the_host_are_the_hosts(
-    runs: list[tuple[str, list[str], bool]], words: list[str], host_arguments: list[str]
+def test_all_from_the_command_on_is_the_commands(
+    runs: list[tuple[list[str], bool]], words: list[str], command: list[str], with_parent: bool
 ) -> None:
-    assert main(["run", "llama-cpp", *words]) == 0
-    assert runs == [("llama-cpp", host_arguments, False)]
+    assert main(["run", *words]) == 0
+    assert runs == [(command, with_parent)]
 
 
-def test_options_before_the_host_are_those_of_run(runs: list[tuple[str, list[str], bool]]) -> None:
-    assert main(["run", "--with-parent", "llama-cpp", "--", "--port", "1"]) == 0
-    assert runs == [("llama-cpp", ["--port", "1"], True)]
+@pytest.mark.parametrize("ended", [SystemExit(3), KeyboardInterrupt(), BrokenPipeError(), ValueError("broken")])
+def test_what_the_command_raises_is_passed_on(monkeypatch: Patch, ended: BaseException) -> None:
+    def end() -> None:
+        raise ended
+
+    monkeypatch.setattr(launch, "prepare", lambda command, with_parent: end)
+    with pytest.raises(type(ended)) as passed_on:
+        main(["run", "serve.py"])
+    assert passed_on.value is ended
 
 
-def test_the_help_of_run_lists_the_hosts(capsys: Capture) -> None:
+def test_the_help_of_run_lists_the_names_of_hosts(capsys: Capture) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["run", "--help"])
     assert ended.value.code == 0
-    assert "Hosts: llama-cpp" in " ".join(capsys.readouterr().out.split())
+    assert "Names of their own have: llama-cpp" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("words", [[], ["run"], ["no-such-command"], ["demo", "--port", "0"], ["demo", "--port", "x"]])
@@ -70,13 +75,6 @@ def test_a_wrong_command_line_prints_the_usage(capsys: Capture, words: list[str]
         main(words)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("usage: responses-shim")
-
-
-def test_the_error_for_an_unknown_host_lists_the_known_ones(capsys: Capture) -> None:
-    assert main(["run", "llamacpp"]) == 2
-    assert capsys.readouterr().err == (
-        "responses-shim: no host is called 'llamacpp': did you mean llama-cpp? known hosts: llama-cpp\n"
-    )
 
 
 def failing(error: BaseException) -> Callable[[object], None]:

@@ -189,10 +189,11 @@ def canned_engine(monkeypatch: Patch, tmp_path: Path) -> Path:
     answer = tmp_path / "answer"
     answer.write_bytes(sse(EVENTS))
 
-    def server(model: Path, port: int) -> ChildServer:
+    def server(engine: embedded.Engine, model: Path, port: int) -> ChildServer:
         command = [sys.executable, "-c", textwrap.dedent(SERVE_CANNED), str(port), str(answer)]
         return ChildServer(command, port=port, environment=os.environ)
 
+    monkeypatch.setattr(embedded, "find_engine", lambda name: embedded.ENGINES[name or "mlx"])
     monkeypatch.setattr(embedded, "model_file", lambda: Path("tiny.gguf"))
     monkeypatch.setattr(embedded, "server", server)
     return answer
@@ -202,11 +203,16 @@ def test_with_once_it_ends_after_the_answer(canned_engine: Path, capsys: Capture
     port = free_port()
     assert main(["demo", "--once", "--port", str(port)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("Starting llama-cpp-python with tiny.gguf")
+    assert out.startswith("Starting vllm-mlx with tiny.gguf")
     assert "The sea is blue." in out
     assert "curl" not in out
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_the_engine_can_be_chosen(canned_engine: Path, capsys: Capture) -> None:
+    assert main(["demo", "--once", "--engine", "llama-cpp", "--port", str(free_port())]) == 0
+    assert capsys.readouterr().out.startswith("Starting llama-cpp-python with tiny.gguf")
 
 
 def test_without_once_it_keeps_running_until_ctrl_c(canned_engine: Path, capsys: Capture, monkeypatch: Patch) -> None:

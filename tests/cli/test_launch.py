@@ -1,4 +1,4 @@
-"""`responses-shim run`: the host's own command runs, with the shim around its app."""
+"""`responses-shim run llama-cpp`: the host's own command runs, with the shim around its app."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def imported(module: str) -> Any:
 
 
 def test_llama_cpp_serves_its_app_wrapped_in_the_shim(fake_llama_cpp: Path) -> None:
-    launch.run("llama-cpp", ["--model", "m.gguf"])
+    launch.prepare(["llama-cpp", "--", "--model", "m.gguf"])()
     [(app, argv)] = imported("llama_cpp.server.__main__").served
     assert isinstance(app, ResponsesShim)
     host = imported("llama_cpp.server.app")
@@ -88,7 +88,7 @@ def test_the_setting_host_is_kept_if_it_is_set(fake_llama_cpp: Path, monkeypatch
 def test_a_wrong_setting_is_an_error_before_the_model_is_loaded(fake_llama_cpp: Path, monkeypatch: Patch) -> None:
     monkeypatch.setenv("RESPONSES_SHIM_PING", "loud")
     with pytest.raises(ConfigurationError, match="RESPONSES_SHIM_PING"):
-        launch.run("llama-cpp", [])
+        launch.prepare(["llama-cpp"])()
     assert imported("llama_cpp.server.app").calls == []
 
 
@@ -103,7 +103,7 @@ def test_a_setting_that_the_host_refuses_is_an_error_of_one_line(fake_llama_cpp:
         "def create_app(**options):\n    raise ValueError('Model path does not\\n exist: m.gguf')\n"
     )
     with pytest.raises(ConfigurationError) as refused:
-        launch.run("llama-cpp", [])
+        launch.prepare(["llama-cpp"])()
     assert str(refused.value) == "the host cannot start: Model path does not exist: m.gguf"
 
 
@@ -111,22 +111,22 @@ def test_without_llama_cpp_the_error_says_what_to_install(monkeypatch: Patch) ->
     forget_llama_cpp(monkeypatch)
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
     with pytest.raises(ConfigurationError) as missing:
-        launch.run("llama-cpp", [])
+        launch.prepare(["llama-cpp"])()
     assert "pip install 'llama-cpp-python[server]'" in str(missing.value)
-    assert "responses-shim[demo]" in str(missing.value)
+    assert "responses-shim[llama-cpp]" in str(missing.value)
     assert "\n" not in str(missing.value)
 
 
 def test_without_llama_cpps_server_extra_the_error_names_it(fake_llama_cpp: Path) -> None:
     (fake_llama_cpp / "app.py").write_text("import no_such_module_of_the_server_extra\n")
     with pytest.raises(ConfigurationError, match=r"without its server .*no_such_module.*\[server\]"):
-        launch.run("llama-cpp", [])
+        launch.prepare(["llama-cpp"])()
 
 
 def test_a_library_that_cannot_be_loaded_is_an_error_of_one_line(fake_llama_cpp: Path) -> None:
     (fake_llama_cpp / "app.py").write_text("raise RuntimeError('Failed to load shared library\\n libllama.so')\n")
     with pytest.raises(ConfigurationError, match=r"cannot be loaded: Failed to load shared library libllama.so$"):
-        launch.run("llama-cpp", [])
+        launch.prepare(["llama-cpp"])()
 
 
 def test_a_host_run_with_parent_ends_when_its_standard_input_is_closed() -> None:
@@ -139,7 +139,7 @@ def test_a_host_run_with_parent_ends_when_its_standard_input_is_closed() -> None
             threading.Event().wait()
 
         launch.HOSTS["forever"] = serve
-        launch.run("forever", [], with_parent=True)
+        launch.prepare(["forever"], with_parent=True)()
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE

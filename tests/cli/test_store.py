@@ -40,8 +40,9 @@ class WithFile(Kept):
 
     vacuumed = False
 
-    async def vacuum(self) -> None:
+    async def vacuum(self) -> int:
         self.vacuumed = True
+        return 4_096
 
 
 class Away(Kept):
@@ -157,7 +158,7 @@ def test_showing_a_record_does_not_use_it(capsys: Capture, store: Kept) -> None:
 
 def test_the_count(capsys: Capture, store: Kept) -> None:
     counts = {line.split()[0]: int(line.split()[1]) for line in output(capsys, "count")}
-    assert counts == {"records": 3, "responses": 2, "conversations": 1, "owners": 2, "bytes": 2 * 77 + 2}
+    assert counts == {"records": 3, "responses": 2, "conversations": 1, "owners": 2, "bytes": 2 * 77 + 2, "evicted": 0}
     assert output(capsys, "count", "--owner", "ab")[0] == "records  1"
 
 
@@ -195,7 +196,7 @@ def test_nothing_is_purged_unless_it_is_said_what(capsys: Capture, store: Kept) 
 def test_a_file_is_vacuumed(capsys: Capture, monkeypatch: Patch) -> None:
     store = WithFile()
     use(store, monkeypatch)
-    assert output(capsys, "vacuum") == []
+    assert output(capsys, "vacuum") == ["4096 bytes given back"]
     assert store.vacuumed
     assert store.closed == 1
 
@@ -209,7 +210,7 @@ def test_what_is_not_there_is_an_error(capsys: Capture, store: Kept) -> None:
     assert failure(capsys, "list", "--owner", "c") == (1, "no owners have an id that begins with 'c'")
     assert failure(capsys, "list", "--owner", "a") == (1, "2 owners have an id that begins with 'a'")
     assert failure(capsys, "list", "--owner", "") == (1, "no owners have an id that begins with ''")
-    assert failure(capsys, "vacuum") == (1, "this store has no file to be vacuumed")
+    assert failure(capsys, "vacuum") == (1, "this store is no file: what it frees is given back without this command")
 
 
 def test_a_record_of_several_owners_needs_the_owner(capsys: Capture, store: Kept) -> None:

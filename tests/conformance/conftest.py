@@ -1,10 +1,11 @@
-"""Keeps clients from the network while they are tested."""
+"""Keeps clients from the network while they are tested, and has those that rely on state tested on two stores."""
 
 from __future__ import annotations
 
 import ipaddress
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,3 +42,10 @@ def loopback_only(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(socket.socket, "connect", guarded_connect)
     yield
     assert not others, f"connections to {others}"
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def each_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The test runs on a server that keeps its state in memory, and on one that keeps it in a file."""
+    url = "memory://" if request.param == "memory" else f"sqlite:///{tmp_path}/responses.db"
+    monkeypatch.setenv("RESPONSES_SHIM_STORE", url)

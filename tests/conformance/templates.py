@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import json
 import re
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from types import SimpleNamespace
 from typing import Any, NoReturn
 
 from jinja2 import Template
@@ -128,13 +130,17 @@ class Dialect:
     - `field`: the key of reasoning, in deltas and in messages; None for a host that leaves it in the text
     - `reads_json`: the template gets arguments as an object, as in vLLM and MLX, and not as a string
     - `developers`: the template has a place for developer messages
+    - `leaves_calls`: it has no tool parser, and leaves calls in the text
     - `leaves_white_space`: its parser leaves the line ends round the calls, but for those that end a text
+    - `leaves_line_end`: its parser leaves the line end between a text and a call, as vLLM's for the Hermes format
     """
 
     field: str | None
     reads_json: bool
     developers: bool = False
     leaves_white_space: bool = False
+    leaves_line_end: bool = False
+    leaves_calls: bool = False
 
     @property
     def think_tags(self) -> tuple[str, str]:
@@ -175,8 +181,11 @@ class Dialect:
         if self.field is not None and content.startswith(begin):
             reasoning, _, content = content.removeprefix(begin).partition(end)
             steps += [frame({"choices": [{"index": 0, "delta": {self.field: piece}}]}) for piece in pieces(reasoning)]
-        calls = list(CALL.finditer(content))
-        steps += [chunk(piece) for piece in pieces(content[: calls[0].start()] if calls else content)]
+        calls = [] if self.leaves_calls else list(CALL.finditer(content))
+        text = content[: calls[0].start()] if calls else content
+        if calls and self.leaves_line_end and calls[0][0].startswith("\n"):
+            text += "\n"
+        steps += [chunk(piece) for piece in pieces(text)]
         for index, found in enumerate(calls):
             if self.leaves_white_space and (index or not content[: calls[0].start()]):
                 steps.append(chunk("\n"))
@@ -196,6 +205,8 @@ class TemplateHost(ScriptedHost):
 
     def __init__(self, dialect: Dialect, turns: Sequence[Turn]) -> None:
         super().__init__(self._next)
+        # As `vllm serve` leaves it on its app: read by the profile of vLLM alone.
+        self.state = SimpleNamespace(args=Namespace(enable_auto_tool_choice=True, tool_call_parser="hermes"))
         self.dialect = dialect
         self.turns = turns
         self.prompts: list[str] = []

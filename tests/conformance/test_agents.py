@@ -269,12 +269,16 @@ def test_the_model_sees_an_image_that_a_tool_puts_out() -> None:
 
 # State ---------------------------------------------------------------------------------------------------------------
 
+on_each_store = pytest.mark.usefixtures("each_store")
 
+
+@on_each_store
 def test_a_previous_response_id_that_never_was_is_not_found() -> None:
     with pytest.raises(openai.NotFoundError, match="Previous response with id 'resp_1' not found"):
         run(agent_with(), previous_response_id="resp_1")
 
 
+@on_each_store
 @pytest.mark.parametrize("options", [{"auto_previous_response_id": True}, {}], ids=["within a run", "between runs"])
 def test_runs_continue_by_the_id_of_the_last_response(options: dict[str, Any]) -> None:
     """Then the SDK sends no item that the server has."""
@@ -293,6 +297,7 @@ def test_runs_continue_by_the_id_of_the_last_response(options: dict[str, Any]) -
     assert tool_outputs(host.requests[2]) == {"call_1": "It is sunny in Paris."}
 
 
+@on_each_store
 def test_runs_continue_a_conversation() -> None:
     async def two_runs(config: Any, conversation: str) -> list[Any]:
         agent = agent_with(GET_WEATHER)
@@ -317,6 +322,7 @@ def test_runs_continue_a_conversation() -> None:
     assert host.requests[2]["messages"][:3] == host.requests[1]["messages"]
 
 
+@on_each_store
 def test_a_session_keeps_its_items_in_a_conversation() -> None:
     """The session makes the conversation, adds to it, reads it and takes its last item back."""
 

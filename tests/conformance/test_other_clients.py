@@ -143,6 +143,7 @@ def test_langchain_calls_a_tool(langchain: Any) -> None:
     assert host.requests[1]["messages"][1]["reasoning"] == "I look it up."
 
 
+@pytest.mark.usefixtures("each_store")
 def test_langchain_continues_by_the_id_of_the_last_response(langchain: Any) -> None:
     """It finds the id on the last answer of the model, and sends only what came after that."""
     with chat_of(langchain, PARIS, SUNNY, text_answer("Gladly."), use_previous_response_id=True) as (chat, host):

@@ -18,7 +18,7 @@ from tests.oracle import check_resumed, check_stream
 from tests.scripted import Hold, ScriptedHost, Step, call_answer, chunk, text_answer
 from tests.serving import serving
 
-pytestmark = pytest.mark.usefixtures("loopback_only")
+pytestmark = pytest.mark.usefixtures("loopback_only", "each_store")
 
 WEATHER: Any = {"type": "function", "name": "get_weather", "parameters": {"type": "object"}, "strict": False}
 DEADLINE = 10.0
@@ -142,7 +142,8 @@ def test_a_run_is_cancelled() -> None:
     with client_of([chunk("Half"), Hold()]) as (client, _):
         made = client.responses.create(model="m", input="Hello", background=True)
         cancelled = client.responses.cancel(made.id)
-        assert (cancelled.status, cancelled.output) == ("cancelled", [])
+        assert cancelled.status == "cancelled"
+        assert [item.type for item in cancelled.output] in ([], ["message"])  # whatever has come by then
         assert client.responses.cancel(made.id) == cancelled
         assert client.responses.retrieve(made.id) == cancelled
         foreground = client.responses.create(model="m", input="Hello", stream=True)

@@ -43,8 +43,11 @@ class Played:
     rounds: list[RoundResult] = field(default_factory=list)
     fast: int = 0
     """How many of the host's messages took the fast path."""
+    written: list[int] = field(default_factory=list)
+    """After each write, how many frames there were."""
 
     def write(self, frames: Sequence[Frame]) -> None:
+        self.written.append(len(self.frames) + len(frames))
         self.numbers += [number for number, _ in frames]
         self.frames += [data for _, data in frames]
 

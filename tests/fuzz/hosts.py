@@ -6,11 +6,14 @@ import gzip
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
+from unittest.mock import patch
 
 import msgspec
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from responses_shim import ResponsesShim
+from responses_shim.runtime import run
 from tests import caller
 from tests.caller import Reply
 from tests.core.host_streams import encode
@@ -19,20 +22,15 @@ from tests.cuts import POSITIONS, cut
 from tests.fuzz.fuzzer import Fuzzer
 from tests.fuzz.host_answers import REQUEST, comparable, failure, finish, frames, is_stream
 from tests.fuzz.mutations import ODD_VALUES, as_json, mutated, mutated_bytes
+from tests.fuzz.odd_hosts import ERRORS, MANNERS, Error, Manners, OddHost
 from tests.oracle import TERMINAL, check_error, check_response, check_stream
-from tests.scripted import EVENT_STREAM, End, Raise, Return, ScriptedHost, Start, Step, call, usage
+from tests.scripted import EVENT_STREAM, End, Raise, Return, Start, Step, call, usage
 
 CUTS = 5
 """In how many ways each answer is cut."""
 
-EndOfAnswer = Literal["end", "return", "raise", "raise OSError", "end, then raise"]
-ENDS: dict[EndOfAnswer, list[Step]] = {
-    "end": [],
-    "return": [Return()],
-    "raise": [Raise(RuntimeError("boom"))],
-    "raise OSError": [Raise(BrokenPipeError("broken"))],
-    "end, then raise": [End(), Raise(RuntimeError("late"))],
-}
+EndOfAnswer = Literal["end", "return", "end, then raise", Error]
+"""With a last message, without one, with an exception behind it, or with one of this name instead of it."""
 CONTENT_TYPES = ["text/event-stream", "text/event-stream; charset=utf-8", "application/json", "text/html", "", "x"]
 
 
@@ -46,7 +44,7 @@ class HostAnswer(msgspec.Struct, frozen=True):
     end: EndOfAnswer = "end"
     status: int = 200
     content_type: str = "text/event-stream"
-    listens: bool = True
+    manners: Manners = Manners()
     request: dict[str, Any] = {}
     """Fields of the client's request."""
 
@@ -96,14 +94,25 @@ bodies = st.one_of(
     mutated_bytes(completions),
     st.sampled_from([b"", b"<html><title>502</title>", gzip.compress(b"data: [DONE]\n\n"), b"[]", b"5", b"\xff\xfe"]),
 )
+
+
+def orderly(manners: Manners) -> Manners:
+    """The manners without those of which the outcome depends on how the answer is cut.
+
+    Nothing is sent once the host has returned, and no `send` is given up for the failure of another.
+    """
+    late: Literal["", "before it returns"] = "before it returns" if manners.late else ""
+    return replace(manners, late=late, bound=False)
+
+
 examples = st.builds(
     HostAnswer,
     bodies.map(lambda body: body.decode("latin-1")),
     st.lists(POSITIONS, min_size=CUTS, max_size=CUTS),
-    st.sampled_from(["end", "end", "end", *sorted(ENDS)]),
+    st.sampled_from([*["end"] * 9, "return", "end, then raise", *ERRORS]),
     st.sampled_from([200] * 50 + [201, 204, 302, 400, 401, 429, 500, 503]),
     st.sampled_from(CONTENT_TYPES[:2] * 12 + CONTENT_TYPES),
-    st.booleans(),
+    MANNERS.map(orderly),
     st.sampled_from(
         [
             {},
@@ -124,10 +133,25 @@ async def ask(answer: HostAnswer, pieces: Sequence[bytes], *, stream: bool) -> R
     """Ask a shim on a host whose answer comes in these pieces."""
     headers = [(b"content-type", answer.content_type.encode())] if answer.content_type else []
     start = Start(answer.status, EVENT_STREAM if answer.content_type == "text/event-stream" else headers)
-    host = ScriptedHost([start, *filter(None, pieces), *ENDS[answer.end]], listens=answer.listens)
+    host = OddHost([start, *filter(None, pieces), *last_steps(answer.end)], answer.manners)
     reply = await caller.post(ResponsesShim(host), "/v1/responses", {**REQUEST, **answer.request, "stream": stream})
-    assert host.finished.is_set() == host.called.is_set(), "the engine goes on"
+    assert host.working == 0, "the engine goes on"
+    assert not host.cancelled, "the host is cancelled, though nobody has left"
+    assert host.violations == []
     return reply
+
+
+def last_steps(end: EndOfAnswer) -> list[Step]:
+    """What a host does behind the bytes of its answer."""
+    match end:
+        case "end":
+            return [End()]
+        case "return":
+            return [Return()]
+        case "end, then raise":
+            return [End(), Raise(RuntimeError("late"))]
+        case _:
+            return [Raise(ERRORS[end]())]
 
 
 def outcome(reply: Reply) -> Any:
@@ -151,9 +175,10 @@ async def check(answer: HostAnswer) -> str:
     """Ask for the answer as a stream, in each way in which it is cut, and not as a stream."""
     body = answer.body.encode("latin-1")
     ways = [partial(ask, answer, cut(body, positions), stream=True) for positions in answer.cuts]
-    expected = outcome(await ask(answer, [body], stream=False))
-    for way in ways:
-        assert outcome(await way()) == expected
+    with patch.object(run, "RETURN_SECONDS", 60):  # on a busy machine
+        expected = outcome(await ask(answer, [body], stream=False))
+        for way in ways:
+            assert outcome(await way()) == expected
     return expected["status"] if isinstance(expected, dict) else "failed"
 
 

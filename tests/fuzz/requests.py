@@ -93,7 +93,13 @@ async def check(example: CreateRequest) -> str:
 
 def without_hosted_tools(response: Json) -> Json:
     """The response without the hosted tools that it repeats: they are not read, so wrong ones come back too."""
-    return {**response, "tools": [tool for tool in response["tools"] if tool.get("type") in READ_TOOLS]}
+    return {**response, "tools": _read(response["tools"])}
+
+
+def _read(tools: list[Json]) -> list[Json]:
+    """The tools that are read, of those in a namespace too."""
+    read = [tool for tool in tools if tool.get("type") in READ_TOOLS]
+    return [{**tool, "tools": _read(tool["tools"])} if tool["type"] == "namespace" else tool for tool in read]
 
 
 def is_object(body: bytes) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import Any
+from contextlib import nullcontext
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -14,8 +16,9 @@ from responses_shim import ResponsesShim
 from tests.caller import Reply, payloads, request
 from tests.fuzz.fuzzer import Fuzzer
 from tests.oracle import check_error, check_response, check_stream
-from tests.scripted import ScriptedHost
-from tests.state import Client
+from tests.scripted import ScriptedHost, call_then_text
+from tests.state import Client, next_event
+from tests.waiting import F
 
 Json = dict[str, Any]
 
@@ -32,9 +35,10 @@ class RouteRequest(msgspec.Struct, frozen=True):
 
 
 class Requests(msgspec.Struct, frozen=True):
-    """Requests that are sent one after the other."""
+    """Requests that are sent one after the other, to a shim with a store of this kind."""
 
     requests: list[RouteRequest]
+    store: Literal["memory", "sqlite"] = "memory"
 
 
 # What is sent --------------------------------------------------------------------------------------------------------
@@ -44,9 +48,10 @@ ids = st.one_of(
     st.text(max_size=5),
     st.sampled_from(["a" * 128, "a" * 129, "..", ".", "%", "%2f", "é", "\x00", " "]),
 )
+RESPONSE_PATHS = ["", "/", "/cancel", "/input_items", "/tool_outputs", "/more"]
 paths = st.one_of(
     st.just("/responses"),
-    st.builds("/responses/{}{}".format, ids, st.sampled_from(["", "/", "/cancel", "/input_items", "/more"])),
+    st.builds("/responses/{}{}".format, ids, st.sampled_from(RESPONSE_PATHS)),
     st.just("/conversations"),
     st.builds("/conversations/{}{}".format, ids, st.sampled_from(["", "/", "/items", "/items/"])),
     st.builds("/conversations/{}/items/{}".format, ids, ids),
@@ -104,6 +109,7 @@ plausible_ids: dict[str, st.SearchStrategy[str]] = {
     "response": st.sampled_from(["$response", "$run", "$response", "resp_never"]),
     "conversation": st.sampled_from(["$conversation", "$conversation", "$response"]),
     "item": st.sampled_from(["$item", "$input", "msg_never"]),
+    "waiting": st.just("$waiting"),  # nowhere else: whoever follows its events waits for ever
 }
 references = st.builds(lambda id: {"type": "item_reference", "id": id}, plausible_ids["item"])
 plausible_items = references | st.just({"role": "user", "content": "Hi"}) | items
@@ -117,6 +123,15 @@ links: st.SearchStrategy[Json] = st.one_of(
     st.fixed_dictionaries({"conversation": plausible_ids["conversation"]}),
 )
 additions = st.fixed_dictionaries({"items": st.lists(plausible_items, max_size=3)})
+
+
+outputs = st.fixed_dictionaries(
+    {"tool_call_id": st.sampled_from(["call_1", "call_1", "call_1", "call_never"]) | ids},
+    optional={
+        "output": st.just("4") | st.just([{"type": "input_text", "text": "4"}]) | data,
+        "status": st.sampled_from(["completed", "failed", "never"]),
+    },
+)
 
 
 def route(method: str, path: str, body: st.SearchStrategy[Any] | None = None) -> st.SearchStrategy[RouteRequest]:
@@ -138,6 +153,10 @@ plausible = st.one_of(
     route("DELETE", "/responses/{response}"),
     route("POST", "/responses/{response}/cancel"),
     route("GET", "/responses/{response}/input_items"),
+    route("POST", "/responses/{waiting}/tool_outputs", outputs),
+    route("POST", "/responses/{waiting}/tool_outputs", outputs),
+    route("POST", "/responses/{waiting}/cancel"),
+    route("DELETE", "/responses/{waiting}"),
     route("POST", "/conversations", additions),
     route("GET", "/conversations/{conversation}"),
     route("POST", "/conversations/{conversation}", st.fixed_dictionaries({"metadata": data})),
@@ -147,7 +166,9 @@ plausible = st.one_of(
     route("GET", "/conversations/{conversation}/items/{item}"),
     route("DELETE", "/conversations/{conversation}/items/{item}"),
 )
-examples = st.builds(Requests, st.lists(anything | plausible, min_size=1, max_size=12))
+examples = st.builds(
+    Requests, st.lists(anything | plausible, min_size=1, max_size=12), st.sampled_from(["memory"] * 4 + ["sqlite"])
+)
 
 
 # What must hold ------------------------------------------------------------------------------------------------------
@@ -190,8 +211,15 @@ def changed(event: Json, shown: Callable[[Json], Json]) -> Json:
 
 
 async def check(sent: Requests) -> str:
-    """Send the requests to a shim that has a response, one in the background, and a conversation."""
-    shim = ResponsesShim(ScriptedHost())
+    """Send the requests to a shim that has a response, one in the background, one that waits, and a conversation."""
+    with TemporaryDirectory() if sent.store == "sqlite" else nullcontext() as directory:
+        url = f"sqlite:///{directory}/store.db" if directory is not None else "memory://"
+        shim = ResponsesShim(ScriptedHost(call_then_text), store=url)
+        return f"{sent.store}: the last answer was a {await _send_all(shim, sent)}"
+
+
+async def _send_all(shim: ResponsesShim, sent: Requests) -> int:
+    """Send the requests one after the other, and check the answers. Returns the status of the last."""
     client = Client(shim)
     status = 0
     async with shim.running():
@@ -199,9 +227,13 @@ async def check(sent: Requests) -> str:
         run = await client.create(background=True)
         conversation = await client.conversation({"role": "user", "content": "Hi"})
         await client.until(run["id"], "completed")
+        waiting = await client.create(background=True, tools=[F], tool_outputs="wait")
+        async with client.following(waiting["id"]) as events:
+            await next_event(events, "response.output_item.done")  # its call
         known = {
             "$response": made["id"],
             "$run": run["id"],
+            "$waiting": waiting["id"],
             "$conversation": conversation,
             "$item": made["output"][0]["id"],
             "$input": (await client.items(conversation))[0]["id"],
@@ -210,7 +242,7 @@ async def check(sent: Requests) -> str:
             reply = await send(shim, known, one)
             check_reply(reply)
             status = reply.status
-    return f"the last answer was a {status}"
+    return status
 
 
 ROUTES = Fuzzer("routes", Requests, examples, check, short=100)

@@ -17,6 +17,7 @@ from responses_shim import ResponsesShim
 from responses_shim.hosts import PROFILES, detect
 from responses_shim.hosts.generic import PROFILE as GENERIC
 from responses_shim.hosts.llama_cpp import PROFILE as LLAMA_CPP
+from responses_shim.hosts.vllm import PROFILE as VLLM
 
 
 def endpoint(module: str) -> Callable[[], Any]:
@@ -76,6 +77,14 @@ def test_a_host_is_detected_by_the_modules_of_its_routes(build: Callable[[str], 
     assert detect(build("llama_cpp")) is LLAMA_CPP
 
 
+@pytest.mark.parametrize("build", BUILDERS)
+def test_vllm_is_detected_by_the_module_of_its_chat_route(build: Callable[[str], ASGIApp]) -> None:
+    """`vllm` alone is no sign of it: its other packages define routes for servers of other kinds."""
+    assert detect(build("vllm.entrypoints.openai.chat_completion.api_router")) is VLLM  # 0.32
+    assert detect(build("vllm.entrypoints.openai.api_server")) is VLLM  # before 0.16
+    assert detect(build("vllm_mlx.server")) is detect(build("vllm")) is GENERIC
+
+
 @pytest.mark.parametrize("module", ["llama_cpp_tools.app", "my.llama_cpp", "fastapi.routing", "__main__", ""])
 @pytest.mark.parametrize("build", BUILDERS)
 def test_any_other_module_gives_the_generic_profile(build: Callable[[str], ASGIApp], module: str) -> None:
@@ -133,4 +142,4 @@ def test_routes_may_be_none() -> None:
 
 
 def test_the_profiles_by_name() -> None:
-    assert PROFILES == {"llama-cpp": LLAMA_CPP, "generic": GENERIC}
+    assert PROFILES == {"llama-cpp": LLAMA_CPP, "vllm": VLLM, "generic": GENERIC}

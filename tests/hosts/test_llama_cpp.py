@@ -260,14 +260,15 @@ def test_a_json_object_format_is_sent_as_it_is() -> None:
 
 def test_a_schema_that_had_to_be_made_safe_is_reported() -> None:
     pattern = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^\\d$"}}}
-    chat, report = adapted(
-        text={"format": {"type": "json_schema", "name": "a", "schema": pattern}},
-        tools=[{"type": "function", "name": "f"}, {"type": "function", "name": "g", "parameters": pattern}],
-    )
     safe = {"type": "object", "properties": {"a": {"type": "string"}}}
+    chat, report = adapted(text={"format": {"type": "json_schema", "name": "a", "schema": pattern}})
     assert chat["response_format"]["schema"] == safe
+    assert report == 'mapped=("text.format" "text.format.schema")'
+    chat, report = adapted(
+        tools=[{"type": "function", "name": "f"}, {"type": "function", "name": "g", "parameters": pattern}]
+    )
     assert chat["tools"][1]["function"]["parameters"] == safe
-    assert report == 'mapped=("text.format" "text.format.schema" "tools[1].parameters")'
+    assert report == 'mapped=("tools[1].parameters")'
 
 
 @pytest.mark.parametrize("parameters", [{}, {"parameters": None}, {"parameters": {}}])
@@ -276,12 +277,12 @@ def test_a_tool_always_has_parameters(parameters: Json) -> None:
     assert tool["function"] == {"name": "f", "parameters": {"type": "object", "properties": {}}}
 
 
-def test_with_tools_a_schema_still_constrains_the_answer() -> None:
-    """The server parses no calls in such an answer anyway, so none is lost."""
+def test_with_tools_a_schema_is_described() -> None:
+    """The model may call a tool in place of an answer, and the shim reads the call: a constraint would forbid it."""
     form = {"type": "json_schema", "name": "a", "schema": {"type": "object"}}
     chat, _ = adapted(tools=[F], text={"format": form})
-    assert chat["response_format"] == {"type": "json_object", "schema": {"type": "object"}}
-    assert [message["role"] for message in chat["messages"]] == ["user"]
+    assert "response_format" not in chat
+    assert [message["role"] for message in chat["messages"]] == ["system", "user"]
 
 
 F: Json = {"type": "function", "name": "f"}

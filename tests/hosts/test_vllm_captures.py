@@ -57,11 +57,14 @@ STREAMS: dict[str, tuple[list[tuple[str, str]], bool]] = {
     "unparsed_thought_stream": (GREETING, False),
 }
 READABLE = [name for name in STREAMS if "readable" in name or "bytes" in name]
-OTHERS = {"thought", "thought_as_text_stream", "tokenize", "tokenize_tools"}
+OTHERS = {"experts", "thought", "thought_as_text_stream"}
 
 
-def test_every_capture_is_listed() -> None:
-    assert sorted({*STREAMS, *OTHERS}) == names("vllm")
+def test_every_capture_with_token_ids_is_listed() -> None:
+    asked = [
+        name for name in names("vllm") if "return_tokens_as_token_ids" in capture_of(name)["request"].get("json", ())
+    ]
+    assert sorted({*STREAMS, *OTHERS}) == asked
 
 
 def capture_of(name: str) -> Json:

@@ -6,13 +6,14 @@ import asyncio
 import json
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import anyio
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.runtime.host_code import run_host_code
+from responses_shim.runtime.host_code import place_of, run_host_code
 from tests.caller import parse_events, payloads, post
 from tests.oracle import check_error, check_stream
 from tests.scripted import DONE, Raise, ScriptedHost, Step, Wait, chunk, read_body
@@ -96,6 +97,18 @@ async def test_the_host_can_be_closed() -> None:
     running = run_host_code(anyio.Event().wait)
     running.send(None)
     running.close()
+
+
+async def test_an_exception_that_is_raised_again_and_again_is_where_it_was_raised_last() -> None:
+    """As one of a module is. Each time its traceback grows."""
+    error, places = ValueError(), set()
+    for _ in range(3):
+        with suppress(ValueError):
+            raise error
+        places.add(place_of(error).partition(" < ")[0])
+    assert len(places) == 1
+    assert place_of(error).count(" < ") == 2
+    assert places.pop().startswith(f"{__file__}:")
 
 
 # The server's ---------------------------------------------------------------------------------------------------------
@@ -187,6 +200,45 @@ async def test_a_cancellation_at_any_step_ends_the_run_and_is_passed_on(
     if stream:
         check_stream(payloads(parse_events(client.body)))
     assert steps > 4
+
+
+async def returns() -> None:
+    """What a host makes of its cancellation."""
+
+
+async def raises_an_error() -> None:
+    raise ValueError("aborted")
+
+
+async def raises_generator_exit() -> None:
+    raise GeneratorExit
+
+
+async def raises_a_group() -> None:
+    raise BaseExceptionGroup("aborted", [GeneratorExit(), asyncio.CancelledError()])
+
+
+@pytest.mark.parametrize("cancel", [by_task, by_scope])
+@pytest.mark.parametrize("if_cancelled", [returns, raises_an_error, raises_generator_exit, raises_a_group])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_cancellation_is_passed_on_whatever_the_host_makes_of_it(
+    cancel: Callable[[Client, ResponsesShim, int], Awaitable[bool]],
+    if_cancelled: Callable[[], Awaitable[None]],
+    stream: bool,
+) -> None:
+    called = asyncio.Event()
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        called.set()
+        with suppress(asyncio.CancelledError):
+            await anyio.sleep_forever()
+        await if_cancelled()
+
+    client = Client(stream)
+    assert await cancel(client, ResponsesShim(host), 20)
+    assert called.is_set()
+    assert client.sent == []
 
 
 @pytest.mark.parametrize("stream", [True, False])

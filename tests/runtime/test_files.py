@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.runtime import files, pdf
 from responses_shim.runtime.files import FileQueues
-from responses_shim.runtime.offload import INLINE_LIMIT
+from responses_shim.runtime.offload import INLINE_LIMIT, ITEM_COST
 from responses_shim.settings import Settings
 from tests.offloading import watch_offloaded
 from tests.oracle import check_error
@@ -441,6 +441,16 @@ async def test_a_large_file_is_decoded_and_read_in_a_thread(
         offloaded.clear()
         await replaced(part(data))
         assert len(offloaded) == threads
+
+
+@pytest.mark.parametrize(("count", "threads"), [(INLINE_LIMIT // ITEM_COST, 0), (INLINE_LIMIT // ITEM_COST + 1, 1)])
+async def test_many_items_are_searched_for_files_in_a_thread(
+    count: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offloaded = watch_offloaded(monkeypatch)
+    items = [{"role": "user", "content": "Hi"}] * count
+    assert await read_files(items, Settings()) is items
+    assert len(offloaded) == threads
 
 
 async def test_other_tasks_run_between_the_files_of_a_request() -> None:

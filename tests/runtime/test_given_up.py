@@ -17,7 +17,7 @@ from responses_shim.runtime.answer_check import AnswerCheck
 from responses_shim.runtime.interfaces import Listener
 from responses_shim.stores.base import Record, StoredItem
 from responses_shim.stores.memory import MemoryStore
-from tests.caller import DEADLINE
+from tests.caller import DEADLINE, call, parse_events
 from tests.runtime.direct import Client, new_run
 from tests.scripted import DONE, EVENT_STREAM, chunk, read_body
 from tests.state import Client as StoringClient
@@ -124,6 +124,40 @@ async def test_while_the_answer_is_checked(play: Play, stream: bool, monkeypatch
     )
     assert response["status"] == "completed"
     assert response["output"][0]["content"][0]["text"] == '{"a": 1}'
+
+
+@pytest.mark.parametrize("written", [0, 2], ids=["before anything is sent", "between two deltas"])
+@pytest.mark.parametrize("goes_on", [True, False])
+async def test_in_the_middle_of_a_write(written: int, goes_on: bool) -> None:
+    """Nobody knows how much of it was sent: the stream breaks off, which the client notices, and nothing is raised."""
+    given_up, refused = anyio.Event(), anyio.Event()
+
+    async def host(scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await send({"type": "http.response.start", "status": 200, "headers": EVENT_STREAM})
+        for _ in range(written):
+            await send({"type": "http.response.body", "body": chunk("a"), "more_body": True})
+        exchange.stall()
+        sending = asyncio.ensure_future(send({"type": "http.response.body", "body": chunk("b"), "more_body": True}))
+        await exchange.blocked()
+        sending.cancel()
+        await asyncio.wait([sending])
+        given_up.set()
+        exchange.resume()
+        if goes_on:
+            try:
+                await send({"type": "http.response.body", "body": END, "more_body": False})
+            except OSError:
+                refused.set()
+
+    body = {"model": "scripted", "input": "Hi", "stream": True}
+    async with call(ResponsesShim(host), "POST", "/v1/responses", json=body) as exchange:
+        await exchange.finish()
+    assert given_up.is_set()
+    assert refused.is_set() == goes_on
+    assert not exchange.complete
+    sent = [event.data for event in parse_events(exchange.body)]
+    assert [event["sequence_number"] for event in sent] == [*range(len(sent))]
 
 
 @pytest.mark.parametrize("needed", [{}, {"store": True}])

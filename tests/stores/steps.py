@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from responses_shim.stores.base import ENDED, RUNNING, Store
+from responses_shim.stores.base import ENDED, RUNNING, ConversationTurn, Store
 from responses_shim.stores.suite.base import A, B, Clock, items, record
 
 
@@ -33,7 +33,8 @@ class Steps:
                 status = pick([None, *statuses])
                 among = RUNNING if status in RUNNING else pick([RUNNING, ENDED | RUNNING])
                 new = {"status": status, "data": pick([None, b"[1]"]), "items": some, "events": events}
-                return name, (owner, id), {"among": among, **new}
+                turn = ConversationTurn(f"r{self._random.randint(0, self._made)}", pick("hi"), some, pick("kl"))
+                return name, (owner, id), {"among": among, **new, "turn": pick([None, turn])}
             case "append":
                 return "append_items", (owner, id, some, pick("kl")), {}
             case "delete":
@@ -45,7 +46,7 @@ class Steps:
             case "post":
                 return name, (owner, id, b"message"), {}
             case "find":
-                return "find_items", (owner, list("abcdefgh")), {}
+                return "find_items", (owner, list("abcdefgh"), pick([None, id])), {}
             case "page":
                 asked = {"limit": pick([1, 5]), "newest_first": pick([True, False]), "after": None}
                 return name, (owner, id), {"outputs": pick([True, False]), **asked}

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import anyio
 import msgspec
 import pytest
 
+from responses_shim.stores import redis_client
 from responses_shim.stores.base import LOG_AGE, RUNNING, Bounds, Store, StoredItem, StoreUnavailable
 from responses_shim.stores.memory import MemoryStore
 from responses_shim.stores.redis import SWEEPS, RedisStore
@@ -28,12 +30,22 @@ class TestRedisStore(StoreSuite):
     @pytest.fixture(autouse=True)
     def _servers(self, servers: list[Server]) -> Iterator[None]:
         self.url = servers[0].url
+        self.servers = servers
         yield
         for server in servers:
             keys_of(server)
 
     async def open(self, bounds: Bounds, now: Callable[[], float]) -> Store:
         return RedisStore(self.url, bounds, now)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """Servers that answer nothing."""
+        with pytest.MonkeyPatch.context() as patch, ExitStack() as hanging:
+            patch.setattr(redis_client, "TIMEOUT", 0.1)
+            for server in self.servers:
+                hanging.enter_context(server.hanging())
+            yield
 
 
 # What is kept --------------------------------------------------------------------------------------------------------
@@ -198,7 +210,7 @@ async def test_the_bounds_hold_after_what_is_known_of_all_owners_was_lost(server
         clock.time += 1
         await add_turn(store, f"r{number}")
     assert [summary.id for summary in await store.scan()] == ["r3", "r4"]
-    assert store.evicted == 3
+    assert store._evicted.count == 3
     await check_sizes(server)
     await store.close()
 
@@ -214,7 +226,7 @@ async def test_the_bounds_hold_when_several_processes_add_at_once(server: Server
         for store, name in zip(stores, "abcde", strict=True):
             tasks.start_soon(work, store, name)
     assert 20 - len(stores) <= len(await stores[0].scan()) <= 20
-    assert sum(store.evicted for store in stores) >= 200 - 20
+    assert await stores[0].evicted() == sum(store._evicted.count for store in stores) >= 200 - 20
     await check_sizes(server)
     for store in stores:
         await store.close()

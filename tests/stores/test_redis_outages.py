@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import sys
 import traceback
@@ -175,6 +176,21 @@ async def test_a_replica_that_takes_no_writes_is_unavailable_for_them(store: Red
         await only_client(client)
         commands_to(client)("REPLICAOF", "NO", "ONE")
     assert await add_turn(store, "s")
+
+
+# Cancellation --------------------------------------------------------------------------------------------------------
+
+
+async def test_whoever_is_cancelled_while_redis_is_asked_is_cancelled(store: RedisStore) -> None:
+    """At whatever step. (`asyncio.wait_for` takes some cancellations for nothing, before Python 3.12.)"""
+    await add_turn(store, "r")
+    for steps in range(30):
+        task = asyncio.create_task(store.get(A, "r"))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        if task.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await task
 
 
 # Configuration -------------------------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ async def test_positions_that_do_not_ascend_are_refused(store: RedisStore, serve
     assert not await store.change(A, "r", among=RUNNING, events=[(0, b"a"), (0, b"b")])
     assert not await store.change(A, "r", among=RUNNING, events=[(3, b"a"), (2, b"b")])
     read = await store.read(A, "r", "events", after=-1, wait=0)
-    assert read == Entries([], False)
+    assert read == Entries([], False, 0, -1)
     await check_sizes(server)
 
 
@@ -138,7 +138,7 @@ async def test_all_who_wait_in_a_process_share_one_connection(store: RedisStore,
             await store.change(A, "r1", among=RUNNING, events=[(0, b"1")])
             await store.delete(A, "r2")
     assert woken.count(None) == 10
-    assert woken.count(Entries([(0, b"1")], False)) == 10
+    assert woken.count(Entries([(0, b"1")], False, 0, 0)) == 10
 
 
 async def test_who_is_woken_in_another_process_is_woken_soon(server: Server) -> None:
@@ -229,4 +229,4 @@ async def wake_up(store: RedisStore, server: Server, id: str) -> None:
         tasks.start_soon(follow)
         await subscribed(server, 1)
         await store.change(A, id, among=RUNNING, events=[(0, b"1")])
-    assert found == [Entries([(0, b"1")], False)]
+    assert found == [Entries([(0, b"1")], False, 0, 0)]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -41,6 +42,16 @@ class TestSQLiteStore(StoreSuite):
 
     async def open(self, bounds: Bounds, now: Callable[[], float]) -> Store:
         return SQLiteStore(self.path, bounds, now)
+
+    @contextmanager
+    def outage(self) -> Iterator[None]:
+        """A directory in the place of the file."""
+        away = self.path.with_name("away.db")
+        self.path.rename(away)
+        self.path.mkdir()
+        yield
+        self.path.rmdir()
+        away.rename(self.path)
 
 
 # What the file holds ---------------------------------------------------------------------------------------------

@@ -60,7 +60,7 @@ def apply_format(
         if choice not in (None, "auto"):
             report.dropped("text.format")
             return None
-        if options.format_with_tools == "verify" and _is_composed(chat["tools"], options):
+        if options.format_with_tools == "verify" and _is_composed(answer, chat["tools"], options):
             chat["response_format"] = response_format(answer)
             report.composed("text.format")
             return None
@@ -72,11 +72,12 @@ def apply_format(
     return None
 
 
-def _is_composed(tools: list[dict[str, Any]], options: TranslationOptions) -> bool:
+def _is_composed(answer: AnswerFormat, tools: list[dict[str, Any]], options: TranslationOptions) -> bool:
     """Whether the host would let the model choose between these tools and an answer in the format."""
-    if options.composes_format == "strict_tools":
-        return any(tool["function"].get("strict") for tool in tools)
-    return options.composes_format == "always"
+    composes = options.composes_format == "always" or (
+        options.composes_format == "strict_tools" and any(tool["function"].get("strict") for tool in tools)
+    )
+    return composes and options.can_compose(tools, answer.schema if isinstance(answer, JsonSchemaFormat) else None)
 
 
 def response_format(answer: AnswerFormat) -> dict[str, Any]:

@@ -28,7 +28,7 @@ says what to do instead. An item of any other type is newer than these tables: i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from responses_shim.core.request.content import Part, joined_text, parts_of, text_of, texts_of, user_content
@@ -72,15 +72,16 @@ _DECLARE_TOOLS = ("additional_tools", "tool_search_output")
 ROLES = ["user", "assistant", "system", "developer", "tool"]
 
 
-def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> list[Located]:
-    """The history and the input as one list of items with their paths: `history[0]` and so on, `input[0]` and so on.
+def located(items: str | Sequence[Item], history: Sequence[Item] = ()) -> Iterator[Located]:
+    """Each item of the history, then of the input, with its path: `history[0]` and so on, `input[0]` and so on.
 
     An input that is a string is a user message. The history is for stored conversations.
     """
     if isinstance(items, str):
         items = [{"role": "user", "content": items}]
-    before = [(item, f"history[{index}]") for index, item in enumerate(history)]
-    return before + [(item, f"input[{index}]") for index, item in enumerate(items)]
+    for path, listed in (("history", history), ("input", items)):
+        for index, item in enumerate(listed):
+            yield item, f"{path}[{index}]"
 
 
 def declared_tools(items: Iterable[Located]) -> list[tuple[Tool, str]]:
@@ -120,15 +121,14 @@ def type_by_shape(item: Item) -> str | None:
     return None
 
 
-def current_turn(items: Sequence[Located]) -> int:
+def current_turn(items: Iterable[Located]) -> int:
     """The index of the last user message, with which the current turn begins; 0 if there is none."""
-    users = (index for index in reversed(range(len(items))) if items[index][0].get("role") == "user")
-    return next(users, 0)
+    return max((index for index, (item, _) in enumerate(items) if item.get("role") == "user"), default=0)
 
 
 def to_messages(
     instructions: str | None,
-    items: Sequence[Located],
+    items: Iterable[Located],
     tools: ToolMap,
     report: Report,
     options: TranslationOptions,
@@ -317,8 +317,10 @@ class _Conversation:
 
     def _call(self, kind: ToolKind, item: Item, path: str) -> None:
         name = self._tools.function_name(kind.identify(item, path))
-        call_id = kind.past_call_id(item, path)
-        self._add_call(call_id, name, kind.past_arguments(item, path), f"{path}.arguments")
+        call_id, arguments = kind.past_call_id(item, path), kind.past_arguments(item, path)
+        if not kind.writes_arguments:
+            arguments = self._object_arguments(arguments, f"{path}.arguments")
+        self._add_call(call_id, name, arguments)
         if isinstance(item.get("id"), str):
             self._calls.add_item_id(item["id"], call_id)
         self._keep_tokens(item, path)
@@ -334,13 +336,19 @@ class _Conversation:
                 raise missing(f"{call_path}.function")
             name, arguments = (required_string(function, key, f"{call_path}.function") for key in ("name", "arguments"))
             name = self._tools.function_name(ToolIdentity(FUNCTION, name))
-            self._add_call(required_string(call, "id", call_path), name, arguments, f"{call_path}.function.arguments")
+            arguments = self._object_arguments(arguments, f"{call_path}.function.arguments")
+            self._add_call(required_string(call, "id", call_path), name, arguments)
 
-    def _add_call(self, call_id: str, name: str, arguments: str, arguments_path: str) -> None:
-        if self._options.invalid_arguments == "wrap":
-            given, arguments = arguments, object_arguments(arguments)
-            if arguments != given:
-                self._report.mapped(arguments_path)
+    def _object_arguments(self, given: str, path: str) -> str:
+        """The arguments at `path`, which the model wrote, as a JSON object if the host needs one."""
+        if self._options.invalid_arguments != "wrap":
+            return given
+        arguments = object_arguments(given)
+        if arguments != given:
+            self._report.mapped(path)
+        return arguments
+
+    def _add_call(self, call_id: str, name: str, arguments: str) -> None:
         self._turn.add_call(call_id, name, arguments)
         self._calls.add(call_id, self._turn)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 
@@ -12,6 +12,10 @@ from responses_shim.core.tools.kinds import KINDS, ToolKinds
 
 def _unseal_nothing(sealed: str) -> str | None:
     return None
+
+
+def _always(tools: list[dict[str, Any]], schema: dict[str, Any] | None) -> bool:
+    return True
 
 
 class TranslationOptions(Struct, frozen=True, kw_only=True):
@@ -27,6 +31,7 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
       model and the answer checked (`verify`), only described (`describe`), or left to the host (`constrain`)
     - `composes_format`: whether the host lets the model choose between calls and an answer in `response_format`:
       `never`, `always`, or with `strict_tools`, if one of the tools is strict
+    - `can_compose`: whether it does so with these tools, and an answer in this JSON schema, None if it is any object
     - `image_urls`: URLs of images and other media are passed on (`pass`), or refused unless they are `data:` URLs
     - `replay_tokens`: the token ids of a past turn go back on its assistant message
     - `unseal`: the reasoning in an `encrypted_content` that this server has made; None for any other
@@ -41,6 +46,7 @@ class TranslationOptions(Struct, frozen=True, kw_only=True):
     invalid_arguments: Literal["wrap", "keep"] = "wrap"
     format_with_tools: Literal["verify", "describe", "constrain"] = "verify"
     composes_format: Literal["never", "strict_tools", "always"] = "never"
+    can_compose: Callable[[list[dict[str, Any]], dict[str, Any] | None], bool] = _always
     image_urls: Literal["pass", "data-only"] = "pass"
     replay_tokens: bool = False
     unseal: Callable[[str], str | None] = _unseal_nothing

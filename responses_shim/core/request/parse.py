@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from responses_shim.core.wire.requests import CreateRequest
-from responses_shim.core.wire.validation import MAX_STRING, convert, missing, too_long, unsupported
+from responses_shim.core.wire.validation import (
+    MAX_STRING,
+    check_objects,
+    convert,
+    missing,
+    too_long,
+    unsupported,
+)
 from responses_shim.errors import InvalidRequest
 
 STATE = {
@@ -71,6 +78,9 @@ def parse_request(body: Any) -> CreateRequest:
     request: CreateRequest = convert(body, CreateRequest)
     if not request.model:
         raise missing("model")
+    if not isinstance(request.input, str):
+        check_objects(request.input, "input")
+    check_objects(request.tools or [], "tools")
     _refuse(request, UNSUPPORTED)
     for name, wanted in (("background", request.background), ("tool_outputs", request.tool_outputs == "wait")):
         if wanted and request.store is False:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from responses_shim.core.request.answer_format import AnswerFormat, apply_format
 from responses_shim.core.request.messages import Item, current_turn, declared_tools, located, to_messages
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.request.params import chat_params, text_echo
+from responses_shim.core.request.tool_lists import NO_TOOLS, ToolList
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
@@ -51,22 +53,23 @@ def prepare(
     options: TranslationOptions = DEFAULT_OPTIONS,
     response_id: str,
     created_at: int,
+    tool_list: ToolList | None = None,
 ) -> PreparedRequest:
     """Translate a request, with `history`, the items of earlier turns (for stored conversations), before its input.
 
-    `created_at` is in Unix seconds. Raises InvalidRequest that names the tool, item or field that is wrong or that
-    this server does not support; an item of the history is named `history[3]`. No argument is changed.
+    `created_at` is in Unix seconds. `tool_list` is the request's `tools`, if other requests may share what is made of
+    them. Raises InvalidRequest that names the tool, item or field that is wrong or that this server does not support;
+    an item of the history is named `history[3]`. No argument is changed.
     """
     report = Report()
-    items = located(request.input, history)
-    tools = ToolMap(
-        request.tools,
-        request.tool_choice,
-        request.parallel_tool_calls,
-        report,
-        declared_tools(items),
-        options.tool_kinds,
-    )
+    items = partial(located, request.input, history)
+    declared, choice, parallel = declared_tools(items()), request.tool_choice, request.parallel_tool_calls
+    if not request.tools:
+        tool_list = NO_TOOLS
+    if tool_list is not None and not declared:
+        tools = tool_list.tool_map(choice, parallel, report, options.tool_kinds)
+    else:
+        tools = ToolMap(request.tools, choice, parallel, report, declared, options.tool_kinds)
     report.tools = tools.paths()
     chat = chat_params(request, report) | tools.chat_params()
     described = apply_format(request, chat, options, report)
@@ -75,25 +78,27 @@ def prepare(
         report.mapped("reasoning.context")
     chat["messages"] = to_messages(
         request.instructions,
-        items,
+        items(),
         tools,
         report,
         options,
         last_instruction=described.description if described is not None else None,
-        reasoning_from=current_turn(items) if context == "current_turn" else 0,
+        reasoning_from=current_turn(items()) if context == "current_turn" else 0,
     )
     response = _new_response(request, tools, response_id, created_at)
     return PreparedRequest(chat, tools, report, response, described.to_verify if described is not None else None)
 
 
-def encode_echo(response: Response, limit: int) -> None:
+def encode_echo(response: Response, tools: ToolMap, limit: int) -> None:
     """Encode what a new response repeats of a large request, so that it is done once and not for each event.
 
-    Raises InvalidRequest with status 413, which names the field, if it is more than `limit` bytes.
+    `tools` are those of the request. Raises InvalidRequest with status 413, which names the field, if it is more than
+    `limit` bytes.
     """
     size = 0
     for name in _LARGE:
-        encoded = msgspec.json.encode(getattr(response, name))
+        value = getattr(response, name)
+        encoded = tools.encoded_echo if name == "tools" else msgspec.Raw(msgspec.json.encode(value))
         size += len(encoded)
         if size > limit:
             raise InvalidRequest(
@@ -102,7 +107,7 @@ def encode_echo(response: Response, limit: int) -> None:
                 status=413,
                 code="request_too_large",
             )
-        setattr(response, name, msgspec.Raw(encoded))
+        setattr(response, name, encoded)
 
 
 def _new_response(request: CreateRequest, tools: ToolMap, response_id: str, created_at: int) -> Response:

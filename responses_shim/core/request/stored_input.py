@@ -15,7 +15,7 @@ turn begins with that of this one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 from responses_shim.core.request.messages import REFUSED_ITEMS, ROLES, Item, type_by_shape
@@ -36,22 +36,22 @@ _PREFIXES = {
 
 def stored_input(
     items: str | list[Item], new_id: Callable[[str], str], taken: Container[str] = ()
-) -> list[tuple[str, Item]]:
-    """The id of each input item, and the item as it is stored.
+) -> Iterator[tuple[str, Item]]:
+    """The id of each input item, and the item as it is stored, one after the other: together they may be large.
 
     `new_id` gives an id for a prefix. An item keeps its own id, unless that is no string, is empty, is among those that
     are `taken`, or an earlier item has it.
     """
     if isinstance(items, str):
         items = [{"role": "user", "content": items}]
-    stored: dict[str, Item] = {}
+    known: set[str] = set()
     for item in items:
         kind = item.get("type") or type_by_shape(item) or "message"
         id = item.get("id")
-        if not isinstance(id, str) or not id or id in taken or id in stored:
+        if not isinstance(id, str) or not id or id in taken or id in known:
             id = new_id(_PREFIXES.get(kind, "item") if isinstance(kind, str) else "item")
-        stored[id] = {**_completed(item, kind), "id": id}
-    return list(stored.items())
+        known.add(id)
+        yield id, {**_completed(item, kind), "id": id}
 
 
 def check_items(items: Sequence[Item], path: str) -> None:

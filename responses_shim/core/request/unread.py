@@ -13,7 +13,7 @@ past answer, or Codex's notes to OpenAI.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Union
 
 from responses_shim.core.request.messages import SKIPPED_ITEMS, type_by_shape
@@ -40,14 +40,21 @@ A function gives the shape of one object, by its type for example. None: all of 
 """
 
 
-def unread_fields(body: dict[str, Any], also_read: Collection[str] = ()) -> list[str]:
+def unread_fields(
+    body: dict[str, Any], also_read: Collection[str] = (), tools: Sequence[str] | None = None
+) -> list[str]:
     """The paths of a request's fields that are read nowhere, in its order; the first `MAX_PATHS` of them.
 
-    `body` is a request that `prepare` has taken. Fields named in `also_read` count as read wherever they are.
+    `body` is a request that `prepare` has taken. Fields named in `also_read` count as read wherever they are. `tools`
+    are the paths of such fields in the request's `tools`, if they are known.
     """
     paths: list[str] = []
-    _collect(body, _REQUEST, "", frozenset(also_read), paths)
-    return paths
+    for name, value in body.items():
+        if name == "tools" and tools is not None:
+            paths += tools
+        else:
+            _collect({name: value}, _REQUEST, "", frozenset(also_read), paths)
+    return paths[:MAX_PATHS]
 
 
 def _collect(value: Any, shape: Shape, path: str, also_read: frozenset[str], paths: list[str]) -> None:

@@ -56,18 +56,12 @@ class EventEncoder:
         for event in events:
             before, after = self._framing(event.wire_type)
             if not isinstance(event, (Created, Queued, InProgress)):
-                frames.append((event.sequence_number, before + encode_json(event) + after))
+                frames.append((event.sequence_number, b"".join((before, encode_json(event), after))))
                 continue
             if event.response is not response:
                 response, response_json = event.response, encode_json(event.response)
-            data = b'%b{"type":"%b","sequence_number":%d,"response":%b}%b' % (
-                before,
-                event.wire_type.encode(),
-                event.sequence_number,
-                response_json,
-                after,
-            )
-            frames.append((event.sequence_number, data))
+            head = b'{"type":"%b","sequence_number":%d,"response":' % (event.wire_type.encode(), event.sequence_number)
+            frames.append((event.sequence_number, b"".join((before, head, response_json, b"}", after))))
         return frames
 
     def template(self, delta: DeltaEvent) -> bytes:

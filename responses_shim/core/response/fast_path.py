@@ -23,7 +23,7 @@ from typing import NamedTuple, TypeAlias
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
 from responses_shim.core.response.encoder import EventEncoder, Frame, encode_json
-from responses_shim.core.response.filters import FilterChain
+from responses_shim.core.response.filters import MARKUP_CHARACTERS, FilterChain
 from responses_shim.core.response.plain_frames import (
     CarriedField,
     Reader,
@@ -48,7 +48,6 @@ They change, for example, with `created`, which some hosts set to the time of ea
 """
 
 _NO_CHARACTERS = frozenset[str]()
-_TAG_CHARACTERS = frozenset("<")
 _ESCAPED_CHARACTERS = frozenset('"\\')
 _ANY_START: tuple[str, ...] = ()
 _JSON_STARTS = ("{", "[")  # it may be the arguments once more, which are then complete
@@ -191,6 +190,7 @@ class FastPaths:
     def __init__(self, stream: ResponseStream, encoder: EventEncoder) -> None:
         self.current: FastPath | None = None
         """The path of the open part; None if it has none. `choose` updates it after every chunk on the slow path."""
+        self._path: FastPath | None = None  # of `_chosen_for`; None if it was given up
         self._stream = stream
         self._encoder = encoder
         self._chosen_for: _Part | None = None
@@ -200,7 +200,8 @@ class FastPaths:
     def choose(self, carried: CarriedField | None, filters: FilterChain, events: Sequence[Event]) -> None:
         """Choose the path for more of what a chunk has carried, `events` being what it became.
 
-        The path of a part that is still open stays, so that an empty delta between costs nothing more.
+        The path of a part that is still open stays, so that an empty delta between costs nothing more, nor text that a
+        filter holds back for a moment.
         """
         if carried is None and not events and self._chosen_for is not None:
             # An empty delta, such as a chunk with a role.
@@ -209,15 +210,17 @@ class FastPaths:
             carried = self._chosen_for.carried
         part = self._part(carried, filters) if carried is not None else None
         if part is None:
-            self.current = self._chosen_for = None
-        elif part != self._chosen_for:
+            self.current = None
+            return
+        if part != self._chosen_for:
             self._chosen_for, self._refused = part, 0
             self._first_number = events[-1].sequence_number if events else 0
-            self.current = self._path(part)
+            self._path = self._make(part)
         elif events:
             self._refused += 1
             if self._refused > MAX_REFUSED and 2 * self._refused > events[-1].sequence_number - self._first_number:
-                self.current = None
+                self._path = None
+        self.current = self._path
 
     def _part(self, carried: CarriedField, filters: FilterChain) -> _Part | None:
         """The part that more of `carried` would go to, if it would go there as it is."""
@@ -231,7 +234,7 @@ class FastPaths:
         index = self._stream.latest_call_index if field == "arguments" else None
         return _Part(carried, builder, delta, index, not filters.empty)
 
-    def _path(self, part: _Part) -> FastPath:
+    def _make(self, part: _Part) -> FastPath:
         builder = part.builder
         template = self._encoder.template(part.delta)
         if isinstance(builder, CallBuilder):
@@ -239,7 +242,7 @@ class FastPaths:
             if builder.unwraps:
                 return plain_path(builder, read, template, _ESCAPED_CHARACTERS)
             return plain_path(builder, read, template, refused_starts=_JSON_STARTS)
-        refused_characters = _TAG_CHARACTERS if part.filtered else _NO_CHARACTERS
+        refused_characters = MARKUP_CHARACTERS if part.filtered else _NO_CHARACTERS
         if isinstance(builder, MessageBuilder) and self._stream.options.logprobs:
             return logprobs_path(builder, template, refused_characters)
         return plain_path(builder, content_reader(part.carried), template, refused_characters)
@@ -248,7 +251,8 @@ class FastPaths:
 class _Part(NamedTuple):
     """What a path is good for: one open part, written to by frames of one kind.
 
-    `delta` is the event that such a frame makes; `filtered` says that a filter has to see text with a `<`.
+    `delta` is the event that such a frame makes; `filtered` says that a filter has to see text with one of
+    `MARKUP_CHARACTERS`.
     """
 
     carried: CarriedField

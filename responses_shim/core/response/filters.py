@@ -16,6 +16,10 @@ Field = Literal["content", "reasoning", "arguments"]
 """What a delta may carry by the thousand: text, reasoning, the arguments of a call."""
 
 
+MARKUP_CHARACTERS = frozenset("<[`\n")
+"""The characters with which a filter may recognise something in a text: a tag, a bracket, a code fence, a line end."""
+
+
 class Filter(Protocol):
     """Corrects the chunks of one round."""
 
@@ -33,8 +37,9 @@ class Filter(Protocol):
     def passes_as(self, field: Field) -> Field | None:
         """The field that text in `field` would be in after this filter, for a chunk with nothing else.
 
-        The same `field` where it passes unchanged. The answer must hold for every text without a `<`, until the next
-        `feed`; None where it depends on more than that. The fast path takes such deltas past the filter.
+        The same `field` where it passes unchanged. The answer must hold for every text without any of
+        `MARKUP_CHARACTERS`, until the next `feed`; None where it depends on more than that. The fast path takes such
+        deltas past the filter.
         """
         ...
 

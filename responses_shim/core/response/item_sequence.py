@@ -85,7 +85,7 @@ class ItemSequence:
         self._new_id = new_id
         self._next_number = next_number
         self._options = options
-        self._call_ids: set[str] = set()  # of all rounds
+        self._call_ids: set[str] | None = None  # of all rounds, once there is a call: most responses have none
         self.begin_round()
 
     def begin_round(self) -> None:
@@ -268,6 +268,8 @@ class ItemSequence:
     def _open_call(self, call: PendingCall, events: list[Event]) -> None:
         self._blank.clear()
         self._close_current("completed", events)
+        if self._call_ids is None:
+            self._call_ids = set()
         call_id = call.id
         if not call_id or call_id in self._call_ids:  # an output names its call by it, and some hosts repeat theirs
             call_id = self._new_id("call")

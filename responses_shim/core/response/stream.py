@@ -264,6 +264,11 @@ class ResponseStream:
         return self._items.builder(field)
 
     @property
+    def tools(self) -> ToolMap | None:
+        """By which the functions that the host calls become calls of tools."""
+        return self._items.tools
+
+    @property
     def latest_call_index(self) -> int | None:
         """The index by which the host gave the last piece of a call; None if it gave none."""
         return self._items.calls.latest_index

@@ -4,7 +4,7 @@ Asked for by `return_token_ids`. Text is no substitute: two tokenisations of one
 needs the one that was sampled. Hosts give them in three ways, and the first that is there counts:
 
 1. on the message: `prompt_token_ids`, `generation_token_ids`, `generation_log_probs`, `routed_experts` (NeMo Gym)
-2. `prompt_token_ids` of the chunk and `token_ids` of the choice (vLLM's `return_token_ids`)
+2. `prompt_token_ids` of the chunk, `token_ids` and `routed_experts` of the choice (vLLM's `return_token_ids`)
 3. log-probabilities whose tokens read `token_id:123` (vLLM's `return_tokens_as_token_ids`)
 
 Ways 2 and 3 take their log-probabilities from the entries of the choice. Where the stream does not give the prompt's
@@ -39,6 +39,7 @@ class TokenCollector:
         self.prompt: list[int] | None = None
         self._on_message: dict[str, Any] = {}  # way 1
         self._ids: list[int] = []  # way 2
+        self._routed_experts: Any = UNSET  # way 2
         self._ids_as_text: list[int] = []  # way 3
         self._logprobs: list[float] = []
         self._taken = 0  # how many tokens `take_new` has returned
@@ -59,6 +60,8 @@ class TokenCollector:
                 raise contradiction("two different messages")
             self._on_message.update(fields)
         self._ids += choice.token_ids or ()
+        if choice.routed_experts is not None:
+            self._routed_experts = choice.routed_experts
         for entry in (choice.logprobs.content if choice.logprobs else None) or ():
             self._logprobs.append(entry.logprob)
             number = entry.token.removeprefix(_ID_AS_TEXT)
@@ -111,7 +114,7 @@ class TokenCollector:
             raise contradiction("log-probabilities that are not finite")
         if answered and not ids:
             raise contradiction("no tokens of the answer")
-        return Tokens(prompt, ids, logprobs, self._on_message.get("routed_experts", UNSET))
+        return Tokens(prompt, ids, logprobs, self._on_message.get("routed_experts", self._routed_experts))
 
 
 def contradiction(what: str) -> UpstreamError:

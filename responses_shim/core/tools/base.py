@@ -179,6 +179,8 @@ class ToolKind(ABC):
     call_type: ClassVar[str]
     output_type: ClassVar[str]
     builder: ClassVar[type[CallBuilder]]
+    writes_arguments: ClassVar[bool] = True
+    """Whether `past_arguments` writes the JSON object itself; else it is what the model wrote, which may be none."""
 
     @abstractmethod
     def read_declaration(self, tool: Tool, path: str) -> Declaration:

@@ -54,6 +54,7 @@ class FunctionKind(NamedToolKind):
     call_type = "function_call"
     output_type = "function_call_output"
     builder = FunctionCallBuilder
+    writes_arguments = False
 
     def read_declaration(self, tool: Tool, path: str) -> Declaration:
         declared: FunctionTool = convert(tool, FunctionTool, path)

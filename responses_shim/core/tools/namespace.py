@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from responses_shim.core.tools.base import Tool
 from responses_shim.core.wire.requests import NamespaceTool
-from responses_shim.core.wire.validation import convert, missing
+from responses_shim.core.wire.validation import check_objects, convert, missing
 
 NAMESPACE = "namespace"
 
@@ -21,4 +21,5 @@ def read_namespace(tool: Tool, path: str) -> NamespaceTool:
     namespace: NamespaceTool = convert(tool, NamespaceTool, path)
     if not namespace.name:
         raise missing(f"{path}.name")
+    check_objects(namespace.tools, f"{path}.tools")
     return namespace

@@ -32,7 +32,8 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Raw, Struct
 
 from responses_shim.core.items.base import NextNumber
 from responses_shim.core.tools.base import CallBuilder, Function, NamedToolKind, Tool, ToolIdentity, flattened
@@ -88,7 +89,7 @@ class ToolMap:
         self._left_out: dict[ToolIdentity, None] = {}
         self._deferred: dict[str, ToolIdentity] = {}  # by the names that they would be offered under
         self._searchable: dict[str, str | None] = {}  # what a search can find: names and descriptions
-        listed = read_declarations([(tool, f"tools[{index}]") for index, tool in enumerate(tools or ())], kinds)
+        listed = read_declarations(((tool, f"tools[{index}]") for index, tool in enumerate(tools or ())), kinds)
         found = read_declarations(from_input, kinds)
         declared = [*listed.tools, *found.tools]
         self.echo = listed.echo
@@ -102,6 +103,11 @@ class ToolMap:
         self._namespaces |= found.namespaces
         self._offer_all(found, replacing=True)
         self.choice: ToolChoice = read_choice(choice, self, report)
+
+    @cached_property
+    def encoded_echo(self) -> Raw:
+        """`echo` as JSON."""
+        return Raw(msgspec.json.encode(self.echo))
 
     @property
     def single(self) -> bool:
@@ -119,6 +125,10 @@ class ToolMap:
         if self._parallel is not None:
             chat["parallel_tool_calls"] = self._parallel
         return chat
+
+    def schemas(self) -> dict[str, dict[str, Any]]:
+        """The JSON schemas of the parameters of the functions in `chat_params`, by their names."""
+        return {tool.function["name"]: tool.function.get("parameters") or {} for tool in self._allowed()}
 
     def paths(self) -> list[str]:
         """Where the request declares each tool of `chat_params`, in their order."""

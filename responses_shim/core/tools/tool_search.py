@@ -52,6 +52,7 @@ class ToolSearchKind(ToolKind):
     call_type = "tool_search_call"
     output_type = "tool_search_output"
     builder = ToolSearchCallBuilder
+    writes_arguments = False
 
     def read_declaration(self, tool: Tool, path: str) -> Declaration:
         declared: ToolSearchTool = convert(tool, ToolSearchTool, path)

@@ -105,6 +105,7 @@ class Choice(Struct, gc=False):
       beside deltas, `chunks.py` has put what no delta gave into `delta`.
     - `finish_reason`: why the model stopped: `stop`, `length`, `tool_calls`, `content_filter`, or a host's own word
     - `token_ids`: those of the chunk's tokens (vLLM, with `return_token_ids`)
+    - `routed_experts`: which experts the tokens went to (vLLM, in the JSON answer, `--enable-return-routed-experts`)
     - `usage`: another place of the chunk's `usage` (see `USAGE`)
     """
 
@@ -114,6 +115,7 @@ class Choice(Struct, gc=False):
     finish_reason: str | None = None
     logprobs: Logprobs | None = None
     token_ids: list[int] | None = None
+    routed_experts: Any = None
     usage: None = None
 
 
@@ -182,6 +184,7 @@ COUNTS = {
     ),
 }
 """Places of each count in a usage object."""
+_COUNT_KEYS = {name: [place.partition(".") for place in places] for name, places in COUNTS.items()}
 
 
 def value_at(value: Any, place: str) -> Any:
@@ -324,8 +327,11 @@ def add_usage(left: Usage | None, right: Usage | None) -> Usage | None:
 def _count(counts: dict[str, Any], name: str) -> int | None:
     """One of `COUNTS`: the first that is not 0, since some hosts leave the usual place at 0; None if there is none."""
     found = None
-    for place in COUNTS[name]:
-        number = _number(value_at(counts, place))
+    for key, _, inner in _COUNT_KEYS[name]:
+        value = counts.get(key)
+        if value is None:  # so it is at most places, of which there are twenty
+            continue
+        number = _number(value_at(value, inner) if inner else value)
         if number:
             return number
         if found is None:

@@ -38,7 +38,7 @@ _SEVERITY: tuple[End, ...] = ("completed", "max_output_tokens", "content_filter"
 
 def end_of(finish_reason: str) -> End:
     """How an answer with this finish_reason ended. Upper case, spaces and hyphens make no difference."""
-    return _ENDS.get(_word(finish_reason), "failed")
+    return _ENDS.get(finish_reason) or _ENDS.get(_word(finish_reason), "failed")  # as a rule the word is as it is here
 
 
 def later_finish(earlier: str | None, later: str) -> str | None:

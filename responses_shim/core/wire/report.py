@@ -44,6 +44,10 @@ class Report:
         """The field at `path` goes to the host under another name or in another form."""
         self._record("mapped", path)
 
+    def is_mapped(self, path: str) -> bool:
+        """Whether that is the outcome of the field at `path`."""
+        return self._outcomes.get(path) == "mapped"
+
     def dropped(self, path: str) -> None:
         """The field at `path` has no effect on this host."""
         self._record("dropped", path)
@@ -63,6 +67,11 @@ class Report:
     def repaired(self, path: str) -> None:
         """The answer was not in the format at `path`, and was made so."""
         self._record("repaired", path)
+
+    def include(self, other: Report) -> None:
+        """What another report says of fields goes into this one too."""
+        for path, outcome in other._outcomes.items():
+            self._record(outcome, path)
 
     def _record(self, outcome: str, path: str) -> None:
         path = path[: MAX_BYTES + 1]  # a longer one does not fit either, and may have keys of megabytes

@@ -6,7 +6,7 @@ API document.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
@@ -27,6 +27,15 @@ Include = Literal[
 
 ToolName = Annotated[str, Meta(max_length=256)]
 """OpenAI takes 128 characters."""
+
+if TYPE_CHECKING:
+    Objects = list[dict[str, Any]]
+else:
+    Objects = list[Any]
+"""An array of objects that `validation.check_objects` is still to check.
+
+msgspec would check them too, and copy each, which for many small ones takes as much memory as to decode them did.
+"""
 
 MetadataKey = Annotated[str, Meta(max_length=64)]
 
@@ -90,7 +99,7 @@ class CreateRequest(Struct, kw_only=True):
     """
 
     model: Annotated[str, Meta(max_length=4096)]
-    input: str | list[dict[str, Any]]
+    input: str | Objects
     instructions: str | None = None
     previous_response_id: str | None = None
     conversation: str | dict[str, Any] | None = None
@@ -105,7 +114,7 @@ class CreateRequest(Struct, kw_only=True):
     max_output_tokens: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     max_tool_calls: Annotated[int, Meta(ge=1, le=2**31 - 1)] | None = None
     parallel_tool_calls: bool | None = None
-    tools: list[dict[str, Any]] | None = None
+    tools: Objects | None = None
     tool_choice: str | dict[str, Any] | None = None
     text: TextConfig | None = None
     reasoning: ReasoningConfig | None = None
@@ -169,7 +178,7 @@ class NamespaceTool(Struct, tag_field="type", tag="namespace", kw_only=True):
 
     name: ToolName
     description: str | None = None
-    tools: list[dict[str, Any]]
+    tools: Objects
 
 
 class ToolSearchTool(Struct, tag_field="type", tag="tool_search", kw_only=True):

@@ -61,6 +61,13 @@ def _convert(value: Any, kind: Any) -> Any:
         return msgspec.json.decode(json.dumps(value), type=kind)
 
 
+def check_objects(values: list[Any], path: str) -> None:
+    """Raise InvalidRequest that names the first entry of an array, as in `input[3]`, that is not an object."""
+    for index, value in enumerate(values):
+        if not isinstance(value, dict):
+            convert(value, dict[str, Any], f"{path}[{index}]")
+
+
 def missing(param: str) -> InvalidRequest:
     """The error for a field that is required and is absent or null."""
     return InvalidRequest(f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter")

@@ -50,6 +50,9 @@ function operations.report()
       call('ZADD', due, exact(a.due), a.owner)
     end
   end
+  if a.evicted > 0 then
+    call('HINCRBY', totals, 'evicted', a.evicted)
+  end
   if a.ended then
     call('ZREM', runs, a.ended)
   end
@@ -88,6 +91,11 @@ function operations.reschedule()
     end
   end
   return true
+end
+
+-- How many trees have been evicted.
+function operations.evicted()
+  return call('HGET', totals, 'evicted') or '0'
 end
 
 -- Some owners, with the time before which nothing of theirs will be too old.

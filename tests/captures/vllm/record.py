@@ -3,6 +3,8 @@
     python -m tests.captures.vllm.record model          # makes the model, once, in ./model
     python -m tests.captures.vllm.record parsers        # one server configuration, about a minute
     python -m tests.captures.vllm.record no_parsers
+    python -m tests.captures.vllm.record flags
+    python -m tests.captures.vllm.record parsers plain_stream died      # these cases of it alone
 
 Run it from the root of a checkout, with a Python that has vLLM (see the README). Routes, template, parsers and stream
 are vLLM's own; so is the engine in the cases without a script. Where there is one, the engine's place is taken by a
@@ -20,6 +22,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import anyio
@@ -50,12 +53,23 @@ CALLING_TWICE = f"<think>Two.</think>\n{CALL}\n{CALL.replace('Paris', 'Rome')}"
 
 @dataclass
 class Case:
-    """One request; `script` is what the engine says, `per_chunk` how many tokens at once (a slow reader's share)."""
+    """One request; `script` is what the engine says.
 
-    request: Json
+    - `per_chunk`: how many tokens come at once (a slow reader's share)
+    - `dies`: after how many tokens the engine is found dead; None if it lives
+    - `pause`: seconds before the first token
+    - `experts`: what the engine says about the experts that the tokens went to
+    """
+
+    request: Json | bytes
     script: str | None = None
     per_chunk: int = 1
     path: str = "/v1/chat/completions"
+    method: str = "POST"
+    dies: int | None = None
+    pause: float = 0
+    experts: Any = None
+    headers: dict[str, str] = field(default_factory=lambda: {"content-type": "application/json"})
 
 
 def chat(content: str = "Say hello.", *, stream: bool = True, **fields: Any) -> Json:
@@ -69,7 +83,7 @@ def tools(ways: Json, **fields: Any) -> Json:
     return chat("Weather?", tools=[GET_WEATHER], **ways, **fields)
 
 
-PARSERS = {
+PARSERS: dict[str, Case] = {
     "real_stream": Case(chat(max_completion_tokens=6, **IDS, **NOT_THINKING)),
     "real_bytes_stream": Case(chat(**READABLE, **NOT_THINKING, structured_outputs={"choice": ["é 😀 日"]})),
     "real_named_stream": Case(tools(IDS, **NOT_THINKING, tool_choice=CHOOSE_WEATHER, max_completion_tokens=60)),
@@ -95,17 +109,68 @@ PARSERS = {
         {"model": "smol", "messages": tools({})["messages"], "tools": [GET_WEATHER]}, path="/tokenize"
     ),
 }
-NO_PARSERS = {
+IMAGE = [{"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}]
+PARSERS |= {
+    # Without token ids, as most clients ask.
+    "plain_stream": Case(chat(), THOUGHT),
+    "plain_call_stream": Case(tools({}), CALLING),
+    "plain_calls_stream": Case(tools({}), CALLING_TWICE),
+    "plain_calls": Case({**tools({}), "stream": False, "stream_options": None}, CALLING_TWICE),
+    "length_in_text_stream": Case(chat(max_completion_tokens=10), THOUGHT),
+    "length_in_call_stream": Case(tools({}, max_completion_tokens=33), CALLING),
+    "stop_string_stream": Case(chat(**NOT_THINKING, stop=["What"], max_completion_tokens=40)),
+    "usage_in_each_chunk_stream": Case(
+        {**chat(), "stream_options": {"include_usage": True, "continuous_usage_stats": True}}, THOUGHT
+    ),
+    "hidden_reasoning_stream": Case(chat(include_reasoning=False), THOUGHT),
+    "named_stream": Case(tools({}, **NOT_THINKING, tool_choice=CHOOSE_WEATHER, max_completion_tokens=60)),
+    "required_stream": Case(tools({}, **NOT_THINKING, tool_choice="required", max_completion_tokens=60)),
+    "experts": Case(chat(stream=False, **IDS), THOUGHT, experts=[[[0, 1]], [[2, 3]]]),
+    "died_stream": Case(chat(), THOUGHT, dies=9),
+    "died_at_once_stream": Case(chat(), THOUGHT, dies=0),
+    "died": Case(chat(stream=False), THOUGHT, dies=9),
+    # Errors before the first token, streamed or not the same.
+    "error_model_stream": Case({**chat(), "model": "other"}),
+    "error_temperature_stream": Case(chat(temperature=-1)),
+    "error_type_stream": Case(chat(temperature="warm")),
+    "error_field_missing": Case({"model": "smol"}),
+    "error_json": Case(b'{"model": "smol", '),
+    "error_too_long_stream": Case(chat("word " * 1100)),
+    "error_token_limit_stream": Case(chat(max_completion_tokens=5000)),
+    "error_image_stream": Case({**chat(), "messages": [{"role": "user", "content": IMAGE}]}),
+    "error_schema_stream": Case(chat(structured_outputs={"regex": "("})),
+    "error_choice_stream": Case(chat(tool_choice="required")),
+    "error_custom_tool_stream": Case(chat(tools=[{"type": "custom", "custom": {"name": "a"}}])),
+    "error_path": Case(chat(), path="/v1/nothing"),
+    "error_method": Case(b"", path="/v1/chat/completions", method="GET"),
+}
+NO_PARSERS: dict[str, Case] = {
     "unparsed_thought_stream": Case(chat(**IDS), THOUGHT),
     "unparsed_thought_readable_stream": Case(chat(**READABLE), THOUGHT),
     "unparsed_merged_stream": Case(chat(**IDS), THOUGHT, per_chunk=7),
 }
-CONFIGURATIONS = {
-    "parsers": (
-        PARSERS,
-        ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"],
-    ),
+NO_PARSERS |= {"error_no_tool_parser_stream": Case(tools({}), CALLING)}
+KEY = {"content-type": "application/json", "authorization": "Bearer right"}
+LONG = " ".join(f"word {number}" for number in range(120))
+FLAGS = {
+    "cache_written_stream": Case(chat(LONG, max_completion_tokens=2), headers=KEY),
+    "cache_read_stream": Case(chat(LONG, max_completion_tokens=2), headers=KEY),
+    "cache_salted_stream": Case(chat(LONG, max_completion_tokens=2, cache_salt="another"), headers=KEY),
+    "priority_stream": Case(chat(max_completion_tokens=2, priority=1), headers=KEY),
+    "comments_stream": Case(chat(), THOUGHT, pause=2.5, headers=KEY),
+    "error_key_stream": Case(chat()),
+}
+PARSER_FLAGS = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
+CONFIGURATIONS: dict[str, tuple[dict[str, Case], list[str]]] = {
+    "parsers": (PARSERS, PARSER_FLAGS),
     "no_parsers": (NO_PARSERS, []),
+    "flags": (
+        FLAGS,
+        [
+            *(*PARSER_FLAGS, "--enable-prompt-tokens-details", "--api-key", "right"),
+            *("--sse-keep-alive-interval", "1", "--enable-request-id-headers"),
+        ],
+    ),
 }
 
 
@@ -129,18 +194,23 @@ class Engine:
 
     async def speak(self, tokenizer: Any, prompt_ids: list[int], sampling: Any, request_id: str) -> AsyncIterator[Any]:
         """The script as the engine would say it."""
+        import numpy
         from vllm.logprobs import Logprob
         from vllm.outputs import CompletionOutput, RequestOutput
         from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError
 
         ids = [*tokenizer.encode(self.case.script, add_special_tokens=False), tokenizer.eos_token_id]
         finish = "stop"
         if len(ids) > sampling.max_tokens:
             ids, finish = ids[: sampling.max_tokens], "length"
+        await anyio.sleep(self.case.pause)
         whole = sampling.output_kind == RequestOutputKind.FINAL_ONLY
         size = len(ids) if whole else self.case.per_chunk
         for start in range(0, len(ids), size):
             group = ids[start : start + size]
+            if self.case.dies is not None and self.case.dies < start + size:
+                raise EngineDeadError
             entries = []
             for place, token in enumerate(group, start):
                 entry = {token: Logprob(-0.125 * (place % 7 + 1), 1, tokenizer.decode([token]))}
@@ -156,10 +226,12 @@ class Engine:
                 logprobs=None if sampling.logprobs is None else entries,
                 finish_reason=finish if last else None,
             )
+            if last and self.case.experts is not None:
+                said.routed_experts = numpy.array(self.case.experts, dtype=numpy.uint8)
             yield RequestOutput(request_id, None, prompt_ids, None, [said], last)
 
 
-async def record(name: str) -> None:
+async def record(name: str, only: list[str]) -> None:
     from vllm.entrypoints.launchers.api_server.app_state import init_app_state
     from vllm.entrypoints.launchers.api_server.entry import build_async_engine_client
     from vllm.entrypoints.launchers.app import build_app
@@ -190,9 +262,12 @@ async def record(name: str) -> None:
         supported = await client.get_supported_tasks()
         app = build_app(args, supported, client.model_config)
         await init_app_state(client, app.state, args, supported)
+        app.state.server = SimpleNamespace()  # uvicorn's, which vLLM ends when its engine has died
         for case_name, case in cases.items():
+            if only and case_name not in only:
+                continue
             engine = Engine(case)
-            exchange = Exchange(case.request, path=case.path)
+            exchange = Exchange(case.request, method=case.method, path=case.path, headers=case.headers)
             await exchange.run(app)
             said = {key: value for key, value in vars(engine).items() if key != "case"}
             content = {"server": flags, "script": case.script, "engine": said, **exchange.as_json()}
@@ -247,4 +322,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "model":
         make_model()
     else:
-        anyio.run(record, sys.argv[1])
+        anyio.run(record, sys.argv[1], sys.argv[2:])

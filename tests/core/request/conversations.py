@@ -28,7 +28,7 @@ def translated(
 ) -> tuple[Any, str]:
     """The messages, and the report."""
     report = Report()
-    located_items = located(items)
+    located_items = list(located(items))
     tools = ToolMap(more.pop("tools", None), None, None, report, declared_tools(located_items))
     return to_messages(instructions, located_items, tools, report, options, **more), report.header()
 

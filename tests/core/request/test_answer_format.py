@@ -136,3 +136,18 @@ def test_the_answer_is_asked_for_again_without_tools(limits: dict[str, int], lef
         "response_format": NESTED,
         **left,
     }
+
+
+def test_a_host_may_compose_some_tools_and_schemas_only() -> None:
+    asked: list[Any] = []
+
+    def can_compose(tools: list[Any], schema: Any) -> bool:
+        asked.append(([tool["function"]["name"] for tool in tools], schema))
+        return False
+
+    options = TranslationOptions(composes_format="always", can_compose=can_compose)
+    for answer_format in (JSON_SCHEMA, {"type": "json_object"}):
+        made = translate(answer_format, options, tools=[TOOL])
+        assert "response_format" not in made.chat
+        assert made.to_verify is not None
+    assert asked == [(["f"], JSON_SCHEMA["schema"]), (["f"], None)]

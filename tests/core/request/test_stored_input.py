@@ -24,7 +24,7 @@ def numbered() -> Callable[[str], str]:
 
 
 def stored(items: Any, taken: Any = ()) -> list[Json]:
-    made = stored_input(items, numbered(), taken)
+    made = list(stored_input(items, numbered(), taken))
     assert [id for id, _ in made] == [item["id"] for _, item in made]
     return [item for _, item in made]
 

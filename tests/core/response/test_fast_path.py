@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from responses_shim.core.response.call_space import CallSpaceFilter
 from responses_shim.core.response.fast_path import MAX_LEARNED, MAX_REFUSED, FastPath
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.response.logprobs import LogprobFilter
@@ -87,14 +88,16 @@ TOKENS = st.lists(st.text(min_size=1, max_size=4) | st.sampled_from(['"', "\\", 
 
 
 @pytest.mark.parametrize("make", [*KINDS.values(), arguments, with_logprobs])
-@given(tokens=TOKENS, where=st.sampled_from([None, "leading", "anywhere", "prefilled"]))
+@given(tokens=TOKENS, where=st.sampled_from([None, "leading", "anywhere", "prefilled", "line ends"]))
 def test_both_paths_make_the_same_bytes_of_any_text(make: Make, tokens: list[str], where: Any) -> None:
+    def filters() -> list[Filter]:
+        if where == "line ends":
+            return [CallSpaceFilter("\n"), LogprobFilter()]
+        return [ThinkTagFilter(where)] if where is not None else []
+
     opening = [chunk(tool_calls=[call(0, "a", "f")])] if make is arguments else []
     messages = [*opening, *map(make, tokens), STOP, DONE]
-    options: Json = {
-        "logprobs": make is with_logprobs,
-        "filters": lambda: [ThinkTagFilter(where)] if where is not None else [],
-    }
+    options: Json = {"logprobs": make is with_logprobs, "filters": filters}
     logprobs = options["logprobs"]
     assert comparable(play(messages, **options), logprobs) == comparable(play(messages, slow=True, **options), logprobs)
 
@@ -435,3 +438,10 @@ def test_any_other_bytes_are_refused_without_a_trace(data: bytes) -> None:
         assert before is not None
         assert after is not None
         assert after[0] == before[0] + 1
+
+
+def test_text_that_is_held_back_for_a_moment_does_not_end_the_fast_path() -> None:
+    """As at the end of each line, where a call may follow: only that delta and the next take the slow path."""
+    lines = [chunk(piece) for line in range(20) for piece in (f"line {line}", ":", "\n")]
+    played = answer(*lines, filters=lambda: [CallSpaceFilter("\n")])
+    assert played.fast == len(lines) - 1 - 20 - 19

@@ -260,6 +260,21 @@ def test_tools_that_are_found_between_two_rounds_can_be_called_in_the_next() -> 
     assert (made["type"], made["namespace"], made["name"]) == ("custom_tool_call", "files", "write")
 
 
+def test_the_filters_of_a_round_can_be_made_for_its_tools() -> None:
+    stream = new_stream(tools=ToolMap(None, None, None, Report()))
+    seen: list[list[str]] = []
+
+    def filters() -> list[Filter]:
+        seen.append(stream.tools.names() if stream.tools is not None else [])
+        return []
+
+    translator = Translator(stream, filters=filters)
+    translator.set_tools(ToolMap([{"type": "function", "name": "f"}], None, None, Report()))
+    translator.end_round()
+    translator.begin_round()
+    assert seen == [[], ["f"]]
+
+
 def test_several_rounds_make_one_response_and_each_has_filters_of_its_own() -> None:
     made: list[Filter] = []
 

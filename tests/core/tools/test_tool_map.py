@@ -384,3 +384,11 @@ def test_a_name_of_megabytes_is_shortened_and_still_its_own() -> None:
     assert len({*names}) == 3
     assert all(len(name) <= MAX_NAME and re.fullmatch(r"[A-Za-z0-9_-]+", name) for name in names)
     assert len(loosely_spelled("a. " * 1_000_000)) < 2000
+
+
+def test_the_schemas_of_the_functions_that_may_be_called() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+    tools = [{"type": "function", "name": "f", "parameters": schema}, {"type": "function", "name": "g"}]
+    assert prepared(tools=tools).tools.schemas() == {"f": schema, "g": {}}
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
+    assert prepared(tools=tools, tool_choice=choice).tools.schemas() == {"f": schema}

@@ -1,0 +1,1 @@
+"""The shim on mlx-vlm's server."""

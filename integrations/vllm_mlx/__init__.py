@@ -1,0 +1,1 @@
+"""The shim on vllm-mlx's server."""

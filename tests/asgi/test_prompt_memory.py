@@ -1,0 +1,67 @@
+"""A request may be of megabytes, and its answer take long: meanwhile nothing is kept of it that is not needed."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from responses_shim import ResponsesShim
+from tests.caller import post
+from tests.scripted import DONE, chunk, read_body
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 1_000_000
+TEXT = "x" * SIZE
+MESSAGE = {"role": "user", "content": TEXT}
+WIDE = [{"role": "user", "content": TEXT[1:] + "😀"}]
+
+
+class MeasuringHost:
+    """Answers with a text, and notes how much is allocated when it begins to."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await read_body(receive)
+        await anyio.lowlevel.checkpoint()
+        gc.collect()
+        self.allocated, _ = tracemalloc.get_traced_memory()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
+        for body in (chunk("a"), chunk(finish_reason="stop"), DONE):
+            await send({"type": "http.response.body", "body": body, "more_body": body is not DONE})
+
+
+async def kept(**body: Any) -> float:
+    """What is kept of a request while it is answered, its own bytes included, in multiples of `SIZE`."""
+    host = MeasuringHost()
+    shim = ResponsesShim(host, auth_probe="off")
+    request = {"model": "m", "stream": True, **body}
+    await post(shim, "/v1/responses", request)  # so that what is loaded once has been
+    gc.collect()
+    tracemalloc.start()
+    try:
+        reply = await post(shim, "/v1/responses", request)
+    finally:
+        tracemalloc.stop()
+    assert reply.status == 200
+    return host.allocated / SIZE
+
+
+@pytest.mark.parametrize("given", [TEXT, [MESSAGE], WIDE])
+async def test_the_messages_are_not_kept(given: Any) -> None:
+    assert await kept(input=given, store=False) < 1.2
+
+
+@pytest.mark.parametrize("given", [[MESSAGE], WIDE])
+async def test_what_is_stored_is_kept_once(given: Any) -> None:
+    assert await kept(input=given) < 2.7  # as JSON it may have half as much room again
+
+
+async def test_what_the_response_repeats_is_kept_as_json() -> None:
+    text = "x" * (SIZE - 1) + "😀"
+    assert await kept(input="Hi", instructions=text, store=False) < 2.7
