@@ -4,92 +4,33 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
 from responses_shim.environment import environment, find_settings, variable_of
 from responses_shim.errors import ConfigurationError
+from responses_shim.setting_types import (
+    FileUrls,
+    FormatWithTools,
+    Host,
+    ImageUrls,
+    Native,
+    Overflow,
+    PingKind,
+    ReasoningDisplay,
+    ReasoningReplay,
+    SettingsArguments,
+    SystemMessages,
+    ThinkTags,
+    ToolMarkup,
+    ToolOutputs,
+)
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
-
-Host = Literal["auto", "generic", "llama-cpp", "vllm"]
-FileUrls = Literal["refuse", "fetch", "fetch-any"]
-ImageUrls = Literal["pass", "data-only"]
-SystemMessages = Literal["fold", "keep"]
-FormatWithTools = Literal["auto", "verify", "describe", "constrain"]
-ThinkTags = Literal["leading", "anywhere", "prefilled", "off"]
-ReasoningDisplay = Literal["auto", "text", "summary", "both"]
-ReasoningReplay = Literal["auto", "field", "think"]
-ToolMarkup = Literal[
-    "auto",
-    "detect",
-    "off",
-    "hermes",
-    "qwen3_coder",
-    "glm",
-    "kimi_k2",
-    "deepseek_v3",
-    "deepseek_dsml",
-    "minimax",
-    "gemma4",
-    "mistral",
-    "llama3_json",
-    "pythonic",
-]
-Overflow = Literal["error", "incomplete"]
-ToolOutputs = Literal["end", "wait"]
-PingKind = Literal["event", "in_progress", "comment", "off"]
-
-
-class SettingsArguments(TypedDict, total=False):
-    """The fields of `Settings` as keyword arguments of `ResponsesShim`, for type checkers."""
-
-    enabled: bool
-    host: Host
-    unprefixed: bool
-    default_model: str | None
-    auth_probe: str
-    max_body: int
-    max_text: int
-    max_nodes: int
-    max_values: int
-    max_echo: int
-    max_file: int
-    pdfs_at_once: int
-    fetches_at_once: int
-    files_waiting: int
-    file_urls: FileUrls
-    image_urls: ImageUrls
-    system_messages: SystemMessages
-    think_tags: ThinkTags
-    format_with_tools: FormatWithTools
-    tool_markup: ToolMarkup
-    reasoning_display: ReasoningDisplay
-    reasoning_replay: ReasoningReplay
-    overflow: Overflow
-    cache_salt: bool
-    return_token_ids: bool
-    nemo_gym: bool
-    audio_root: str | None
-    commit_after: float
-    ping: PingKind
-    ping_interval: float
-    upstream_idle: float
-    write_timeout: float
-    tool_timeout: float
-    max_tool_output: int
-    store: str | SecretStr
-    store_trees: int | None
-    store_size: int | None
-    store_age: float | None
-    tool_outputs: ToolOutputs
-    secret_keys: Sequence[str | SecretStr]
-    owner_header: str | None
-    trust_owner_header: bool
 
 
 class Settings(BaseModel):
@@ -106,6 +47,9 @@ class Settings(BaseModel):
 
     enabled: bool = True
     """Whether the shim answers anything. If not, every request goes to the host, its own /v1/responses included."""
+
+    native: Native = "replace"
+    """Who answers where the host has a `/v1/responses` of its own: the shim (`replace`), or the host (`pass`)."""
 
     host: Host = "auto"
     """Which kind of host this is: `llama-cpp`, `vllm`, `generic`, or `auto`, which recognises it by its routes."""

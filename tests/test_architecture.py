@@ -26,14 +26,15 @@ LONGEST = 400
 BELOW = {
     "errors": set(),
     "environment": set(),
-    "settings": {"errors", "environment"},
+    "setting_types": set(),
+    "settings": {"errors", "environment", "setting_types"},
     "core": {"errors"},
     "views": {"errors", "core"},
     "stores": {"errors", "core"},
     "hosts": {"errors", "environment", "settings", "core"},
     "runtime": {"errors", "settings", "core", "views", "hosts", "stores"},
     "extensions": {"errors", "settings", "core", "views", "hosts", "stores", "runtime"},
-    "asgi": {"errors", "settings", "core", "views", "hosts", "stores", "runtime", "extensions"},
+    "asgi": {"errors", "setting_types", "settings", "core", "views", "hosts", "stores", "runtime", "extensions"},
     "cli": {
         "errors",
         "environment",

@@ -12,7 +12,8 @@ from pydantic import SecretStr, ValidationError
 
 from responses_shim.environment import PREFIX
 from responses_shim.errors import ConfigurationError
-from responses_shim.settings import Settings, SettingsArguments
+from responses_shim.setting_types import SettingsArguments
+from responses_shim.settings import Settings
 
 
 def load(environ: dict[str, str] | None = None, **options: Any) -> Settings:
@@ -30,6 +31,7 @@ def mistake(environ: dict[str, str] | None = None, **options: Any) -> str:
 def test_the_defaults() -> None:
     assert load().model_dump() == {
         "enabled": True,
+        "native": "replace",
         "host": "auto",
         "unprefixed": False,
         "default_model": None,
@@ -79,6 +81,7 @@ SECRETS = ("a-newer-secret-key", "an-older-secret-key")
 
 EXAMPLES: dict[str, tuple[str, Any]] = {
     "enabled": ("false", False),
+    "native": ("pass", "pass"),
     "host": ("llama-cpp", "llama-cpp"),
     "unprefixed": ("1", True),
     "default_model": ("qwen", "qwen"),

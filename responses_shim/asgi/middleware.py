@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from responses_shim.asgi.headers import echoing, request_id_of
+from responses_shim.asgi.host_routes import has_route
 from responses_shim.asgi.models import model_catalog
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.routes import Endpoint, route, upgrade_required
@@ -27,7 +28,8 @@ from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.interceptors import Interceptor, check_interceptors
 from responses_shim.runtime.sealing import Keys
 from responses_shim.runtime.state import State
-from responses_shim.settings import Settings, SettingsArguments
+from responses_shim.setting_types import SettingsArguments
+from responses_shim.settings import Settings
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # comes with pydantic
@@ -78,6 +80,7 @@ class ResponsesShim:
         self._tool_lists = ToolLists()
         self._state = State.of(self.settings, self._keys)
         self._profile: HostProfile | None = None
+        self._is_native: bool | None = None
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -163,7 +166,7 @@ class ResponsesShim:
         if match["collection"] is None:
             wants_catalog = is_catalog_request(method, scope.get("query_string", b"")) and not _is_ambiguous(scope)
             return (model_catalog, {}) if wants_catalog and self._host_profile(scope).catalog else None
-        if method == "OPTIONS" or _is_ambiguous(scope):
+        if method == "OPTIONS" or _is_ambiguous(scope) or self._is_left_to_host(scope):
             return None
         is_create = match["collection"] == "responses" and match["rest"] in (None, "/")
         if scope["type"] == "websocket":
@@ -171,6 +174,16 @@ class ResponsesShim:
         if is_create and _is_websocket_upgrade(scope):
             return _refuse_upgrade, {}
         return route(f"/{match['collection']}{match['rest'] or ''}", str(method))
+
+    def _is_left_to_host(self, scope: Scope) -> bool:
+        """Whether the host answers the API's paths itself: it has a route for them, and the setting is `pass`.
+
+        All of them, since an id of the host's means nothing here. It is looked up at the first request, as the profile.
+        """
+        if self._is_native is None:
+            app = scope.get("app", self.app)
+            self._is_native = self.settings.native == "pass" and has_route(app, "/v1/responses")
+        return self._is_native
 
     def _host_profile(self, scope: Scope) -> HostProfile:
         """The host's profile. It is detected at the first request, since the host may add routes until then."""

@@ -12,13 +12,12 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterable
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Match
 
+from responses_shim.asgi.host_routes import has_route
 from responses_shim.asgi.middleware import ResponsesShim
 from responses_shim.environment import environment, export
 from responses_shim.hosts import detect
@@ -32,21 +31,6 @@ GRACE = 3.0
 _LOOPBACK = "127.0.0.1"
 _WATCH_PORT = "_RESPONSES_SHIM_WATCH"
 """The environment variable with the UDP port at which the launcher's watch hears what its processes do."""
-
-_REQUEST: dict[str, Any] = {
-    "type": "http",
-    "asgi": {"version": "3.0"},
-    "http_version": "1.1",
-    "method": "POST",
-    "scheme": "http",
-    "server": (_LOOPBACK, 80),
-    "client": (_LOOPBACK, 1),
-    "root_path": "",
-    "path_params": {},
-    "query_string": b"",
-    "headers": [],
-}
-"""The ASGI scope of a request without its path, with which routes are asked whether they would answer it."""
 
 _MISSING = "no Starlette or FastAPI app with a chat route (POST /v1/chat/completions)"
 
@@ -70,42 +54,7 @@ def mount(app: Starlette) -> None:
 
 def has_chat_route(app: Starlette) -> bool:
     """Whether the app answers a POST at the path at which the shim would call its host's chat route."""
-    path = detect(app).chat_path
-    return _has_route(app.routes, {**_REQUEST, "app": app, "path": path, "raw_path": path.encode()}, _ending(path))
-
-
-def _ending(path: str) -> str:
-    """The end of the chat route's path, which its own route must have: routers and mounts may bring the beginning."""
-    return path.removeprefix("/v1")
-
-
-def _has_route(routes: Iterable[Any], scope: dict[str, Any], ending: str) -> bool:
-    """Whether a route answers the request of this scope, and its own path has this ending: a catch-all has another."""
-    for route in routes:
-        # Of routers that are included, FastAPI (since 0.165) keeps the originals: their routes have no prefix yet.
-        included = getattr(route, "original_router", None)
-        match, child_scope = route.matches({**scope})
-        if match is not Match.FULL:
-            continue
-        if included is not None:
-            found = _is_named(included.routes, ending)
-        elif hasattr(route, "path_regex") and not getattr(route, "routes", None):
-            found = route.path.endswith(ending)
-        else:
-            found = _has_route(getattr(route, "routes", None) or (), {**scope, **child_scope}, ending)
-        if found:
-            return True
-    return False
-
-
-def _is_named(routes: Iterable[Any], ending: str) -> bool:
-    """Whether a route, or one inside it, has a path with this ending, or a part of it behind the router's prefix."""
-    for route in routes:
-        path = str(getattr(route, "path", ""))
-        inner = getattr(getattr(route, "original_router", route), "routes", None) or ()
-        if path.endswith(ending) or (path and ending.endswith(path)) or _is_named(inner, ending):
-            return True
-    return False
+    return has_route(app, detect(app).chat_path)
 
 
 def has_shim(app: Starlette) -> bool:

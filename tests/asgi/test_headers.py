@@ -11,7 +11,7 @@ from starlette.types import Message
 
 from responses_shim import ResponsesShim
 from responses_shim.asgi.headers import echoing, headers_from_host, headers_to_host, request_id_of
-from responses_shim.settings import Host
+from responses_shim.setting_types import Host
 from tests.caller import post
 from tests.scripted import EVENT_STREAM, Json, ScriptedHost, Start, text_answer
 

@@ -11,7 +11,7 @@ import anyio
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.settings import SettingsArguments
+from responses_shim.setting_types import SettingsArguments
 from responses_shim.views.request import RequestView
 from tests.caller import payloads, post, request
 from tests.oracle import check_error, check_response, check_stream

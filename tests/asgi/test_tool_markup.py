@@ -14,7 +14,7 @@ from responses_shim import ResponsesShim
 from responses_shim.asgi.tool_reading import renders_tools
 from responses_shim.core.response.tool_markup import FORMS
 from responses_shim.hosts import llama_cpp
-from responses_shim.settings import ToolMarkup
+from responses_shim.setting_types import ToolMarkup
 from tests.caller import payloads, post
 from tests.oracle import check_response, check_stream
 from tests.scripted import ScriptedHost, call_answer, text_answer

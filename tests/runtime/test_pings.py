@@ -11,7 +11,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
 from responses_shim.runtime import run as runs
-from responses_shim.settings import PingKind
+from responses_shim.setting_types import PingKind
 from tests.caller import Exchange, call, parse_events, payloads
 from tests.oracle import check_stream
 from tests.runtime.sockets import one_writer

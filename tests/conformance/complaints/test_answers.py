@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.settings import SettingsArguments
+from responses_shim.setting_types import SettingsArguments
 from tests.caller import call, payloads
 from tests.conformance.asking import (
     QUESTION,
