@@ -157,8 +157,8 @@ class LoggedOutput:
             self._growing[_key(event)] = _Growing(event.part)
         elif isinstance(event, (ContentPartDone, ReasoningSummaryPartDone)):
             self._growing.pop(_key(event), None)
-            if self._item is not None:
-                self._item = _with_part(self._item, event.part)
+            assert self._item is not None
+            self._item = _with_part(self._item, event.part)
         elif isinstance(event, OutputTextAnnotationAdded):
             part = self._growing[_key(event)].part
             assert isinstance(part, OutputText)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from itertools import count
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -119,3 +120,92 @@ def test_of_a_log_that_cannot_be_read_nothing_is_known(unreadable: bytes) -> Non
 def test_events_that_are_about_no_item_are_passed_over() -> None:
     output = logged({"type": "response.in_progress"}, {"type": "response.ping"}, {"type": "error", "code": 1})
     assert output.close(count().__next__) == ([], [])
+
+
+def test_a_text_that_was_cut_has_its_log_probabilities_and_citations() -> None:
+    message = {"id": "msg_1", "type": "message", "status": "in_progress", "role": "assistant", "content": []}
+    part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    about = {"item_id": "msg_1", "output_index": 0, "content_index": 0}
+    entries: list[Json] = [
+        {"token": token, "bytes": [], "logprob": -1, "top_logprobs": []} for token in ("a", "b", "c")
+    ]
+    citation = {"type": "url_citation", "url": "https://example.com", "title": "t", "start_index": 0, "end_index": 1}
+    text = {**about, "type": "response.output_text.delta"}
+    output = logged(
+        {"type": "response.output_item.added", "sequence_number": 0, "output_index": 0, "item": message},
+        {**about, "type": "response.content_part.added", "sequence_number": 1, "part": part},
+        {**text, "sequence_number": 2, "delta": "ab", "logprobs": entries[:2]},
+        {
+            **about,
+            "type": "response.output_text.annotation.added",
+            "sequence_number": 3,
+            "annotation_index": 0,
+            "annotation": citation,
+        },
+        {**text, "sequence_number": 4, "delta": "c", "logprobs": entries[2:]},
+    )
+    _, [(_, data)] = output.close(count().__next__)
+    assert json.loads(data)["content"] == [{**part, "text": "abc", "annotations": [citation], "logprobs": entries}]
+
+
+def test_of_a_log_that_lost_the_beginning_of_an_item_nothing_is_known() -> None:
+    part = {"type": "output_text", "text": "", "annotations": [], "logprobs": []}
+    done = {"type": "response.content_part.done", "sequence_number": 1, "item_id": "msg_1", "output_index": 0}
+    assert logged({**done, "content_index": 0, "part": part}).lost
+
+
+def test_the_input_of_a_custom_tool_that_was_cut_is_what_came_of_it() -> None:
+    call = {
+        "id": "ctc_1",
+        "type": "custom_tool_call",
+        "status": "in_progress",
+        "call_id": "c",
+        "name": "f",
+        "input": "",
+    }
+    piece = {**delta("*** Begin"), "type": "response.custom_tool_call_input.delta", "item_id": "ctc_1"}
+    events, [(_, data)] = logged({**ADDED, "item": call}, piece).close(count().__next__)
+    assert json.loads(data) == {**call, "input": "*** Begin", "status": "incomplete"}
+    assert [json.loads(encode_json(event))["type"] for event in events] == [
+        "response.custom_tool_call_input.done",
+        "response.output_item.done",
+    ]
+
+
+def test_a_summary_that_was_cut_is_a_part_with_what_came_of_it() -> None:
+    item = {"id": "rs_1", "type": "reasoning", "status": "in_progress", "summary": [], "content": []}
+    about = {"item_id": "rs_1", "output_index": 0, "summary_index": 0}
+    part = {"type": "summary_text", "text": ""}
+    events, [(_, data)] = logged(
+        {**ADDED, "item": item},
+        {**about, "type": "response.reasoning_summary_part.added", "sequence_number": 1, "part": part},
+        {**about, "type": "response.reasoning_summary_text.delta", "sequence_number": 2, "delta": "Hm"},
+    ).close(count().__next__)
+    assert json.loads(data)["summary"] == [{**part, "text": "Hm"}]
+    assert [json.loads(encode_json(event))["type"] for event in events] == [
+        "response.reasoning_summary_text.done",
+        "response.reasoning_summary_part.done",
+        "response.output_item.done",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "part", "delta_type", "field"),
+    [
+        ("message", {"type": "refusal", "refusal": ""}, "response.refusal.delta", "refusal"),
+        ("reasoning", {"type": "reasoning_text", "text": ""}, "response.reasoning_text.delta", "text"),
+    ],
+)
+def test_a_part_of_any_kind_that_was_cut_has_what_came_of_it(
+    kind: str, part: Json, delta_type: str, field: str
+) -> None:
+    item: Json = {"id": "x_1", "type": kind, "status": "in_progress", "content": []}
+    item |= {"role": "assistant"} if kind == "message" else dict[str, Any](summary=[])
+    about = {"item_id": "x_1", "output_index": 0, "content_index": 0}
+    events, [(_, data)] = logged(
+        {**ADDED, "item": item},
+        {**about, "type": "response.content_part.added", "sequence_number": 1, "part": part},
+        {**about, "type": delta_type, "sequence_number": 2, "delta": "No"},
+    ).close(count().__next__)
+    assert json.loads(data)["content"] == [{**part, field: "No"}]
+    assert [event.sequence_number for event in events] == [0, 1, 2]
