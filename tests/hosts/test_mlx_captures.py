@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from responses_shim import ResponsesShim
+from responses_shim.settings import Host
 from tests.caller import payloads, post
 from tests.hosts.replay import CAPTURES, names, recorded
 from tests.oracle import check_error, check_response, check_stream
@@ -24,7 +25,7 @@ THOUGHT = ("reasoning", "They greet me.")
 PARIS, ROME = ("function_call", '{"city": "Paris"}'), ("function_call", '{"city": "Rome"}')
 
 
-def request_of(host: str, name: str) -> Json:
+def request_of(host: Host, name: str) -> Json:
     """The create request of which the recorded chat request could have been made."""
     capture = json.loads((CAPTURES / "mlx" / host / f"{name}.json").read_text())["request"]["json"]
     request: Json = {"model": "scripted", "input": "Hi.", "max_output_tokens": capture["max_tokens"]}
@@ -35,7 +36,7 @@ def request_of(host: str, name: str) -> Json:
     return request
 
 
-async def ask(host: str, name: str, stream: bool = True) -> tuple[Json, list[Json]]:
+async def ask(host: Host, name: str, stream: bool = True) -> tuple[Json, list[Json]]:
     """The response to what was recorded under that name, and its events."""
     shim = ResponsesShim(recorded(f"mlx/{host}", name), host=host)
     reply = await post(shim, "/v1/responses", {**request_of(host, name), "stream": stream})
@@ -48,7 +49,7 @@ async def ask(host: str, name: str, stream: bool = True) -> tuple[Json, list[Jso
     return response, events
 
 
-async def refusal(host: str, name: str, stream: bool = True) -> Any:
+async def refusal(host: Host, name: str, stream: bool = True) -> Any:
     shim = ResponsesShim(recorded(f"mlx/{host}", name), host=host)
     reply = await post(shim, "/v1/responses", {**request_of(host, name), "stream": stream})
     check_error(reply.json)
@@ -62,7 +63,7 @@ def texts(response: Json) -> list[tuple[str, str]]:
     ]
 
 
-def usage_of(host: str, name: str) -> tuple[int, int]:
+def usage_of(host: Host, name: str) -> tuple[int, int]:
     """The tokens of the prompt and of the answer, as the host wrote them last."""
     body = b"".join(recorded(f"mlx/{host}", name).body).decode()
     chunks = [json.loads(line[6:]) for line in body.splitlines() if line.startswith("data: {")]
@@ -75,7 +76,7 @@ def usage_of(host: str, name: str) -> tuple[int, int]:
 
 @STREAMED
 @pytest.mark.parametrize("host", HOSTS)
-async def test_reasoning_and_text(host: str, stream: bool) -> None:
+async def test_reasoning_and_text(host: Host, stream: bool) -> None:
     """mlx-vlm sends each piece of reasoning in two fields; vllm-mlx, rapid-mlx and mlx-vlm the usage by itself."""
     response, _ = await ask(host, "text_stream", stream)
     assert texts(response) == [THOUGHT, ("message", "Hello, you.")]
@@ -86,7 +87,7 @@ async def test_reasoning_and_text(host: str, stream: bool) -> None:
 
 @STREAMED
 @pytest.mark.parametrize("host", HOSTS)
-async def test_a_text_and_a_call(host: str, stream: bool) -> None:
+async def test_a_text_and_a_call(host: Host, stream: bool) -> None:
     """The line end between them is the template's, which would write it again."""
     response, _ = await ask(host, "call_stream", stream)
     assert texts(response) == [THOUGHT, ("message", "Let me look."), PARIS]
@@ -95,14 +96,14 @@ async def test_a_text_and_a_call(host: str, stream: bool) -> None:
 @STREAMED
 @pytest.mark.parametrize("name", ["calls_stream", "calls"])
 @pytest.mark.parametrize("host", HOSTS)
-async def test_no_message_of_the_line_ends_around_calls(host: str, name: str, stream: bool) -> None:
+async def test_no_message_of_the_line_ends_around_calls(host: Host, name: str, stream: bool) -> None:
     response, _ = await ask(host, name, stream)
     assert texts(response) == [THOUGHT, PARIS, ROME]
     assert response["status"] == "completed"
 
 
 @pytest.mark.parametrize("host", ["vllm-mlx", "mlx-vlm", "mlx-openai-server"])
-async def test_a_named_call(host: str) -> None:
+async def test_a_named_call(host: Host) -> None:
     """rapid-mlx has its grammar begin the call, which a model that keeps to a script cannot go on with."""
     response, _ = await ask(host, "choice_named_kept_stream")
     assert texts(response) == [THOUGHT, PARIS]
@@ -126,7 +127,7 @@ CUT_OF: dict[tuple[str, str], list[tuple[str, str]]] = {
 @STREAMED
 @pytest.mark.parametrize("name", CUT)
 @pytest.mark.parametrize("host", HOSTS)
-async def test_an_answer_that_the_limit_cuts_is_incomplete(host: str, name: str, stream: bool) -> None:
+async def test_an_answer_that_the_limit_cuts_is_incomplete(host: Host, name: str, stream: bool) -> None:
     """mlx-openai-server says `stop`, vllm-mlx behind a call `tool_calls`, mlx-vlm in a call nothing but an error.
 
     rapid-mlx adds a notice and the reasoning once more.
@@ -185,7 +186,7 @@ ERRORS = {
 
 @STREAMED
 @pytest.mark.parametrize(("host", "name"), ERRORS)
-async def test_an_error_of_any_shape_is_an_http_error(host: str, name: str, stream: bool) -> None:
+async def test_an_error_of_any_shape_is_an_http_error(host: Host, name: str, stream: bool) -> None:
     """Each has come after the status 200, and some behind a chunk with a role, if it is one of a stream."""
     status, message = ERRORS[host, name]
     error = await refusal(host, name, stream)
@@ -194,7 +195,7 @@ async def test_an_error_of_any_shape_is_an_http_error(host: str, name: str, stre
 
 
 @pytest.mark.parametrize("host", HOSTS[:3])
-def test_the_list_of_models_asks_for_the_key(host: str) -> None:
+def test_the_list_of_models_asks_for_the_key(host: Host) -> None:
     """By it the shim finds out whether the host lets a client in."""
     assert recorded(f"mlx/{host}", "models").sent[0]["status"] == 200
     assert recorded(f"mlx/{host}", "models_wrong_key").sent[0]["status"] == 401

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from responses_shim import ResponsesShim
+from responses_shim.settings import Host
 from tests.caller import post
 from tests.hosts.replay import CAPTURES, recorded
 
@@ -22,7 +23,7 @@ WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "ob
 HOSTS = ["vllm-mlx", "mlx-vlm", "rapid-mlx", "mlx-openai-server"]
 
 
-def rendered(host: str, messages: list[Json]) -> str:
+def rendered(host: Host, messages: list[Json]) -> str:
     """The prompt of a chat request. All but mlx-vlm drop past reasoning that is in a field of its own."""
     prompt = ""
     for message in messages:
@@ -38,7 +39,7 @@ def rendered(host: str, messages: list[Json]) -> str:
     return prompt
 
 
-async def second_turn(host: str, name: str, **fields: Any) -> tuple[str, str, str]:
+async def second_turn(host: Host, name: str, **fields: Any) -> tuple[str, str, str]:
     """The prompts of both turns, and what the model wrote in the first one."""
     request = {"model": "scripted", "tools": [WEATHER], **fields}
     first, second = recorded(f"mlx/{host}", name), recorded(f"mlx/{host}", "text_stream")
@@ -61,19 +62,19 @@ async def second_turn(host: str, name: str, **fields: Any) -> tuple[str, str, st
 
 @pytest.mark.parametrize("name", ["text_stream", "call_stream", "calls_stream"])
 @pytest.mark.parametrize("host", HOSTS)
-async def test_the_prompt_only_grows_at_its_end(host: str, name: str) -> None:
+async def test_the_prompt_only_grows_at_its_end(host: Host, name: str) -> None:
     """For a thought and a text, a thought, a text and a call, and a thought and two calls."""
     before, after, written = await second_turn(host, name)
     assert after.startswith(f"{before}<|im_start|>assistant\n{written.rstrip()}")
 
 
 @pytest.mark.parametrize("host", ["rapid-mlx", "mlx-openai-server"])
-async def test_space_before_an_answer_is_kept_where_the_host_keeps_it(host: str) -> None:
+async def test_space_before_an_answer_is_kept_where_the_host_keeps_it(host: Host) -> None:
     before, after, written = await second_turn(host, "spaced_text_stream")
     assert after.startswith(f"{before}<|im_start|>assistant\n{written}")
 
 
 @pytest.mark.parametrize("host", ["vllm-mlx", "mlx-vlm"])
-async def test_space_before_an_answer_is_lost_where_the_host_trims_it(host: str) -> None:
+async def test_space_before_an_answer_is_lost_where_the_host_trims_it(host: Host) -> None:
     before, after, written = await second_turn(host, "spaced_text_stream")
     assert after.startswith(f"{before}<|im_start|>assistant\n{written.replace(chr(10), '')}")
