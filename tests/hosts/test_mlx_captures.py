@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.settings import Host
+from responses_shim.setting_types import Host
 from tests.caller import payloads, post
 from tests.hosts.replay import CAPTURES, names, recorded
 from tests.oracle import check_error, check_response, check_stream

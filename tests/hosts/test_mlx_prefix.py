@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.settings import Host
+from responses_shim.setting_types import Host
 from tests.caller import post
 from tests.hosts.replay import CAPTURES, recorded
 
