@@ -1,8 +1,8 @@
 """The profiles of four servers for MLX models: vllm-mlx 0.6, mlx-vlm 0.7, rapid-mlx 0.16 and mlx-openai-server 1.8.
 
 All four are close to OpenAI's chat API, ignore in silence the fields that they do not know, and differ in which these
-are; the table `SERVERS` says that. What is wrong in their streams, the filters at the end of this module and in
-`mlx_filters` put right. What the servers were recorded to do is in `tests/captures/mlx`.
+are; the table `SERVERS` says that. What is wrong in their streams, the filters of `mlx_filters` put right. What the
+servers were recorded to do is in `tests/captures/mlx`.
 """
 
 from __future__ import annotations
@@ -111,6 +111,8 @@ def adapt(server: Server, chat: Chat, report: Report) -> Chat:
     chat["messages"] = [_message(server, message) for message in chat["messages"]]
     if "max_completion_tokens" in chat:
         chat["max_tokens"] = chat["max_completion_tokens"]
+    if chat.get("return_tokens_as_token_ids"):  # the log-probabilities are there for the token ids only
+        del chat["logprobs"], chat["top_logprobs"]
     for name in (*_UNKNOWN, *server.unread):
         if name in chat:
             del chat[name]
@@ -155,7 +157,9 @@ def _adapt_effort(server: Server, chat: Chat, report: Report) -> None:
         options: dict[str, Any] = {"enable_thinking": effort not in ("none", "minimal")}
         if options["enable_thinking"]:
             options["reasoning_effort"] = _TEMPLATE_EFFORTS.get(effort, effort)
-        chat["chat_template_kwargs"] = {**options, **chat.get("chat_template_kwargs", {})}
+        given = chat.get("chat_template_kwargs", {})
+        if isinstance(given, dict):  # anything else the host refuses
+            chat["chat_template_kwargs"] = {**options, **given}
         report.mapped("reasoning.effort")
 
 

@@ -110,7 +110,7 @@ FIELDS: Json = {
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_what_the_host_does_not_read_is_left_out_and_reported(host: str) -> None:
-    chat, report = adapted(host, **FIELDS, verbosity="low", return_token_ids=True, return_tokens_as_token_ids=True)
+    chat, report = adapted(host, **FIELDS, verbosity="low", return_token_ids=True, return_tokens_as_token_ids=False)
     assert FIELDS.keys() - chat.keys() == UNREAD[host]
     assert {"verbosity", "return_token_ids", "return_tokens_as_token_ids"}.isdisjoint(chat)
     reported = {"text.verbosity", "return_token_ids", *UNREAD[host]} - {"logprobs"}
@@ -140,6 +140,15 @@ def test_what_the_client_says_to_the_template_comes_first() -> None:
     assert adapted("vllm-mlx", reasoning_effort="none", **options)[0]["enable_thinking"] is True
     chat, _ = adapted("mlx-openai-server", reasoning_effort="none", chat_template_kwargs=options)
     assert chat["chat_template_kwargs"] == {"enable_thinking": True}
+    chat, _ = adapted("mlx-openai-server", reasoning_effort="none", chat_template_kwargs=[1])
+    assert chat["chat_template_kwargs"] == [1]  # for the host to refuse
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_log_probabilities_for_token_ids_alone_are_left_out_with_them(host: str) -> None:
+    ids = {"return_token_ids": True, "return_tokens_as_token_ids": True, "logprobs": True, "top_logprobs": 0}
+    chat, report = adapted(host, **ids)
+    assert (ids.keys() & chat.keys(), report) == (set(), 'dropped=("return_token_ids")')
 
 
 def test_mlx_openai_server_is_offered_the_tools_alone_that_may_be_called() -> None:
