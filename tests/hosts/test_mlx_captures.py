@@ -85,6 +85,19 @@ async def test_reasoning_and_text(host: Host, stream: bool) -> None:
     assert (usage["input_tokens"], usage["output_tokens"]) == usage_of(host, "text_stream")
 
 
+@pytest.mark.parametrize("host", ["vllm-mlx", "mlx-openai-server"])
+async def test_the_shim_parses_reasoning_where_the_host_does_not(host: Host) -> None:
+    """Without `--reasoning-parser`."""
+    response, _ = await ask(host, "unparsed_stream")
+    assert texts(response) == [THOUGHT, ("message", "Hello, you.")]
+
+
+async def test_without_its_reasoning_parser_rapid_mlx_loses_where_a_thought_ends() -> None:
+    """It leaves `</think>` out of the text, but not `<think>`, so that all that follows is reasoning."""
+    response, _ = await ask("rapid-mlx", "unparsed_stream")
+    assert texts(response) == [("reasoning", "They greet me.Hello, you.")]
+
+
 @STREAMED
 @pytest.mark.parametrize("host", HOSTS)
 async def test_a_text_and_a_call(host: Host, stream: bool) -> None:

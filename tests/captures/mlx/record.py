@@ -27,11 +27,14 @@ SCRIPTED = HERE.parents[2] / "integrations" / "scripted_mlx"
 KEY = "right-key"
 METAL = "call_without_metal_stream"
 """The case in which rapid-mlx has its grammar for tools. It is recorded alone."""
+UNPARSED = "unparsed_stream"
+"""The case in which the server has no reasoning parser. It is recorded alone."""
 
 SECONDS = 60.0
 Json = dict[str, Any]
 
-PARSERS = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--reasoning-parser", "qwen3"]
+REASONING_PARSER = ["--reasoning-parser", "qwen3"]
+PARSERS = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", *REASONING_PARSER]
 HOST = ["--host", "127.0.0.1", "--port", "PORT"]
 SERVERS = {
     "vllm-mlx": ["vllm-mlx", "serve", "MODEL/lm", "--served-model-name", "scripted", "--api-key", KEY, *HOST, *PARSERS],
@@ -91,6 +94,7 @@ CASES: dict[str, Case] = {
     "calls_stream": says(f"{THOUGHT}\n{PARIS}\n{ROME}\n", tools=TOOLS),
     "calls": says(f"{THOUGHT}\n{PARIS}\n{ROME}\n", tools=TOOLS, stream=False),
     "choice_named_kept_stream": says(f"{THOUGHT}{PARIS}", tools=TOOLS, tool_choice=NAMED),
+    UNPARSED: says(f"{THOUGHT}Hello, you."),
     METAL: says(f"{THOUGHT}{PARIS}", tools=TOOLS),
     "choice_none_stream": says(f"{THOUGHT}{PARIS}", tools=TOOLS, tool_choice="none"),
     "choice_required_stream": says(f"{THOUGHT}No call here.", tools=TOOLS, tool_choice="required"),
@@ -126,7 +130,8 @@ def record(server: str, environment: Path, names: list[str]) -> None:
         folder, script, port = Path(directory), Path(directory) / "script.json", free_port()
         subprocess.run([environment / "bin" / "python", SCRIPTED / "make.py", folder], check=True, timeout=SECONDS)
         script.write_text('{"text": "Hello."}')
-        command, *flags = [word.replace("MODEL", directory).replace("PORT", str(port)) for word in SERVERS[server]]
+        typed = [word for word in SERVERS[server] if UNPARSED not in names or word not in REASONING_PARSER]
+        command, *flags = [word.replace("MODEL", directory).replace("PORT", str(port)) for word in typed]
         variables = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(SCRIPTED), "SCRIPT": str(script)}
         if server == "rapid-mlx":
             variables["RAPID_MLX_TRUST_REMOTE_CODE"] = "1"  # the scripted model is a Python file
@@ -142,7 +147,7 @@ def record(server: str, environment: Path, names: list[str]) -> None:
             with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=SECONDS, limits=limits) as client:
                 model = _model(client)
                 for name, case in CASES.items():
-                    if name in names if names else name != METAL:
+                    if name in names if names else name not in (METAL, UNPARSED):
                         print(server, name, flush=True)
                         _write(server, name, case, _exchange(client, script, case, model), directory)
 
