@@ -8,7 +8,7 @@ from typing import Literal, TypedDict
 from pydantic import SecretStr
 
 Native = Literal["replace", "pass"]
-Host = Literal["auto", "generic", "llama-cpp", "vllm"]
+Host = Literal["auto", "generic", "llama-cpp", "mlx-openai-server", "mlx-vlm", "rapid-mlx", "vllm", "vllm-mlx"]
 FileUrls = Literal["refuse", "fetch", "fetch-any"]
 ImageUrls = Literal["pass", "data-only"]
 SystemMessages = Literal["fold", "keep"]

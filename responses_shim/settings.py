@@ -52,7 +52,7 @@ class Settings(BaseModel):
     """Who answers where the host has a `/v1/responses` of its own: the shim (`replace`), or the host (`pass`)."""
 
     host: Host = "auto"
-    """Which kind of host this is: `llama-cpp`, `vllm`, `generic`, or `auto`, which recognises it by its routes."""
+    """Which kind of host this is, by the name of its profile; `auto` recognises it by its routes if it can."""
 
     unprefixed: bool = False
     """Whether /responses, /conversations and, for Codex's catalogue, /models are answered too, without /v1."""

@@ -90,6 +90,28 @@ def test_an_answer_that_the_limit_cuts_is_incomplete(server: ScriptedServer) -> 
     assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
 
 
+def test_a_call_that_the_limit_cuts_is_incomplete(server: ScriptedServer) -> None:
+    """The server sends the call's markup as text, and then an error."""
+    server.will_say("<think>Hm.</think>" + call("Paris"))
+    response = server.create(input="Hi", tools=[WEATHER], max_output_tokens=50)
+    assert types(response["output"]) == ["reasoning", "function_call"]
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+
+
+def test_an_image_that_cannot_be_read_is_the_clients_fault(server: ScriptedServer) -> None:
+    image = {"type": "input_image", "image_url": "data:image/png;base64,AAAA"}
+    body = {"model": server.model, "input": [{"role": "user", "content": [image]}]}
+    reply = httpx.post(f"{server.url}/responses", json=body, timeout=SECONDS)
+    assert (reply.status_code, reply.json()["error"]["param"]) == (400, "input")
+
+
+def test_the_host_is_recognised(server: ScriptedServer) -> None:
+    """Its profile reports what its chat API does not read."""
+    body = {"model": server.model, "input": "Hi", "stop": "x", "max_output_tokens": 50}
+    reply = httpx.post(f"{server.url}/responses", json=body, timeout=SECONDS)
+    assert 'dropped=("stop")' in reply.headers["responses-shim-report"]
+
+
 def test_a_client_that_leaves_frees_the_engine(server: ScriptedServer) -> None:
     server.will_say("<think>Hm.</think>" + "on and " * 100, end=False, delay=0.05)
     body = {"model": server.model, "input": "Hi", "stream": True, "max_output_tokens": 2000}

@@ -19,6 +19,9 @@ from tests import caller
 from tests.oracle import check_response, check_stream
 
 HERE = Path(__file__).parent
+CHECKOUT = HERE.parent.parent
+"""The shim of this checkout is what is tested, also if the environment has another one installed."""
+
 SECONDS = 60.0
 START_SECONDS = 120.0
 
@@ -76,7 +79,7 @@ def scripted_server(variable: str, install: str, command: list[str], folder: Pat
         **os.environ,
         **LOOPBACK_ONLY,
         "HF_HUB_OFFLINE": "1",
-        "PYTHONPATH": str(HERE),
+        "PYTHONPATH": os.pathsep.join([str(HERE), str(CHECKOUT)]),
         "SCRIPT": str(script),
     }
     with ChildServer([str(shim), "run", "--with-parent", *words], port=port, environment=variables) as server:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -89,6 +90,34 @@ def test_an_answer_that_the_limit_cuts_is_incomplete(server: ScriptedServer) -> 
     server.will_say("<think>Hm.</think>" + "on and " * 100)
     response = server.create(input="Hi", max_output_tokens=40)
     assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+
+
+def test_an_answer_that_the_limit_cuts_behind_a_call_is_incomplete(server: ScriptedServer) -> None:
+    server.will_say("<think>Hm.</think>" + call("Paris") + "\n" + "on and " * 100)
+    response = server.create(input="Hi", tools=[WEATHER], max_output_tokens=100)
+    assert types(response["output"])[:2] == ["reasoning", "function_call"]
+    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+
+
+def test_line_ends_around_calls_are_no_messages(server: ScriptedServer) -> None:
+    server.will_say("<think>Two.</think>\n" + call("Paris") + "\n" + call("Rome") + "\n")
+    response = server.create(input="Hi", tools=[WEATHER], max_output_tokens=300)
+    assert types(response["output"]) == ["reasoning", "function_call", "function_call"]
+
+
+def test_two_requests_at_a_time_are_both_answered(server: ScriptedServer) -> None:
+    """The launcher has the server queue them; of itself it refuses the second."""
+    server.will_say("<think>Hm.</think>Hello.", delay=0.02)
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(server.create, input="Hi", max_output_tokens=100) for _ in range(2)]
+        assert [text_of(answer.result(SECONDS)) for answer in answers] == ["Hello.", "Hello."]
+
+
+def test_the_host_is_recognised(server: ScriptedServer) -> None:
+    """Its profile reports what its chat API does not read."""
+    body = {"model": server.model, "input": "Hi", "seed": 7, "max_output_tokens": 50}
+    reply = httpx.post(f"{server.url}/responses", json=body, timeout=SECONDS)
+    assert 'dropped=("seed")' in reply.headers["responses-shim-report"]
 
 
 def test_a_client_that_leaves_frees_the_engine(server: ScriptedServer) -> None:

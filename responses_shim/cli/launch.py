@@ -32,8 +32,17 @@ from responses_shim.errors import ConfigurationError
 SHUTDOWN_SECONDS = 10.0
 """Seconds that a server may take to shut down after its parent process has ended."""
 
-HOST_SETTINGS = {"llama_cpp.server": "llama-cpp"}
+HOST_SETTINGS = {
+    "llama_cpp.server": "llama-cpp",
+    "mlx-openai-server": "mlx-openai-server",  # its package is called `app`: its routes do not tell what it is
+}
 """The setting `host` for servers that are known by the name of their module or console script."""
+
+HOST_VARIABLES = {"vllm-mlx": {"VLLM_MLX_SIMPLE_ENGINE_LOCK_ADMISSION": "wait"}}
+"""Environment variables of servers that are known by that name, unless they are set.
+
+- vllm-mlx's simple engine else refuses a request while it works on another, after it has sent the status 200.
+"""
 
 _QUESTIONS = {"-h", "--help", "-V", "--version"}
 """Arguments with which a server prints something and ends."""
@@ -75,9 +84,13 @@ def prepare(command: Sequence[str], *, with_parent: bool = False) -> Callable[[]
 
 def _run_program(program: Program) -> None:
     """Run a program with the shim mounted on the apps of its processes. Raises what it raises."""
-    host = HOST_SETTINGS.get(Path(program.name).name)
+    name = Path(program.name).name
+    host = HOST_SETTINGS.get(name)
     if host is not None and variable_of("host") not in environment():
         export(variable_of("host"), host)
+    for variable, value in HOST_VARIABLES.get(name, {}).items():
+        if variable not in environment():
+            export(variable, value)
     inherited = environment().get("PYTHONPATH")
     export("PYTHONPATH", os.pathsep.join(filter(None, [str(Path(startup.__file__).parent), inherited])))
     sitecustomize.install()

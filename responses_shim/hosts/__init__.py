@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from responses_shim.hosts import generic, llama_cpp, vllm
+from responses_shim.hosts import generic, llama_cpp, mlx, vllm
 from responses_shim.hosts.profile import HostProfile, Probe
 
 __all__ = ["PROFILES", "HostProfile", "Probe", "detect"]
 
 PROFILES: dict[str, HostProfile] = {
-    profile.name: profile for profile in (llama_cpp.PROFILE, vllm.PROFILE, generic.PROFILE)
+    profile.name: profile for profile in (llama_cpp.PROFILE, vllm.PROFILE, *mlx.PROFILES, generic.PROFILE)
 }
 """Every profile by its name, which is also a value of the setting `host`."""
 

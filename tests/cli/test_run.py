@@ -122,6 +122,24 @@ def test_a_server_that_is_known_by_its_name_gets_its_profile(
     assert server.lines == [host]
 
 
+@pytest.mark.parametrize(
+    ("script", "variable", "environment", "value"),
+    [
+        ("mlx-openai-server", "RESPONSES_SHIM_HOST", {}, "mlx-openai-server"),
+        ("vllm-mlx", "VLLM_MLX_SIMPLE_ENGINE_LOCK_ADMISSION", {}, "wait"),
+        ("vllm-mlx", "VLLM_MLX_SIMPLE_ENGINE_LOCK_ADMISSION", {"VLLM_MLX_SIMPLE_ENGINE_LOCK_ADMISSION": "x"}, "x"),
+    ],
+)
+def test_an_mlx_server_gets_the_variables_that_it_needs_unless_they_are_set(
+    folder: Path, script: str, variable: str, environment: dict[str, str], value: str
+) -> None:
+    program = f"#!/usr/bin/env python3\nimport os\nprint(os.environ[{variable!r}])\n"
+    write(folder, script, program)
+    with Launched(f"./{script}", "--help", cwd=folder, environment=environment) as server:
+        assert server.exit_code() == 0
+    assert server.lines == [value]
+
+
 def test_a_python_process_that_the_command_starts_has_it(folder: Path) -> None:
     program = f"""
         import subprocess, sys

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from fastapi import APIRouter, FastAPI
@@ -17,7 +17,9 @@ from responses_shim import ResponsesShim
 from responses_shim.hosts import PROFILES, detect
 from responses_shim.hosts.generic import PROFILE as GENERIC
 from responses_shim.hosts.llama_cpp import PROFILE as LLAMA_CPP
+from responses_shim.hosts.mlx import PROFILES as MLX
 from responses_shim.hosts.vllm import PROFILE as VLLM
+from responses_shim.setting_types import Host
 
 
 def endpoint(module: str) -> Callable[[], Any]:
@@ -82,7 +84,24 @@ def test_vllm_is_detected_by_the_module_of_its_chat_route(build: Callable[[str],
     """`vllm` alone is no sign of it: its other packages define routes for servers of other kinds."""
     assert detect(build("vllm.entrypoints.openai.chat_completion.api_router")) is VLLM  # 0.32
     assert detect(build("vllm.entrypoints.openai.api_server")) is VLLM  # before 0.16
-    assert detect(build("vllm_mlx.server")) is detect(build("vllm")) is GENERIC
+    assert detect(build("vllm")) is GENERIC
+
+
+MLX_MODULES = {
+    "vllm_mlx.server": "vllm-mlx",  # 0.6.0
+    "mlx_vlm.server.openai": "mlx-vlm",  # 0.7.10
+    "mlx_vlm.server.app": "mlx-vlm",
+    "rapid_mlx.routes.chat": "rapid-mlx",  # 0.16.10, also where it is imported by its other name, `vllm_mlx`
+    "app.api.endpoints": "generic",  # mlx-openai-server 1.8.1, and who knows what else
+}
+
+
+@pytest.mark.parametrize("module", MLX_MODULES)
+@pytest.mark.parametrize("build", BUILDERS)
+def test_the_mlx_servers_are_detected_by_the_modules_of_their_routes(
+    build: Callable[[str], ASGIApp], module: str
+) -> None:
+    assert detect(build(module)) is PROFILES[MLX_MODULES[module]]
 
 
 @pytest.mark.parametrize("module", ["llama_cpp_tools.app", "my.llama_cpp", "fastapi.routing", "__main__", ""])
@@ -142,4 +161,7 @@ def test_routes_may_be_none() -> None:
 
 
 def test_the_profiles_by_name() -> None:
-    assert PROFILES == {"llama-cpp": LLAMA_CPP, "vllm": VLLM, "generic": GENERIC}
+    mlx = {profile.name: profile for profile in MLX}
+    assert [*mlx] == ["vllm-mlx", "mlx-vlm", "rapid-mlx", "mlx-openai-server"]
+    assert {"llama-cpp": LLAMA_CPP, "vllm": VLLM, "generic": GENERIC, **mlx} == PROFILES
+    assert {*PROFILES, "auto"} == {*get_args(Host)}

@@ -20,13 +20,16 @@ from responses_shim.core.wire.chat import ChatLogprob, Choice, Chunk, Delta, Log
 class CallSpaceFilter:
     """The filter that drops what a chat template writes between a text and a call: `space`, of line ends.
 
-    Text that ends with line ends is held back as far as they go, until it is known what follows.
+    Text that ends with line ends is held back as far as they go, until it is known what follows. `around`: those
+    between two calls and behind the last one are dropped too, as many as there are.
     """
 
     done = False
 
-    def __init__(self, space: str) -> None:
+    def __init__(self, space: str, *, around: bool = False) -> None:
         self._space = space
+        self._around = around
+        self._behind_call = False
         self._held: list[str] = []  # line ends; joined only when something follows, for there may be very many
         self._logprobs: list[ChatLogprob] = []  # of their tokens
 
@@ -40,11 +43,17 @@ class CallSpaceFilter:
             self._hold_line_ends(choice, delta)
         if self._held and (delta.tool_calls or delta.refusal):
             held = "".join(self._held)
-            delta.content = (delta.content or "") + (held.removesuffix(self._space) if delta.tool_calls else held)
+            if delta.tool_calls:
+                held = "" if self._around and self._behind_call else held.removesuffix(self._space)
+            delta.content = (delta.content or "") + held
             if self._logprobs:
                 own = (choice.logprobs.content if choice.logprobs else None) or []
                 choice.logprobs = Logprobs([*own, *self._logprobs])
             self._held, self._logprobs = [], []
+        if delta.tool_calls:
+            self._behind_call = True
+        elif delta.content:
+            self._behind_call = False
         return [*before, chunk]
 
     def _hold_line_ends(self, choice: Choice, delta: Delta) -> None:
@@ -68,6 +77,8 @@ class CallSpaceFilter:
             self._held, self._logprobs = [text[len(kept) :]] if len(kept) < len(text) else [], entries[count:]
 
     def close(self) -> list[Chunk]:
+        if self._around and self._behind_call:
+            self._held, self._logprobs = [], []
         if not self._held:
             return []
         logprobs = Logprobs(self._logprobs) if self._logprobs else None

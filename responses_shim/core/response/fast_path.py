@@ -205,7 +205,7 @@ class FastPaths:
         """
         if carried is None and not events and self._chosen_for is not None:
             # An empty delta, such as a chunk with a role.
-            if filters.empty:
+            if filters.done:
                 return
             carried = self._chosen_for.carried
         part = self._part(carried, filters) if carried is not None else None
@@ -232,7 +232,7 @@ class FastPaths:
         if builder is None or delta is None:
             return None
         index = self._stream.latest_call_index if field == "arguments" else None
-        return _Part(carried, builder, delta, index, not filters.empty)
+        return _Part(carried, builder, delta, index, not filters.done)
 
     def _make(self, part: _Part) -> FastPath:
         builder = part.builder

@@ -45,15 +45,11 @@ class Filter(Protocol):
 
 
 class FilterChain:
-    """Filters one behind the other. A filter that is done is taken out."""
+    """Filters one behind the other, as one filter. A filter that is done is taken out."""
 
     def __init__(self, filters: Sequence[Filter] = ()) -> None:
         self._filters = [chunk_filter for chunk_filter in filters if not chunk_filter.done]
-
-    @property
-    def empty(self) -> bool:
-        """Whether chunks pass unchanged."""
-        return not self._filters
+        self.done = not self._filters
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:
         """The chunks that `chunk` becomes."""
@@ -62,6 +58,7 @@ class FilterChain:
             for chunk_filter in self._filters:
                 chunks = [passed for taken in chunks for passed in chunk_filter.feed(taken)]
             self._filters = [chunk_filter for chunk_filter in self._filters if not chunk_filter.done]
+            self.done = not self._filters
         return chunks
 
     def close(self) -> Sequence[Chunk]:
@@ -70,6 +67,7 @@ class FilterChain:
         for chunk_filter in self._filters:
             chunks = [passed for chunk in chunks for passed in chunk_filter.feed(chunk)] + [*chunk_filter.close()]
         self._filters = []
+        self.done = True
         return chunks
 
     def passes_as(self, field: Field) -> Field | None:

@@ -51,15 +51,15 @@ def test_a_chunk_passes_all_filters_in_order() -> None:
 def test_a_chunk_that_a_filter_held_back_passes_the_filters_after_it() -> None:
     chain = FilterChain([Appending("a"), Appending("b")])
     assert [read(chunk) for chunk in chain.close()] == ["Ab", "B"]
-    assert chain.empty
+    assert chain.done
     assert list(chain.close()) == []
 
 
 def test_a_filter_that_is_done_is_taken_out() -> None:
     chain = FilterChain([Appending("a", chunks=1), Appending("b", chunks=0)])
-    empty_before = chain.empty
+    done_before = chain.done
     assert [read(chunk) for chunk in chain.feed(text("x"))] == ["xa"]
-    assert (empty_before, chain.empty) == (False, True)
+    assert (done_before, chain.done) == (False, True)
     assert [read(chunk) for chunk in chain.feed(text("x"))] == ["x"]
 
 
