@@ -34,7 +34,7 @@ from responses_shim.core.response.tool_markup.source import (
 from responses_shim.core.response.tool_markup.values import to_json
 
 _TRIGGER = re.compile(r"[<\[`]")
-_BACKTICK = re.compile(r"`+")
+_BACKTICKS = re.compile(r"`{1,3}")
 _BEFORE_OBJECTS = re.compile(r"[\s\[]*")
 _BETWEEN_OBJECTS = re.compile(r"[\s\],;}]*")  # with a bracket too many, which models write
 
@@ -207,13 +207,16 @@ def _soon(source: Source, steps: Steps[bool]) -> Steps[bool]:
 
 
 def _backticks(source: Source) -> Steps[bool]:
-    """Read a run of backticks as text; True if it opens or closes a code fence. What is in a fence is no call."""
+    """Read up to three backticks as text; True if they open or close a code fence. What is in a fence is no call.
+
+    Three at a time, whatever follows: where a fence ends and the next one begins at once there are six.
+    """
     while True:
-        found = _BACKTICK.match(source.text, source.position)
+        found = _BACKTICKS.match(source.text, source.position)
         size = found.end() - source.position if found is not None else 0
-        if source.position + size < len(source.text) or source.final or size >= 3:
+        if size == 3 or source.position + size < len(source.text) or source.final:
             source.give_text(source.position + size)
-            return size >= 3
+            return size == 3
         yield None
 
 

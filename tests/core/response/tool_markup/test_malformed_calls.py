@@ -40,6 +40,15 @@ def test_any_beginning_of_answers_is_read_alike_in_one_piece_and_in_many(
     assert read(cut(answer, positions)) == whole
 
 
+def test_a_fence_may_begin_where_another_one_ends() -> None:
+    call = '<tool_call>{"name": "get_weather", "arguments": {"city": "Paris"}}</tool_call>'
+    fence = f"```\n{call}\n```"
+    for answer in (f"{fence}{call}", f"{fence}{fence}", f"{fence}{fence}{call}", f"````\n{call}\n````{call}"):
+        whole: Read = read([answer])
+        assert read(list(answer)) == whole
+        assert len(whole.calls) == (0 if answer == 2 * fence else 1)
+
+
 LONG = "x(1) } ] " * 400
 
 
