@@ -358,13 +358,13 @@ class Trees:
     # The file itself ---------------------------------------------------------------------------------------------
 
     def scan(self, owner: bytes | None, unused_for: float, limit: int) -> list[Summary]:
-        """Records of trees that have not been used for so many seconds, those unused the longest first."""
+        """Records of trees unused for so many seconds, or of all (one may be used after `_now`), the oldest first."""
         rows = self._execute(
             "SELECT records.owner, id, kind, status, created_at, used_at, length(data) + "
             "(SELECT ifnull(sum(length(data)), 0) FROM items WHERE items.record = records.record) "
             "FROM trees JOIN records USING (tree) WHERE NOT hidden AND used_at BETWEEN :oldest AND :latest "
             f"{'AND trees.owner = :owner' if owner is not None else ''} ORDER BY used_at, tree, record LIMIT :limit",
-            {"oldest": self._oldest, "latest": self._now - unused_for, "owner": owner, "limit": limit},
+            {"oldest": self._oldest, "latest": self._now - (unused_for or -LAST), "owner": owner, "limit": limit},
         )
         names = Summary.__struct_fields__
         return [Summary(**dict(zip(names, row, strict=True))) for row in rows]

@@ -84,7 +84,9 @@ async def many_chains(site: Site, chains: int, turns: int = 5) -> Figures:
                 assert await clients[number % 2].get(response["id"]) == response
 
     async with AsyncExitStack() as stack:
-        pairs = [[await stack.enter_async_context(site.connect(pid)) for pid in site.pids] for _ in range(WORKERS)]
+        pairs: list[list[Client]] = [[] for _ in range(WORKERS)]
+        for pair in pairs:
+            pair += [await stack.enter_async_context(site.connect(pid)) for pid in site.pids]
         async with anyio.create_task_group() as tasks:
             for pair in pairs:
                 tasks.start_soon(work, pair)

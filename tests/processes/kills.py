@@ -105,7 +105,9 @@ class Kill:
             bases = [await client.create(input="Talk") for _ in range(RUNS)]
             talkers = [await connected(self.victim) for _ in range(TALKERS)]
             pids = (self.victim, self.other, self.other, self.other)
-            followers = [[await connected(pid) for pid in pids] for _ in bases]
+            followers: list[list[Client]] = [[] for _ in bases]
+            for clients in followers:
+                clients += [await connected(pid) for pid in pids]
             waiting, waiter = list[Json](), await connected(self.victim)
             self.site.engine.answer = self.answer
             async with anyio.create_task_group() as tasks:
