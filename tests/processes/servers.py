@@ -114,12 +114,14 @@ class Server:
         self._process = process
         self.workers = workers
         self._changed = anyio.Event()
+        self.reading = anyio.CancelScope(shield=True)
+        """That of `read_log`, which goes on to the end, so that asyncio closes the pipe."""
 
     async def read_log(self) -> None:
         """Read what the server writes, to its end."""
         assert self._process.stderr is not None
         lines = BufferedByteReceiveStream(self._process.stderr)
-        with suppress(anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError):
+        with self.reading, suppress(anyio.EndOfStream, anyio.IncompleteRead, anyio.ClosedResourceError):
             while True:
                 line = (await lines.receive_until(b"\n", 1024 * 1024)).decode()
                 self.log.append(line)
@@ -192,7 +194,7 @@ async def running_server(environment: dict[str, str], workers: int = 1, *options
         finally:
             with anyio.CancelScope(shield=True):
                 await server.stop()
-            tasks.cancel_scope.cancel()
+            server.reading.deadline = anyio.current_time() + SECONDS / 4
 
 
 class Site:
