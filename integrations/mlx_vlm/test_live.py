@@ -7,25 +7,18 @@ The routes, the template, the engine and the parsers are the server's.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from typing import Any
 
 import httpx
 import pytest
 
 from integrations.scripted_mlx.server import SECONDS, ScriptedServer, scripted_server
+from integrations.scripted_mlx.turns import WEATHER, ServerTurns, call, types
 
 pytestmark = pytest.mark.live
 
 INSTALL = "the install command in integrations/mlx_vlm/README.md"
 COMMAND = ["mlx_vlm.server", "--model", "MODEL/vlm", "--host", "127.0.0.1", "--port", "PORT"]
-
-WEATHER: dict[str, Any] = {
-    "type": "function",
-    "name": "get_weather",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-}
 
 
 @pytest.fixture(scope="module")
@@ -34,60 +27,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
         yield running
 
 
-def call(city: str) -> str:
-    return f"<tool_call>{json.dumps({'name': 'get_weather', 'arguments': {'city': city}})}</tool_call>"
-
-
-def types(items: list[dict[str, Any]]) -> list[str]:
-    return [item["type"] for item in items]
-
-
-def text_of(response: dict[str, Any]) -> str:
-    return "".join(part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"])
-
-
-def test_reasoning_and_text_are_streamed(server: ScriptedServer) -> None:
-    server.will_say("<think>They greet me.</think>Hello, you — über alles 🙂.")
-    events = server.stream(input="Hi", max_output_tokens=200)
-    response = events[-1]["response"]
-    assert events[-1]["type"] == "response.completed"
-    assert types(response["output"]) == ["reasoning", "message"]
-    assert text_of(response) == "Hello, you — über alles 🙂."
-    assert sum(event["type"] == "response.output_text.delta" for event in events) > 3
-    assert response["usage"]["output_tokens"] > 3
-
-
-def test_the_same_without_a_stream(server: ScriptedServer) -> None:
-    server.will_say("<think>They greet me.</think>Hello.")
-    response = server.create(input="Hi", max_output_tokens=200)
-    assert (response["status"], text_of(response)) == ("completed", "Hello.")
-
-
-def test_calls_in_parallel_and_the_turn_that_answers_them(server: ScriptedServer) -> None:
-    server.will_say("<think>Two cities.</think>" + call("Paris") + call("Rome"))
-    first = server.create(input="Weather in Paris and Rome?", tools=[WEATHER], max_output_tokens=300)
-    calls = [item for item in first["output"] if item["type"] == "function_call"]
-    assert [json.loads(item["arguments"]) for item in calls] == [{"city": "Paris"}, {"city": "Rome"}]
-    assert len({item["call_id"] for item in calls}) == 2
-
-    server.will_say("<think>Done.</think>Sunny in both.")
-    outputs = [{"type": "function_call_output", "call_id": item["call_id"], "output": "sunny"} for item in calls]
-    second = server.create(input=outputs, tools=[WEATHER], previous_response_id=first["id"], max_output_tokens=200)
-    assert text_of(second) == "Sunny in both."
-
-
-def test_a_custom_tool_is_called_with_plain_text(server: ScriptedServer) -> None:
-    arguments = json.dumps({"name": "note", "arguments": {"input": "feed the cat"}})
-    server.will_say(f"<think>A note.</think><tool_call>{arguments}</tool_call>")
-    response = server.create(input="Note it.", tools=[{"type": "custom", "name": "note"}], max_output_tokens=200)
-    [item] = [item for item in response["output"] if item["type"] == "custom_tool_call"]
-    assert item["input"] == "feed the cat"
-
-
-def test_an_answer_that_the_limit_cuts_is_incomplete(server: ScriptedServer) -> None:
-    server.will_say("<think>Hm.</think>" + "on and " * 100)
-    response = server.create(input="Hi", max_output_tokens=40)
-    assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+class TestServer(ServerTurns):
+    """What every MLX server does."""
 
 
 def test_a_call_that_the_limit_cuts_is_incomplete(server: ScriptedServer) -> None:
@@ -110,12 +51,3 @@ def test_the_host_is_recognised(server: ScriptedServer) -> None:
     body = {"model": server.model, "input": "Hi", "stop": "x", "max_output_tokens": 50}
     reply = httpx.post(f"{server.url}/responses", json=body, timeout=SECONDS)
     assert 'dropped=("stop")' in reply.headers["responses-shim-report"]
-
-
-def test_a_client_that_leaves_frees_the_engine(server: ScriptedServer) -> None:
-    server.will_say("<think>Hm.</think>" + "on and " * 100, end=False, delay=0.05)
-    body = {"model": server.model, "input": "Hi", "stream": True, "max_output_tokens": 2000}
-    with httpx.stream("POST", f"{server.url}/responses", json=body, timeout=SECONDS) as reply:
-        assert any("output_text.delta" in line for line in reply.iter_lines())
-    server.will_say("<think>Hm.</think>Next.")
-    assert text_of(server.create(input="Hi", max_output_tokens=100)) == "Next."
