@@ -350,6 +350,13 @@ def possible(turn: Turn, dialect: Dialect) -> Turn:
     return Turn(reasoning, text if reasoning or text or calls else "!", calls)
 
 
+def possible_exchange(exchange: Exchange, dialect: Dialect) -> Exchange:
+    """The exchange of such turns. It ends with the first that makes no call: there the user is asked again."""
+    turns = [possible(turn, dialect) for turn in exchange.turns]
+    end = next(number for number, turn in enumerate(turns, start=1) if not turn.calls)
+    return Exchange(exchange.question, turns[:end], exchange.output)
+
+
 @settings(max_examples=50, deadline=None)
 @given(
     st.sampled_from(sorted(HOSTS)),
@@ -362,8 +369,5 @@ def test_the_prefix_is_kept_in_any_conversation(
     host: str, form: str, keep: str, way: str, exchanges: list[Exchange]
 ) -> None:
     dialect = HOSTS[host][0]
-    possible_exchanges = [
-        Exchange(exchange.question, [possible(turn, dialect) for turn in exchange.turns], exchange.output)
-        for exchange in exchanges
-    ]
+    possible_exchanges = [possible_exchange(exchange, dialect) for exchange in exchanges]
     check(conversation(host, possible_exchanges, KEPT[keep], way, **REASONING_FORMS[form]))
