@@ -18,9 +18,9 @@ comes back when the log has dropped what it needs. Those who read the log themse
 hundreds who come at once leave the store to the runs.
 
 **The pace.** Each piece costs each follower a write, and all writes are made on the event loop that the run needs too.
-So there is a pause behind each piece, as long as there were followers to wake: one of them gets every event by itself,
-and five hundred get at once what has come in a tenth of a second. They are woken a few at a time, and the run gets its
-turn in between.
+So there is a pause behind each piece, as long as there are followers: one of them gets every event by itself, and five
+hundred get at once what has come in a tenth of a second. It does not matter how many of them were waiting: who was still
+sending gets the piece right afterwards. They are woken a few at a time, and the run gets its turn in between.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ WINDOW = 256 * 1024
 CATCHING_UP = 4
 """How many followers in a process read from the store at once, beside the readers."""
 PAUSE = 0.0002
-"""For how many seconds the reader pauses for each follower that it has woken."""
+"""For how many seconds the reader pauses for each follower."""
 WOKEN_AT_ONCE = 20
 """How many followers are woken before the event loop does something else."""
 
@@ -155,19 +155,19 @@ class LiveLog:
                         self._ended = True
                     else:
                         self._silences += 1
-                await asyncio.sleep(PAUSE * await self._wake())
+                await self._wake()
+                await asyncio.sleep(PAUSE * self.followers)
         finally:
             for woken in self._waiting:
                 woken.set()
 
-    async def _wake(self) -> int:
-        """Wake those who wait. Returns how many it were."""
+    async def _wake(self) -> None:
+        """Wake those who wait."""
         waiting, self._waiting = self._waiting, []
         for start in range(0, len(waiting), WOKEN_AT_ONCE):
             for woken in waiting[start : start + WOKEN_AT_ONCE]:
                 woken.set()
             await asyncio.sleep(0)
-        return len(waiting)
 
 
 class _Window:

@@ -209,7 +209,7 @@ async def test_what_the_log_has_dropped_is_known_by_its_first_number(
         assert numbers(piece.frames)[0] == piece.first
 
 
-async def test_the_reader_pauses_as_long_as_it_has_followers_to_wake(
+async def test_the_reader_pauses_as_long_as_it_has_followers(
     run: Run, logs: LiveLogs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And what comes meanwhile is one piece."""
@@ -230,6 +230,29 @@ async def test_the_reader_pauses_as_long_as_it_has_followers_to_wake(
                 await run.write(end=number == 3)
                 await settle()
     assert pieces == [[0], [1, 2, 3]]
+
+
+async def test_the_reader_pauses_for_followers_that_are_still_sending(
+    run: Run, logs: LiveLogs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else they would find each event by itself as soon as they have sent the last one, and hundreds never rest."""
+    monkeypatch.setattr(live_log, "PAUSE", 0.0)
+    await run.write()
+    with logs.following(OWNER, ID, LONG) as log:
+        async with anyio.create_task_group() as group:
+            group.start_soon(log.read, 0)
+            await settle()
+            await run.write()
+        await settle()  # the reader waits for the next event, and no follower waits for the reader
+        monkeypatch.setattr(live_log, "PAUSE", LONG)
+        run.read_behind.clear()
+        for _ in range(3):
+            await run.write()
+            await settle()
+        assert run.read_behind == [], "the reader pauses behind the first of them"
+        piece = await log.read(1)
+        assert piece is not None
+        assert numbers(piece.frames) == [2]
 
 
 # Silence, outages and the end ----------------------------------------------------------------------------------------
