@@ -18,9 +18,9 @@ comes back when the log has dropped what it needs. Those who read the log themse
 hundreds who come at once leave the store to the runs.
 
 **The pace.** Each piece costs each follower a write, and all writes are made on the event loop that the run needs too.
-So there is a pause behind each piece, as long as there are followers: one of them gets every event by itself, and five
-hundred get at once what has come in a tenth of a second. It does not matter how many of them were waiting: who was still
-sending gets the piece right afterwards. They are woken a few at a time, and the run gets its turn in between.
+So there is a pause behind each piece, the longer the more followers there are: one of them gets every event by itself,
+and five hundred get at once what has come in a tenth of a second. How many of them waited for it does not matter: who
+was still sending gets it right afterwards. They are woken a few at a time, and the run gets its turn in between.
 """
 
 from __future__ import annotations

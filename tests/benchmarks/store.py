@@ -1,19 +1,27 @@
-"""What a store costs: to add a turn, to read a long history, and what a turn takes on the disk. In process."""
+"""What a store costs: to add a turn, to read a long history, and what a turn takes where it is kept. In process.
+
+Redis is a server of its own, without a disk: what a turn takes is memory of the server.
+"""
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import statistics
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from responses_shim.stores.base import Record, Store, StoredItem
 from responses_shim.stores.memory import MemoryStore
+from responses_shim.stores.redis import RedisStore
 from responses_shim.stores.sqlite import SQLiteStore
 
+from . import servers
 from .report import Row
 from .sampling import Plan, Spread
 
@@ -23,23 +31,57 @@ READS = 5
 
 
 @dataclass(frozen=True)
+class Opened:
+    """An empty store, and how many bytes it takes."""
+
+    store: Store
+    size: Callable[[], int]
+
+
+@contextmanager
+def _memory(folder: str) -> Iterator[Opened]:
+    yield Opened(MemoryStore(), lambda: 0)
+
+
+@contextmanager
+def _sqlite(folder: str) -> Iterator[Opened]:
+    path = Path(folder) / "responses.db"
+    yield Opened(SQLiteStore(path), lambda: _bytes(path))
+
+
+@contextmanager
+def _redis(folder: str) -> Iterator[Opened]:
+    import redis
+
+    def size() -> int:
+        memory: dict[str, Any] = client.info("memory")
+        return int(memory["used_memory_dataset"])
+
+    with servers.redis_server(folder) as port, redis.Redis(port=port) as client:
+        yield Opened(RedisStore(f"redis://127.0.0.1:{port}"), size)
+
+
+@dataclass(frozen=True)
 class Kind:
-    """A store to measure: how it is made with a file of its own, and the goal for adding a turn."""
+    """A store to measure: how it is opened with a folder of its own, and the goal for adding a turn."""
 
     name: str
-    make: Callable[[Path], Store]
+    opened: Callable[[str], AbstractContextManager[Opened]]
     bar: str
+    needs: str | None = None
+    """The program that has to be installed."""
 
 
 KINDS = (
-    Kind("memory", lambda path: MemoryStore(), "≤ 0.5 ms"),
-    Kind("SQLite", SQLiteStore, "≤ 1 ms"),
+    Kind("memory", _memory, "≤ 0.5 ms"),
+    Kind("SQLite", _sqlite, "≤ 1 ms"),
+    Kind("Redis", _redis, "≤ 1 ms", needs="redis-server"),
 )
 
 
 @dataclass(frozen=True)
 class Round:
-    """One chain: milliseconds to add a turn and to read the last one's history, and bytes on the disk a turn."""
+    """One chain: milliseconds to add a turn and to read the last one's history, and bytes taken by a turn."""
 
     add: float
     history: float
@@ -49,6 +91,14 @@ class Round:
 
 async def measure(plan: Plan) -> AsyncIterator[Row]:
     for kind in KINDS:
+        if kind.needs is not None and shutil.which(kind.needs) is None:
+            yield Row(
+                f"a turn added to a chain of {plan.turns:,}, p50: {kind.name}",
+                None,
+                bar=kind.bar,
+                detail=f"needs {kind.needs}",
+            )
+            continue
         rounds = [await _round(kind, plan.turns) for _ in range(plan.pairs)]
         adds = Spread.of([each.add for each in rounds])
         yield Row(f"a turn added to a chain of {plan.turns:,}, p50: {kind.name}", adds, " ms", kind.bar)
@@ -58,25 +108,24 @@ async def measure(plan: Plan) -> AsyncIterator[Row]:
             growth = Spread.of([each.late / each.early for each in rounds])
             early, late = (statistics.median(getattr(each, name) for each in rounds) for name in ("early", "late"))
             detail = f"{late:,.0f} ÷ {early:,.0f} bytes a turn of {_size(turn(0)):,}"
-            what = f"on the disk, the last tenth of {plan.turns:,} turns ÷ the first: {kind.name}"
+            what = f"bytes kept, the last tenth of {plan.turns:,} turns ÷ the first: {kind.name}"
             yield Row(what, growth, "", "≤ 1.1", detail)
 
 
 async def _round(kind: Kind, turns: int) -> Round:
     tenth = turns // 10
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "responses.db"
-        store = kind.make(path)
+    with TemporaryDirectory() as folder, kind.opened(folder) as opened:
+        store = opened.store
         taken: list[float] = []
         sizes: list[int] = []
         for number in range(turns):
             if number in (1, tenth + 1, turns - tenth):
-                sizes.append(_bytes(path))
+                sizes.append(opened.size())
             record, items = turn(number)
             began = time.perf_counter()
             assert await store.add(record, items)
             taken.append(time.perf_counter() - began)
-        sizes.append(_bytes(path))
+        sizes.append(opened.size())
         histories = []
         for _ in range(READS):
             began = time.perf_counter()
