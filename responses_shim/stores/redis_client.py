@@ -16,6 +16,7 @@ import msgspec
 
 from responses_shim.errors import ConfigurationError
 from responses_shim.stores.base import StoreUnavailable
+from responses_shim.stores.silence import Silence
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis, RedisCluster
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 TIMEOUT = 3.0
 """For how many seconds Redis may be silent before it counts as gone."""
+LONGEST = 15.0
+"""For how many seconds a call waits at most, while Redis answers others."""
 CONNECTIONS = 32
 """How many commands a process sends at once, and so how many connections it opens; the others wait."""
 IDLE = 10.0
@@ -50,8 +53,9 @@ def as_text(data: bytes) -> msgspec.Raw:
 class Client:
     """Runs scripts on a server or a cluster, and wakes those who wait for a channel.
 
-    Whatever is wrong with Redis is a StoreUnavailable after TIMEOUT seconds at most. Nothing is tried again, for of a
-    script whose answer is lost nobody knows whether it has run; the next call opens a new connection where it has to.
+    Whatever is wrong with Redis is a StoreUnavailable when it has been silent for TIMEOUT seconds (see `Silence`).
+    Nothing is tried again, for of a script whose answer is lost nobody knows whether it has run; the next call opens a
+    new connection where it has to.
     """
 
     def __init__(self, url: str) -> None:
@@ -69,10 +73,10 @@ class Client:
         self._url = url if not is_socket else None
         self._options: dict[str, Any] = {
             "max_connections": CONNECTIONS + 3,  # for the subscription, one that replaces it, and the first question
-            # Each call has a deadline of ours. Theirs is held by `asyncio.wait_for`, which before Python 3.12 loses a
+            # Each call has a deadline of ours. Theirs are held by `asyncio.wait_for`, which before Python 3.12 loses a
             # cancellation that comes as the awaited thing is done: then a task that is to end goes on.
             "socket_timeout": None,
-            "socket_connect_timeout": TIMEOUT,
+            "socket_connect_timeout": None,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
             **({} if is_socket else {"socket_keepalive": True}),
@@ -91,6 +95,7 @@ class Client:
         self._subscription: Subscription | None = None
         self._starting = anyio.Lock()
         self._free = anyio.Semaphore(CONNECTIONS)
+        self._silence = Silence()
 
     async def run(self, script: Script, keys: Sequence[str], operation: str, arguments: dict[str, Any]) -> Any:
         """Run an operation of a script; returns what the script does, strings as bytes and nil as None."""
@@ -104,12 +109,15 @@ class Client:
 
     async def command(self, *arguments: str | bytes | int) -> Any:
         """Send a command, to that node of a cluster that has its key, and return the reply."""
-        with self._unavailable_if_it_fails(), anyio.fail_after(TIMEOUT):
+        with self._unavailable_if_it_fails(), self._silence.bounded(TIMEOUT, LONGEST):
             execute: Callable[..., Awaitable[Any]] = (self._server or await self._find_server()).execute_command
             async with self._free:
                 try:
-                    return await execute(*arguments)
+                    reply = await execute(*arguments)
+                    self._silence.end()
+                    return reply
                 except self._refused as error:
+                    self._silence.end()
                     if "read only replica" in str(error):  # The next call asks who has the name in the URL by now.
                         await self._seed.connection_pool.disconnect(inuse_connections=False)
                     raise
@@ -134,7 +142,7 @@ class Client:
     @asynccontextmanager
     async def listening(self, channel: str) -> AsyncIterator[anyio.Event]:
         """Gives an event that is set when anything is published there from now on, or the connection is lost."""
-        with self._unavailable_if_it_fails(), anyio.fail_after(TIMEOUT):
+        with self._unavailable_if_it_fails(), self._silence.bounded(TIMEOUT, LONGEST):
             if self._subscription is None or self._subscription.ended:
                 self._subscription = Subscription(self._seed.pubsub(), self._errors)
             entry = await self._subscription.join(channel)
