@@ -83,7 +83,8 @@ def read_choice(choice: str | dict[str, Any] | None, tools: ToolLookup, report: 
     name = _function_of(choice, kind, tools, "tool_choice")
     if name is None:
         raise unsupported("tool_choice", f"no such tool of type {quoted(kind)} can be called here.")
-    echo = flattened(choice)
+    # The response has no more of it than OpenAI's: clients' types have no namespace there.
+    echo = {key: value for key, value in flattened(choice).items() if key in ("type", "name")}
     if kind != "function" or echo["name"] != name:
         report.mapped("tool_choice")
     return ToolChoice({"type": "function", "function": {"name": name}}, echo)

@@ -139,7 +139,7 @@ def test_a_search_in_the_client_is_chosen_by_its_type() -> None:
 def test_a_tool_of_a_namespace_is_chosen_with_it_or_if_only_one_can_be_meant(choice: Json, name: str) -> None:
     tools, report = choose([CRM, ERP], choice)
     assert chosen(tools) == name
-    assert tools.choice.echo == choice.get("function", {}) | {k: v for k, v in choice.items() if k != "function"}
+    assert tools.choice.echo == {"type": choice["type"], "name": choice.get("function", choice)["name"]}
     assert ('"tool_choice"' in report) == (choice.get("name") != name)
 
 
