@@ -241,6 +241,8 @@ def _prepare(request: Request, sent: _Sent, turn: Turn | None) -> TranslatedRequ
     constraint = _constraint(request, prepared)
     engine_fields = _engine_fields(request, sent.body)
     prepared.chat = _adapted(request, prepared, engine_fields, sent.gym, options)
+    if size > LARGE_ECHO and tool_list is None and request.tool_reading(prepared.chat["model"]) is None:
+        prepared.tools.forget_declarations()
     if parsed.service_tier is not None and report.is_mapped("service_tier"):
         prepared.response.service_tier = parsed.service_tier
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):

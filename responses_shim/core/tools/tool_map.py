@@ -157,6 +157,15 @@ class ToolMap:
             functions.append(function)
         return functions
 
+    def forget_declarations(self) -> None:
+        """Forget what the tools were declared as, which may be large; calls are read by the names alone.
+
+        `echo`, `schemas` and `chat_params` are of no use from then on.
+        """
+        self.echo = []
+        for tool in self._offered.values():
+            tool.function = {}
+
     # Names -----------------------------------------------------------------------------------------------------------
 
     def names(self) -> list[str]:
