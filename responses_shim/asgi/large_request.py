@@ -73,7 +73,7 @@ def parse_large_request(body: bytes | bytearray, nodes: int, values: int, read: 
         else:
             limited = _limited(body)
         check_count(limited.tools)
-        if count_values(bytes(limited.stop)) > MAX_STOP:
+        if (stop := bytes(limited.stop)).startswith(b"[") and count_values(stop) > MAX_STOP:
             raise array_too_long("stop", MAX_STOP)
         if fields is not None:
             return {name: _decode(json) if name in read else _unread(json) for name, json in fields.items()}

@@ -137,6 +137,12 @@ def test_too_many_entries_of_stop_are_refused_before_they_are_decoded(nodes: int
     assert (raised.value.code, raised.value.param, raised.value.message) == error
 
 
+@pytest.mark.parametrize("stop", [{str(number): "" for number in range(2000)}, "a," * 2000, None])
+def test_another_stop_than_an_array_is_judged_later(stop: Any) -> None:
+    body = {"model": "m", "input": "Hi", "stop": stop}
+    assert parsed(body) == body
+
+
 @pytest.mark.parametrize(
     ("body", "nodes"), [({"model": "m", "x": [1], "y": "é"}, FEW_NODES + 1), ({"model": "m", "x": "a" * 60_000}, 10)]
 )
