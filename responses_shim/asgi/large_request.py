@@ -85,7 +85,7 @@ def parse_large_request(body: bytes | bytearray, nodes: int, values: int, read: 
 def _unread(json: Raw) -> Any:
     """`UNREAD`, or None for a null. Raises as `_decode` if it is no JSON."""
     data = bytes(json)
-    # Telling fields apart shows whatever is wrong, but for bytes that are not UTF-8, and numbers beyond any float.
+    # Splitting has shown whatever is wrong, but for bytes that are not UTF-8, and numbers beyond any float.
     if not data.isascii() or _has_large_number(data):
         _decode(data)
     return None if data == b"null" else UNREAD
