@@ -47,7 +47,7 @@ async def read_json(
     `admit` is that of `read_body`. Raises what `read_body` and `decode_json` raise.
     """
     body = await read_body(scope, receive, settings, admit)
-    return await decode_json(body, settings, admit, lambda data, size: data)
+    return await decode_json(body, settings, admit, lambda data, size: (data, size))
 
 
 async def read_body(
@@ -83,32 +83,34 @@ async def decode_json(
     admit: Callable[[], Awaitable[None]],
     read: Callable[[Any, int], Result],
     counted: bytes | None = None,
-) -> tuple[Result, int]:
-    """What `read` makes of a body's JSON data and of how large that is to work on; and that size.
+    parse: Callable[[bytes | bytearray, int, int], Any] | None = None,
+) -> Result:
+    """What `read` makes of a body's JSON data and of how large that is to work on.
 
-    It is the size in bytes, and `NODE_COST` for each array, object and key: a body of 60 kB may have 20,000 of them.
+    That is the size in bytes, and `NODE_COST` for each array, object and key: a body of 60 kB may have 20,000 of them.
     What is large is decoded and read in a thread, in one go: each change of threads takes a tenth of a millisecond.
-    `counted` is the JSON of those parts whose nodes are counted, if no other part can break a limit. `admit` is that of
-    `read_body`; it is called before more than `SMALL_NODES` are decoded.
+    `counted` is the JSON of those parts whose nodes are counted, if no other part can break a limit. `parse` decodes
+    the body, which has so many nodes and values, in the place of `parse_json`. `admit` is that of `read_body`; it is
+    called before more than `SMALL_NODES` are decoded.
 
     Raises InvalidRequest: 413 for more of anything than the settings allow; 400 for what is not JSON, or nested too
     deep. What `read` and `admit` raise is raised here.
     """
 
-    def count() -> int:
+    def count() -> tuple[int, int]:
         text = body if counted is None else counted
         return check_json_limits(text, settings.max_text, settings.max_nodes, settings.max_values)
 
-    def decode(nodes: int) -> tuple[Result, int]:
+    def decode(nodes: int, values: int) -> Result:
         size = len(body) + NODE_COST * nodes
-        return read(parse_json(body), size), size
+        return read(parse_json(body) if parse is None else parse(body, nodes, values), size)
 
     if len(body) > INLINE_LIMIT:  # so `read_body` has called `admit`
-        return await offload(lambda: decode(count()))
-    nodes = count()
+        return await offload(lambda: decode(*count()))
+    nodes, values = count()
     if nodes > SMALL_NODES:
         await admit()
-    return await offload_if_large(len(body) + NODE_COST * nodes, lambda: decode(nodes))
+    return await offload_if_large(len(body) + NODE_COST * nodes, lambda: decode(nodes, values))
 
 
 def _check_media_type(content_type: str) -> None:

@@ -69,14 +69,12 @@ class HostClient:
         `size` is about the number of bytes that `chat` has as JSON.
         """
         answer = _ChatAnswer(listener, self._profile)
-        raised: BaseException | None = None
-        with listener.call:
-            body = await offload_if_large(size, partial(msgspec.json.encode, chat))
-            headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
-            scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
-            receive = _receive(body, listener.gone.wait)
-            del chat, body, headers  # they may be of megabytes, and the answer takes long
-            raised = await run_host_code(partial(self._app, scope, receive, answer.send))
+        body = await offload_if_large(size, partial(msgspec.json.encode, chat))
+        headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
+        scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
+        receive = _receive(body, listener.gone.wait)
+        del chat, body, headers  # they may be of megabytes, and the answer takes long
+        raised = await run_host_code(partial(self._app, scope, receive, answer.send), listener.call)
         if raised is not None and not listener.gone.is_set() and not answer.is_invalid:
             return self._error_from(raised)
         return answer.error()
@@ -116,11 +114,10 @@ class HostClient:
         answer = Answer(MAX_PROBED)
         method = "POST" if probe.body else "GET"
         scope = self._inner_scope(probe.path, headers, method=method, query_string=b"")
-        with anyio.move_on_after(PROBE_TIMEOUT):
-            receive = _receive(probe.body, anyio.sleep_forever)
-            raised = await run_host_code(lambda: self._app(scope, receive, answer.send))
-            if raised is not None:
-                logger.warning("the host's %s failed: %s", probe.path, type(raised).__name__)
+        receive = _receive(probe.body, anyio.sleep_forever)
+        raised = await run_host_code(lambda: self._app(scope, receive, answer.send), anyio.move_on_after(PROBE_TIMEOUT))
+        if raised is not None:
+            logger.warning("the host's %s failed: %s", probe.path, type(raised).__name__)
         return answer
 
     async def pass_on(self, path: str, headers: RawHeaders, receive: Receive, send: Send) -> None:

@@ -15,14 +15,15 @@ import msgspec
 from msgspec import Raw
 
 from responses_shim.asgi.body import decode_json
+from responses_shim.asgi.large_request import parse_large_request, split_fields
 from responses_shim.core.request.tool_lists import ToolList, ToolLists
+from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.offload import INLINE_LIMIT
 from responses_shim.settings import Settings
 
 Result = TypeVar("Result")
 
-_split = msgspec.json.Decoder(dict[str, Raw]).decode
 _NULL = Raw(b"null")
 
 
@@ -32,40 +33,46 @@ async def decode_request(
     admit: Callable[[], Awaitable[None]],
     known: ToolLists,
     read: Callable[[Any, int], Result],
-) -> tuple[Result, int, ToolList | None]:
-    """What `read` makes of a body's JSON data and its size, that size, and the body's tools, if others may share them.
+    engine_fields: frozenset[str] = frozenset(),
+) -> tuple[Result, ToolList | None]:
+    """What `read` makes of a body's JSON data and its size, and the body's tools, if other requests may share them.
 
-    As `decode_json`. Tools that come for the second time are among the `known` lists from then on. Not those of a body
-    of more than `INLINE_LIMIT` bytes, nor what is no array of objects. In the size, tools that were known count with
-    their bytes alone.
+    As `decode_json`. Of a body of more than `INLINE_LIMIT` bytes values may be left out that are neither of the API's
+    fields nor of `engine_fields`: see `parse_large_request`.
+
+    Tools that come for the second time are among the `known` lists from then on. Not those of such a body, nor what is
+    no array of objects. In the size, tools that were known count with their bytes alone.
     """
+    if len(body) > INLINE_LIMIT:
+        parse = partial(parse_large_request, read=engine_fields.union(CreateRequest.__struct_fields__))
+        return await decode_json(body, settings, admit, read, parse=parse), None
     fields = _fields_with_tools(body) if len(body) <= _largest(settings) else None
     if fields is None:
-        return *await decode_json(body, settings, admit, read), None
+        return await decode_json(body, settings, admit, read), None
     tools_json = bytes(fields["tools"])
     tool_list = known.find(tools_json)
     if tool_list is None and not known.is_repeated(tools_json):
-        return *await decode_json(body, settings, admit, read), None
+        return await decode_json(body, settings, admit, read), None
     if tool_list is None:
-        (result, tool_list), size = await decode_json(body, settings, admit, partial(_read_new, read))
+        result, tool_list, size = await decode_json(body, settings, admit, partial(_read_new, read))
         if tool_list is not None:
             known.add(tools_json, tool_list, size)
-        return result, size, tool_list
+        return result, tool_list
     fields["tools"] = _NULL
     # A text, as instructions are, has no nodes and no numbers.
     counted = msgspec.json.encode({name: value for name, value in fields.items() if not _is_text(value)})
     read_known = partial(_read_known, read, tool_list, len(tools_json))
     try:
-        result, size = await decode_json(msgspec.json.encode(fields), settings, admit, read_known, counted)
+        result = await decode_json(msgspec.json.encode(fields), settings, admit, read_known, counted)
     except InvalidRequest:
-        return *await decode_json(body, settings, admit, read), None  # raises the same, with the complete body in view
-    return result, size + len(tools_json), tool_list
+        return await decode_json(body, settings, admit, read), None  # raises the same, with the complete body in view
+    return result, tool_list
 
 
-def _read_new(read: Callable[[Any, int], Result], data: Any, size: int) -> tuple[Result, ToolList | None]:
-    """What `read` makes of a body whose tools were not known, and these as a list."""
+def _read_new(read: Callable[[Any, int], Result], data: Any, size: int) -> tuple[Result, ToolList | None, int]:
+    """What `read` makes of a body whose tools were not known, these as a list, and the size of the body."""
     tools = data["tools"]
-    return read(data, size), ToolList(tools) if all(isinstance(tool, dict) for tool in tools) else None
+    return read(data, size), ToolList(tools) if all(isinstance(tool, dict) for tool in tools) else None, size
 
 
 def _read_known(read: Callable[[Any, int], Result], tools: ToolList, tools_size: int, data: Any, size: int) -> Result:
@@ -85,7 +92,7 @@ def _largest(settings: Settings) -> int:
 def _fields_with_tools(body: bytes | bytearray) -> dict[str, Raw] | None:
     """The JSON of each field of a body; None if it has no array of tools, or is no JSON object."""
     try:
-        fields = _split(body)
+        fields = split_fields(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return fields if bytes(fields.get("tools", b"")).startswith(b"[") else None

@@ -88,13 +88,15 @@ class TranslatedRequest:
 class _Sent(NamedTuple):
     """What a client sent: the JSON data, with the operator's `default_model` if it had none, and as a checked request.
 
-    `gym` is that of `TranslatedRequest`.
+    `gym` is that of `TranslatedRequest`, `size` that of the body; `tool_list` are its tools, if others may share them.
     """
 
     body: Any
     has_default_model: bool
     request: CreateRequest
     gym: GymOptions
+    size: int
+    tool_list: ToolList | None = None
 
 
 async def translate(
@@ -111,8 +113,8 @@ async def translate(
         await admission.ask()
 
     data = await read_body(request.scope, request.receive, request.settings, admission.ask)
-    sent, size, tool_list = await _decode(request, data, admission)
-    body, parsed, gym = sent.body, sent.request, sent.gym
+    sent = await _decode(request, data, admission)
+    parsed = sent.request
     del data
     if admission.asked:
         watch.start()
@@ -122,15 +124,13 @@ async def translate(
         )
     turn = await _open_turn(request, parsed, admit)
     try:
-        size += turn.size if turn is not None else 0
         view: RequestView | None = None
         if request.interceptors:
             await admit()
-            body["input"] = parsed.input
-            view, translated = await _intercept(request, body, turn, size)
+            sent.body["input"] = parsed.input
+            view, translated = await _intercept(request, sent, turn)
         else:
-            translation = partial(_prepare, request, body, turn, parsed, gym, size, tool_list)
-            translated = await offload_if_large(size, translation)
+            translated = await offload_if_large(_size(sent, turn), partial(_prepare, request, sent, turn))
         await _add_audio(request, translated, admit)
         if isinstance(translated.prepared.to_verify, JsonSchemaFormat):
             await admit()
@@ -145,12 +145,15 @@ async def translate(
     return view, translated
 
 
-async def _decode(request: Request, data: bytearray, admission: Admission) -> tuple[_Sent, int, ToolList | None]:
-    """What the client sent, its size, and the list of its tools, if other requests may share it."""
+async def _decode(request: Request, data: bytearray, admission: Admission) -> _Sent:
+    """What the client sent, from the bytes of its body."""
     read = partial(_read, request)
     if request.interceptors:  # they may change the tools, of this request alone
-        return *await decode_json(data, request.settings, admission.ask, read), None
-    return await decode_request(data, request.settings, admission.ask, request.tool_lists, read)
+        return await decode_json(data, request.settings, admission.ask, read)
+    sent, tool_list = await decode_request(
+        data, request.settings, admission.ask, request.tool_lists, read, request.profile.engine_fields
+    )
+    return sent if tool_list is None else sent._replace(tool_list=tool_list)
 
 
 def _read(request: Request, body: Any, size: int) -> _Sent:
@@ -159,7 +162,12 @@ def _read(request: Request, body: Any, size: int) -> _Sent:
     has_default_model = bool(default) and isinstance(body, dict) and not body.get("model")
     if has_default_model:
         body = {**body, "model": default}
-    return _Sent(body, has_default_model, *_parse(request, body, size))
+    return _Sent(body, has_default_model, *_parse(request, body, size), size)
+
+
+def _size(sent: _Sent, turn: Turn | None) -> int:
+    """The size of a request and of what it continues."""
+    return sent.size + (turn.size if turn is not None else 0)
 
 
 async def _open_turn(request: Request, parsed: CreateRequest, admit: Callable[[], Awaitable[None]]) -> Turn | None:
@@ -202,47 +210,39 @@ def _parse(request: Request, body: Any, size: int) -> tuple[CreateRequest, GymOp
     return parsed, gym
 
 
-async def _intercept(
-    request: Request, body: dict[str, Any], turn: Turn | None, size: int
-) -> tuple[RequestView, TranslatedRequest]:
+async def _intercept(request: Request, sent: _Sent, turn: Turn | None) -> tuple[RequestView, TranslatedRequest]:
     """Show the request to the interceptors, and translate what they leave of it."""
     return await intercept(
         request.interceptors,
-        body,
+        sent.body,
         request.scope["headers"],
-        lambda body: _check_and_prepare(request, body, turn, size),
-        size,
+        lambda body: _check_and_prepare(request, sent, body, turn),
+        _size(sent, turn),
     )
 
 
-def _check_and_prepare(request: Request, body: dict[str, Any], turn: Turn | None, size: int) -> TranslatedRequest:
-    """Translate a request that interceptors may have changed."""
+def _check_and_prepare(request: Request, sent: _Sent, body: dict[str, Any], turn: Turn | None) -> TranslatedRequest:
+    """Translate a request that interceptors may have changed: `body` is what they left of what was sent."""
     check_depth(body, "")
-    return _prepare(request, body, turn, *_parse(request, body, size), size)
+    parsed, gym = _parse(request, body, _size(sent, turn))
+    return _prepare(request, sent._replace(body=body, request=parsed, gym=gym), turn)
 
 
-def _prepare(
-    request: Request,
-    body: dict[str, Any],
-    turn: Turn | None,
-    parsed: CreateRequest,
-    gym: GymOptions,
-    size: int,
-    tool_list: ToolList | None = None,
-) -> TranslatedRequest:
-    """Translate a request into the chat request of this host, and report what of its body nobody reads.
-
-    `size` is that of the body and of what it continues; `tool_list` are its tools, if others may share them.
-    """
+def _prepare(request: Request, sent: _Sent, turn: Turn | None) -> TranslatedRequest:
+    """Translate a request into the chat request of this host, and report what of its body nobody reads."""
+    parsed, tool_list = sent.request, sent.tool_list
     ids = turn.ids if turn is not None else Ids()
     options = request.options_for(parsed)
     prepared = _prepare_round(parsed, turn, options, ids.response, tool_list)
+    size = _size(sent, turn)
     if size > LARGE_ECHO:
         encode_echo(prepared.response, prepared.tools, request.settings.max_echo)
     report = prepared.report
     constraint = _constraint(request, prepared)
-    engine_fields = _engine_fields(request, body)
-    prepared.chat = _adapted(request, prepared, engine_fields, gym, options)
+    engine_fields = _engine_fields(request, sent.body)
+    prepared.chat = _adapted(request, prepared, engine_fields, sent.gym, options)
+    if size > LARGE_ECHO and tool_list is None and request.tool_reading(prepared.chat["model"]) is None:
+        prepared.tools.forget_declarations()
     if parsed.service_tier is not None and report.is_mapped("service_tier"):
         prepared.response.service_tier = parsed.service_tier
     if request.settings.reasoning_display == "text" and parsed.reasoning is not None and wants_summary(parsed):
@@ -253,9 +253,9 @@ def _prepare(
             if included == ENCRYPTED_REASONING:
                 report.dropped(f"include[{index}]")
     if options.replay_tokens:
-        unread = unread_fields(body, Tokens.__struct_fields__)
+        unread = unread_fields(sent.body, Tokens.__struct_fields__)
     else:
-        unread = unread_fields(body, tools=tool_list.unread if tool_list is not None else None)
+        unread = unread_fields(sent.body, tools=tool_list.unread if tool_list is not None else None)
     for path in unread:
         if path not in engine_fields:
             report.dropped(path)
@@ -266,7 +266,7 @@ def _prepare(
         turn.begin(prepared.response, parsed, ids)
         prepared.response.background = bool(parsed.background)
         prepared.response.tool_outputs = "wait" if parsed.tool_outputs == "wait" else UNSET
-    return TranslatedRequest(ids, parsed, gym, prepared, turn, size, engine_fields, constraint)
+    return TranslatedRequest(ids, parsed, sent.gym, prepared, turn, size, engine_fields, constraint)
 
 
 def _prepare_round(

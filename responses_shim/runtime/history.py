@@ -23,9 +23,10 @@ import msgspec
 
 from responses_shim.core.request.messages import Item
 from responses_shim.core.request.stored_input import stored_input
+from responses_shim.core.wire.kept_json import encode_kept
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import Response
-from responses_shim.core.wire.stored import conversation_of, encode_item, output_of, without_output
+from responses_shim.core.wire.stored import conversation_of, output_of, without_output
 from responses_shim.core.wire.validation import missing, quoted, wrong_type
 from responses_shim.errors import InvalidRequest
 from responses_shim.runtime.client_store import ClientStore
@@ -94,7 +95,7 @@ class Turn:
         if self.keeps:
             taken = {item.id for item in self.before} if self.conversation is not None else ()
             sent = stored_input(request.input, ids.new, taken)
-            self._input = [StoredItem(id, encode_item(item)) for id, item in sent]
+            self._input = [StoredItem(id, encode_kept(item)) for id, item in sent]
         response.store = self.keeps
         if self.parent is not None:
             response.previous_response_id = self.parent.id

@@ -6,6 +6,9 @@ alike; what tells them apart is whether this task has been asked to end, by its 
 the call. If it has, it ends, even if the host has returned or has raised something else. `GeneratorExit` is alike: it
 is the host's, unless the coroutine that runs the host is being closed.
 
+The call may also be ended by ourselves, through the scope that it is made in. That scope is never round anything else,
+so that a cancellation by the server, which may come at the same time, is not taken for ours.
+
 One thing cannot be caught: a future that the host awaits and that fails with GeneratorExit. asyncio throws that into
 the outermost coroutine of the task, whereupon Python closes all that it awaits, one after the other, shim and host
 included.
@@ -23,28 +26,34 @@ import anyio
 import anyio.lowlevel
 
 
-async def run_host_code(call: Callable[[], Awaitable[object]]) -> BaseException | None:
-    """Await what `call` gives, and return the exception that it raised; None if it returned.
+async def run_host_code(
+    call: Callable[[], Awaitable[object]], scope: anyio.CancelScope | None = None
+) -> BaseException | None:
+    """Await what `call` gives, and return the exception that it raised; None if it returned, or `scope` was cancelled.
+
+    `scope` is entered here, and ends the call when it is cancelled.
 
     Raises what is not the host's to raise: a cancellation of this task, whatever the host has made of it, and
     KeyboardInterrupt and SystemExit, which end the process, also within a group.
     """
     if sys.version_info < (3, 11):
-        return await _run_in_child(call)
+        return await _run_in_child(call, scope or anyio.CancelScope())
     task = asyncio.current_task()
     cancellations = task.cancelling() if task is not None else 0
     raised: BaseException | None = None
-    try:
-        await call()
-    except BaseException as error:
-        if _must_be_raised(error, task):
-            raise
-        raised = error
-    await anyio.lowlevel.checkpoint_if_cancelled()  # by a scope
-    if task is not None and task.cancelling() > cancellations:
-        await asyncio.sleep(0)  # raises if the cancellation has not reached the host
-        raise raised if isinstance(raised, asyncio.CancelledError) else asyncio.CancelledError()
-    return raised
+    with scope or anyio.CancelScope():
+        try:
+            await call()
+        except BaseException as error:
+            if _must_be_raised(error, task):
+                raise
+            raised = error
+        await anyio.lowlevel.checkpoint_if_cancelled()  # by a scope
+        if task is not None and task.cancelling() > cancellations:
+            await asyncio.sleep(0)  # raises if the cancellation has not reached the host
+            raise raised if isinstance(raised, asyncio.CancelledError) else asyncio.CancelledError()
+        return raised
+    return None  # the scope was cancelled, which ends the block
 
 
 def place_of(error: BaseException) -> str:
@@ -55,22 +64,27 @@ def place_of(error: BaseException) -> str:
     return " < ".join(f"{code.co_filename}:{line} {code.co_name}" for code, line in codes)
 
 
-async def _run_in_child(call: Callable[[], Awaitable[object]]) -> BaseException | None:
-    """As `run_host_code`, for Python 3.10, where a task does not know whether it was cancelled.
+async def _run_in_child(call: Callable[[], Awaitable[object]], scope: anyio.CancelScope) -> BaseException | None:
+    """As `run_host_code`, for Python 3.10, where a task does not know whether, or how often, it was cancelled.
 
-    So the host runs in a task of its own, within a task group: a cancellation of ours cancels the group's scope.
+    So the host runs in a task of its own, within a task group: a cancellation of ours cancels the group's scope. And
+    `scope` is round that task alone, not round this one: whatever cancels this one is the server.
     """
     raised: BaseException | None = None
 
     async def run() -> None:
         nonlocal raised
         task = asyncio.current_task()
-        try:
-            await call()
-        except BaseException as error:
-            if _must_be_raised(error, task):
-                raise
-            raised = error
+        made: BaseException | None = None
+        with scope:
+            try:
+                await call()
+            except BaseException as error:
+                if _must_be_raised(error, task):
+                    raise
+                made = error
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            raised = made
 
     async with anyio.create_task_group() as group:
         group.start_soon(run)

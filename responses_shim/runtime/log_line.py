@@ -14,6 +14,7 @@ def log_end(translator: Translator, seconds: float, *, abandoned: bool) -> None:
     if not logger.isEnabledFor(logging.INFO):
         return
     response = translator.response
+    ignored = ((translator.ignored_calls, "calls"), (translator.ignored_annotations, "annotations"))
     logger.info(
         "%s %s in %.3f s, %d items, %s output tokens%s%s",
         response.id,
@@ -21,6 +22,6 @@ def log_end(translator: Translator, seconds: float, *, abandoned: bool) -> None:
         seconds,
         len(response.output),
         response.usage.output_tokens if response.usage else "?",
-        f", {translator.ignored_calls} calls ignored" if translator.ignored_calls else "",
+        "".join(f", {count} {what} ignored" for count, what in ignored if count),
         f": {translator.error.failure_code}" if translator.error else "",
     )

@@ -434,14 +434,16 @@ def test_the_sdk_reads_a_response_with_all_options(served: tuple[str, ScriptedHo
     assert "reasoning" not in host.requests[2]["messages"][1]
 
 
-def test_the_sdk_reads_an_annotation_of_an_unknown_type() -> None:
-    unknown = {"type": "video_citation", "at": 7}
-    cited = frame({"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": [unknown]}}]})
+def test_the_sdk_reads_an_answer_with_an_annotation_of_an_unknown_type() -> None:
+    """Which is left out: none of its types would be one for it."""
+    annotations = [{"type": "video_citation", "at": 7}, {"type": "file_path", "file_id": "f", "index": 1}]
+    cited = frame({"choices": [{"index": 0, "delta": {"content": "Hi", "annotations": annotations}}]})
     with serving(ResponsesShim(ScriptedHost([cited, FINISH, DONE]))) as url, client_of(f"{url}/v1", "alice") as client:
         fields: Any = REQUEST
         with client.responses.create(**fields, stream=True) as stream:
             events: list[Any] = list(stream)
-    assert "response.output_text.annotation.added" in [event.type for event in events]
+    added = [event.annotation.type for event in events if event.type == "response.output_text.annotation.added"]
     final = events[-1].response
+    assert added == ["file_path"]
     assert final.output_text == "Hi"
-    assert [annotation.type for annotation in final.output[0].content[0].annotations] == ["video_citation"]
+    assert [annotation.type for annotation in final.output[0].content[0].annotations] == ["file_path"]

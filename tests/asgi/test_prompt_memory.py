@@ -62,6 +62,14 @@ async def test_what_is_stored_is_kept_once(given: Any) -> None:
     assert await kept(input=given) < 2.7  # as JSON it may have half as much room again
 
 
+async def test_tools_are_kept_as_json_and_not_as_they_were_decoded() -> None:
+    """Those of a large request are shared with no other."""
+    names = [f"f{number}" for number in range(4000)]
+    schema = {"type": "object", "properties": {"a": {"type": "string", "description": "x" * 100}}}
+    tools = [{"type": "function", "name": name, "parameters": schema} for name in names]
+    assert await kept(input="Hi", tools=tools, store=False) < 3
+
+
 async def test_what_the_response_repeats_is_kept_as_json() -> None:
     text = "x" * (SIZE - 1) + "😀"
     assert await kept(input="Hi", instructions=text, store=False) < 2.7

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from responses_shim import ResponsesShim
+from responses_shim.core.wire.chat import ANNOTATIONS
 from responses_shim.runtime import run
 from tests import caller
 from tests.caller import Reply
@@ -58,7 +59,6 @@ DELTA = {
     "refusal": None,
     "tool_calls": [call(0, "call_0", "f", '{"a": 1}'), call(1, "call_1", "c", '{"input": "x"}')],
 }
-CITED = st.fixed_dictionaries({}, optional=dict.fromkeys(["url", "title", "start_index", "end_index"], ODD_VALUES))
 LOGPROBS = {"content": [{"token": "Hi", "logprob": -0.5, "bytes": [72], "top_logprobs": []}], "refusal": None}
 CHUNK = {
     "id": "chatcmpl-1",
@@ -76,9 +76,22 @@ COMPLETION = {
 }
 
 odd_frames = mutated(st.just(CHUNK)).map(lambda chunk: b"data: " + as_json(chunk) + b"\n\n")
-cited_frames = CITED.map(
-    lambda citation: {"content": "Hi", "annotations": [{"type": "url_citation", "url_citation": citation}]}
-).map(lambda delta: b"data: " + as_json({"choices": [{"index": 0, "delta": delta}]}) + b"\n\n")
+
+
+@st.composite
+def odd_annotations(draw: st.DrawFn) -> dict[str, Any]:
+    """An annotation of a known type or another, flat or nested, any of whose keys is missing or odd."""
+    kind = draw(st.sampled_from([*ANNOTATIONS, "video_citation"]))
+    value = ODD_VALUES | st.sampled_from(["f", 1])
+    values = draw(st.fixed_dictionaries({}, optional=dict.fromkeys(ANNOTATIONS.get(kind, ["url"]), value)))
+    return {"type": kind, kind: values} if draw(st.booleans()) else {"type": kind, **values}
+
+
+cited_frames = (
+    odd_annotations()
+    .map(lambda annotation: {"content": "Hi", "annotations": [annotation]})
+    .map(lambda delta: b"data: " + as_json({"choices": [{"index": 0, "delta": delta}]}) + b"\n\n")
+)
 random_frames = st.lists(frames | cited_frames | odd_frames | finish | failure, max_size=8).map(b"".join)
 frames_that_end = st.builds(lambda frames, end: frames + end + b"data: [DONE]\n\n", random_frames, finish)
 encoded_rounds = st.builds(lambda round, rng: b"".join(encode(round, rng)), rounds(tools=TOOLS), RNGS)

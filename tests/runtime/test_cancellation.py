@@ -241,6 +241,34 @@ async def test_a_cancellation_is_passed_on_whatever_the_host_makes_of_it(
     assert client.sent == []
 
 
+async def test_a_cancellation_is_passed_on_while_the_host_is_being_ended_by_its_scope() -> None:
+    """The host takes some steps for that. Before Python 3.11 a task cannot count who has cancelled it."""
+    ended_before, steps = False, 0
+    while not ended_before:
+        scope, called = anyio.CancelScope(), asyncio.Event()
+
+        async def host(called: asyncio.Event = called) -> None:
+            called.set()
+            try:
+                await anyio.sleep_forever()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    for _ in range(3):
+                        await asyncio.sleep(0)
+
+        task = asyncio.create_task(run_host_code(host, scope))
+        await called.wait()
+        scope.cancel()
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        ended_before = not task.cancel()
+        await asyncio.wait([task])
+        assert task.cancelled() is not ended_before, steps
+        steps += 1
+    assert task.result() is None
+    assert steps > 4
+
+
 @pytest.mark.parametrize("stream", [True, False])
 async def test_a_timeout_round_the_app_is_a_timeout(stream: bool) -> None:
     """In Python 3.11 and later it counts on the cancellation that it has asked for."""

@@ -291,6 +291,8 @@ async def test_a_json_answer_that_breaks_off_is_a_bad_gateway() -> None:
 
 # The log -------------------------------------------------------------------------------------------------------------
 
+UNREADABLE = {"choices": [{"delta": {"content": "Hi", "annotations": [{"type": "secret"}, {"type": "file_path"}]}}]}
+
 
 @pytest.mark.parametrize(
     ("steps", "line_end"),
@@ -298,6 +300,7 @@ async def test_a_json_answer_that_breaks_off_is_a_bad_gateway() -> None:
         (text_answer("a", "b"), "completed in .* s, 1 items, 2 output tokens$"),
         ([chunk("secret"), FINISH], "completed in .* output tokens$"),
         ([chunk("secret")], r"failed in .* \? output tokens: server_error$"),
+        ([frame(UNREADABLE), FINISH], r"completed in .* \? output tokens, 2 annotations ignored$"),
     ],
 )
 async def test_a_run_logs_one_line(steps: list[Step], line_end: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.validation import (
     MAX_STRING,
+    array_too_long,
     check_objects,
     convert,
     missing,
@@ -35,6 +36,9 @@ They are refused, because ignoring them would change the answer.
 """
 
 _DATA_FIELDS = ("input", "metadata")  # images, and NeMo Gym's audio
+
+MAX_STOP = 1000
+"""How many entries `stop` may have. OpenAI takes four; a host looks for each of them in every piece of the answer."""
 
 WARM_UP = "a request cannot fill the prompt cache without an answer here; leave it out."
 """Why a request that only fills the prompt cache is refused: it would be answered, and paid for."""
@@ -81,6 +85,8 @@ def parse_request(body: Any) -> CreateRequest:
     if not isinstance(request.input, str):
         check_objects(request.input, "input")
     check_objects(request.tools or [], "tools")
+    if isinstance(request.stop, list) and len(request.stop) > MAX_STOP:
+        raise array_too_long("stop", MAX_STOP)
     _refuse(request, UNSUPPORTED)
     for name, wanted in (("background", request.background), ("tool_outputs", request.tool_outputs == "wait")):
         if wanted and request.store is False:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from responses_shim.core.request.answer_format import AnswerFormat, apply_format
 from responses_shim.core.request.messages import Item, current_turn, declared_tools, located, to_messages
@@ -15,6 +14,7 @@ from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOpti
 from responses_shim.core.request.params import chat_params, text_echo
 from responses_shim.core.request.tool_lists import NO_TOOLS, ToolList
 from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.kept_json import encode_kept
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import ReasoningEcho, Response
@@ -98,7 +98,7 @@ def encode_echo(response: Response, tools: ToolMap, limit: int) -> None:
     size = 0
     for name in _LARGE:
         value = getattr(response, name)
-        encoded = tools.encoded_echo if name == "tools" else msgspec.Raw(msgspec.json.encode(value))
+        encoded = tools.encoded_echo if name == "tools" else Raw(encode_kept(value))
         size += len(encoded)
         if size > limit:
             raise InvalidRequest(

@@ -124,6 +124,8 @@ class ResponseStream:
         """Why the response fails; the first reason."""
         self.ignored_calls = 0
         """Calls beyond the one that `parallel_tool_calls: false` allows."""
+        self.ignored_annotations = 0
+        """Annotations that are none of the API's: see `annotations_of`."""
         self._new_id = new_id
         self._now = now
         self._extras = options.token_ids or options.obfuscate is not None
@@ -217,10 +219,12 @@ class ResponseStream:
         if delta.refusal:
             items.add_refusal(delta.refusal, events)
         if delta.annotations:
-            if too_deep(delta.annotations) or not can_be_encoded(delta.annotations):
+            annotations = annotations_of(delta)
+            self.ignored_annotations += len(delta.annotations) - len(annotations)
+            if too_deep(annotations) or not can_be_encoded(annotations):
                 self.fail(UpstreamError("The host sent an annotation that cannot be passed on."))
                 return
-            for annotation in annotations_of(delta):
+            for annotation in annotations:
                 items.add_annotation(annotation, events)
         if delta.tool_calls:
             for call in delta.tool_calls:

@@ -121,6 +121,11 @@ class Translator:
         """Calls beyond the one that `parallel_tool_calls: false` allows."""
         return self._stream.ignored_calls
 
+    @property
+    def ignored_annotations(self) -> int:
+        """Annotations that are none of the API's: see `annotations_of`."""
+        return self._stream.ignored_annotations
+
     # A round -------------------------------------------------------------------------------------------------------
 
     def start(self) -> list[Frame]:

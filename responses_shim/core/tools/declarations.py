@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct, field
+import msgspec
+from msgspec import Raw, Struct, field
 
 from responses_shim.core.tools.base import Declaration, NamedToolKind, Tool, ToolIdentity, flattened
 from responses_shim.core.tools.hosted import REFUSED_TOOLS
@@ -15,6 +16,9 @@ from responses_shim.errors import InvalidRequest
 
 MAX_TOOLS = 4096
 """How many tools a request, or its input, may declare. A client with many MCP servers has some hundred of them."""
+
+
+_NAMESPACE = msgspec.json.encode(NAMESPACE)
 
 
 class DeclaredTool(Struct):
@@ -67,6 +71,29 @@ def read_declarations(tools: Iterable[tuple[Tool, str]], kinds: ToolKinds) -> De
             kind = declared.identity.kind if declared.identity is not None else None
             declarations.echo.append(kind.echo(declared.flat) if kind is not None else declared.flat)
     return declarations
+
+
+class _Listed(Struct, gc=False):
+    """A declaration, as far as it counts."""
+
+    type: Raw = Raw(b"")
+    tools: Raw = Raw(b"[]")
+
+
+def check_count(tools: Raw) -> None:
+    """Refuse the JSON of a request's `tools` if there are more than `MAX_TOOLS`, those in namespaces included.
+
+    That is what `read_declarations` would do, once each of them had been decoded. What is wrong with them otherwise is
+    left to it. Raises InvalidRequest that names the tool.
+    """
+    try:
+        count = 0
+        for index, tool in enumerate(msgspec.json.decode(tools, type=list[_Listed])):
+            is_namespace = bytes(tool.type) == _NAMESPACE
+            count += len(msgspec.json.decode(tool.tools, type=list[Raw])) if is_namespace else 1
+            _check_count(count, f"tools[{index}]")
+    except msgspec.DecodeError:
+        return
 
 
 def _check_count(count: int, path: str) -> None:

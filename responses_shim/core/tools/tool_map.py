@@ -32,7 +32,6 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any
 
-import msgspec
 from msgspec import Raw, Struct
 
 from responses_shim.core.items.base import NextNumber
@@ -43,6 +42,7 @@ from responses_shim.core.tools.kinds import FUNCTION, KINDS, ToolKinds
 from responses_shim.core.tools.names import function_name, loosely_spelled, with_digest
 from responses_shim.core.tools.namespace import NAMESPACE
 from responses_shim.core.tools.tool_search import list_deferred
+from responses_shim.core.wire.kept_json import encode_kept
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
@@ -107,7 +107,7 @@ class ToolMap:
     @cached_property
     def encoded_echo(self) -> Raw:
         """`echo` as JSON."""
-        return Raw(msgspec.json.encode(self.echo))
+        return Raw(encode_kept(self.echo))
 
     @property
     def single(self) -> bool:
@@ -156,6 +156,15 @@ class ToolMap:
                 function = {**function, "description": description}
             functions.append(function)
         return functions
+
+    def forget_declarations(self) -> None:
+        """Forget what the tools were declared as, which may be large; calls are read by the names alone.
+
+        `echo`, `schemas` and `chat_params` are of no use from then on.
+        """
+        self.echo = []
+        for tool in self._offered.values():
+            tool.function = {}
 
     # Names -----------------------------------------------------------------------------------------------------------
 

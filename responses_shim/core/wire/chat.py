@@ -251,32 +251,47 @@ def _bytes(entry: ChatTopLogprob) -> list[int]:
     return entry.bytes if entry.bytes is not None else list(join_surrogates(entry.token).encode())
 
 
-_CITATION: dict[str, Any] = {"start_index": 0, "end_index": 0, "title": "", "url": ""}
-"""What the API requires of a `url_citation`, with its defaults."""
+ANNOTATIONS: dict[str, dict[str, type]] = {
+    "url_citation": {"start_index": int, "end_index": int, "title": str, "url": str},
+    "file_citation": {"file_id": str, "filename": str, "index": int},
+    "container_file_citation": {
+        "container_id": str,
+        "file_id": str,
+        "filename": str,
+        "start_index": int,
+        "end_index": int,
+    },
+    "file_path": {"file_id": str, "index": int},
+}
+"""The types of annotations that the API has, each with the keys that it requires, and the types of their values."""
 
 
 def annotations_of(delta: Delta) -> list[dict[str, Any]]:
     """The annotations of a delta in the form that `output_text.annotations` has.
 
     Chat nests a citation in a key of its own, `{"type": "url_citation", "url_citation": {…}}`; here its keys are
-    beside `type`, and a `url_citation` has all that the API requires of it. An annotation without a `type` is left
-    out: no client could read it.
+    beside `type`. A `url_citation` gets what the API requires of it and the host did not give: 0 or `""`.
+
+    Left out is what OpenAI's clients cannot read: an annotation of a type that is not in `ANNOTATIONS`, or, if it is
+    none of a URL, without a key that is required.
     """
     annotations = []
     for chat_annotation in delta.annotations or ():
         kind = chat_annotation.get("type")
-        if not isinstance(kind, str):
+        if not isinstance(kind, str) or kind not in ANNOTATIONS:
             continue
+        required = ANNOTATIONS[kind]
         nested = chat_annotation.get(kind)
         annotation = {**nested, "type": kind} if isinstance(nested, dict) else chat_annotation
         if kind == "url_citation":
             # With a null, or a value of another type, the default of a required key.
-            annotation = _CITATION | {
+            annotation = {name: of_type() for name, of_type in required.items()} | {
                 name: value
                 for name, value in annotation.items()
-                if value is not None and type(value) is type(_CITATION.get(name, value))
+                if value is not None and type(value) is required.get(name, type(value))
             }
-        annotations.append(annotation)
+        if all(type(annotation.get(name)) is of_type for name, of_type in required.items()):
+            annotations.append(annotation)
     return annotations
 
 

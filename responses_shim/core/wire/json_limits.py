@@ -39,8 +39,8 @@ _LEVELS = 16  # how many levels of brackets are taken off before each bracket is
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
 
 
-def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, max_values: int) -> int:
-    """Check what a JSON text is made of, without decoding it, and return how many nodes it has.
+def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, max_values: int) -> tuple[int, int]:
+    """Check what a JSON text is made of, without decoding it, and return how many nodes and values it has.
 
     - `max_text`: for the bytes of strings that are not plain ASCII (see `size_of_text`)
     - `max_nodes`: for the arrays, objects and keys together; of a number with more than 20 digits each 20 count as one
@@ -52,7 +52,7 @@ def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, ma
     `MAX_DEPTH` arrays and objects in one another. The last names the field that they are in.
     """
     if len(text) <= min(_SMALL, max_text) and 0 <= (most := _most_nodes(text, max_values)) <= max_nodes:
-        return most
+        return most, text.count(b",") + 1
     if len(text) > max_text and size_of_text(text) > max_text:
         raise _too_many(f"{max_text} bytes of text")
     nodes, values, depth = 0, 1, 0
@@ -75,7 +75,7 @@ def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, ma
             depth += 2 * openings - len(brackets)
         else:
             depth -= piece.count(b"}") + piece.count(b"]")
-    return nodes
+    return nodes, values
 
 
 def _most_nodes(text: bytes | bytearray, max_values: int) -> int:
@@ -85,6 +85,11 @@ def _most_nodes(text: bytes | bytearray, max_values: int) -> int:
     if openings > MAX_DEPTH or digits > _PLAIN_DIGITS or text.count(b",") >= max_values:
         return -1
     return openings + text.count(b":")
+
+
+def count_values(array: bytes) -> int:
+    """How many values there are in the JSON of an array of strings or numbers; 1 for one of them, or an empty array."""
+    return 1 + sum(piece.count(b",") for piece in _outside_strings(array))
 
 
 def has_long_number(text: bytes, max_digits: int) -> bool:

@@ -6,37 +6,26 @@ What comes back is byte for byte what the client got at the end of the response.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 from msgspec import Raw
 from msgspec.structs import replace
 
+from responses_shim.core.wire.kept_json import encode_kept
 from responses_shim.core.wire.responses import Response, ResponseError
 
 _encode = msgspec.json.Encoder().encode
-_COPIED = 64 * 1024  # bytes
 _decode_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-
-
-def encode_item(item: dict[str, Any]) -> bytes:
-    """The JSON of an input item, as it is kept.
-
-    `encode` leaves up to half as much memory again behind its bytes. Small ones are copied to be without it; of large
-    ones the system has not given that memory yet, and the copy would take more.
-    """
-    data = _encode(item)
-    return data if len(data) > _COPIED else memoryview(data).tobytes()
 
 
 def without_output(response: Response) -> bytes:
     """The JSON of a response with an empty output."""
-    return _encode(replace(response, output=[]))
+    return encode_kept(replace(response, output=[]))
 
 
 def output_of(response: Response) -> list[tuple[str, bytes]]:
     """The id and the JSON of each item of the output."""
-    return [(item.id, _encode(item)) for item in response.output]
+    return [(item.id, encode_kept(item)) for item in response.output]
 
 
 def with_output(data: bytes, output: Sequence[bytes], status: str) -> Raw:
@@ -52,7 +41,7 @@ def ended(data: bytes, status: str, error: ResponseError | None = None) -> bytes
     fields = _decode_fields(data)
     fields["status"] = Raw(_encode(status))
     fields["error"] = Raw(_encode(error))
-    return _encode(fields)
+    return encode_kept(fields)
 
 
 def waits_for_outputs(data: bytes) -> bool:

@@ -102,6 +102,15 @@ def too_long(param: str, length: int, maximum: int) -> InvalidRequest:
     )
 
 
+def array_too_long(param: str, maximum: int) -> InvalidRequest:
+    """The error for an array of more than `maximum` entries."""
+    return InvalidRequest(
+        f"Invalid '{param}': array too long. Expected an array with maximum length {maximum}.",
+        param=param,
+        code="array_above_max_length",
+    )
+
+
 def quoted(got: object) -> str:
     """A client's value as an error message quotes it: in at most 80 characters, however long it is."""
     text = _SHORT.repr(got)

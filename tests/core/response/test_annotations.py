@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.core.driver import Json, Played, answer, play
@@ -11,6 +13,15 @@ STOP = chunk(finish_reason="stop")
 NESTED = {"type": "url_citation", "url_citation": {"url": "u", "title": "t", "start_index": 1, "end_index": 2}}
 FLAT = {"type": "url_citation", "url": "u", "title": "t", "start_index": 1, "end_index": 2}
 FILE = {"type": "file_citation", "file_id": "file-1", "filename": "a.pdf", "index": 3}
+PATH = {"type": "file_path", "file_id": "file-2", "index": 4}
+OF_CONTAINER = {
+    "type": "container_file_citation",
+    "container_id": "cntr-1",
+    "file_id": "file-3",
+    "filename": "b.csv",
+    "start_index": 5,
+    "end_index": 6,
+}
 UNKNOWN = {"type": "video_citation", "at": 7}
 
 
@@ -67,22 +78,60 @@ def test_a_chunk_with_an_annotation_does_not_take_the_fast_path() -> None:
     assert played.frames == answer(*frames, slow=True).frames
 
 
-def test_an_annotation_of_an_unknown_type_is_passed_on() -> None:
-    """The SDK's types do not know it either, so the stream is not checked against them."""
-    assert annotations_of(play([chunk("Hello"), annotated(UNKNOWN), STOP])) == [UNKNOWN]
+@pytest.mark.parametrize("annotation", [FLAT, FILE, OF_CONTAINER, PATH], ids=lambda annotation: annotation["type"])
+def test_annotations_of_all_types_are_passed_on(annotation: Json) -> None:
+    played = answer(chunk("Hello"), annotated(annotation), STOP)
+    assert annotations_of(played) == [annotation]
+    assert played.stream.ignored_annotations == 0
+
+
+def test_what_an_annotation_has_beyond_the_api_is_kept() -> None:
+    """Such as the text of the page, which OpenRouter gives. The SDK's types take it; the oracle knows no such key."""
+    more = FLAT | {"content": "A page."}
+    assert annotations_of(play([chunk("Hello"), annotated(more), STOP])) == [more]
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        UNKNOWN,
+        {**UNKNOWN, "video_citation": FLAT},
+        {"type": "file_path", "file_id": "file-2"},
+        {"type": "file_path", "file_id": "file-2", "index": True},
+        {**FILE, "filename": None},
+    ],
+    ids=["type", "type, nested", "key", "type of a value", "null"],
+)
+def test_an_annotation_that_is_none_of_the_api_is_ignored(annotation: Json) -> None:
+    """The SDK's types do not have it: `answer` checks each event against them."""
+    played = answer(annotated(annotation), chunk("Hello"), annotated(annotation, FLAT, content="!"), STOP)
+    assert annotations_of(played) == [FLAT]
+    assert played.output[0]["content"][0]["text"] == "Hello!"
+    assert played.stream.ignored_annotations == 2
+
+
+def test_an_annotation_that_is_ignored_opens_nothing() -> None:
+    played = answer(chunk(reasoning="Hm."), annotated(UNKNOWN), chunk(reasoning=" Yes."), chunk("Hello"), STOP)
+    assert [item["type"] for item in played.output] == ["reasoning", "message"]
 
 
 @pytest.mark.parametrize("depth", [101, 300, 900])
 def test_an_annotation_that_is_nested_too_deep_fails_the_response(depth: int) -> None:
     """It might be read and not be written: in the response it is nested deeper than in its chunk."""
-    value = b'{"type": "x", "a": ' + b"[" * depth + b"]" * depth + b"}"
+    value = json.dumps(FILE).encode()[:-1] + b', "a": ' + b"[" * depth + b"]" * depth + b"}"
     nested = b'data: {"choices": [{"delta": {"annotations": [' + value + b"]}}]}\n\n"
     played = answer(chunk("Hello"), nested, chunk("!"), STOP)
     assert played.response["status"] == "failed"
     assert played.output[0]["content"][0]["text"] == "Hello"
 
 
+def test_an_annotation_that_is_ignored_may_be_nested_as_deep_as_it_likes() -> None:
+    nested = b'{"type": "x", "a": ' + b"[" * 300 + b"]" * 300 + b"}"
+    played = answer(b'data: {"choices": [{"delta": {"annotations": [' + nested + b"]}}]}\n\n", chunk("Hello"), STOP)
+    assert played.response["status"] == "completed"
+
+
 def test_half_a_surrogate_pair_and_no_number_in_an_annotation_are_replaced() -> None:
-    annotation = b'{"type": "video_citation", "a": "\\ud800", "b": NaN}'
+    annotation = json.dumps(FILE).encode()[:-1] + b', "a": "\\ud800", "b": NaN}'
     played = play([b'data: {"choices": [{"delta": {"annotations": [' + annotation + b"]}}]}\n\n", STOP])
-    assert annotations_of(played) == [{"type": "video_citation", "a": "\ufffd", "b": None}]
+    assert annotations_of(played) == [FILE | {"a": "\ufffd", "b": None}]

@@ -354,6 +354,14 @@ def test_a_name_that_is_offered_means_that_tool() -> None:
     assert identity(tools, "find") == ("function_call", None, "find")
 
 
+def test_calls_are_read_without_the_declarations() -> None:
+    tools, _ = tool_map([in_namespace("crm", {**F, "name": "find"}), custom("write")])
+    tools.forget_declarations()
+    assert identity(tools, "crm.find") == ("function_call", "crm", "find")
+    assert identity(tools, "write") == ("custom_tool_call", None, "write")
+    assert tools.refusal("nobody") is None
+
+
 # The rest of the chat request ----------------------------------------------------------------------------------------
 
 

@@ -151,7 +151,10 @@ CITATION = {"start_index": 1, "end_index": 2, "title": "t", "url": "u"}
             {"type": "file_path", "file_path": {"file_id": "f", "index": 1}},
             {"type": "file_path", "file_id": "f", "index": 1},
         ),
-        ({"type": "video", "at": 7, "by": None}, {"type": "video", "at": 7, "by": None}),
+        (
+            {"type": "file_path", "file_id": "f", "index": 1, "by": None},
+            {"type": "file_path", "file_id": "f", "index": 1, "by": None},
+        ),
     ],
 )
 def test_an_annotation_becomes_flat_and_a_url_citation_has_all_its_keys(
@@ -160,8 +163,15 @@ def test_an_annotation_becomes_flat_and_a_url_citation_has_all_its_keys(
     assert annotations_of(Delta(annotations=[chat_annotation])) == [annotation]
 
 
-@pytest.mark.parametrize("chat_annotation", [{"url": "u"}, {"type": 7, "7": {}}, {"type": None}])
-def test_an_annotation_without_a_type_is_left_out(chat_annotation: Json) -> None:
+@pytest.mark.parametrize(
+    "chat_annotation",
+    [
+        *({"url": "u"}, {"type": 7, "7": {}}, {"type": None}),
+        *({"type": "video", "at": 7}, {"type": "rl_citation", "url_citation": CITATION}),
+        *({"type": "file_path", "file_id": "f"}, {"type": "file_path", "file_path": {"file_id": 1, "index": 1}}),
+    ],
+)
+def test_an_annotation_without_a_type_or_a_required_key_is_left_out(chat_annotation: Json) -> None:
     assert annotations_of(Delta(annotations=[chat_annotation])) == []
 
 

@@ -1,0 +1,95 @@
+"""Decodes the body of a large create request, without what nobody reads, and without what is refused for its number.
+
+    {"model": "m", "x": [1.5, 1.5, …], "input": "Hi"}    is read as {"model": "m", "x": True, "input": "Hi"}
+
+A number that takes four bytes in JSON takes 32 as an object. So a body of many small values is first split into its
+fields, each as the bytes of its JSON. Of a field that has no meaning here only the name is kept, for the report.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from responses_shim.asgi.body import parse_json
+from responses_shim.core.request.parse import MAX_STOP
+from responses_shim.core.tools.declarations import check_count
+from responses_shim.core.wire.json_limits import count_values
+from responses_shim.core.wire.validation import array_too_long
+
+FEW_NODES = 10_000
+"""How many arrays, objects and keys a body may have to be split.
+
+100,000 fields that are not decoded take more memory than if they were.
+"""
+
+LARGE_VALUE = 50
+"""A body with so many bytes for each of its values, or more, is not split.
+
+A conversation has some 200, and takes five times its size when it is decoded. To split it would only take time.
+"""
+
+UNREAD = True
+"""What stands in the place of a value that nobody reads."""
+
+_STEP = 64 * 1024  # bytes that are searched in one go, during which no other thread can run
+_MAX_EXPONENT = 10  # bytes
+_LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}")  # with at most 100 digits before it, no other is too large
+
+_NULL = Raw(b"null")
+
+
+class _Limited(Struct):
+    """The fields of which so many values may be sent, and no more."""
+
+    tools: Raw = _NULL
+    stop: Raw = _NULL
+
+
+split_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+"""The fields of a JSON object, each as the piece of JSON that its value is."""
+_limited = msgspec.json.Decoder(_Limited).decode
+_decode = msgspec.json.Decoder().decode
+
+
+def parse_large_request(body: bytes | bytearray, nodes: int, values: int, read: Container[str]) -> Any:
+    """The JSON data of a body that keeps the limits, as far as it is in fields named in `read`.
+
+    `nodes` and `values` are its numbers of these, as `check_json_limits` counts them. Of every other field that is not
+    null the value may be `UNREAD`. Raises InvalidRequest as `parse_json`, and for more tools or entries of `stop` than
+    are allowed.
+    """
+    if LARGE_VALUE * (nodes + values) < len(body):
+        return parse_json(body)
+    fields: dict[str, Raw] | None = None
+    try:
+        if nodes <= FEW_NODES:
+            fields = split_fields(body)
+            limited = _Limited(fields.get("tools", _NULL), fields.get("stop", _NULL))
+        else:
+            limited = _limited(body)
+        check_count(limited.tools)
+        if (stop := bytes(limited.stop)).startswith(b"[") and count_values(stop) > MAX_STOP:
+            raise array_too_long("stop", MAX_STOP)
+        if fields is not None:
+            return {name: _decode(json) if name in read else _unread(json) for name, json in fields.items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        pass  # `parse_json` says what is wrong, or puts it right
+    return parse_json(body)
+
+
+def _unread(json: Raw) -> Any:
+    """`UNREAD`, or None for a null. Raises as `_decode` if it is no JSON."""
+    data = bytes(json)
+    # Splitting has shown whatever is wrong, but for bytes that are not UTF-8, and numbers beyond any float.
+    if not data.isascii() or _has_large_number(data):
+        _decode(data)
+    return None if data == b"null" else UNREAD
+
+
+def _has_large_number(data: bytes) -> bool:
+    return any(_LARGE_NUMBER.search(data, start, start + _STEP + _MAX_EXPONENT) for start in range(0, len(data), _STEP))
