@@ -93,6 +93,13 @@ TEXTS: dict[str, tuple[int, Callable[[int], str]]] = {
         2_000,
         lambda n: "<function=f><parameter=a>" + "if a < b: </b>\n" * n + "</parameter></function>",
     ),
+    "a parameter that is held": (
+        2_000,
+        lambda n: "<function=f><parameter=a></parameter> x" + "if a < b: </b>\n" * n + "</parameter></function>",
+    ),
+    "closers that end nothing": (2_000, lambda n: "<function=f><parameter=a>" + "</parameter> x " * n),
+    "white space behind a parameter": (20_000, lambda n: "<function=f><parameter=a>x</parameter>" + " " * n),
+    "words behind a parameter": (5_000, lambda n: "<function=f><parameter=a>x</parameter>" + " word" * n),
     "Python": (2_000, lambda n: "<|python_tag|>[f(a=[" + "'x)]', " * n + "1])]"),
 }
 

@@ -78,7 +78,7 @@ class MarkupReader:
         if self._needed is not MARKUP_CHARACTERS or not MARKUP_CHARACTERS.isdisjoint(text):
             return False
         self.position += len(text)
-        self._source.skip(len(text))
+        self._source.skip(text)
         return True
 
     def feed(self, text: str) -> list[Piece]:
@@ -99,7 +99,12 @@ class MarkupReader:
 
     def _advance(self) -> list[Piece]:
         source = self._source
-        source.text += "".join(self._pending)
+        # A string to which a local variable is the only reference is extended where it is. Extended as an attribute, a
+        # long text would be copied for each delta.
+        text, source.text = source.text, ""
+        text += "".join(self._pending)
+        source.text = text
+        del text
         self._pending = []
         try:
             self._needed = next(self._steps)
@@ -110,11 +115,14 @@ class MarkupReader:
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:
-    """The pieces with texts that follow one another as one."""
+    """The pieces with texts that follow one another as one, and so with arguments."""
     joined: list[Piece] = []
-    for is_text, run in groupby(pieces, key=lambda piece: isinstance(piece, Text)):
-        if not is_text:
+    for kind, run in groupby(pieces, key=type):
+        if kind is Call:
             joined += run
+            continue
+        if kind is Arguments:
+            joined.append(Arguments("".join([piece.json for piece in run if isinstance(piece, Arguments)])))
             continue
         texts = [piece for piece in run if isinstance(piece, Text)]
         # What is left out between two of them is the white space round markup: they are not one text.
@@ -225,6 +233,7 @@ def _after_call(source: Source) -> Steps[None]:
     yield from skip_space(source)
     while (yield from take_closer(source, STRAY)):
         yield from skip_space(source)
+    source.begins_line = True  # as good as
     source.forget()
 
 
