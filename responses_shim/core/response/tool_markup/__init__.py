@@ -42,7 +42,8 @@ JSON without markup, and Python's lists of calls, are calls only at the beginnin
 from __future__ import annotations
 
 from responses_shim.core.response.tool_markup.filter import ToolMarkupFilter
-from responses_shim.core.response.tool_markup.forms import FORMS, Form, blocks_of, form_of
+from responses_shim.core.response.tool_markup.forms import FORMS, blocks_of, form_of
 from responses_shim.core.response.tool_markup.functions import Functions
+from responses_shim.core.response.tool_markup.grammar import Form
 
 __all__ = ["FORMS", "Form", "Functions", "ToolMarkupFilter", "blocks_of", "form_of"]

@@ -25,7 +25,7 @@ from responses_shim.core.response.tool_markup.source import NOT_SPACE, Source, S
 from responses_shim.core.response.tool_markup.values import kinds_of, parameter_json
 
 _TYPE = re.compile(r'(?:string|type)="(\w+)"')
-"""The attribute that says of what type a value is: DeepSeek writes `string="true"`."""
+"""The attribute that says of what type a value is: DeepSeek writes `string="true"`, Kimi K3 `type="string"`."""
 _NO_STRING = {"type": ["object", "array", "number", "boolean", "null"]}
 
 
@@ -82,7 +82,7 @@ class Parameters:
         text = None
         # Who talks about calls in the middle of a line may write no more than how one begins: that is no call.
         certain = bool(members.names) or self._source.begins_line
-        if certain and kinds_of(schema, root) <= {"string"} and key not in members.names:
+        if certain and kinds_of(schema, root) <= {"string"} and key not in members.names and not form.cdata:
             text = _StringValue(members, key, trims=form.trims)
         value = yield from self._ends.value(self._source, function, members.names | {key}, text)
         if value is None:
@@ -92,6 +92,8 @@ class Parameters:
             return True
         if form.trims:
             value = value.removeprefix("\n").removesuffix("\n")
+        if form.cdata and value.startswith("<![CDATA[") and value.endswith("]]>"):
+            value = value[9:-3]
         members.add(key, parameter_json(value, schema, root))
         return True
 

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from responses_shim.core.response.filters import MARKUP_CHARACTERS
+from responses_shim.core.response.tool_markup.elements import Elements
 from responses_shim.core.response.tool_markup.forms import STRAY
 from responses_shim.core.response.tool_markup.functions import Function, Functions
-from responses_shim.core.response.tool_markup.grammar import PENDING, Block, CallForm, Match, match
+from responses_shim.core.response.tool_markup.grammar import PENDING, TRIGGERS, Block, CallForm, Match, match
 from responses_shim.core.response.tool_markup.json_body import SHORT, CallObject, arguments, literal
 from responses_shim.core.response.tool_markup.literals import read_calls
 from responses_shim.core.response.tool_markup.parameters import Parameters
@@ -33,10 +34,11 @@ from responses_shim.core.response.tool_markup.source import (
 )
 from responses_shim.core.response.tool_markup.values import to_json
 
-_TRIGGER = re.compile(r"[<\[`]")
+_TRIGGER = re.compile(f"[{re.escape(TRIGGERS)}]")
 _BACKTICKS = re.compile(r"`{1,3}")
 _BEFORE_OBJECTS = re.compile(r"[\s\[]*")
 _BETWEEN_OBJECTS = re.compile(r"[\s\],;}]*")  # with a bracket too many, which models write
+_SPACES = re.compile(r"\s*")
 
 MAX_REREAD = 1_000_000
 """How many characters may be read in vain once the answer has ended, by openers whose call does not end, all together.
@@ -240,6 +242,7 @@ def _after_call(source: Source) -> Steps[None]:
 def _block(source: Source, block: Block, functions: Functions) -> Steps[bool]:
     """Read a block, from its opener on, and give out its calls; False, and nothing is read, if there is none in it."""
     before = source.position
+    between = _SPACES if block.opener.startswith("]") else _BETWEEN_OBJECTS
     if not block.bare:
         source.position += len(block.opener)
     called = False
@@ -249,7 +252,7 @@ def _block(source: Source, block: Block, functions: Functions) -> Steps[bool]:
             if (yield from take_literal(source, block.inner)) is None:
                 break
         if called or not block.bare:
-            yield from _skip(source, _BETWEEN_OBJECTS if called else _BEFORE_OBJECTS)
+            yield from _skip(source, between if called else _BEFORE_OBJECTS)
         if called and (yield from take_closer(source, block.closers)):
             return True
         start = source.position
@@ -293,6 +296,8 @@ def _call(source: Source, block: Block, functions: Functions) -> Steps[bool]:
     call_id = head.values.get("id")
     if form.body == "parameters":
         complete = yield from Parameters(source, form, block, function, call_id).read()
+    elif form.body == "elements":
+        complete = yield from Elements(source, form, block, function).read()
     elif form.body == "json":
         yield from skip_space(source)
         complete = (yield from take_literal(source, form.closers)) is not None  # there are no arguments
