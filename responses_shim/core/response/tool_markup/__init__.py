@@ -44,6 +44,7 @@ from __future__ import annotations
 from responses_shim.core.response.tool_markup.filter import ToolMarkupFilter
 from responses_shim.core.response.tool_markup.forms import FORMS, blocks_of, form_of
 from responses_shim.core.response.tool_markup.functions import Functions
-from responses_shim.core.response.tool_markup.grammar import Form
+from responses_shim.core.response.tool_markup.grammar import Block, Form
+from responses_shim.core.response.tool_markup.response_template import template_form
 
-__all__ = ["FORMS", "Form", "Functions", "ToolMarkupFilter", "blocks_of", "form_of"]
+__all__ = ["FORMS", "Block", "Form", "Functions", "ToolMarkupFilter", "blocks_of", "form_of", "template_form"]

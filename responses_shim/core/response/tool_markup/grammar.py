@@ -146,12 +146,14 @@ class ParameterForm(Struct, frozen=True):
     - `closer`: what ends the value
     - `trims`: a line end at the beginning and one at the end of the value belong to the markup
     - `cdata`: a value may be in a CDATA section of XML
+    - `first`: the first closer ends the value, whatever is behind it
     """
 
     opener: Pattern
     closer: str
     trims: bool = False
     cdata: bool = False
+    first: bool = False
 
 
 class CallForm(Struct, frozen=True):

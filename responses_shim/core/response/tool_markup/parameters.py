@@ -199,7 +199,10 @@ class _Ends:
             else:
                 if marker not in self._begins:
                     own = marker == self._form.closer
-                    if not nested and (yield from self._follows(source, scan, marker)):
+                    ends = (own and self._form.first) or (
+                        not nested and (yield from self._follows(source, scan, marker))
+                    )
+                    if ends:
                         return self._end(source, start, at, scan if own else at)
                 elif counting:
                     nested[marker] = nested.get(marker, 0) + 1
