@@ -55,13 +55,13 @@ class ToolReading:
     def of(settings: Settings, profile: HostProfile, name: str) -> ToolReading | None:
         """The tool reading for the model of that name; None where calls are left to the host."""
         setting, tools = settings.tool_markup, profile.tools
-        if setting == "off":
+        if setting == "off" or (setting == "auto" and tools.parses is None):
             return None
         templates = tools.templates(name)
         own = template_form(templates.response)
         form = own.form or form_of(name, templates.chat) if setting == "auto" or setting == "detect" else setting
         model = Model(name, templates, form)
-        if setting == "auto" and tools.parses(model):
+        if setting == "auto" and tools.parses is not None and tools.parses(model):
             return None
         described = not tools.renders(model)
         return ToolReading(

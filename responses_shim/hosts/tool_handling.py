@@ -69,10 +69,6 @@ def _unknown_templates(name: str) -> Templates:
     return Templates()
 
 
-def _always(model: Model) -> bool:
-    return True
-
-
 def _never(model: Model) -> bool:
     return False
 
@@ -88,8 +84,8 @@ class ToolHandling:
     templates: Callable[[str], Templates] = _unknown_templates
     """`templates(name)`: the templates of the model that requests call `name`."""
 
-    parses: Callable[[Model], bool] = _always
-    """`parses(model)`: whether it reads the calls of this model itself."""
+    parses: Callable[[Model], bool] | None = None
+    """`parses(model)`: whether it reads the calls of this model itself; None if it reads those of any."""
 
     renders: Callable[[Model], bool] = _never
     """`renders(model)`: whether tools and past calls in a chat request reach the model, by its chat template.

@@ -26,7 +26,7 @@ def tool_handling(app: Any) -> ToolHandling:
     excludes = bool(getattr(args, "exclude_tools_when_tool_choice_none", False))
     return ToolHandling(
         templates=partial(_templates, serving),
-        parses=lambda model: has_parser,
+        parses=None if has_parser else lambda model: False,
         # The arguments of past calls are objects in its templates.
         renders=lambda model: not excludes and shows_tools(model.templates.chat),
         unparsed_fields={} if has_parser else UNPARSED_FIELDS,

@@ -17,6 +17,10 @@ WITH_TOOLS = "{% for tool in tools %}{{ tool }}{% endfor %}"
 RESPONSE: dict[str, Any] = {"fields": {}}
 
 
+def reads(tools: ToolHandling, written: Model) -> bool:
+    return tools.parses is None or tools.parses(written)
+
+
 def model(chat: str | None = WITH_TOOLS, form: Form = "hermes", name: str = "m") -> Model:
     return Model(name, Templates(chat), form)
 
@@ -43,7 +47,7 @@ def test_a_tokenizer_has_templates(tokenizer: Any, expected: Templates) -> None:
 def test_a_host_of_which_nothing_is_known_reads_the_calls() -> None:
     unknown = ToolHandling()
     assert unknown.templates("m") == Templates()
-    assert unknown.parses(model())
+    assert unknown.parses is None
     assert not unknown.renders(model())
 
 
@@ -60,25 +64,25 @@ def served(serving: Any = None, **arguments: Any) -> ToolHandling:
 
 def test_vllm_without_a_parser_leaves_the_calls_in_the_text() -> None:
     tools = served()
-    assert not tools.parses(model())
+    assert not reads(tools, model())
     assert tools.unparsed_fields == {"tool_choice": "none", "skip_special_tokens": False}
-    assert not served(tool_call_parser="hermes").parses(model()), "the other flag is missing"
-    assert not served(enable_auto_tool_choice=True).parses(model())
+    assert not reads(served(tool_call_parser="hermes"), model()), "the other flag is missing"
+    assert not reads(served(enable_auto_tool_choice=True), model())
 
 
 def test_vllm_with_a_parser_reads_them() -> None:
     tools = served(enable_auto_tool_choice=True, tool_call_parser="hermes")
-    assert tools.parses(model())
+    assert reads(tools, model())
     assert not tools.unparsed_fields
 
 
 @pytest.mark.parametrize("app", [None, SimpleNamespace(), SimpleNamespace(state=SimpleNamespace())])
 def test_a_vllm_server_that_does_not_show_how_it_was_started_has_a_parser(app: Any) -> None:
-    assert vllm.for_server(app).tools.parses(model())
+    assert reads(vllm.for_server(app).tools, model())
 
 
 def test_gpt_oss_has_a_parser_of_its_own() -> None:
-    assert served(SimpleNamespace(online_renderer=SimpleNamespace(use_harmony=True))).parses(model())
+    assert reads(served(SimpleNamespace(online_renderer=SimpleNamespace(use_harmony=True))), model())
 
 
 def test_vllm_shows_tools_by_a_template_that_has_them_unless_it_was_told_not_to() -> None:
@@ -120,7 +124,7 @@ def load(monkeypatch: pytest.MonkeyPatch, module: str, **attributes: Any) -> Non
 def test_an_mlx_server_that_shows_nothing_reads_the_calls(name: str) -> None:
     tools = profile(name).tools
     assert tools.templates("m") == Templates()
-    assert tools.parses(model())
+    assert reads(tools, model())
 
 
 @pytest.mark.parametrize("name", ["vllm-mlx", "rapid-mlx"])
@@ -130,20 +134,20 @@ def test_servers_with_the_flags_of_vllm(monkeypatch: pytest.MonkeyPatch, name: s
     load(monkeypatch, module, _enable_auto_tool_choice=True, _tool_call_parser="kimi", _engine=engine)
     tools = profile(name).tools
     assert tools.templates("m").chat == WITH_TOOLS
-    assert tools.parses(model(form="kimi_k2"))
+    assert reads(tools, model(form="kimi_k2"))
     load(monkeypatch, module, _enable_auto_tool_choice=False, _tool_call_parser=None, _engine=None)
     assert tools.templates("m") == Templates()
-    assert not tools.parses(model(form="kimi_k2"))
+    assert not reads(tools, model(form="kimi_k2"))
     assert not tools.renders(model(form="kimi_k2"))
 
 
 def test_vllm_mlx_reads_some_forms_well_without_a_parser(monkeypatch: pytest.MonkeyPatch) -> None:
     load(monkeypatch, "vllm_mlx.server", _enable_auto_tool_choice=False, _tool_call_parser=None)
-    parses = profile("vllm-mlx").tools.parses
-    assert parses(model(form="glm"))
-    assert not parses(model(form="qwen3_coder"))
-    assert not parses(model("{{ messages }}")), "the model gets to know no tools"
-    assert parses(model(None, "qwen3_coder")), "an engine that is not loaded yet"
+    tools = profile("vllm-mlx").tools
+    assert reads(tools, model(form="glm"))
+    assert not reads(tools, model(form="qwen3_coder"))
+    assert not reads(tools, model("{{ messages }}")), "the model gets to know no tools"
+    assert reads(tools, model(None, "qwen3_coder")), "an engine that is not loaded yet"
 
 
 def test_mlx_vlm_is_asked_for_its_choice_of_a_parser(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,9 +158,9 @@ def test_mlx_vlm_is_asked_for_its_choice_of_a_parser(monkeypatch: pytest.MonkeyP
     tools = profile("mlx-vlm").tools
     assert tools.templates("m").chat == WITH_TOOLS
     assert tools.templates("another") == Templates()
-    assert tools.parses(model("<known>"))
-    assert not tools.parses(model())
-    assert tools.parses(model(None))
+    assert reads(tools, model("<known>"))
+    assert not reads(tools, model())
+    assert reads(tools, model(None))
     assert tools.renders(model())
     assert not tools.renders(model(form="deepseek_v3")), "its markup is special tokens, which do not reach the text"
 
@@ -192,4 +196,4 @@ def test_mlx_servers_hold_answers_to_a_schema_with_metal_and_a_package(
 )
 def test_mlx_openai_server_has_a_parser_for_each_model(state: dict[str, Any], parses: bool) -> None:
     app = SimpleNamespace(state=SimpleNamespace(**state))
-    assert profile("mlx-openai-server", app).tools.parses(model()) is parses
+    assert reads(profile("mlx-openai-server", app).tools, model()) is parses
