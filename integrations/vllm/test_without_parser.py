@@ -117,17 +117,6 @@ def test_an_answer_that_is_cut_in_a_call_is_incomplete(server: Server, script: S
     assert [item["status"] for item in response["output"]][-1] == "incomplete"
 
 
-def test_tools_are_described_where_the_template_does_not_get_them(serve: Serve, script: Script) -> None:
-    """On a server without any parser, too."""
-    with serve(*MIDDLEWARE, "--exclude-tools-when-tool-choice-none", script=script) as server:
-        script.say(f"<think>Paris.</think>Let me look.\n{called('Paris')}")
-        response = respond(server, tools=TOOLS)
-        call = ("function_call", '{"city": "Paris"}')
-        assert said(response) == [("reasoning", "Paris."), ("message", "Let me look.\n"), call]
-        assert script.seen[0]["prompt"].count('"name":"forecast"') == 1
-        assert "Write nothing behind them" in script.seen[0]["prompt"]
-
-
 OWN_FORM = {
     "start_anchor": "<|im_start|>assistant\n",
     "fields": {
@@ -143,17 +132,31 @@ OWN_FORM = {
 }
 
 
-def test_a_models_own_response_template_says_how_its_calls_are_read(
-    installed: Path, script: Script, tmp_path: Path
-) -> None:
-    model, own = make_model(installed, tmp_path), tmp_path / "own"
-    own.mkdir()
+@pytest.fixture(scope="module")
+def without_any_parser(installed: Path, script: Script, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server without any parser, which does not show tools either. Its model says itself how it writes calls."""
+    folder = tmp_path_factory.mktemp("own")
+    model = make_model(installed, folder)
     for file in model.iterdir():
-        (own / file.name).symlink_to(file)
+        (folder / file.name).symlink_to(file)
     options = json.loads((model / "tokenizer_config.json").read_text())
-    (own / "tokenizer_config.json").unlink()
-    (own / "tokenizer_config.json").write_text(json.dumps({**options, "response_template": OWN_FORM}))
-    with Server(installed, own, MIDDLEWARE, tmp_path / "log", script) as server:
-        script.say("So: <do:forecast><with city>Rome</with><with days>2</with></do>")
-        response = respond(server, tools=TOOLS)
-        assert said(response) == [("message", "So: "), ("function_call", '{"city": "Rome", "days": 2}')]
+    (folder / "tokenizer_config.json").unlink()
+    (folder / "tokenizer_config.json").write_text(json.dumps({**options, "response_template": OWN_FORM}))
+    flags = [*MIDDLEWARE, "--exclude-tools-when-tool-choice-none"]
+    with Server(installed, folder, flags, folder / "log", script) as running:
+        yield running
+
+
+def test_tools_are_described_where_the_template_does_not_get_them(without_any_parser: Server, script: Script) -> None:
+    script.say(f"<think>Paris.</think>Let me look.\n{called('Paris')}")
+    response = respond(without_any_parser, tools=TOOLS)
+    call = ("function_call", '{"city": "Paris"}')
+    assert said(response) == [("reasoning", "Paris."), ("message", "Let me look.\n"), call]
+    assert script.seen[0]["prompt"].count('"name":"forecast"') == 1
+    assert "Write nothing behind them" in script.seen[0]["prompt"]
+
+
+def test_a_models_own_response_template_says_how_its_calls_are_read(without_any_parser: Server, script: Script) -> None:
+    script.say("So: <do:forecast><with city>Rome</with><with days>2</with></do>")
+    response = respond(without_any_parser, tools=TOOLS)
+    assert said(response) == [("message", "So: "), ("function_call", '{"city": "Rome", "days": 2}')]
