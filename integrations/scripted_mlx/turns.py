@@ -18,7 +18,7 @@ WEATHER: dict[str, Any] = {
 
 
 TEMPLATE = (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
-"""The chat template of the scripted models, from which servers tell how these write their calls."""
+"""The chat template of the scripted models, by which servers know how these write their calls."""
 
 
 def call(city: str) -> str:

@@ -1,4 +1,4 @@
-"""What hosts do with tools, as it is told from their own objects: without a tool parser the shim reads the calls."""
+"""What hosts do with tools, by their own objects: without a tool parser the shim reads the calls."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ from responses_shim.core.response.tool_markup.grammar import (
 from responses_shim.core.response.tool_markup.json_body import ARGUMENTS_KEYS, NAME_KEYS
 
 MIN_OPENER = 4
-"""The shortest opener, in characters, that is told from text."""
+"""The shortest opener, in characters: anything may begin with a shorter one."""
 MAX_PATTERN = 500
 """The longest regular expression that is looked at."""
 
@@ -69,7 +69,7 @@ class _Unknown(ValueError):
 
 
 def template_form(template: Mapping[str, Any] | None) -> TemplateForm:
-    """The form of the calls that a response template describes; neither form nor blocks if it cannot be told."""
+    """The form of calls that a response template describes; neither form nor blocks if that cannot be translated."""
     fields = template.get("fields") if template is not None else None
     field = fields.get("tool_calls") if isinstance(fields, Mapping) else None
     if not isinstance(field, Mapping):

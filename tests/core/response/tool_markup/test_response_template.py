@@ -153,7 +153,7 @@ def test_a_value_in_a_form_of_the_models_own_may_be_cut_anywhere(value: str, pos
         template(open="<call>", content="kv-lines", transform=OBJECT),
         template(open="<call>", transform={"function": {"name": "{who}", "arguments": "{what}"}}),
         template(open="<call>", transform={"function": 7}),
-        template(open="<c", close="</c", transform=OBJECT),  # too short to be told from text
+        template(open="<c", close="</c", transform=OBJECT),  # anything may begin so
         template(open="call:", close=";", transform=OBJECT),
         template(open_pattern=r"<call .*(?P<name>\w+)>", transform=NAMED),
         template(open_pattern=r"<call (?P<name>\w+)>", transform=OBJECT),
