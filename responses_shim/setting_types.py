@@ -24,13 +24,17 @@ ToolMarkup = Literal[
     "qwen3_coder",
     "glm",
     "kimi_k2",
+    "kimi_k3",
     "deepseek_v3",
     "deepseek_dsml",
+    "step3",
     "minimax",
+    "minimax_m3",
     "gemma4",
     "mistral",
     "llama3_json",
     "pythonic",
+    "harmony",
 ]
 Overflow = Literal["error", "incomplete"]
 ToolOutputs = Literal["end", "wait"]

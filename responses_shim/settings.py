@@ -154,9 +154,10 @@ class Settings(BaseModel):
     tool_markup: ToolMarkup = "auto"
     """Whether the calls that a model writes in its text are read there, for a host that has no tool parser.
 
-    `auto`: where the host is known to have none (`llama-cpp`). `detect`: always; the form is that of the model's chat
-    template or name. A form's name, such as `hermes`: always, and in this form. `off`: never; calls are left to the
-    host. Where the host's chat template does not show tools to the model, they are described in the system message.
+    `auto`: where the host is known to have none: llama-cpp-python, and vLLM and MLX servers that were started without
+    one. `detect`: always; the form is that of the model's response template, its chat template or its name. A form's
+    name, such as `hermes`: always, and in this form. `off`: never; calls are left to the host. Where the host's chat
+    template does not show tools to the model, they are described in the system message.
     """
 
     reasoning_display: ReasoningDisplay = "auto"

@@ -59,18 +59,23 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted_server(variable: str, install: str, command: list[str], folder: Path) -> Iterator[ScriptedServer]:
+def scripted_server(
+    variable: str, install: str, command: list[str], folder: Path, template: str | None = None
+) -> Iterator[ScriptedServer]:
     """Run a server while the block lasts.
 
     `variable` is the environment variable that names the server's virtual environment, made by `install`; without it
     see `not_installed`. `command` is the server's own, where MODEL and PORT are to be replaced. Models and script are
-    written to `folder`.
+    written to `folder`; the models have this chat template if one is given.
     """
     environment = installation(variable)
     shim = environment / "bin" / "responses-shim"
     if not shim.is_file():
         not_installed(f"needs {variable} to name the environment of: {install}")
     subprocess.run([environment / "bin" / "python", HERE / "make.py", folder], check=True, timeout=SECONDS)
+    for config in folder.glob("*/tokenizer_config.json") if template is not None else ():
+        options = json.loads(config.read_text(encoding="utf-8"))
+        config.write_text(json.dumps({**options, "chat_template": template}), encoding="utf-8")
     port = free_port()
     words = [word.replace("MODEL", str(folder)).replace("PORT", str(port)) for word in command]
     script = folder / "script.json"

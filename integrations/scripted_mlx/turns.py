@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,10 @@ WEATHER: dict[str, Any] = {
 }
 
 
+TEMPLATE = (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")
+"""The chat template of the scripted models, by which servers know how these write their calls."""
+
+
 def call(city: str) -> str:
     return f"<tool_call>{json.dumps({'name': 'get_weather', 'arguments': {'city': city}})}</tool_call>"
 
@@ -26,6 +31,80 @@ def types(items: list[dict[str, Any]]) -> list[str]:
 
 def text_of(response: dict[str, Any]) -> str:
     return "".join(part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"])
+
+
+def kimi_call(city: str) -> str:
+    """A call in the form of Kimi K2."""
+    arguments = json.dumps({"city": city})
+    written = f"functions.get_weather:0<|tool_call_argument_begin|>{arguments}"
+    return f"<|tool_calls_section_begin|><|tool_call_begin|>{written}<|tool_call_end|><|tool_calls_section_end|>"
+
+
+def xml_call(city: str, days: int) -> str:
+    """A call in the form of Qwen3-Coder."""
+    parameters = f"<parameter=city>\n{city}\n</parameter>\n<parameter=days>\n{days}\n</parameter>"
+    return f"<tool_call>\n<function=forecast>\n{parameters}\n</function>\n</tool_call>"
+
+
+FORECAST: dict[str, Any] = {
+    "type": "function",
+    "name": "forecast",
+    "parameters": {"type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}}},
+}
+
+
+def calls_of(response: dict[str, Any]) -> list[tuple[str, Any]]:
+    """The names of the functions that were called, with their arguments."""
+    return [
+        (item["name"], json.loads(item["arguments"])) for item in response["output"] if item["type"] == "function_call"
+    ]
+
+
+class UnparsedTurns:
+    """Tests of a server that reads no calls of its model, which the fixture `server` of the subclass's module runs."""
+
+    def test_a_call_in_the_text_is_an_item(self, server: ScriptedServer) -> None:
+        server.will_say("Let me look.\n" + kimi_call("Paris"))
+        response = server.create(input="Weather?", tools=[WEATHER], max_output_tokens=400)
+        assert calls_of(response) == [("get_weather", {"city": "Paris"})]
+        assert text_of(response).rstrip("\n") == "Let me look."
+
+    def test_calls_in_parallel_are_streamed_with_arguments_of_their_types(self, server: ScriptedServer) -> None:
+        server.will_say(xml_call("Paris, on the Seine", 3) + xml_call("Rome", 2))
+        events = server.stream(input="Weather?", tools=[WEATHER, FORECAST], max_output_tokens=500)
+        assert calls_of(events[-1]["response"]) == [
+            ("forecast", {"city": "Paris, on the Seine", "days": 3}),
+            ("forecast", {"city": "Rome", "days": 2}),
+        ]
+        assert sum(event["type"].endswith("arguments.delta") for event in events) > 10
+
+    def test_a_forced_call_is_read(self, server: ScriptedServer) -> None:
+        server.will_say('{"name": "forecast", "arguments": {"city": "Oslo", "days": 1}}')
+        for choice in ("required", {"type": "function", "name": "forecast"}):
+            response = server.create(input="Go.", tools=[WEATHER, FORECAST], tool_choice=choice, max_output_tokens=300)
+            assert calls_of(response) == [("forecast", {"city": "Oslo", "days": 1})]
+
+    def test_text_stays_text(self, server: ScriptedServer) -> None:
+        server.will_say('[a list], {"name": "get_weather"} and `<tool_call>`')
+        assert text_of(server.create(input="Hi", tools=[WEATHER], max_output_tokens=200)) == (
+            '[a list], {"name": "get_weather"} and `<tool_call>`'
+        )
+        server.will_say(kimi_call("Paris"))
+        assert text_of(server.create(input="Hi", max_output_tokens=400)) == kimi_call("Paris"), "no tools were offered"
+
+    def test_the_outputs_of_calls_are_sent_back(self, server: ScriptedServer) -> None:
+        server.will_say(kimi_call("Paris"))
+        first = server.create(input="Weather?", tools=[WEATHER], max_output_tokens=400)
+        [call_id] = [item["call_id"] for item in first["output"] if item["type"] == "function_call"]
+        server.will_say("Sunny.")
+        outputs = [{"type": "function_call_output", "call_id": call_id, "output": "sunny"}]
+        second = server.create(input=outputs, tools=[WEATHER], previous_response_id=first["id"], max_output_tokens=200)
+        assert text_of(second) == "Sunny."
+
+    def test_a_call_that_the_limit_cuts_is_incomplete(self, server: ScriptedServer) -> None:
+        server.will_say(xml_call("Paris, on the Seine, and on and on and on", 3))
+        response = server.create(input="Weather?", tools=[FORECAST], max_output_tokens=70)
+        assert response["status"] == "incomplete"
 
 
 class ServerTurns:

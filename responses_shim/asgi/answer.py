@@ -122,7 +122,7 @@ def _filters(request: Request, chat: Chat | None, model: str, tools: ToolMap | N
         request.profile.make_filter(chat) if chat is not None else None,
         LogprobFilter() if logprobs else None,
         ThinkTagFilter(tags) if tags != "off" else None,
-        reading.filter(tools) if reading is not None and tools is not None else None,
+        *(reading.filters(tools) if reading is not None and tools is not None else ()),
     ]
     return [chunk_filter for chunk_filter in filters if chunk_filter is not None]
 

@@ -3,7 +3,7 @@
 Its request model ignores unknown fields (`max_completion_tokens` and `stream_options` are among them), fails on null in
 most fields, and knows neither the role `developer` nor the response format `json_schema`. Its chat templates take
 content that is a string. Of the tool choices only a named function has an effect: with any other, tools reach the chat
-template at most, and calls in the answer are not parsed: the shim reads them (`leaves_tool_markup`).
+template at most, and calls in the answer are not parsed: the shim reads them.
 
 Some JSON schemas crash its process; `llama_cpp_schema` makes them safe. What the server was recorded to do is in
 `tests/captures/llama_cpp`.
@@ -26,6 +26,7 @@ from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts.llama_cpp_schema import safe_schema
 from responses_shim.hosts.profile import Chat, HostProfile, Probe
+from responses_shim.hosts.tool_handling import Model, Templates, ToolHandling, shows_tools, takes_text_arguments
 
 # The fields of a translated chat request that the server reads under the same name.
 _FIELDS = (
@@ -75,7 +76,7 @@ def adapt(chat: Chat, report: Report) -> Chat:
     return adapted
 
 
-def chat_template() -> str | None:
+def templates(name: str) -> Templates:
     """The chat template of the model that the server has loaded: from the model's file, unless it was given another.
 
     None for a format of llama-cpp-python's own (`--chat_format`, or one that it recognises a template as): none of them
@@ -85,9 +86,15 @@ def chat_template() -> str | None:
     model = getattr(proxy, "_current_model", None)
     chat_format, metadata = getattr(model, "chat_format", None), getattr(model, "metadata", {})
     if not isinstance(chat_format, str) or not chat_format.startswith("chat_template."):
-        return None
+        return Templates()
     template = metadata.get(f"tokenizer.{chat_format}".removesuffix(".default"))
-    return template if isinstance(template, str) else None
+    return Templates(template if isinstance(template, str) else None)
+
+
+def renders_tools(model: Model) -> bool:
+    """Whether the chat template shows tools, and takes the arguments of past calls as text, as the server has them."""
+    template = model.templates.chat
+    return shows_tools(template) and takes_text_arguments(template)
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
@@ -226,8 +233,11 @@ PROFILE = HostProfile(
     # Its list of models may not be asked for (see `catalog`). The key is checked before the body, and a body that fails
     # validation reaches neither the model nor its lock. That is a 500 here; FastAPI itself would make it a 422.
     probe=Probe("/v1/chat/completions", b'{"messages":0}', {500: b"validation error", 422: b""}),
-    leaves_tool_markup=True,
-    chat_template=chat_template,
-    enforces_named_choice=True,
+    tools=ToolHandling(
+        templates=templates,
+        parses=lambda model: False,
+        renders=renders_tools,
+        enforces_named_choice=True,
+    ),
     catalog=False,  # GET /v1/models takes the model's lock, which ends a stream that is running
 )

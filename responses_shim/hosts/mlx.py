@@ -8,7 +8,7 @@ servers were recorded to do is in `tests/captures/mlx`.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -27,6 +27,7 @@ from responses_shim.hosts.mlx_filters import (
     LimitFilter,
     TruncationNoticeFilter,
 )
+from responses_shim.hosts.mlx_tools import tool_handling
 from responses_shim.hosts.profile import Chat, HostProfile
 
 _PATHS = {"verbosity": "text.verbosity", "logprobs": "", "return_tokens_as_token_ids": ""}
@@ -248,7 +249,14 @@ def _profile(name: str, modules: tuple[str, ...], unfinished: str = "") -> HostP
         unfinished_message=f"The host ended its stream before the answer was complete.{unfinished}",
         tokenize_path=None,
         engine_fields=_ENGINE_FIELDS | server.engine_fields,
+        for_server=partial(_for_server, name),
     )
+
+
+def _for_server(name: str, app: Any) -> HostProfile:
+    """The profile of the server whose app this is."""
+    profile = next(profile for profile in PROFILES if profile.name == name)
+    return replace(profile, tools=tool_handling(name, app))
 
 
 PROFILES = (

@@ -10,11 +10,7 @@ from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOpti
 from responses_shim.core.response.filters import Filter
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
-
-
-def _unknown_template() -> None:
-    return None
-
+from responses_shim.hosts.tool_handling import ToolHandling
 
 Chat = dict[str, Any]
 """The body of a chat request as JSON data: `{"model": "…", "messages": [{"role": "user", …}, …], …}`."""
@@ -120,18 +116,8 @@ class HostProfile:
     processes: int = 1
     """How many processes answer the requests of this server, each with a shim of its own."""
 
-    leaves_tool_markup: bool = False
-    """Whether it has no tool parser: it leaves the calls that a model writes in the text, and they are read there."""
-
-    chat_template: Callable[[], str | None] = _unknown_template
-    """`chat_template()` is the Jinja template that it renders chats with; None if that is not known.
-
-    Asked only where calls are read out of the text. A template that shows tools to the model gets them; for others
-    they are described.
-    """
-
-    enforces_named_choice: bool = False
-    """Whether it enforces a `tool_choice` that names a function, and sends that call as one, without a tool parser."""
+    tools: ToolHandling = field(default_factory=ToolHandling)
+    """What it does with tools, and with the calls that a model writes in its text."""
 
     catalog: bool = True
     """Whether its list of models may be requested while it generates, so that Codex can get a catalogue made of it."""

@@ -29,6 +29,7 @@ from responses_shim.errors import ShimError
 from responses_shim.hosts.generic import read_exception
 from responses_shim.hosts.profile import Chat, HostProfile
 from responses_shim.hosts.vllm_schema import is_plain_schema
+from responses_shim.hosts.vllm_tools import tool_handling
 
 ENGINE_FIELDS = frozenset(
     {
@@ -208,7 +209,7 @@ def read_error(body: Any, status: int) -> ShimError:
 
 def for_server(app: Any) -> HostProfile:
     """The profile of the server whose app this is; that of any vLLM if it does not show how it was started."""
-    return _profile(server_of(app, environment()))
+    return replace(_profile(server_of(app, environment())), tools=tool_handling(app))
 
 
 def _profile(server: Server) -> HostProfile:

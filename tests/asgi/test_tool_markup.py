@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from argparse import Namespace
 from types import ModuleType, SimpleNamespace
 from typing import Any, get_args
 
 import pytest
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi.tool_reading import renders_tools
 from responses_shim.core.response.tool_markup import FORMS
 from responses_shim.hosts import llama_cpp
+from responses_shim.hosts.tool_handling import Model, Templates
 from responses_shim.setting_types import ToolMarkup
 from tests.caller import payloads, post
 from tests.oracle import check_response, check_stream
@@ -39,10 +40,12 @@ def shim_of(app: ScriptedHost, **settings: Any) -> ResponsesShim:
     return ResponsesShim(app, **{"tool_markup": "detect", "auth_probe": "off", **settings})
 
 
-async def respond(shim: ResponsesShim, *, stream: bool = True, **fields: Any) -> tuple[Json, str]:
+async def respond(
+    shim: ResponsesShim, *, stream: bool = True, scope: Json | None = None, **fields: Any
+) -> tuple[Json, str]:
     """The response, which is valid, and the report."""
     body = {"model": "m", "input": "Weather?", "tools": [WEATHER, TIME], "stream": stream, **fields}
-    reply = await post(shim, "/v1/responses", body)
+    reply = await post(shim, "/v1/responses", body, scope=scope)
     assert reply.status == 200, reply.body
     if stream:
         events = payloads(reply.events)
@@ -253,21 +256,25 @@ def load(monkeypatch: pytest.MonkeyPatch, chat_format: str | None, **metadata: s
 
 
 def test_the_template_is_that_of_the_loaded_model(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert llama_cpp.chat_template() is None
+    assert llama_cpp.templates("m").chat is None
     load(monkeypatch, "chat_template.default", chat_template="default", chat_template__tool_use="tools")
-    assert llama_cpp.chat_template() == "default"
+    assert llama_cpp.templates("m").chat == "default"
     load(monkeypatch, "chat_template.tool_use", chat_template="default", chat_template__tool_use="tools")
-    assert llama_cpp.chat_template() == "tools"
+    assert llama_cpp.templates("m").chat == "tools"
     for chat_format in ("chatml", None, "chat_template.gone"):
         load(monkeypatch, chat_format, chat_template="default")
-        assert llama_cpp.chat_template() is None
+        assert llama_cpp.templates("m").chat is None
 
 
 def test_a_template_renders_tools_if_it_takes_arguments_as_text() -> None:
-    assert renders_tools(WITH_TOOLS)
-    assert not renders_tools(ITERATES)
-    assert not renders_tools("{% for key in arguments.items() %}{% endfor %}{{ tools }}")
-    assert not renders_tools("{{ messages }}")
+    def renders(template: str | None) -> bool:
+        return llama_cpp.renders_tools(Model("m", Templates(template), "hermes"))
+
+    assert renders(WITH_TOOLS)
+    assert not renders(ITERATES)
+    assert not renders("{% for key in arguments.items() %}{% endfor %}{{ tools }}")
+    assert not renders("{{ messages }}")
+    assert not renders(None)
 
 
 async def test_tools_go_to_a_template_that_shows_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -305,3 +312,86 @@ async def test_tools_are_described_where_the_template_does_not_show_them_or_fail
     assert ("tool_choice" in host.requests[1]) is native
     assert ("response_format" in host.requests[1]) is not native
     assert host.requests[1]["messages"] == host.requests[0]["messages"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "asked"),
+    [("required", "call one of these functions:"), ({"type": "function", "name": "get_time"}, "call get_time:")],
+)
+async def test_a_forced_call_is_asked_for_in_words_where_no_schema_is_enforced(
+    monkeypatch: pytest.MonkeyPatch, choice: Any, asked: str
+) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    host = ScriptedHost(text_answer('{"name": "get_time", "arguments": {}}'))
+    response, report = await respond(shim_of(host, host="vllm-mlx"), tool_choice=choice)
+    assert [item["type"] for item in response["output"]] == ["function_call"]
+    (request,) = host.requests
+    assert not {"tools", "tool_choice", "response_format"} & request.keys()
+    assert asked in request["messages"][0]["content"]
+    assert 'described=("tools" "tool_choice")' in report
+
+
+# vLLM without a tool parser ------------------------------------------------------------------------------------------
+
+OWN_FORM = {
+    "fields": {
+        "tool_calls": {
+            "open_pattern": r"<call (?P<name>\w+)>",
+            "close": "</call>",
+            "content": "json",
+            "transform": {"function": {"name": "{name}", "arguments": "{content}"}},
+        }
+    }
+}
+
+
+def vllm_without_parser(template: str | None = None, **tokenizer: Any) -> SimpleNamespace:
+    """The app of a vLLM server that was started without `--tool-call-parser`."""
+    renderer = SimpleNamespace(tokenizer=SimpleNamespace(**tokenizer))
+    serving = SimpleNamespace(chat_template=template, renderer=renderer)
+    args = Namespace(enable_auto_tool_choice=False, tool_call_parser=None)
+    return SimpleNamespace(state=SimpleNamespace(args=args, openai_serving_chat=serving))
+
+
+def on_vllm(app: ScriptedHost) -> ResponsesShim:
+    return shim_of(app, host="vllm", tool_markup="auto")
+
+
+async def test_vllm_gets_tools_for_its_template_and_leaves_the_calls_in_the_text() -> None:
+    host = ScriptedHost(text_answer(TEXT), text_answer(BARE), text_answer("Hi."), text_answer("Hi."))
+    shim, scope = on_vllm(host), {"app": vllm_without_parser(ITERATES)}
+    response, report = await respond(shim, scope=scope)
+    assert [item["type"] for item in response["output"]] == ["message", "function_call"]
+    assert response["output"][0]["content"][0]["text"] == "Let me see.", "the template writes the line end again"
+    forced, _ = await respond(shim, scope=scope, tool_choice="required")
+    assert [item["type"] for item in forced["output"]] == ["function_call"]
+    await respond(shim, scope=scope, tool_choice="none")
+    await respond(shim, scope=scope, tools=[])
+    auto, required, none, without = host.requests
+    for request in (auto, required):
+        assert (request["tool_choice"], request["skip_special_tokens"]) == ("none", False)
+        assert [tool["function"]["name"] for tool in request["tools"]] == ["get_weather", "get_time"]
+    assert "response_format" not in auto
+    assert len(required["response_format"]["json_schema"]["schema"]["anyOf"]) == 2
+    assert none["tool_choice"] == "none"
+    assert not {"tools", "tool_choice", "skip_special_tokens"} & without.keys()
+    assert report == ""
+
+
+async def test_the_tools_are_described_where_vllms_template_does_not_show_them() -> None:
+    host = ScriptedHost(text_answer(TEXT))
+    response, report = await respond(on_vllm(host), scope={"app": vllm_without_parser("{{ messages }}")})
+    assert response["output"][1]["type"] == "function_call"
+    assert report == 'described=("tools")'
+    (request,) = host.requests
+    assert not {"tools", "tool_choice"} & request.keys()
+    assert request["skip_special_tokens"] is False
+
+
+@streaming
+async def test_calls_are_read_in_the_form_that_the_models_own_response_template_describes(stream: bool) -> None:
+    answer = 'Let me see. <call get_weather>{"city": "Paris"}</call>'
+    for tokenizer, kinds in (({"response_template": OWN_FORM}, ["message", "function_call"]), ({}, ["message"])):
+        scope = {"app": vllm_without_parser(WITH_TOOLS, **tokenizer)}
+        response, _ = await respond(on_vllm(ScriptedHost(text_answer(*answer))), stream=stream, scope=scope)
+        assert [item["type"] for item in response["output"]] == kinds

@@ -79,6 +79,7 @@ def reading(text: Callable[[int], str], size: int | None, n: int) -> Work:
     return read
 
 
+MARK = "]<]minimax[>["
 TEXTS: dict[str, tuple[int, Callable[[int], str]]] = {
     "HTML and markdown": (2_000, lambda n: '<p class="a">x</p> [1] `c`\n' * n),
     "openers": (2_000, lambda n: "<tool_call>" * n),
@@ -92,6 +93,17 @@ TEXTS: dict[str, tuple[int, Callable[[int], str]]] = {
     "a parameter": (
         2_000,
         lambda n: "<function=f><parameter=a>" + "if a < b: </b>\n" * n + "</parameter></function>",
+    ),
+    "a parameter that is held": (
+        2_000,
+        lambda n: "<function=f><parameter=a></parameter> x" + "if a < b: </b>\n" * n + "</parameter></function>",
+    ),
+    "closers that end nothing": (2_000, lambda n: "<function=f><parameter=a>" + "</parameter> x " * n),
+    "white space behind a parameter": (20_000, lambda n: "<function=f><parameter=a>x</parameter>" + " " * n),
+    "words behind a parameter": (5_000, lambda n: "<function=f><parameter=a>x</parameter>" + " word" * n),
+    "elements": (
+        2_000,
+        lambda n: MARK.join(["", '<invoke name="f">', "<a>", *["<b>if a < b: </b>"] * n, "</a>", "</invoke>"]),
     ),
     "Python": (2_000, lambda n: "<|python_tag|>[f(a=[" + "'x)]', " * n + "1])]"),
 }

@@ -11,7 +11,7 @@ import pytest
 
 from responses_shim import ResponsesShim
 from tests.caller import payloads, post
-from tests.hosts.replay import names, recorded
+from tests.hosts.replay import CAPTURES, names, recorded
 from tests.oracle import check_error, check_response, check_stream
 
 pytestmark = pytest.mark.anyio
@@ -19,6 +19,12 @@ pytestmark = pytest.mark.anyio
 Json = dict[str, Any]
 ARGUMENTS = Namespace(enable_auto_tool_choice=True, tool_call_parser="hermes", tool_strict_level="auto")
 SERVED = SimpleNamespace(state=SimpleNamespace(args=ARGUMENTS))
+WITHOUT_PARSER = SimpleNamespace(
+    state=SimpleNamespace(
+        args=Namespace(enable_auto_tool_choice=False, tool_call_parser=None),
+        openai_serving_chat=SimpleNamespace(chat_template=(CAPTURES / "vllm" / "template.jinja").read_text()),
+    )
+)
 WEATHER = {"type": "function", "name": "get_weather", "parameters": {"type": "object", "properties": {"city": {}}}}
 REQUEST: Json = {"model": "smol", "input": "Say hello.", "tools": [WEATHER]}
 
@@ -39,12 +45,19 @@ ANSWERS: dict[str, tuple[list[tuple[str, str]], str]] = {
     "stop_string_stream": ([("message", "<|im_start|>user\n")], "completed"),
     "named_stream": ([("function_call", '{\n    "city": "New York"\n}')], "completed"),
 }
+UNPARSED_ANSWERS: dict[str, tuple[list[tuple[str, str]], str]] = {
+    "no_tool_parser_call_stream": ([*LOOKING, PARIS], "completed"),
+    "no_tool_parser_calls_merged_stream": ([("reasoning", "Two."), PARIS, ROME], "completed"),
+    "no_tool_parser_cut_stream": ([*LOOKING, ("function_call", '{"city": "Paris')], "incomplete"),
+    "no_tool_parser_forced_stream": ([("function_call", '{\n    "city": "New York"\n  }')], "completed"),
+}
+"""Of a server without `--tool-call-parser`, whose calls the shim reads."""
 
 
-async def ask(name: str, stream: bool, **fields: Any) -> tuple[Json, list[Json]]:
+async def ask(name: str, stream: bool, app: Any = SERVED, **fields: Any) -> tuple[Json, list[Json]]:
     """The response to what was recorded under that name, and its events."""
     body = {**REQUEST, "stream": stream, **fields}
-    reply = await post(ResponsesShim(recorded("vllm", name), host="vllm"), "/v1/responses", body, scope={"app": SERVED})
+    reply = await post(ResponsesShim(recorded("vllm", name), host="vllm"), "/v1/responses", body, scope={"app": app})
     assert reply.status == 200, reply.body
     events = payloads(reply.events) if stream else []
     if stream:
@@ -75,6 +88,21 @@ async def test_the_items_of_an_answer(name: str, stream: bool) -> None:
     if status == "incomplete":
         assert response["incomplete_details"] == {"reason": "max_output_tokens"}
         assert response["output"][-1]["status"] == "incomplete"
+
+
+@pytest.mark.parametrize("stream", [True, False], ids=["streamed", "not streamed"])
+@pytest.mark.parametrize("name", UNPARSED_ANSWERS)
+async def test_calls_in_the_text_of_a_server_without_a_tool_parser(name: str, stream: bool) -> None:
+    """The end of the thinking and the beginning of a call may be in one chunk. A forced call is a JSON object."""
+    items, status = UNPARSED_ANSWERS[name]
+    choice = "required" if "forced" in name else "auto"
+    response, _ = await ask(name, stream, WITHOUT_PARSER, tool_choice=choice)
+    assert texts(response) == items
+    assert response["status"] == status
+
+
+def test_every_recorded_answer_without_a_tool_parser_is_listed() -> None:
+    assert sorted(UNPARSED_ANSWERS) == [name for name in names("vllm") if name.startswith("no_tool_parser_")]
 
 
 async def test_a_required_call_has_a_name_and_arguments_of_its_own() -> None:
@@ -147,6 +175,8 @@ ERRORS = {
         "The host refused the request: tools[0].type: Input should be 'function'.",
     ),
     "error_no_tool_parser_stream": (400, None, '"auto" tool choice requires --enable-auto-tool-choice'),
+    "error_required_without_parser_stream": (400, None, 'tool_choice="required" requires --tool-call-parser'),
+    "error_named_without_parser_stream": (400, None, 'tool_choice=function "get_weather" requires --tool-call-parser'),
     "error_key_stream": (401, None, "Unauthorized"),
     "error_path": (404, None, "Not Found"),
     "error_method": (405, None, "Method Not Allowed"),

@@ -13,7 +13,8 @@ The description depends on the functions alone, and each message on itself and t
 turn the prompt only grows at its end, as without this.
 
 A forced call is enforced by the host's constraint for JSON: `response_format` with the schema of a call, or of any of
-several. What the model writes is then such an object, and read as a call.
+several. What the model writes is then such an object, and read as a call. For a host without that constraint a sentence
+behind the description asks for the call.
 """
 
 from __future__ import annotations
@@ -40,6 +41,8 @@ To call a function, write a JSON object with its name and its arguments between 
 
 Several calls follow one another. Write nothing behind them: their results come next, in <tool_response> tags. When you
 need no function, answer without these tags."""
+
+_FORCED = "\n\nNow you have to call {function}: write nothing but the call."
 
 _DEFINITIONS = ("$defs", "definitions")
 _ABOUT_TOOLS = ("tools", "tool_choice", "parallel_tool_calls")
@@ -120,7 +123,8 @@ class _Move(NamedTuple):
 def describe_tools(chat: dict[str, Any], report: Report, *, keep_tools: bool) -> dict[str, Any]:
     """The chat request with its functions in words and its past calls as text.
 
-    `keep_tools`: it has `tools` and the choice among them all the same, for the host to enforce.
+    `keep_tools`: it has `tools` and the choice among them all the same, for the host to enforce. Else a choice that
+    still forces a call is put in words, too.
     """
     described = {name: value for name, value in chat.items() if keep_tools or name not in _ABOUT_TOOLS}
     described["messages"] = _as_text(chat["messages"])
@@ -129,8 +133,14 @@ def describe_tools(chat: dict[str, Any], report: Report, *, keep_tools: bool) ->
             {name: value for name, value in tool["function"].items() if name != "strict"} for tool in chat["tools"]
         ]
         text = _DESCRIPTION.format(functions="\n".join(msgspec.json.encode(each).decode() for each in functions))
-        described["messages"] = _with_description(described["messages"], text)
         report.described("tools")
+        choice = chat.get("tool_choice")
+        if not keep_tools and choice not in (None, "auto", "none"):
+            text += _FORCED.format(
+                function=choice["function"]["name"] if isinstance(choice, dict) else "one of these functions"
+            )
+            report.described("tool_choice")
+        described["messages"] = _with_description(described["messages"], text)
     return described
 
 

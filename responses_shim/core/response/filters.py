@@ -16,7 +16,7 @@ Field = Literal["content", "reasoning", "arguments"]
 """What a delta may carry by the thousand: text, reasoning, the arguments of a call."""
 
 
-MARKUP_CHARACTERS = frozenset("<[`\n")
+MARKUP_CHARACTERS = frozenset("<[]`\n")
 """The characters with which a filter may recognise something in a text: a tag, a bracket, a code fence, a line end."""
 
 

@@ -3,6 +3,7 @@
     python -m tests.captures.vllm.record model          # makes the model, once, in ./model
     python -m tests.captures.vllm.record parsers        # one server configuration, about a minute
     python -m tests.captures.vllm.record no_parsers
+    python -m tests.captures.vllm.record no_tool_parser
     python -m tests.captures.vllm.record flags
     python -m tests.captures.vllm.record parsers plain_stream died      # these cases of it alone
 
@@ -150,6 +151,26 @@ NO_PARSERS: dict[str, Case] = {
     "unparsed_merged_stream": Case(chat(**IDS), THOUGHT, per_chunk=7),
 }
 NO_PARSERS |= {"error_no_tool_parser_stream": Case(tools({}), CALLING)}
+# As the shim asks such a server: the template shows the tools, and calls stay in the text. The parameters are a real
+# model's to fill in: the schema holds it to a call.
+UNPARSED: Json = {"tool_choice": "none", "skip_special_tokens": False}
+A_CALL = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "enum": ["get_weather"]}, "arguments": CITY},
+    "required": ["name", "arguments"],
+    "additionalProperties": False,
+}
+FORCED = {"type": "json_schema", "json_schema": {"name": "tool_call", "schema": A_CALL}}
+NO_TOOL_PARSER: dict[str, Case] = {
+    "no_tool_parser_call_stream": Case(tools({}, **UNPARSED), CALLING),
+    "no_tool_parser_calls_merged_stream": Case(tools({}, **UNPARSED), CALLING_TWICE, per_chunk=40),
+    "no_tool_parser_cut_stream": Case(tools({}, **UNPARSED, max_completion_tokens=33), CALLING),
+    "no_tool_parser_forced_stream": Case(
+        tools({}, **UNPARSED, **NOT_THINKING, response_format=FORCED, max_completion_tokens=80)
+    ),
+    "error_required_without_parser_stream": Case(tools({}, tool_choice="required"), CALLING),
+    "error_named_without_parser_stream": Case(tools({}, tool_choice=CHOOSE_WEATHER), CALLING),
+}
 KEY = {"content-type": "application/json", "authorization": "Bearer right"}
 LONG = " ".join(f"word {number}" for number in range(120))
 FLAGS = {
@@ -164,6 +185,7 @@ PARSER_FLAGS = ["--enable-auto-tool-choice", "--tool-call-parser", "hermes", "--
 CONFIGURATIONS: dict[str, tuple[dict[str, Case], list[str]]] = {
     "parsers": (PARSERS, PARSER_FLAGS),
     "no_parsers": (NO_PARSERS, []),
+    "no_tool_parser": (NO_TOOL_PARSER, ["--reasoning-parser", "qwen3"]),
     "flags": (
         FLAGS,
         [

@@ -24,8 +24,9 @@ be text, and then is, from the opener on.
     offered or none may be called. So is what is in a code fence, which shows a call to a person.
  5. What closes a call or a parameter closes nothing inside an argument: in a JSON string never, in a parameter unless
     what follows is what may follow there.
- 6. Arguments are JSON. JSON is passed on as it comes, put right only where no reader would take it; a parameter is
-    passed on when it is complete, as the type that its schema says, or as text.
+ 6. Arguments are JSON. JSON is passed on as it comes, put right only where no reader would take it. A parameter in
+    markup is passed on when it is complete, as the type that its schema says; the text of a string as it comes, up to
+    the first marker in it, but not that of the first parameter of a call in the middle of a line.
  7. What is missing is made up for where only one reading is left: openers and closers of blocks, calls and parameters,
     brackets at the end. Of two parameters with one name the first counts.
  8. An answer that ends within a call: before the first argument was given out it is text, after that a call whose
@@ -41,7 +42,9 @@ JSON without markup, and Python's lists of calls, are calls only at the beginnin
 from __future__ import annotations
 
 from responses_shim.core.response.tool_markup.filter import ToolMarkupFilter
-from responses_shim.core.response.tool_markup.forms import FORMS, Form, blocks_of, form_of
+from responses_shim.core.response.tool_markup.forms import FORMS, blocks_of, form_of
 from responses_shim.core.response.tool_markup.functions import Functions
+from responses_shim.core.response.tool_markup.grammar import Block, Form
+from responses_shim.core.response.tool_markup.response_template import template_form
 
-__all__ = ["FORMS", "Form", "Functions", "ToolMarkupFilter", "blocks_of", "form_of"]
+__all__ = ["FORMS", "Block", "Form", "Functions", "ToolMarkupFilter", "blocks_of", "form_of", "template_form"]

@@ -67,6 +67,10 @@ class ToolMarkupFilter:
             self._logprobs.take(start, self._reader.position)
             return [chunk]
         chunks = [self._chunk(piece) for piece in pieces]
+        if delta.reasoning or delta.reasoning_content:  # the end of the thinking, which comes before the text
+            thought = Delta(reasoning=delta.reasoning, reasoning_content=delta.reasoning_content)
+            chunks.insert(0, Chunk(choices=[Choice(delta=thought)]))
+            delta.reasoning = delta.reasoning_content = None
         # Everything else in the chunk (the finish, usage, token ids) follows its text.
         delta.content = choice.logprobs = None
         return [*chunks, chunk]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-_DECORATED = re.compile(r"(?:functions?[._])?(?P<name>.+?)(?:[:_]\d+|\.call)?")
+_DECORATED = re.compile(r"(?:functions?[._])?(?P<numbered>(?P<name>.+?)(?:[:_]\d+|\.call)?)")
 """A name as Kimi writes it: `functions.get_weather:0`, or `functions_get_weather_0` after a client has changed that.
 
 Llama 3.1 writes `brave_search.call`.
@@ -42,7 +42,9 @@ class Functions:
     def find(self, spelling: str) -> Function | None:
         """The function that a model calls by this name; None if it was not offered."""
         decorated = _DECORATED.fullmatch(spelling)
-        for name in (spelling, decorated["name"] if decorated is not None else spelling):
+        # A function's own name may end with a number.
+        bare = (decorated["numbered"], decorated["name"]) if decorated is not None else ()
+        for name in (spelling, *bare):
             known: str | None = name if name in self._schemas else self._resolve(name)
             if known is not None and known in self._schemas:
                 return Function(known, self._schemas[known])

@@ -26,6 +26,8 @@ from msgspec import Struct
 
 from responses_shim.core.response.tool_markup.source import NOT_SPACE
 
+TRIGGERS = "<[]`"
+"""The characters with which markup may begin within a text. `filters.MARKUP_CHARACTERS` has them all."""
 MAX_HOLE = 64
 """The most characters of a name: that of a function, of a parameter, of a call."""
 
@@ -52,6 +54,7 @@ NAME = Hole("name", re.compile(r"[\w.:/-]+"))
 KEY = Hole("key", re.compile(r"[^\s<>=\"'][^<>=\"'\n]*"))
 ATTRIBUTES = Hole("attributes", re.compile(r"[^<>]*"))
 CALL_ID = Hole("id", re.compile(r"[\w-]+"))
+CHANNEL = Hole("channel", re.compile(r"[a-z]+"))
 
 Pattern: TypeAlias = "tuple[str | Hole | Maybe | Space, ...]"
 
@@ -105,12 +108,32 @@ def match(pattern: Pattern, text: str, position: int, plausible: Callable[[str],
     return Match(position, values)
 
 
-Body = Literal["object", "json", "parameters", "braces", "python"]
+Form = Literal[
+    "hermes",
+    "qwen3_coder",
+    "glm",
+    "kimi_k2",
+    "kimi_k3",
+    "deepseek_v3",
+    "deepseek_dsml",
+    "step3",
+    "minimax",
+    "minimax_m3",
+    "gemma4",
+    "mistral",
+    "llama3_json",
+    "pythonic",
+    "harmony",
+]
+"""The forms that can be chosen, as values of the setting `tool_markup`."""
+
+Body = Literal["object", "json", "parameters", "elements", "braces", "python"]
 """How arguments are written.
 
 - `object`: one JSON object has both name and arguments: `{"name": "f", "arguments": {"a": 1}}`
 - `json`: a JSON object has the arguments: `{"a": 1}`
 - `parameters`: each in markup of its own: `<parameter=a>1</parameter>`
+- `elements`: each in tags of its own name, and what is in an array or object too: `<a><item>1</item></a>`
 - `braces`: like JSON, with bare keys and strings in quotes of the form's own: `{a:<|"|>x<|"|>}`
 - `python`: the call is Python's: `f(a=1)`, or a list of such calls
 """
@@ -122,11 +145,15 @@ class ParameterForm(Struct, frozen=True):
     - `opener`: a pattern with the hole `key`, up to the value
     - `closer`: what ends the value
     - `trims`: a line end at the beginning and one at the end of the value belong to the markup
+    - `cdata`: a value may be in a CDATA section of XML
+    - `first`: the first closer ends the value, whatever is behind it
     """
 
     opener: Pattern
     closer: str
     trims: bool = False
+    cdata: bool = False
+    first: bool = False
 
 
 class CallForm(Struct, frozen=True):
@@ -135,6 +162,7 @@ class CallForm(Struct, frozen=True):
     - `head`: what it begins with, up to the arguments; for `object` and `python` only what shows that it is one
     - `closers`: what may end it, the usual one first
     - `quote`: for `braces`, the quotes of strings
+    - `mark`: for `elements`, what is before each tag
     - `glues_names`: models leave out the tag between the function's name and that of its first parameter
     """
 
@@ -143,13 +171,14 @@ class CallForm(Struct, frozen=True):
     closers: tuple[str, ...] = ()
     parameters: ParameterForm | None = None
     quote: str = '"'
+    mark: str = ""
     glues_names: bool = False
 
 
 class Block(Struct, frozen=True):
     """How calls are set apart from text.
 
-    - `form`: the name of the form, a value of the setting `tool_markup`
+    - `form`: the form that it belongs to
     - `opener`: the literal by which a block is recognised
     - `calls`: the forms of a call in it; the first that fits counts
     - `closers`: what may end it. Without any it ends where no further call follows
@@ -158,7 +187,7 @@ class Block(Struct, frozen=True):
     - `leading`: it counts only at the beginning of an answer, since text might begin with the opener too
     """
 
-    form: str
+    form: Form
     opener: str
     calls: tuple[CallForm, ...]
     closers: tuple[str, ...] = ()

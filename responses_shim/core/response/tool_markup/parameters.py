@@ -7,6 +7,9 @@ ends nothing. If by the end of the answer no end was found that way, the first m
 
 Models forget closing markers, too: a value also ends where a parameter of this function begins that was not given yet,
 and where the call or the block ends.
+
+The text of a string is given out as it comes, up to the first marker of which all this is to be found out. That of any
+other value is complete before it is known what it is.
 """
 
 from __future__ import annotations
@@ -17,16 +20,13 @@ from typing import Literal
 from responses_shim.core.response.tool_markup.functions import Function
 from responses_shim.core.response.tool_markup.grammar import PENDING, Block, CallForm, Maybe, ParameterForm, match
 from responses_shim.core.response.tool_markup.json_body import arguments
-from responses_shim.core.response.tool_markup.source import (
-    NOT_SPACE,
-    Arguments,
-    Call,
-    Source,
-    Steps,
-    skip_space,
-    take_literal,
-)
-from responses_shim.core.response.tool_markup.values import parameter_json, to_json
+from responses_shim.core.response.tool_markup.members import Members
+from responses_shim.core.response.tool_markup.source import NOT_SPACE, Source, Steps, skip_space, skip_to, take_literal
+from responses_shim.core.response.tool_markup.values import kinds_of, parameter_json
+
+_TYPE = re.compile(r'(?:string|type)="(\w+)"')
+"""The attribute that says of what type a value is: DeepSeek writes `string="true"`, Kimi K3 `type="string"`."""
+_NO_STRING = {"type": ["object", "array", "number", "boolean", "null"]}
 
 
 class Parameters:
@@ -36,94 +36,100 @@ class Parameters:
         assert call.parameters is not None
         self._source = source
         self._form: ParameterForm = call.parameters
-        self._call = call
-        self._block = block
-        self._function = function
+        self._closers = call.closers
         self._call_id = call_id
-        self._given: set[str] = set()  # the names of the parameters that have been given out
+        self._members = Members(source, function, call_id)
         self._ends = _Ends(call, block)
 
     def read(self) -> Steps[bool]:
         """Read everything up to what closes the call; False if it is no call."""
-        source, closers, ends = self._source, self._call.closers, self._ends
+        source, closers, ends, members = self._source, self._closers, self._ends, self._members
         while True:
             yield from skip_space(source)
             rest = source.text[source.position : source.position + 64]
             if rest.startswith((*closers, *ends.outer)):
                 yield from take_literal(source, closers)
-                self._close()
+                members.close()
                 return True
             found = match(self._form.opener, source.text, source.position)
             if found is PENDING or any(literal.startswith(rest) for literal in (*closers, *ends.outer)):
                 if not source.final:
                     yield None
                     continue
-                if rest and self._given:
-                    return self._break_off()
+                if rest and members.names:
+                    return members.break_off()
                 found = None
             if found is not None:
                 source.position = found.end
-                key = found.values["key"].strip()
-                value = yield from ends.value(source, self._function, self._given | {key})
-                if value is None:
-                    return self._break_off()
-                self._give(key, value, found.values.get("attributes", ""))
-            elif not self._given:
+                if not (yield from self._parameter(found.values["key"].strip(), found.values.get("attributes", ""))):
+                    return members.break_off()
+            elif not members.names:
                 if not rest.startswith("{"):
                     return False
-                return (yield from arguments(source, self._function, self._call_id))  # Llama 3.1
-            elif not (yield from self._skip_garbage()):
+                return (yield from arguments(source, members.function, self._call_id))  # Llama 3.1
+            elif not (yield from skip_to(source, ends.resume, ends.longest)):
+                # What is neither a parameter nor the end is dropped where the call goes on behind it; else it is text.
+                members.end_open()
                 return True
 
-    def _give(self, key: str, value: str, attributes: str) -> None:
-        """Give out a parameter. Of two with one name the first counts: what was given out cannot be taken back."""
-        source, function = self._source, self._function
-        if not self._given:
-            source.pieces.append(Call(function.name, self._call_id))
-        if key not in self._given:
-            if self._form.trims:
-                value = value.removeprefix("\n").removesuffix("\n")
-            if 'string="true"' in attributes:
-                text = to_json(value)
-            elif 'string="false"' in attributes:
-                text = parameter_json(value, {"type": ["object", "array", "number", "boolean", "null"]}, {})
-            else:
-                text = parameter_json(value, function.properties.get(key), function.schema)
-            source.pieces.append(Arguments(f"{', ' if self._given else '{'}{to_json(key)}: {text}"))
-            self._given.add(key)
+    def _parameter(self, key: str, attributes: str) -> Steps[bool]:
+        """Read the value of a parameter, and give it out; False if the answer ends within it."""
+        members, form = self._members, self._form
+        function = members.function
+        schema, root = function.properties.get(key), function.schema
+        if (marked := _TYPE.search(attributes)) is not None:
+            schema, root = ({} if marked[1] in ("true", "string") else _NO_STRING), {}
+        text = None
+        # Who talks about calls in the middle of a line may write no more than how one begins: that is no call.
+        certain = bool(members.names) or self._source.begins_line
+        if certain and kinds_of(schema, root) <= {"string"} and key not in members.names and not form.cdata:
+            text = _StringValue(members, key, trims=form.trims)
+        value = yield from self._ends.value(self._source, function, members.names | {key}, text)
+        if value is None:
+            return False
+        if text is not None and text.begun:
+            text.end(value)
+            return True
+        if form.trims:
+            value = value.removeprefix("\n").removesuffix("\n")
+        if form.cdata and value.startswith("<![CDATA[") and value.endswith("]]>"):
+            value = value[9:-3]
+        members.add(key, parameter_json(value, schema, root))
+        return True
+
+
+class _StringValue:
+    """The value of a parameter that is a string, given out as it comes."""
+
+    def __init__(self, members: Members, key: str, *, trims: bool) -> None:
+        self.begun = False
+        """Whether some of it has been given out."""
+        self._members = members
+        self._key = key
+        self._trims = trims
+
+    def give(self, source: Source, start: int, end: int) -> int:
+        """Give out text of the value, and read it; the result is by how much the positions behind it have moved."""
+        text = source.text[start:end]
+        if self._trims and text.endswith("\n"):
+            text = text[:-1]  # it belongs to the markup if the value ends there
+            end -= 1
+        if self._trims and not self.begun:
+            text = text.removeprefix("\n")
+        if not text:
+            return 0
+        if not self.begun:
+            self._members.begin_string(self._key)
+            self.begun = True
+        self._members.add_text(text)
+        source.position = end
         source.forget()
+        return source.position - end
 
-    def _close(self) -> None:
-        """The call is complete."""
-        if not self._given:
-            self._source.pieces.append(Call(self._function.name, self._call_id))
-        self._source.pieces.append(Arguments("}" if self._given else "{}"))
-        self._source.forget()
-
-    def _break_off(self) -> bool:
-        """The answer has ended within a parameter: the call stays as it is, or is none if nothing was given out."""
-        self._source.unclosed = True
-        if self._given:
-            self._source.position = len(self._source.text)
-        return bool(self._given)
-
-    def _skip_garbage(self) -> Steps[bool]:
-        """Drop what is neither a parameter nor the end, up to where the call goes on; False if it does not.
-
-        What the model wrote instead is then text behind the call, which is complete unless the answer was cut.
-        """
-        source = self._source
-        while True:
-            found = self._ends.resume.search(source.text, source.position + 1)
-            if found is not None:
-                source.position = found.start()
-                return True
-            if source.final:
-                source.unclosed = source.cut
-                if not source.cut:
-                    self._close()
-                return False
-            yield None
+    def end(self, text: str) -> None:
+        """Give out the rest of the value."""
+        self._members.add_text(text.removesuffix("\n") if self._trims else text)
+        self._members.end_string()
 
 
 class _Ends:
@@ -144,17 +150,22 @@ class _Ends:
         self.outer = (*block.closers, *self._begins)
         """What may come behind a call that was not closed: the end of the block, or another call or block."""
         markers = tuple(dict.fromkeys((self._form.closer, self._opener, *call.closers, *self.outer)))
+        self._literals = markers
         self._markers = re.compile("|".join(re.escape(marker) for marker in markers))
-        self._longest = max(map(len, markers))
+        self._first = re.compile("|".join(sorted({re.escape(marker[0]) for marker in markers})))
+        self.longest = max(map(len, markers))
         self._needed = frozenset(marker[-1] for marker in markers)
         resuming = (*call.closers, *self.outer, self._opener)
         self.resume = re.compile("|".join(re.escape(marker) for marker in resuming))
         """What a call goes on with, or ends with."""
 
-    def value(self, source: Source, function: Function, known: set[str]) -> Steps[str | None]:
+    def value(
+        self, source: Source, function: Function, known: set[str], text: _StringValue | None
+    ) -> Steps[str | None]:
         """The text of a value, which is read with its closer; None if it does not end.
 
-        `known` are the names of the parameters so far.
+        `known` are the names of the parameters so far. `text` gets what comes up to the first marker that may turn out
+        to end the value, and what is returned is the rest.
         """
         start = scan = source.position
         nested: dict[str, int] = {}  # how many of each opener began within the value, and have not ended
@@ -162,15 +173,21 @@ class _Ends:
         while True:
             found = self._markers.search(source.text, scan)
             if found is None:
-                if not source.final:
-                    scan = max(scan, len(source.text) - self._longest + 1)
+                if text is not None and not source.final:
+                    moved = text.give(source, start, self._undecided(source.text, scan))
+                    start = source.position
+                    scan = max(start, scan + moved)
+                    yield None
+                elif not source.final:
+                    scan = max(scan, len(source.text) - self.longest + 1)
                     yield self._needed
                 elif counting:
-                    counting, scan, nested = False, start, {}
+                    counting, scan, nested, text = False, start, {}, None
                 else:
                     return self._loose_end(source, start)
                 continue
             marker, at, scan = found[0], found.start(), found.end()
+            del found  # it holds the text, which would be copied to be extended (`MarkupReader._advance`)
             opened = self._opened_by(marker, nested)
             if opened is not None:
                 nested[opened] -= 1
@@ -179,13 +196,30 @@ class _Ends:
             elif marker == self._opener:
                 if not nested and (yield from self._is_known(source, at, function, known)):
                     return self._end(source, start, at, at)
-            elif marker in self._begins:
-                if counting:
+            else:
+                if marker not in self._begins:
+                    own = marker == self._form.closer
+                    ends = (own and self._form.first) or (
+                        not nested and (yield from self._follows(source, scan, marker))
+                    )
+                    if ends:
+                        return self._end(source, start, at, scan if own else at)
+                elif counting:
                     nested[marker] = nested.get(marker, 0) + 1
-            elif not nested:
-                own = marker == self._form.closer
-                if (yield from self._follows(source, scan, marker)):
-                    return self._end(source, start, at, scan if own else at)
+                if text is not None:
+                    # From here on it is held: if no end is found, the value may end at a closer that did not count.
+                    scan += text.give(source, start, at)
+                    start, text = source.position, None
+
+    def _undecided(self, text: str, scan: int) -> int:
+        """Where a marker may begin of which not all has come; the end of the text if that is nowhere."""
+        position = max(scan, len(text) - self.longest + 1)
+        while (found := self._first.search(text, position)) is not None:
+            tail = text[found.start() :]
+            if any(marker.startswith(tail) for marker in self._literals):
+                return found.start()
+            position = found.end()
+        return len(text)
 
     def _opened_by(self, closer: str, nested: dict[str, int]) -> str | None:
         """The opener within the value that a closer belongs to; None if it belongs to none."""
@@ -216,16 +250,17 @@ class _Ends:
     def _follows(self, source: Source, position: int, closer: str) -> Steps[bool]:
         """Whether what comes behind a closer may come there."""
         while True:
-            verdict = self._may_follow(source, position, closer)
-            if verdict != "unknown":
+            found = NOT_SPACE.search(source.text, position)
+            if found is None and source.final:
+                return True
+            position = found.start() if found is not None else len(source.text)
+            if found is not None and (verdict := self._may_follow(source, position, closer)) != "unknown":
                 return verdict == "yes"
+            del found
             yield None
 
     def _may_follow(self, source: Source, position: int, closer: str) -> Literal["yes", "no", "unknown"]:
-        found = NOT_SPACE.search(source.text, position)
-        if found is None:
-            return "yes" if source.final else "unknown"
-        rest = source.text[found.start() : found.start() + 200]
+        rest = source.text[position : position + 200]
         is_parameter = closer == self._form.closer
         following = self._begins
         if is_parameter or closer in self._closers:

@@ -13,9 +13,10 @@ from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from responses_shim.core.response.filters import MARKUP_CHARACTERS
+from responses_shim.core.response.tool_markup.elements import Elements
 from responses_shim.core.response.tool_markup.forms import STRAY
 from responses_shim.core.response.tool_markup.functions import Function, Functions
-from responses_shim.core.response.tool_markup.grammar import PENDING, Block, CallForm, Match, match
+from responses_shim.core.response.tool_markup.grammar import PENDING, TRIGGERS, Block, CallForm, Match, match
 from responses_shim.core.response.tool_markup.json_body import SHORT, CallObject, arguments, literal
 from responses_shim.core.response.tool_markup.literals import read_calls
 from responses_shim.core.response.tool_markup.parameters import Parameters
@@ -33,10 +34,11 @@ from responses_shim.core.response.tool_markup.source import (
 )
 from responses_shim.core.response.tool_markup.values import to_json
 
-_TRIGGER = re.compile(r"[<\[`]")
+_TRIGGER = re.compile(f"[{re.escape(TRIGGERS)}]")
 _BACKTICKS = re.compile(r"`{1,3}")
 _BEFORE_OBJECTS = re.compile(r"[\s\[]*")
 _BETWEEN_OBJECTS = re.compile(r"[\s\],;}]*")  # with a bracket too many, which models write
+_SPACES = re.compile(r"\s*")
 
 MAX_REREAD = 1_000_000
 """How many characters may be read in vain once the answer has ended, by openers whose call does not end, all together.
@@ -78,7 +80,7 @@ class MarkupReader:
         if self._needed is not MARKUP_CHARACTERS or not MARKUP_CHARACTERS.isdisjoint(text):
             return False
         self.position += len(text)
-        self._source.skip(len(text))
+        self._source.skip(text)
         return True
 
     def feed(self, text: str) -> list[Piece]:
@@ -99,7 +101,12 @@ class MarkupReader:
 
     def _advance(self) -> list[Piece]:
         source = self._source
-        source.text += "".join(self._pending)
+        # A string to which a local variable is the only reference is extended where it is. Extended as an attribute, a
+        # long text would be copied for each delta.
+        text, source.text = source.text, ""
+        text += "".join(self._pending)
+        source.text = text
+        del text
         self._pending = []
         try:
             self._needed = next(self._steps)
@@ -110,11 +117,14 @@ class MarkupReader:
 
 
 def _joined(pieces: list[Piece]) -> list[Piece]:
-    """The pieces with texts that follow one another as one."""
+    """The pieces with texts that follow one another as one, and so with arguments."""
     joined: list[Piece] = []
-    for is_text, run in groupby(pieces, key=lambda piece: isinstance(piece, Text)):
-        if not is_text:
+    for kind, run in groupby(pieces, key=type):
+        if kind is Call:
             joined += run
+            continue
+        if kind is Arguments:
+            joined.append(Arguments("".join([piece.json for piece in run if isinstance(piece, Arguments)])))
             continue
         texts = [piece for piece in run if isinstance(piece, Text)]
         # What is left out between two of them is the white space round markup: they are not one text.
@@ -225,12 +235,14 @@ def _after_call(source: Source) -> Steps[None]:
     yield from skip_space(source)
     while (yield from take_closer(source, STRAY)):
         yield from skip_space(source)
+    source.begins_line = True  # as good as
     source.forget()
 
 
 def _block(source: Source, block: Block, functions: Functions) -> Steps[bool]:
     """Read a block, from its opener on, and give out its calls; False, and nothing is read, if there is none in it."""
     before = source.position
+    between = _SPACES if block.opener.startswith("]") else _BETWEEN_OBJECTS
     if not block.bare:
         source.position += len(block.opener)
     called = False
@@ -240,7 +252,7 @@ def _block(source: Source, block: Block, functions: Functions) -> Steps[bool]:
             if (yield from take_literal(source, block.inner)) is None:
                 break
         if called or not block.bare:
-            yield from _skip(source, _BETWEEN_OBJECTS if called else _BEFORE_OBJECTS)
+            yield from _skip(source, between if called else _BEFORE_OBJECTS)
         if called and (yield from take_closer(source, block.closers)):
             return True
         start = source.position
@@ -284,6 +296,8 @@ def _call(source: Source, block: Block, functions: Functions) -> Steps[bool]:
     call_id = head.values.get("id")
     if form.body == "parameters":
         complete = yield from Parameters(source, form, block, function, call_id).read()
+    elif form.body == "elements":
+        complete = yield from Elements(source, form, block, function).read()
     elif form.body == "json":
         yield from skip_space(source)
         complete = (yield from take_literal(source, form.closers)) is not None  # there are no arguments

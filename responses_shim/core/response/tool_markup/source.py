@@ -52,6 +52,7 @@ class Source:
     - `cut`: it ended before the model was done
     - `pieces`: what was found
     - `named`: what may be a call without markup has turned out to have the name of a known function
+    - `begins_line`: nothing is before `position` in its line
     - `unclosed`: a call of a known function began, and the answer ended before it was complete
     """
 
@@ -63,6 +64,7 @@ class Source:
         self.pieces: list[Piece] = []
         self.named = True
         self._begin: int | None = None  # of what may be a call without markup
+        self.begins_line = True
         self.unclosed = False
         self._offset = 0  # of `text` in the answer
 
@@ -94,11 +96,13 @@ class Source:
         if end > self.position:
             self.pieces.append(Text(self.text[self.position : end], self._offset + self.position))
             self.position = end
+            self.begins_line = self.text[end - 1] == "\n"
         self.forget()
 
-    def skip(self, size: int) -> None:
-        """Characters of the answer go past this reader: they are text, and nothing waits to be read."""
-        self._offset += size
+    def skip(self, text: str) -> None:
+        """A piece of the answer without line ends goes past this reader: it is text, and nothing waits to be read."""
+        self._offset += len(text)
+        self.begins_line = self.begins_line and not text
 
     def forget(self) -> None:
         """Drop what was read: nobody goes back before `position`.
@@ -117,6 +121,23 @@ def skip_space(source: Source) -> Steps[None]:
         source.position = found.start() if found is not None else len(source.text)
         if found is not None or source.final:
             return
+        yield None
+
+
+def skip_to(source: Source, pattern: re.Pattern[str], longest: int) -> Steps[bool]:
+    """Skip what comes, up to the next match of `pattern` behind it, which has up to `longest` characters.
+
+    False, and nothing is skipped, if the answer ends before that.
+    """
+    scan = source.position + 1
+    while True:
+        found = pattern.search(source.text, scan)
+        if found is not None:
+            source.position = found.start()
+            return True
+        if source.final:
+            return False
+        scan = max(scan, len(source.text) - longest + 1)
         yield None
 
 

@@ -12,6 +12,7 @@ Schema = dict[str, Any]
 MAX_DEPTH = 20
 """How many schemas within schemas are looked at to find out the type of a parameter."""
 
+_COMBINATIONS = ("anyOf", "oneOf", "allOf")
 _WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
 _KINDS: dict[type, str] = {
     bool: "boolean",
@@ -30,7 +31,12 @@ def to_json(value: Any) -> str:
 
 
 def parameter_json(text: str, schema: Any, root: Schema) -> str:
-    """The JSON text of a parameter's value.
+    """The JSON text of a parameter's value. See `parameter_value`."""
+    return to_json(parameter_value(text, schema, root))
+
+
+def parameter_value(text: str, schema: Any, root: Schema) -> Any:
+    """The value of a parameter.
 
     `text` is the value as the model wrote it, `schema` that of the parameter within the tool's schema `root`. Where a
     string is all that is allowed, or nothing is known, the value is the text. Else it is read as JSON or, since models
@@ -38,11 +44,9 @@ def parameter_json(text: str, schema: Any, root: Schema) -> str:
     """
     kinds = kinds_of(schema, root)
     if kinds <= {"string"}:
-        return to_json(text)
+        return text
     found, value = _parse(text.strip())
-    if found and _is_of(value, kinds):
-        return to_json(value)
-    return to_json(text)
+    return value if found and _is_of(value, kinds) else text
 
 
 def _parse(text: str) -> tuple[bool, Any]:
@@ -73,8 +77,13 @@ def _is_of(value: Any, kinds: frozenset[str]) -> bool:
     return kind in kinds or (kind == "number" and "integer" in kinds and value == int(value))
 
 
-def kinds_of(schema: Any, root: Schema, depth: int = 0) -> frozenset[str]:
+def kinds_of(schema: Any, root: Schema) -> frozenset[str]:
     """The JSON types that a schema allows; none if it does not say."""
+    return _kinds_of(schema, root, 0, set())
+
+
+def _kinds_of(schema: Any, root: Schema, depth: int, followed: set[str]) -> frozenset[str]:
+    """The same, but for what the references say that have been `followed`, each of which is once."""
     if not isinstance(schema, dict) or depth > MAX_DEPTH:
         return frozenset()
     kinds: set[str] = set()
@@ -83,16 +92,39 @@ def kinds_of(schema: Any, root: Schema, depth: int = 0) -> frozenset[str]:
     if not kinds:
         for value in [*_list(schema.get("enum")), *([schema["const"]] if "const" in schema else [])]:
             kinds.add(_KINDS.get(type(value), "string"))
-        for combination in ("anyOf", "oneOf", "allOf"):
+        for combination in _COMBINATIONS:
             for inner in _list(schema.get(combination)):
-                kinds |= kinds_of(inner, root, depth + 1)
-        reference = schema.get("$ref")
-        if isinstance(reference, str):
-            kinds |= kinds_of(_resolve(reference, root), root, depth + 1)
+                kinds |= _kinds_of(inner, root, depth + 1, followed)
+        kinds |= _kinds_of(_follow(schema, root, followed), root, depth + 1, followed)
         kinds.update(kind for key, kind in (("properties", "object"), ("items", "array")) if key in schema)
     if schema.get("nullable") is True:
         kinds.add("null")
     return frozenset(kinds)
+
+
+def part_schema(schema: Any, key: str | None, root: Schema) -> Any:
+    """The schema of an object's member `key`, or that of an array's items if it is None; None if `schema` has none."""
+    followed: set[str] = set()
+    pending = [schema]
+    while pending:
+        current = pending.pop()
+        if not isinstance(current, dict):
+            continue
+        parts = {None: current["items"]} if key is None and "items" in current else current.get("properties")
+        if isinstance(parts, dict) and key in parts:
+            return parts[key]
+        pending += [inner for combination in _COMBINATIONS for inner in _list(current.get(combination))]
+        pending.append(_follow(current, root, followed))
+    return None
+
+
+def _follow(schema: Schema, root: Schema, followed: set[str]) -> Any:
+    """The schema that a schema refers to, if that was not `followed` before."""
+    reference = schema.get("$ref")
+    if not isinstance(reference, str) or reference in followed:
+        return None
+    followed.add(reference)
+    return _resolve(reference, root)
 
 
 def _list(value: Any) -> list[Any]:

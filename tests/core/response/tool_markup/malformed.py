@@ -5,26 +5,8 @@ The threads are named where they are public. The tools are those of `reading.SCH
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from responses_shim.core.response.tool_markup import Form
-
-Calls = list[tuple[str, str]]
-
-WEATHER = ("get_weather", '{"city": "Paris"}')
-TIME = ("get_time", "{}")
-
-
-class Case(NamedTuple):
-    """An answer, and what is read in it: the calls with their arguments, and the text."""
-
-    name: str
-    answer: str
-    calls: Calls
-    text: str = ""
-    form: Form = "hermes"
-    required: bool = False
-
+from tests.core.response.tool_markup.case import TIME, WEATHER, Case
+from tests.core.response.tool_markup.malformed_rarer import RARER
 
 HERMES = [
     Case(
@@ -675,6 +657,7 @@ CASES = {
         "Llama 3": LLAMA,
         "pythonic": PYTHONIC,
         "required": REQUIRED,
+        **RARER,
     }.items()
     for case in cases
 }

@@ -254,3 +254,12 @@ def test_the_text_of_an_answer_is_the_same_on_the_fast_path() -> None:
     steps = [*[chunk(word) for word in words], *FINISH]
     fast, slow = (play(steps, filters=lambda: [new_filter()], slow=slow) for slow in (False, True))
     assert fast.payloads == slow.payloads
+
+
+def test_the_end_of_the_thinking_comes_before_the_text_in_its_chunk() -> None:
+    """As vLLM sends it to a client that reads slowly: both in one chunk."""
+    text = CALL + CALL.replace("Paris", "Rome")
+    merged = Chunk(choices=[Choice(delta=Delta(reasoning="Two.", content=text))])
+    found = passed(merged)
+    assert found[0] == ("reasoning", "Two.")
+    assert [kind for kind, _ in found[1:]] == ["call", "args"] * 2

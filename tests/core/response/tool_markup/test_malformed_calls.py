@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.response.tool_markup.malformed import CASES, Case
+from tests.core.response.tool_markup.case import Case
+from tests.core.response.tool_markup.malformed import CASES
 from tests.core.response.tool_markup.reading import Read, read
 from tests.cuts import POSITIONS, cut
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from responses_shim.core.response.tool_markup import FORMS, Form, Functions, blocks_of
 from responses_shim.core.response.tool_markup.reader import MarkupReader
 from responses_shim.core.response.tool_markup.source import Text
-from tests.core.response.tool_markup.malformed import CASES, Case
+from tests.core.response.tool_markup.case import Case
+from tests.core.response.tool_markup.malformed import CASES
 from tests.core.response.tool_markup.reading import SCHEMAS, read
 from tests.cuts import POSITIONS, cut
 

@@ -12,7 +12,7 @@ from responses_shim.core.response.tool_markup.grammar import KEY, NAME, PENDING,
 from responses_shim.core.response.tool_markup.json_body import JSONScan
 from responses_shim.core.response.tool_markup.literals import read_calls, read_literal
 from responses_shim.core.response.tool_markup.source import Source
-from responses_shim.core.response.tool_markup.values import kinds_of, parameter_json
+from responses_shim.core.response.tool_markup.values import kinds_of, parameter_json, part_schema
 
 # Forms ---------------------------------------------------------------------------------------------------------------
 
@@ -25,14 +25,18 @@ from responses_shim.core.response.tool_markup.values import kinds_of, parameter_
         ("qwen3.5-35b", "qwen3_coder"),
         ("nvidia/NVIDIA-Nemotron-3-Nano-30B", "qwen3_coder"),
         ("stepfun-ai/Step-3.5-Flash", "qwen3_coder"),
+        ("stepfun-ai/step3", "step3"),
         ("XiaomiMiMo/MiMo-V2-Flash", "qwen3_coder"),
         ("ByteDance-Seed/Seed-OSS-36B", "qwen3_coder"),
         ("zai-org/GLM-4.7", "glm"),
         ("moonshotai/Kimi-K2-Thinking", "kimi_k2"),
+        ("moonshotai/Kimi-K3", "kimi_k3"),
         ("deepseek-ai/DeepSeek-V3-0324", "deepseek_v3"),
         ("deepseek-ai/DeepSeek-V3.2", "deepseek_dsml"),
         ("deepseek-v4-flash", "deepseek_dsml"),
         ("MiniMaxAI/MiniMax-M2", "minimax"),
+        ("MiniMaxAI/MiniMax-M3", "minimax_m3"),
+        ("openai/gpt-oss-20b", "harmony"),
         ("google/gemma-4-12b-it", "gemma4"),
         ("mistralai/Devstral-Small-2507", "mistral"),
         ("meta-llama/Llama-3.2-3B-Instruct", "llama3_json"),
@@ -242,3 +246,30 @@ def test_words_that_nobody_knows_are_passed_on_in_json() -> None:
     scan.feed(source)
     assert scan.complete
     assert scan.take() == '{"a": Tx}'
+
+
+PART = {"type": "integer"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "key"),
+    [
+        ({"properties": {"a": PART}}, "a"),
+        ({"items": PART}, None),
+        ({"anyOf": [{"type": "null"}, {"properties": {"a": PART}}]}, "a"),
+        ({"oneOf": [{"$ref": "#/$defs/list"}]}, None),
+    ],
+)
+def test_a_part_of_a_value_has_a_schema(schema: Any, key: str | None) -> None:
+    assert part_schema(schema, key, {"$defs": {"list": {"items": PART}}}) == PART
+
+
+@pytest.mark.parametrize("schema", [None, True, {}, {"properties": {"b": {}}}, {"$ref": "#/none"}, {"$ref": 7}])
+def test_a_part_without_a_schema_has_none(schema: Any) -> None:
+    assert part_schema(schema, "a", {}) is None
+
+
+def test_a_schema_that_refers_to_itself_in_many_ways_costs_no_more_than_its_size() -> None:
+    root = {"anyOf": [{"$ref": "#"}] * 100 + [{"type": "string"}]}
+    assert kinds_of(root, root) == {"string"}
+    assert part_schema(root, "a", root) is None

@@ -13,14 +13,14 @@ from hypothesis import strategies as st
 
 from responses_shim.core.response.tool_markup.forms import FORMS
 from tests.core.response.tool_markup.reading import read
-from tests.core.response.tool_markup.writers import LEADING, WRITERS, Calls
+from tests.core.response.tool_markup.writers import LEADING, WRITERS, Calls, minimax_m3, untyped
 from tests.cuts import POSITIONS, cut
 
 Writer = Callable[[Calls], str]
 
 CLOSERS = [
     *["</tool_call>", "</function>", "</parameter>", "</arg_value>", "</invoke>", "</minimax:tool_call>"],
-    *["<|tool_call_end|>", "<tool_call|>", "<｜tool▁call▁end｜>", "</｜DSML｜parameter>"],
+    *["<|tool_call_end|>", "<tool_call|>", "<｜tool▁call▁end｜>", "</｜DSML｜parameter>", "<|close|>argument<|sep|>"],
 ]
 MARKERS = [
     *[*CLOSERS, "[TOOL_CALLS]", "[ARGS]"],
@@ -70,6 +70,11 @@ def test_calls_are_read_as_they_were_meant(write: Writer, data: st.DataObject, c
     before = "" if write in LEADING else data.draw(BEFORE)
     answer = before + write(calls)
     expected = [(name, arguments) for name, arguments in calls]
+    if write is minimax_m3:
+        expected = [
+            (name, {key: untyped(value) if key == "options" and value else value for key, value in arguments.items()})
+            for name, arguments in calls
+        ]
     for pieces in ([answer], list(answer), cut(answer, positions)):
         found = read(pieces, form=WRITERS[write])
         assert [(name, json.loads(arguments)) for name, arguments in found.calls] == expected
@@ -121,3 +126,13 @@ def test_a_call_that_is_cut_anywhere_leaves_text_or_the_beginning_of_a_call(writ
         else:
             assert [name for name, _ in whole.calls] == ["get_weather"]
             assert whole.text in ("", "So:\n")
+
+
+@pytest.mark.parametrize("write", WRITERS, ids=lambda writer: writer.__name__)
+def test_a_function_whose_name_begins_with_that_of_another_is_not_that_one(write: Writer) -> None:
+    city = {"type": "object", "properties": {"city": {"type": "string"}}}
+    schemas = {"get": city, "get_weather": city, "get_weather_2": city}
+    for name in schemas:
+        answer = write([(name, {"city": "Paris"})])
+        for pieces in ([answer], list(answer)):
+            assert [called for called, _ in read(pieces, form=WRITERS[write], schemas=schemas).calls] == [name]

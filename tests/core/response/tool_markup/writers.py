@@ -171,11 +171,12 @@ def llama3_json(calls: Calls) -> str:
     return "; ".join(compact({"name": name, "parameters": arguments}) for name, arguments in calls)
 
 
+def _python_call(name: str, arguments: dict[str, Any]) -> str:
+    return f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+
+
 def pythonic(calls: Calls) -> str:
-    written = ", ".join(
-        f"{name}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})" for name, arguments in calls
-    )
-    return f"[{written}]"
+    return f"[{', '.join(_python_call(name, arguments) for name, arguments in calls)}]"
 
 
 def llama4(calls: Calls) -> str:
@@ -184,6 +185,149 @@ def llama4(calls: Calls) -> str:
 
 def lfm2(calls: Calls) -> str:
     return f"<|tool_call_start|>{pythonic(calls)}<|tool_call_end|>"
+
+
+def step3(calls: Calls) -> str:
+    blocks = []
+    for name, arguments in calls:
+        parameters = "".join(
+            f'<steptml:parameter name="{key}">{plain(value)}</steptml:parameter>' for key, value in arguments.items()
+        )
+        blocks.append(
+            f'<｜tool_call_begin｜>function<｜tool_sep｜><steptml:invoke name="{name}">{parameters}</steptml:invoke>'
+            "<｜tool_call_end｜>"
+        )
+    return f"<｜tool_calls_begin｜>{''.join(blocks)}<｜tool_calls_end｜>"
+
+
+def kimi_k3(calls: Calls) -> str:
+    kinds = {str: "string", bool: "boolean", int: "number", type(None): "null", list: "array", dict: "object"}
+    blocks = []
+    for index, (name, arguments) in enumerate(calls, start=1):
+        written = "".join(
+            f'<|open|>argument key="{key}" type="{kinds[type(value)]}"<|sep|>{plain(value)}<|close|>argument<|sep|>'
+            for key, value in arguments.items()
+        )
+        blocks.append(f'<|open|>call tool="{name}" index="{index}"<|sep|>{written}<|close|>call<|sep|>')
+    return f"<|open|>tools<|sep|>{''.join(blocks)}<|close|>tools<|sep|>"
+
+
+M3 = "]<]minimax[>["
+
+
+def _m3_element(name: str, value: Any) -> str:
+    if isinstance(value, dict):
+        inner = "".join(_m3_element(key, each) for key, each in value.items())
+    elif isinstance(value, list):
+        inner = "".join(_m3_element("item", each) for each in value)
+    else:
+        inner = plain(value)
+    return f"{M3}<{name}>{inner}{M3}</{name}>"
+
+
+def minimax_m3(calls: Calls) -> str:
+    lines = [f"{M3}<tool_call>"]
+    for name, arguments in calls:
+        lines.append(f'{M3}<invoke name="{name}">')
+        lines += [_m3_element(key, value) for key, value in arguments.items()]
+        lines.append(f"{M3}</invoke>")
+    return "\n".join([*lines, f"{M3}</tool_call>"])
+
+
+def untyped(value: Any) -> Any:
+    """What can be read of a value in elements for which there is no schema: a number is then the text that it is."""
+    if isinstance(value, (dict, list)) and value:
+        if isinstance(value, list):
+            return [untyped(each) for each in value]
+        return {key: untyped(each) for key, each in value.items()}
+    return "" if isinstance(value, (dict, list)) else plain(value)
+
+
+def harmony(calls: Calls) -> str:
+    return "<|start|>assistant".join(
+        f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>{compact(arguments)}<|call|>"
+        for name, arguments in calls
+    )
+
+
+def harmony_recipient_first(calls: Calls) -> str:
+    return "".join(
+        f"<|start|>assistant to=functions.{name}<|channel|>commentary json<|message|>{compact(arguments)}<|call|>"
+        for name, arguments in calls
+    )
+
+
+def apertus(calls: Calls) -> str:
+    return f"<|tools_prefix|>{compact([{name: arguments} for name, arguments in calls])}<|tools_suffix|>"
+
+
+def plamo3(calls: Calls) -> str:
+    def tag(name: str) -> str:
+        return f"<|plamo:{name}:plamo|>"
+
+    written = "".join(
+        f"{tag('begin_tool_request')}{tag('begin_tool_name')}{name}{tag('end_tool_name')}{tag('begin_tool_arguments')}"
+        f"<|plamo:constrain|>json<|plamo:msg|>{compact(arguments)}{tag('end_tool_arguments')}{tag('end_tool_request')}"
+        for name, arguments in calls
+    )
+    return f"{tag('begin_tool_requests')}{written}{tag('end_tool_requests')}"
+
+
+def minicpm5(calls: Calls) -> str:
+    def value_of(value: Any) -> str:
+        is_marked_up = isinstance(value, str) and ("<" in value or "&" in value)
+        return f"<![CDATA[{value}]]>" if is_marked_up else plain(value)
+
+    blocks = []
+    for name, arguments in calls:
+        parameters = "".join(f'<param name="{key}">{value_of(value)}</param>' for key, value in arguments.items())
+        blocks.append(f'<function name="{name}">{parameters}</function>')
+    return "\n".join(blocks)
+
+
+def dots(calls: Calls) -> str:
+    return _invokes(calls, "", "dots_function_call", marks_strings=False)
+
+
+def muse(calls: Calls) -> str:
+    return _invokes(calls, "atem:", "atem:function_calls", marks_strings=False)
+
+
+def inkling(calls: Calls) -> str:
+    return "".join(
+        f"<|message_model|><|content_invoke_tool_json|>{compact({'name': name, 'args': arguments})}<|end_message|>"
+        for name, arguments in calls
+    )
+
+
+def gigachat3(calls: Calls) -> str:
+    return "".join(f"<|function_call|>{compact({'name': name, 'arguments': arguments})}" for name, arguments in calls)
+
+
+def longcat(calls: Calls) -> str:
+    return "".join(
+        f"<longcat_tool_call>{compact({'name': name, 'arguments': arguments})}</longcat_tool_call>"
+        for name, arguments in calls
+    )
+
+
+def longcat_pairs(calls: Calls) -> str:
+    blocks = []
+    for name, arguments in calls:
+        pairs = "".join(
+            f"<longcat_arg_key>{key}</longcat_arg_key>\n<longcat_arg_value>{plain(value)}</longcat_arg_value>\n"
+            for key, value in arguments.items()
+        )
+        blocks.append(f"<longcat_tool_call>{name}\n{pairs}</longcat_tool_call>")
+    return "\n".join(blocks)
+
+
+def olmo3(calls: Calls) -> str:
+    return "\n".join(["<function_calls>", *(_python_call(*call) for call in calls), "</function_calls>"])
+
+
+def phi4_mini(calls: Calls) -> str:
+    return "functools" + compact([{"name": name, "arguments": arguments} for name, arguments in calls])
 
 
 WRITERS: dict[Callable[[Calls], str], Form] = {
@@ -212,8 +356,24 @@ WRITERS: dict[Callable[[Calls], str], Form] = {
     pythonic: "pythonic",
     llama4: "pythonic",
     lfm2: "pythonic",
+    step3: "step3",
+    kimi_k3: "kimi_k3",
+    minimax_m3: "minimax_m3",
+    harmony: "harmony",
+    harmony_recipient_first: "harmony",
+    apertus: "hermes",
+    plamo3: "hermes",
+    minicpm5: "qwen3_coder",
+    dots: "minimax",
+    muse: "minimax",
+    inkling: "hermes",
+    gigachat3: "hermes",
+    longcat: "hermes",
+    longcat_pairs: "hermes",
+    olmo3: "pythonic",
+    phi4_mini: "hermes",
 }
 """Each writer, and the form that is chosen for its models."""
 
-LEADING = (llama3_json, pythonic)
+LEADING = (llama3_json, pythonic, phi4_mini)
 """Those whose calls can be told from text only at the beginning of an answer."""
