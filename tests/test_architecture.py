@@ -237,7 +237,10 @@ def test_the_environment_is_read_in_one_place() -> None:
 
 def test_httpx_is_imported_where_something_is_fetched_and_nowhere_else() -> None:
     importers = {m.name for m in MODULES if "httpx" in m.packages}
-    assert importers == {f"{PACKAGE}.cli.client", f"{PACKAGE}.runtime.fetch"}
+    assert importers == {
+        *(f"{PACKAGE}.cli.client", f"{PACKAGE}.cli.doctor.connection"),
+        f"{PACKAGE}.runtime.fetch",
+    }
 
 
 @pytest.mark.parametrize("module", MODULES, ids=names(MODULES))

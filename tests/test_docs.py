@@ -284,6 +284,7 @@ def shim(words: list[str]) -> None:
         patch.setattr("responses_shim.cli.launch.prepare", run)
         patch.setattr("responses_shim.cli.demo.run", lambda options: None)
         patch.setattr("responses_shim.cli.codex.run", lambda options: None)
+        patch.setattr("responses_shim.cli.doctor.run", lambda options: 0)
         patch.setattr("responses_shim.cli.store.run", lambda options: None)
         assert main(words[1:]) == 0
     mlx = {"vllm-mlx", "mlx_vlm.server", "rapid-mlx", "mlx-openai-server"}

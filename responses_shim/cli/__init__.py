@@ -2,6 +2,7 @@
 
     responses-shim run vllm-mlx serve model              start a server by its own command, with the shim mounted
     responses-shim demo                                  stream an answer from a small real engine
+    responses-shim doctor http://127.0.0.1:8000/v1       examine a running server, and say what to change
     responses-shim codex                                 print what Codex needs in its configuration
     responses-shim store list                            see, count and delete what is stored
     responses-shim surface                               print which parts of the API are supported, as Markdown
@@ -19,7 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from responses_shim import __version__
-from responses_shim.cli import codex, demo, embedded, launch, store
+from responses_shim.cli import codex, demo, doctor, embedded, launch, store
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.surface import markdown
 from responses_shim.errors import ConfigurationError
@@ -42,6 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             serve = launch.prepare(server_command, with_parent=options.with_parent)
         elif options.command == "demo":
             demo.run(options)
+        elif options.command == "doctor":
+            return doctor.run(options)
         elif options.command == "codex":
             codex.run(options)
         elif options.command == "store":
@@ -125,6 +128,16 @@ def _parser() -> argparse.ArgumentParser:
         f"Needs {embedded.MLX.install}, unless --url gives a server that is running already.",
     )
     demo.add_options(demo_parser)
+
+    doctor_parser = commands.add_parser(
+        "doctor",
+        help="examine a running server, and say what to change",
+        description="Examine a running server over HTTP: which host it is, whether the shim answers, what chat and the "
+        "Responses API do there. Some seventy checks, each with a grade, a reason and what to change. They ask the "
+        "model for some fifty answers, which takes half a minute or more; nobody else should use the server meanwhile.",
+        epilog="The exit code is 1 if something is broken, or required and not ok; 2 if nothing could be examined.",
+    )
+    doctor.add_options(doctor_parser)
 
     codex_parser = commands.add_parser(
         "codex",
