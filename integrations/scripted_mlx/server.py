@@ -59,18 +59,21 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted_server(variable: str, install: str, command: list[str], folder: Path) -> Iterator[ScriptedServer]:
+def scripted_server(
+    variable: str, install: str, command: list[str], folder: Path, **settings: str
+) -> Iterator[ScriptedServer]:
     """Run a server while the block lasts.
 
     `variable` is the environment variable that names the server's virtual environment, made by `install`; without it
-    see `not_installed`. `command` is the server's own, where MODEL and PORT are to be replaced. Models and script are
-    written to `folder`.
+    see `not_installed`. `command` is the server's own, to be run by the launcher, or that of a Python file which mounts
+    the shim itself; MODEL and PORT in it are replaced. `settings` are further environment variables. Models and script
+    are written to `folder`.
     """
     environment = installation(variable)
-    shim = environment / "bin" / "responses-shim"
+    python, shim = environment / "bin" / "python", environment / "bin" / "responses-shim"
     if not shim.is_file():
         not_installed(f"needs {variable} to name the environment of: {install}")
-    subprocess.run([environment / "bin" / "python", HERE / "make.py", folder], check=True, timeout=SECONDS)
+    subprocess.run([python, HERE / "make.py", folder], check=True, timeout=SECONDS)
     port = free_port()
     words = [word.replace("MODEL", str(folder)).replace("PORT", str(port)) for word in command]
     script = folder / "script.json"
@@ -81,8 +84,10 @@ def scripted_server(variable: str, install: str, command: list[str], folder: Pat
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(CHECKOUT)]),
         "SCRIPT": str(script),
+        **settings,
     }
-    with ChildServer([str(shim), "run", "--with-parent", *words], port=port, environment=variables) as server:
+    launcher = [str(python)] if words[0].endswith(".py") else [str(shim), "run", "--with-parent"]
+    with ChildServer([*launcher, *words], port=port, environment=variables) as server:
         server.wait_until_listening(START_SECONDS)
         url = f"http://127.0.0.1:{port}/v1"
         yield ScriptedServer(url, httpx.get(f"{url}/models", timeout=SECONDS).json()["data"][0]["id"], script)
