@@ -27,6 +27,7 @@ from openai import OpenAI
 from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 
+from integrations.flags import unknown_flags
 from tests.oracle import check_error, check_response, check_stream
 
 pytestmark = [
@@ -479,6 +480,12 @@ def test_the_demo_takes_its_server_with_it(free_port: int, by: signal.Signals) -
 def heed_interrupts() -> None:
     """A shell starts what it runs in the background deaf to SIGINT, the tests and their children included."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.usefixtures("model")
+def test_the_document_names_flags_of_the_server() -> None:
+    command = [sys.executable, "-m", "llama_cpp.server", "--help"]
+    assert not unknown_flags(Path(__file__).with_name("README.md"), command)
 
 
 # The forms that agents use, on an engine that knows named functions only

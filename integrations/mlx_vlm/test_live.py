@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from integrations.flags import unknown_flags
+from integrations.running import installation
 from integrations.scripted_mlx.server import SECONDS, ScriptedServer, scripted_server
 from integrations.scripted_mlx.turns import WEATHER, ServerTurns, UnforcedTurns, call, text_of, types
 
@@ -93,6 +95,12 @@ def test_the_prompt_of_a_turn_begins_with_that_of_the_turn_before(server: Script
     outputs = [{"type": "function_call_output", "call_id": item["call_id"], "output": "sunny"} for item in calls]
     second = server.create(input=outputs, tools=[WEATHER], previous_response_id=first["id"], max_output_tokens=200)
     assert second["usage"]["input_tokens_details"]["cached_tokens"] > first["usage"]["input_tokens"] - 16
+
+
+@pytest.mark.usefixtures("server")
+def test_the_document_names_flags_of_the_server() -> None:
+    command = [installation("MLX_VLM") / "bin" / "mlx_vlm.server", "--help"]
+    assert not unknown_flags(Path(__file__).with_name("README.md"), command)
 
 
 def test_the_host_is_recognised(server: ScriptedServer) -> None:

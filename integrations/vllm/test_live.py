@@ -24,8 +24,9 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from integrations.flags import unknown_flags
 from integrations.vllm.conftest import Serve
-from integrations.vllm.server import MIDDLEWARE, MODEL, PARSERS, Script, Server
+from integrations.vllm.server import MIDDLEWARE, MODEL, PARSERS, SMALL, Script, Server
 from tests.oracle import check_error, check_response, check_stream
 
 pytestmark = [
@@ -313,6 +314,11 @@ def test_a_response_in_the_background_is_polled_and_another_one_cancelled(script
     assert cancelled.json()["status"] == "cancelled"
     until(lambda: len(script.ended) == 2)
     assert script.ended[1] < 2000
+
+
+def test_the_document_names_flags_of_the_server(installed: Path) -> None:
+    command = [installed / "bin" / "vllm", "serve", "--help=all"]
+    assert not unknown_flags(Path(__file__).with_name("README.md"), command, SMALL)
 
 
 # The real model, the plugin, a key, CORS, several API servers --------------------------------------------------------

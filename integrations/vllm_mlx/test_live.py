@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from integrations.flags import unknown_flags
+from integrations.running import installation
 from integrations.scripted_mlx.server import SECONDS, ScriptedServer, scripted_server
 from integrations.scripted_mlx.turns import WEATHER, ServerTurns, UnforcedTurns, call, report, text_of, types
 
@@ -73,6 +75,12 @@ def test_cached_tokens_are_not_counted(server: ScriptedServer) -> None:
     server.will_say("<think>Hm.</think>Hello.")
     usages = [server.create(input="word " * 300, max_output_tokens=50)["usage"] for _ in range(2)]
     assert [usage["input_tokens_details"]["cached_tokens"] for usage in usages] == [0, 0]
+
+
+@pytest.mark.usefixtures("server")
+def test_the_document_names_flags_of_the_server() -> None:
+    command = [installation("VLLM_MLX") / "bin" / "vllm-mlx", "serve", "--help"]
+    assert not unknown_flags(Path(__file__).with_name("README.md"), command)
 
 
 def test_the_host_is_recognised(server: ScriptedServer) -> None:
