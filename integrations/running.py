@@ -22,6 +22,7 @@ NO_TELEMETRY = {
     "CREWAI_TRACING_ENABLED": "false",
     "HAYSTACK_TELEMETRY_ENABLED": "false",
     "LANGSMITH_TRACING": "false",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
     "OPENAI_AGENTS_DISABLE_TRACING": "1",
     "OTEL_SDK_DISABLED": "true",
 }
@@ -53,10 +54,15 @@ def node_command(script: Path, package: str, variable: str, install: str, folder
     return [node, str(folder / script.name)]
 
 
-def run_client(command: Sequence[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a client to its end and give what it prints; if it fails, the test fails with what it complains of."""
+def run_client(command: Sequence[str], environment: Mapping[str, str] | None = None, folder: Path | None = None) -> str:
+    """Run a client to its end and give what it prints; if it fails, the test fails with what it complains of.
+
+    `environment` is added to that of the tests; `folder` is where it runs, by default where they do.
+    """
     run = subprocess.run(
         command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         timeout=SECONDS,

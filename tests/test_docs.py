@@ -296,6 +296,11 @@ def npm(words: list[str]) -> None:
     assert any(" ".join(words) in path.read_text() for path in (ROOT / "integrations").glob("*/*.py"))
 
 
+def uv(words: list[str]) -> None:
+    assert words[1:3] == ["pip", "install"]
+    pip(words)
+
+
 def elsewhere(words: list[str]) -> None:
     """A command of another project. Names of this one in its arguments are looked up, as in all commands."""
 
@@ -308,6 +313,7 @@ RULES: dict[str, Callable[[list[str]], None]] = {
     "pytest": pytest_,
     "python": python,
     "responses-shim": shim,
+    "uv": uv,
     "uvicorn": uvicorn,
     **dict.fromkeys(["cd", "codex", "export", "git", "mkdir", "source", "vllm"], elsewhere),
     **dict.fromkeys(["grep", "printf", "sed", "tr", "unzip"], elsewhere),
@@ -323,10 +329,24 @@ def test_commands_exist(block: Block) -> None:
         )
         assert program in RULES, f"no rule tests {shlex.join(words)!r}"
         RULES[program](words)
-    for name in OWN_NAME.findall(block.text):
+    check_own_names(block.text)
+
+
+def check_own_names(text: str) -> None:
+    """What the text names of this package exists."""
+    for name in OWN_NAME.findall(text):
         module, _, attribute = name.replace(":", ".").rpartition(".")
         if find_spec(f"{module}.{attribute}" if module == "responses_shim" else module) is None:
             assert hasattr(importlib.import_module(module), attribute), f"there is no {name}"
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("integrations/*/Dockerfile")), ids=lambda path: path.parent.name)
+def test_a_dockerfile_adds_the_shim_to_the_servers_own_image(path: Path) -> None:
+    image, install, *_ = path.read_text().splitlines()
+    assert image.startswith("FROM ")
+    assert install == "RUN pip install --no-cache-dir responses-shim"
+    check_own_names(path.read_text())
+    assert "(Dockerfile)" in path.with_name("README.md").read_text()
 
 
 def test_the_readme_says_how_to_run_the_tests() -> None:
@@ -381,7 +401,7 @@ def test_the_table_of_clients_names_the_versions_that_are_tested() -> None:
     rows = re.findall(r"^\|[^|]*\| (\S+) ([\d.]+) \|", CLIENTS.read_text(), re.M)
     commands = "\n".join(block.text for block in SHELL if block.marker == "install-command")
     installed = re.sub(r"\[\w+\]", "", commands + (ROOT / "pyproject.toml").read_text())
-    assert len(rows) == 15
+    assert len(rows) == 24
     for package, version in rows:
         assert re.search(rf"(?<![\w/-]){re.escape(package)}(==|@){re.escape(version)}(?![\d.])", installed), package
 

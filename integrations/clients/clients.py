@@ -26,12 +26,20 @@ class Installation:
 DEV = Installation(None, 'pip install -e ".[dev]", on Python 3.11 or later')
 PYTHON_CLIENTS = Installation(
     "PYTHON_CLIENTS",
-    "python3 -m venv ~/python-clients && ~/python-clients/bin/pip install "
-    "crewai==1.15.30 haystack-ai==3.4.1 llama-index-llms-openai==0.8.3 'mirascope[openai]==2.8.2'",
+    "the commands in integrations/clients/README.md",
 )
+NEWER_PYTHON_CLIENTS = Installation("NEWER_PYTHON_CLIENTS", PYTHON_CLIENTS.command)
 OPENAI_NODE = Installation(
     "OPENAI_NODE",
     "npm install --prefix ~/openai-node openai@7.55.0 @openai/agents@0.20.0",
+)
+LANGCHAIN_JS = Installation(
+    "LANGCHAIN_JS",
+    "npm install --prefix ~/langchain-js @langchain/openai@1.6.0 @langchain/core@1.4.0 zod@4.6.7",
+)
+CODING_AGENTS = Installation(
+    "CODING_AGENTS",
+    "npm install --prefix ~/coding-agents opencode-ai@1.18.33 @qwen-code/qwen-code@0.24.4",
 )
 AI_SDK_6 = Installation(
     "AI_SDK",
@@ -45,13 +53,16 @@ AI_SDK_7 = Installation(
 
 @dataclass(frozen=True)
 class Client:
-    """A client: its script in this folder, the package that it needs of an installation, and for the AI SDK, which
-    of its two providers it uses."""
+    """A client: its script in this folder, and the package that it needs of an installation.
+
+    `provider` is for the AI SDK, which has two. `streams` is false for a client that never asks for a stream.
+    """
 
     script: str
     package: str
     installation: Installation
     provider: str = ""
+    streams: bool = True
 
     def command(self, folder: Path) -> list[str]:
         """The command that runs the script; one for Node is copied to `folder`, which is made.
@@ -82,8 +93,17 @@ CLIENTS = {
     "haystack": Client("ask_haystack.py", "haystack", PYTHON_CLIENTS),
     "llama-index": Client("ask_llama_index.py", "llama_index", PYTHON_CLIENTS),
     "mirascope": Client("ask_mirascope.py", "mirascope", PYTHON_CLIENTS),
+    "litellm": Client("ask_litellm.py", "litellm", PYTHON_CLIENTS),
+    "dspy": Client("ask_dspy.py", "dspy", PYTHON_CLIENTS, streams=False),
+    "strands": Client("ask_strands.py", "strands", PYTHON_CLIENTS),
+    "agent-framework": Client("ask_agent_framework.py", "agent_framework", PYTHON_CLIENTS),
+    "semantic-kernel": Client("ask_semantic_kernel.py", "semantic_kernel", PYTHON_CLIENTS),
+    "google-adk": Client("ask_google_adk.py", "google.adk", NEWER_PYTHON_CLIENTS),
+    "chatlas": Client("ask_chatlas.py", "chatlas", NEWER_PYTHON_CLIENTS),
+    "inspect-ai": Client("ask_inspect_ai.py", "inspect_ai", NEWER_PYTHON_CLIENTS, streams=False),
     "openai-node": Client("ask_openai.mjs", "openai", OPENAI_NODE),
     "openai-agents-js": Client("ask_openai_agents.mjs", "@openai/agents", OPENAI_NODE),
+    "langchain-js": Client("ask_langchain.mjs", "@langchain/openai", LANGCHAIN_JS),
     "ai-sdk-6-openai": Client("ask_ai_sdk.mjs", "@ai-sdk/openai", AI_SDK_6, "openai"),
     "ai-sdk-6-open-responses": Client("ask_ai_sdk.mjs", "@ai-sdk/open-responses", AI_SDK_6, "open-responses"),
     "ai-sdk-7-openai": Client("ask_ai_sdk.mjs", "@ai-sdk/openai", AI_SDK_7, "openai"),

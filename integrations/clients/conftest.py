@@ -17,18 +17,20 @@ from tests.serving import serving
 
 ROOT = Path(__file__).parents[2]
 
-# In whole responses there are no pings.
-QUESTIONS = [
-    *[f"stream:{situation}" for situation in (*SILENCES, *PARALLEL_CALLS, *BROKEN_ANSWERS)],
-    *[f"whole:{situation}" for situation in (*PARALLEL_CALLS, *BROKEN_ANSWERS)],
-]
+STREAMED = [f"stream:{situation}" for situation in (*SILENCES, *PARALLEL_CALLS, *BROKEN_ANSWERS)]
+# There are no pings in whole responses.
+WHOLE = [f"whole:{situation}" for situation in (*PARALLEL_CALLS, *BROKEN_ANSWERS)]
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What came of all the questions to one client: its outcome by question, and the chat requests that it caused."""
+    """What came of all the questions to one client.
+
+    That is an outcome for each question, the requests that it made, and the chat requests that were made of these.
+    """
 
     outcomes: dict[str, dict[str, Any]]
+    requests: list[dict[str, Any]]
     chats: list[dict[str, Any]]
 
 
@@ -44,10 +46,12 @@ def ask(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Asked]:
             command = client.command(home / "scripts")
             # What a client writes down for itself, such as CrewAI's key, it writes into a home of its own.
             environment = {"HOME": str(home), "PYTHONPATH": str(ROOT), "PROVIDER": client.provider}
+            questions = [*(STREAMED if client.streams else []), *WHOLE]
             host = SituationHost()
             with serving(host) as url:
-                printed = run_client([*command, f"{url}/v1", *QUESTIONS], environment)
-            asked[name] = Asked(dict(zip(QUESTIONS, json.loads(printed), strict=True)), host.host.requests)
+                printed = run_client([*command, f"{url}/v1", *questions], environment)
+            outcomes = dict(zip(questions, json.loads(printed), strict=True))
+            asked[name] = Asked(outcomes, host.wire.requests, host.host.requests)
         return asked[name]
 
     return ask_once

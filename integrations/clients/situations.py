@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 import anyio
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from integrations.codex.codex_cli import Wire
 from responses_shim import ResponsesShim
 from tests.scripted import ScriptedHost, Step, Wait, call, call_answer, chunk, frame, text_answer
 
@@ -109,6 +110,13 @@ def watched(app: ASGIApp, watch: Callable[[bytes], None]) -> ASGIApp:
     return watched_app
 
 
+def offered(chat: dict[str, Any], function: Call) -> Call:
+    """The call by the name under which the function was offered: some clients put a prefix before it."""
+    id, name, arguments = function
+    names = [tool["function"]["name"] for tool in chat.get("tools", ())]
+    return id, next((offer for offer in names if offer.endswith(name)), name), arguments
+
+
 class SituationHost:
     """The shim on a host that plays the situation which the request's model names; requests come one after another.
 
@@ -117,16 +125,17 @@ class SituationHost:
 
     def __init__(self) -> None:
         self.host = ScriptedHost(self.answer)
-        self.shim = ResponsesShim(self.host, ping_interval=0.05, commit_after=0)
+        self.wire = Wire(ResponsesShim(self.host, ping_interval=0.05, commit_after=0))
         self.pings = Pings()
 
     def answer(self, chat: dict[str, Any]) -> list[Step]:
         """What the host sends for one chat request."""
-        if chat["messages"][-1]["role"] == "tool":
+        if any(message["role"] == "tool" for message in chat["messages"]):
             return SUNNY
-        answers = silences(PARIS, self.pings.enough) | parallel_calls(PARIS, ROME) | broken_answers(PARIS)
+        paris, rome = offered(chat, PARIS), offered(chat, ROME)
+        answers = silences(paris, self.pings.enough) | parallel_calls(paris, rome) | broken_answers(paris)
         return answers[chat["model"]]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.pings = Pings()
-        await watched(self.shim, self.pings.watch)(scope, receive, send)
+        await watched(self.wire, self.pings.watch)(scope, receive, send)

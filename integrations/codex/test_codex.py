@@ -160,6 +160,7 @@ def test_codex_reads_the_whole_catalogue(start: Start) -> None:
 # Tools --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("Codex", host="generic")
 def test_a_command_is_run_and_its_output_comes_back(start: Start) -> None:
     codex = start(calls_then_says("exec_command", {"cmd": "echo six times seven is $((6 * 7))"}))
     run = well(codex.exec("What is six times seven?"))
@@ -172,6 +173,7 @@ def test_a_command_is_run_and_its_output_comes_back(start: Start) -> None:
     assert "six times seven is 42" in output
 
 
+@pytest.mark.feature("Codex", host="generic")
 def test_a_patch_changes_real_files(start: Start) -> None:
     codex = start(calls_then_says("apply_patch", {"input": PATCH}))
     (codex.work / "poem.txt").write_text("Roses are red,\nviolets are green.\n")

@@ -27,6 +27,7 @@ from openai import OpenAI
 from openai.types.responses import ResponseFunctionToolCall
 from pydantic import BaseModel
 
+from integrations.flags import unknown_flags
 from tests.oracle import check_error, check_response, check_stream
 
 pytestmark = [
@@ -99,6 +100,12 @@ def create(url: str, **fields: Any) -> dict[str, Any]:
 # Text
 
 
+@pytest.mark.feature(
+    "usage",
+    "cached tokens",
+    "reasoning tokens",
+    no="it counts no tokens in a stream, and the shim always streams from it",
+)
 def test_a_streamed_answer_is_one_story(url: str) -> None:
     events = stream_events(url)
     assert [event["type"] for event in events[:5]] == [
@@ -112,6 +119,7 @@ def test_a_streamed_answer_is_one_story(url: str) -> None:
     assert events[-1]["response"]["usage"] is None  # this host counts no tokens in a stream, and nobody guesses
 
 
+@pytest.mark.feature("text")
 def test_the_sdk_streams(client: OpenAI) -> None:
     with client.responses.stream(model=MODEL, input="Say hello.", text=held_to("Hello there.")) as stream:
         deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
@@ -121,6 +129,7 @@ def test_the_sdk_streams(client: OpenAI) -> None:
     assert json.loads(final.output_text) == {"text": "Hello there."}
 
 
+@pytest.mark.feature("text")
 def test_the_sdk_does_without_a_stream(client: OpenAI) -> None:
     response = client.responses.create(model=MODEL, input="Say hello.", max_output_tokens=60)
     assert response.output_text
@@ -163,6 +172,7 @@ def test_text_parts(url: str) -> None:
     assert create(url, input=[{"role": "user", "content": [part, part]}])["output"]
 
 
+@pytest.mark.feature("log-probabilities", note="without `--logits_all False`")
 def test_logprobs(url: str) -> None:
     fields = {"include": ["message.output_text.logprobs"], "top_logprobs": 2, "max_output_tokens": 3}
     events = stream_events(url, **fields)
@@ -173,9 +183,17 @@ def test_logprobs(url: str) -> None:
     assert create(url, **fields)["output"][0]["content"][0]["logprobs"]
 
 
+@pytest.mark.feature("token ids", no="the server has none in its answers")
+def test_token_ids_are_reported_as_left_out(url: str) -> None:
+    answer = httpx.post(f"{url}/responses", json=body(return_token_ids=True), timeout=SECONDS)
+    assert 'dropped=("return_token_ids")' in answer.headers["responses-shim-report"]
+    check_response(answer.json())
+
+
 # Tools and formats
 
 
+@pytest.mark.feature("named function")
 def test_a_named_function_is_called(client: OpenAI) -> None:
     response = client.responses.create(
         model=MODEL,
@@ -189,6 +207,7 @@ def test_a_named_function_is_called(client: OpenAI) -> None:
     assert json.loads(call.arguments)["city"] in ("Paris", "Rome")
 
 
+@pytest.mark.feature("named function")
 def test_a_named_function_is_called_in_a_stream(url: str) -> None:
     fields = {"tools": [GET_WEATHER], "tool_choice": CALL_WEATHER, "max_output_tokens": 60}
     events = stream_events(url, input="What is the weather in Paris?", **fields)
@@ -205,6 +224,7 @@ def test_a_call_that_is_cut_is_incomplete(url: str) -> None:
     assert response["output"][0]["status"] == "incomplete"
 
 
+@pytest.mark.feature("function calls")
 def test_a_functions_output_is_read(client: OpenAI) -> None:
     question: Any = {"role": "user", "content": "What is the weather in Paris?"}
     first = client.responses.create(
@@ -236,10 +256,30 @@ class Place(BaseModel):
     city: City
 
 
+@pytest.mark.feature("structured output")
 def test_a_schema_is_kept_to(client: OpenAI) -> None:
     response = client.responses.parse(model=MODEL, input="Name a city.", text_format=Place)
     assert response.output_parsed is not None
     assert response.output_parsed.city in City
+
+
+@pytest.mark.feature("required call")
+def test_one_of_several_functions_is_called_if_a_call_is_required(url: str) -> None:
+    tools = [GET_WEATHER, {**GET_WEATHER, "name": "get_time"}]
+    fields = {"tools": tools, "tool_choice": "required", "max_output_tokens": 60, "temperature": 0}
+    for response in (create(url, **fields), stream_events(url, **fields)[-1]["response"]):
+        [call] = response["output"]
+        assert (call["type"], call["status"]) == ("function_call", "completed")
+        assert call["name"] in ("get_weather", "get_time")
+        assert json.loads(call["arguments"])["city"] in ("Paris", "Rome")
+
+
+@pytest.mark.feature("structured output beside tools")
+def test_a_schema_is_kept_to_beside_tools(url: str) -> None:
+    """What the model answers first is in no format, so it is asked again, held to the schema."""
+    response = create(url, text=held_to("Hello."), tools=[GET_WEATHER], max_output_tokens=100, temperature=0)
+    [message] = response["output"]
+    assert json.loads(message["content"][0]["text"]) == {"text": "Hello."}
 
 
 @pytest.mark.parametrize(
@@ -298,6 +338,7 @@ def test_a_stream_that_the_host_gives_up_has_failed(locked_url: str) -> None:
 # The engine
 
 
+@pytest.mark.feature("several requests", note="one after the other, with `--interrupt_requests False`")
 def test_requests_wait_for_one_another(url: str) -> None:
     with ThreadPoolExecutor(3) as threads:
         for events in threads.map(lambda _: stream_events(url), range(3)):
@@ -312,6 +353,7 @@ def long_seconds(url: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.feature("disconnect")
 @pytest.mark.parametrize("streamed", [True, False])
 def test_a_client_that_leaves_frees_the_engine(url: str, long_seconds: float, streamed: bool) -> None:
     asked = body(stream=streamed, text=LONG_ANSWER, max_output_tokens=600)
@@ -324,6 +366,33 @@ def test_a_client_that_leaves_frees_the_engine(url: str, long_seconds: float, st
     began = time.monotonic()
     create(url, max_output_tokens=1)
     assert time.monotonic() - began < long_seconds / 2
+
+
+@pytest.mark.feature("state")
+def test_a_response_is_continued_and_found_again(url: str) -> None:
+    first = create(url, input="I am Ann.")
+    second = create(url, input="Who am I?", previous_response_id=first["id"])
+    assert second["previous_response_id"] == first["id"]
+    assert httpx.get(f"{url}/responses/{second['id']}", timeout=SECONDS).json()["output"] == second["output"]
+
+
+@pytest.mark.feature("background")
+def test_a_response_in_the_background_is_polled_and_another_one_cancelled(url: str) -> None:
+    def until(id: str, status: str) -> dict[str, Any]:
+        deadline = time.monotonic() + SECONDS
+        while (response := httpx.get(f"{url}/responses/{id}", timeout=SECONDS).json())["status"] != status:
+            assert time.monotonic() < deadline, response
+            time.sleep(0.05)
+        checked: dict[str, Any] = response
+        return checked
+
+    made = create(url, background=True, text=held_to("Hello."), max_output_tokens=60)
+    [message] = until(made["id"], "completed")["output"]
+    assert json.loads(message["content"][0]["text"]) == {"text": "Hello."}
+    slow = create(url, background=True, text=LONG_ANSWER, max_output_tokens=600)
+    until(slow["id"], "in_progress")
+    cancelled = httpx.post(f"{url}/responses/{slow['id']}/cancel", timeout=SECONDS).json()
+    assert cancelled["status"] == "cancelled"
 
 
 # What is not ours
@@ -411,6 +480,12 @@ def test_the_demo_takes_its_server_with_it(free_port: int, by: signal.Signals) -
 def heed_interrupts() -> None:
     """A shell starts what it runs in the background deaf to SIGINT, the tests and their children included."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+@pytest.mark.usefixtures("model")
+def test_the_document_names_flags_of_the_server() -> None:
+    command = [sys.executable, "-m", "llama_cpp.server", "--help"]
+    assert not unknown_flags(Path(__file__).with_name("README.md"), command)
 
 
 # The forms that agents use, on an engine that knows named functions only

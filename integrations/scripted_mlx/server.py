@@ -60,19 +60,25 @@ class ScriptedServer:
 
 @contextmanager
 def scripted_server(
-    variable: str, install: str, command: list[str], folder: Path, template: str | None = None
+    variable: str,
+    install: str,
+    command: list[str],
+    folder: Path,
+    template: str | None = None,
+    **settings: str,
 ) -> Iterator[ScriptedServer]:
     """Run a server while the block lasts.
 
     `variable` is the environment variable that names the server's virtual environment, made by `install`; without it
-    see `not_installed`. `command` is the server's own, where MODEL and PORT are to be replaced. Models and script are
-    written to `folder`; the models have this chat template if one is given.
+    see `not_installed`. `command` is the server's own, to be run by the launcher, or that of a Python file which mounts
+    the shim itself; MODEL and PORT in it are replaced. `settings` are further environment variables. Models and script
+    are written to `folder`; the models have this chat template if one is given.
     """
     environment = installation(variable)
-    shim = environment / "bin" / "responses-shim"
+    python, shim = environment / "bin" / "python", environment / "bin" / "responses-shim"
     if not shim.is_file():
         not_installed(f"needs {variable} to name the environment of: {install}")
-    subprocess.run([environment / "bin" / "python", HERE / "make.py", folder], check=True, timeout=SECONDS)
+    subprocess.run([python, HERE / "make.py", folder], check=True, timeout=SECONDS)
     for config in folder.glob("*/tokenizer_config.json") if template is not None else ():
         options = json.loads(config.read_text(encoding="utf-8"))
         config.write_text(json.dumps({**options, "chat_template": template}), encoding="utf-8")
@@ -86,8 +92,10 @@ def scripted_server(
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(CHECKOUT)]),
         "SCRIPT": str(script),
+        **settings,
     }
-    with ChildServer([str(shim), "run", "--with-parent", *words], port=port, environment=variables) as server:
+    launcher = [str(python)] if words[0].endswith(".py") else [str(shim), "run", "--with-parent"]
+    with ChildServer([*launcher, *words], port=port, environment=variables) as server:
         server.wait_until_listening(START_SECONDS)
         url = f"http://127.0.0.1:{port}/v1"
         yield ScriptedServer(url, httpx.get(f"{url}/models", timeout=SECONDS).json()["data"][0]["id"], script)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from integrations.scripted_mlx.server import SECONDS, ScriptedServer
+from tests.oracle import check_error
 
 WEATHER: dict[str, Any] = {
     "type": "function",
@@ -31,6 +34,9 @@ def types(items: list[dict[str, Any]]) -> list[str]:
 
 def text_of(response: dict[str, Any]) -> str:
     return "".join(part["text"] for item in response["output"] if item["type"] == "message" for part in item["content"])
+
+
+PLACE: dict[str, Any] = {"format": {"type": "json_schema", "name": "place", "schema": WEATHER["parameters"]}}
 
 
 def kimi_call(city: str) -> str:
@@ -110,6 +116,7 @@ class UnparsedTurns:
 class ServerTurns:
     """Tests of one server, which the fixture `server` of the subclass's module runs."""
 
+    @pytest.mark.feature("text", "reasoning", "usage")
     def test_reasoning_and_text_are_streamed(self, server: ScriptedServer) -> None:
         server.will_say("<think>They greet me.</think>Hello, you — über alles 🙂.")
         events = server.stream(input="Hi", max_output_tokens=200)
@@ -120,11 +127,13 @@ class ServerTurns:
         assert sum(event["type"] == "response.output_text.delta" for event in events) > 3
         assert response["usage"]["output_tokens"] > 3
 
+    @pytest.mark.feature("text")
     def test_the_same_without_a_stream(self, server: ScriptedServer) -> None:
         server.will_say("<think>They greet me.</think>Hello.")
         response = server.create(input="Hi", max_output_tokens=200)
         assert (response["status"], text_of(response)) == ("completed", "Hello.")
 
+    @pytest.mark.feature("function calls", "parallel calls", "state")
     def test_calls_in_parallel_and_the_turn_that_answers_them(self, server: ScriptedServer) -> None:
         server.will_say("<think>Two cities.</think>" + call("Paris") + call("Rome"))
         first = server.create(input="Weather in Paris and Rome?", tools=[WEATHER], max_output_tokens=300)
@@ -149,6 +158,7 @@ class ServerTurns:
         response = server.create(input="Hi", max_output_tokens=40)
         assert (response["status"], response["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
 
+    @pytest.mark.feature("disconnect")
     def test_a_client_that_leaves_frees_the_engine(self, server: ScriptedServer) -> None:
         server.will_say("<think>Hm.</think>" + "on and " * 100, end=False, delay=0.05)
         body = {"model": server.model, "input": "Hi", "stream": True, "max_output_tokens": 2000}
@@ -156,3 +166,70 @@ class ServerTurns:
             assert any("output_text.delta" in line for line in reply.iter_lines())
         server.will_say("<think>Hm.</think>Next.")
         assert text_of(server.create(input="Hi", max_output_tokens=100)) == "Next."
+
+    @pytest.mark.feature("structured output beside tools")
+    def test_an_answer_in_a_format_beside_tools(self, server: ScriptedServer) -> None:
+        """The format is described to the model, and what it says is checked."""
+        server.will_say('<think>Hm.</think>{"city": "Paris"}')
+        response = server.create(input="Where?", text=PLACE, tools=[WEATHER], max_output_tokens=200)
+        assert json.loads(text_of(response)) == {"city": "Paris"}
+
+    @pytest.mark.feature("background")
+    def test_a_response_in_the_background_is_polled_and_another_one_cancelled(self, server: ScriptedServer) -> None:
+        server.will_say("<think>Hm.</think>Hello.")
+        made = server.create(input="Hi", background=True, max_output_tokens=100)
+        assert text_of(until(server, made["id"], "completed")) == "Hello."
+        server.will_say("<think>Hm.</think>" + "on and " * 100, end=False, delay=0.05)
+        slow = server.create(input="Hi", background=True, max_output_tokens=2000)
+        until(server, slow["id"], "in_progress")
+        cancelled = httpx.post(f"{server.url}/responses/{slow['id']}/cancel", timeout=SECONDS)
+        assert cancelled.json()["status"] == "cancelled"
+
+    @pytest.mark.feature("token ids", no="the server has none in its answers")
+    def test_token_ids_are_reported_as_left_out(self, server: ScriptedServer) -> None:
+        assert "return_token_ids" in report(server, return_token_ids=True)
+
+
+class UnforcedTurns:
+    """Tests of a server that holds its model to nothing: `required`, a name and a format are wishes at most."""
+
+    @pytest.mark.feature(
+        "required call", "named function", no="a sentence in the prompt; nothing holds the model to it"
+    )
+    @pytest.mark.parametrize("choice", ["required", {"type": "function", "name": "get_weather"}])
+    def test_a_model_that_will_not_call_is_not_made_to(self, server: ScriptedServer, choice: Any) -> None:
+        server.will_say("<think>Hm.</think>I would rather not.")
+        response = server.create(input="Weather?", tools=[WEATHER], tool_choice=choice, max_output_tokens=200)
+        assert text_of(response) == "I would rather not."
+
+    @pytest.mark.feature("structured output", no="on a Linux CPU: it needs Metal")
+    def test_a_format_without_metal_is_an_error(self, server: ScriptedServer) -> None:
+        server.will_say('<think>Hm.</think>{"city": "Paris"}')
+        body = {"model": server.model, "input": "Where?", "text": PLACE, "max_output_tokens": 100}
+        reply = httpx.post(f"{server.url}/responses", json=body, timeout=SECONDS)
+        assert reply.status_code >= 400
+        check_error(reply.json())
+
+    @pytest.mark.feature("reasoning tokens", no="the server does not count them")
+    def test_reasoning_tokens_are_not_counted(self, server: ScriptedServer) -> None:
+        server.will_say("<think>They greet me.</think>Hello.")
+        usage = server.create(input="Hi", max_output_tokens=200)["usage"]
+        assert usage["output_tokens_details"]["reasoning_tokens"] == 0
+
+
+def report(server: ScriptedServer, **fields: Any) -> str:
+    """The report header of a short answer."""
+    body = {"model": server.model, "input": "Hi", "max_output_tokens": 50, **fields}
+    reply = httpx.post(f"{server.url}/responses", json=body, timeout=SECONDS)
+    return str(reply.headers["responses-shim-report"])
+
+
+def until(server: ScriptedServer, id: str, status: str) -> dict[str, Any]:
+    """The stored response once it has that status."""
+    deadline = time.monotonic() + SECONDS
+    while True:
+        response: dict[str, Any] = httpx.get(f"{server.url}/responses/{id}", timeout=SECONDS).json()
+        if response["status"] == status:
+            return response
+        assert time.monotonic() < deadline, response
+        time.sleep(0.05)

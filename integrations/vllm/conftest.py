@@ -63,7 +63,7 @@ def scripted(serve: Serve, script: Script) -> Iterator[Server]:
 @pytest.fixture(scope="session")
 def real(serve: Serve) -> Iterator[Server]:
     """The server with the small model and the shim as a plugin, with a key, CORS and request ids."""
-    flags = [*PARSERS, "--api-key", "right", "--enable-request-id-headers"]
+    flags = [*PARSERS, "--api-key", "right", "--enable-request-id-headers", "--enable-prompt-tokens-details"]
     origins = ["--allowed-origins", '["https://app.test"]']
     with serve(*flags, *origins, VLLM_PLUGINS="responses_shim") as server:
         yield server

@@ -55,6 +55,7 @@ def well(run: Run) -> Run:
     return run
 
 
+@pytest.mark.feature("Codex")
 def test_a_command_is_run_and_its_output_reaches_the_model(codex: CodexCLI, script: Script) -> None:
     calls(script, "exec_command", {"cmd": "echo six times seven is $((6 * 7))"})
     run = well(codex.exec("What is six times seven?"))
@@ -67,6 +68,7 @@ def test_a_command_is_run_and_its_output_reaches_the_model(codex: CodexCLI, scri
     assert run.events[-1]["usage"]["input_tokens"] > 1000
 
 
+@pytest.mark.feature("Codex")
 def test_a_patch_changes_a_real_file(codex: CodexCLI, script: Script) -> None:
     calls(script, "apply_patch", {"input": PATCH})
     (codex.work / "poem.txt").write_text("Roses are red,\nviolets are green.\n")

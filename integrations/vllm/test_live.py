@@ -24,8 +24,9 @@ import httpx
 import pytest
 from openai import OpenAI
 
+from integrations.flags import unknown_flags
 from integrations.vllm.conftest import Serve
-from integrations.vllm.server import MIDDLEWARE, MODEL, PARSERS, Script, Server
+from integrations.vllm.server import MIDDLEWARE, MODEL, PARSERS, SMALL, Script, Server
 from tests.oracle import check_error, check_response, check_stream
 
 pytestmark = [
@@ -39,6 +40,8 @@ SECONDS = 60.0
 PROPERTIES = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER: Json = {"type": "function", "name": "get_weather", "parameters": PROPERTIES}
 KEY = {"authorization": "Bearer right"}
+HELLO = "<think>Hm.</think>Hello."
+SLOW = "<think>Hm.</think>" + "word " * 2000
 
 
 def called(city: str) -> str:
@@ -92,6 +95,12 @@ def until(condition: Callable[[], bool]) -> None:
 # The scripted engine -------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.feature("text", "usage")
+@pytest.mark.feature(
+    "reasoning",
+    "reasoning tokens",
+    note="with `--reasoning-parser`; without it the shim takes `<think>` spans out of the text",
+)
 def test_text_with_reasoning(scripted: Server, script: Script) -> None:
     script.say("<think>A greeting.</think>\n\nHello there!")
     response = respond(scripted)
@@ -99,6 +108,7 @@ def test_text_with_reasoning(scripted: Server, script: Script) -> None:
     assert response["usage"]["output_tokens_details"]["reasoning_tokens"] > 0
 
 
+@pytest.mark.feature("parallel calls")
 def test_reasoning_text_and_parallel_calls(scripted: Server, script: Script) -> None:
     script.say(f"<think>Two.</think>\n\nLet me look.\n{called('Paris')}\n{called('Rome')}")
     response = respond(scripted, tools=[WEATHER])
@@ -119,6 +129,7 @@ def test_the_line_end_between_a_thought_and_a_call_is_no_message(scripted: Serve
     assert [kind for kind, _ in said(respond(scripted, tools=[WEATHER]))] == ["reasoning", "function_call"]
 
 
+@pytest.mark.feature("prefix cache")
 def test_the_prompt_of_a_turn_begins_with_that_of_the_turn_before_and_what_was_written(
     scripted: Server, script: Script
 ) -> None:
@@ -190,6 +201,7 @@ def test_a_thinking_budget_is_the_engines_to_take_or_to_refuse(scripted: Server,
         assert "thinking_token_budget" in reply.json()["error"]["message"]
 
 
+@pytest.mark.feature("structured output beside tools")
 def test_a_format_beside_tools_is_enforced_as_one_of_both(scripted: Server, script: Script) -> None:
     """The engine gets one grammar: calls of these functions, or JSON in this schema."""
     script.say('{"city": "Paris"}')
@@ -205,6 +217,7 @@ def test_a_format_beside_tools_is_enforced_as_one_of_both(scripted: Server, scri
     assert said(respond(scripted, tools=[WEATHER], **fields)) == [("function_call", '{"city": "Rome"}')]
 
 
+@pytest.mark.feature("token ids")
 @pytest.mark.parametrize("streamed", [True, False])
 def test_token_ids(streamed: bool, scripted: Server, script: Script) -> None:
     script.say("<think>Hm.</think>Hello.")
@@ -222,6 +235,7 @@ def test_an_engine_that_dies_in_the_middle(scripted: Server, script: Script) -> 
     assert "EngineCore" in events[-1]["response"]["error"]["message"]
 
 
+@pytest.mark.feature("disconnect")
 def test_a_client_that_leaves_frees_the_engine(scripted: Server, script: Script) -> None:
     script.say("word " * 2000, pause=0.02)
     body = {"model": MODEL, "input": "Hello!", "stream": True}
@@ -240,6 +254,7 @@ def test_the_openai_sdk(scripted: Server, script: Script) -> None:
     assert [item.type for item in response.output] == ["reasoning", "message", "function_call"]
 
 
+@pytest.mark.feature("function calls", note="with `--enable-auto-tool-choice --tool-call-parser NAME`")
 def test_the_example(scripted: Server, script: Script) -> None:
     script.play({"when": "<tool_response>", "text": "It is sunny."}, {"when": "", "text": called("Paris")})
     example = Path(__file__).with_name("ask.py")
@@ -248,6 +263,7 @@ def test_the_example(scripted: Server, script: Script) -> None:
     assert (run.returncode, run.stdout) == (0, 'get_weather({"city": "Paris"})\nIt is sunny.\n'), run.stderr
 
 
+@pytest.mark.feature("state")
 def test_what_is_stored_is_found_again(scripted: Server, script: Script) -> None:
     script.say("Hello.")
     first = ask(scripted, input="My name is Ann.").json()
@@ -256,6 +272,53 @@ def test_what_is_stored_is_found_again(scripted: Server, script: Script) -> None
     assert "My name is Ann." in script.seen[-1]["prompt"]
     got = httpx.get(f"{scripted.url}/responses/{second['id']}", timeout=SECONDS, trust_env=False)
     assert got.json()["output"] == second["output"]
+
+
+@pytest.mark.feature("log-probabilities")
+def test_log_probabilities(scripted: Server, script: Script) -> None:
+    """The scripted engine gives each token one of seven, and two others."""
+    script.say(HELLO)
+    response = respond(scripted, include=["message.output_text.logprobs"], top_logprobs=2)
+    entries = response["output"][-1]["content"][0]["logprobs"]
+    assert [entry["token"] for entry in entries][:2] == ["Hello", "."]
+    for entry in entries:
+        assert -7 <= entry["logprob"] / 0.125 <= -1
+        assert len(entry["top_logprobs"]) == 2
+
+
+@pytest.mark.feature("several requests")
+def test_a_request_is_answered_while_another_one_is_streamed(scripted: Server, script: Script) -> None:
+    script.play({"when": "slowly", "text": SLOW, "pause": 0.02}, {"when": "", "text": HELLO})
+    body = {"model": MODEL, "input": "Count slowly.", "stream": True}
+    with httpx.stream("POST", f"{scripted.url}/responses", json=body, timeout=SECONDS, trust_env=False) as slow:
+        lines = slow.iter_lines()
+        next(line for line in lines if "output_text.delta" in line)
+        assert said(ask(scripted).json())[-1] == ("message", "Hello.")
+        next(line for line in lines if "output_text.delta" in line)
+
+
+@pytest.mark.feature("background")
+def test_a_response_in_the_background_is_polled_and_another_one_cancelled(scripted: Server, script: Script) -> None:
+    script.play({"when": "slowly", "text": SLOW, "pause": 0.02}, {"when": "", "text": HELLO})
+
+    def poll(id: str) -> Json:
+        polled: Json = httpx.get(f"{scripted.url}/responses/{id}", timeout=SECONDS, trust_env=False).json()
+        return polled
+
+    made = ask(scripted, background=True).json()
+    until(lambda: poll(made["id"])["status"] == "completed")
+    assert said(poll(made["id"]))[-1] == ("message", "Hello.")
+    slow = ask(scripted, input="Count slowly.", background=True).json()
+    until(lambda: poll(slow["id"])["status"] == "in_progress")
+    cancelled = httpx.post(f"{scripted.url}/responses/{slow['id']}/cancel", timeout=SECONDS, trust_env=False)
+    assert cancelled.json()["status"] == "cancelled"
+    until(lambda: len(script.ended) == 2)
+    assert script.ended[1] < 2000
+
+
+def test_the_document_names_flags_of_the_server(installed: Path) -> None:
+    command = [installed / "bin" / "vllm", "serve", "--help=all"]
+    assert not unknown_flags(Path(__file__).with_name("README.md"), command, SMALL)
 
 
 # The real model, the plugin, a key, CORS, several API servers --------------------------------------------------------
@@ -270,6 +333,7 @@ def test_a_real_model_answers(real: Server) -> None:
     assert events[-1]["type"] in ("response.completed", "response.incomplete")
 
 
+@pytest.mark.feature("named function")
 def test_a_real_model_is_held_to_a_strict_call(real: Server) -> None:
     response = ask(
         real,
@@ -283,6 +347,43 @@ def test_a_real_model_is_held_to_a_strict_call(real: Server) -> None:
     ).json()
     [call] = [item for item in response["output"] if item["type"] == "function_call"]
     assert json.loads(call["arguments"]).keys() == {"city"}
+
+
+@pytest.mark.feature("required call")
+def test_a_real_model_is_held_to_some_call(real: Server) -> None:
+    response = ask(
+        real,
+        headers=KEY,
+        tools=[{**WEATHER, "strict": True}, {**WEATHER, "name": "get_time", "strict": True}],
+        tool_choice="required",
+        reasoning={"effort": "none"},
+        max_output_tokens=200,
+        temperature=0,
+    ).json()
+    calls = [item for item in response["output"] if item["type"] == "function_call"]
+    assert calls
+    assert {call["name"] for call in calls} <= {"get_weather", "get_time"}
+
+
+@pytest.mark.feature("structured output")
+def test_a_real_model_is_held_to_a_schema(real: Server) -> None:
+    response = ask(
+        real,
+        headers=KEY,
+        text={"format": {"type": "json_schema", "name": "place", "schema": PROPERTIES, "strict": True}},
+        reasoning={"effort": "none"},
+        max_output_tokens=200,
+        temperature=0,
+    ).json()
+    assert json.loads(response["output"][-1]["content"][0]["text"]).keys() == {"city"}
+
+
+@pytest.mark.feature("cached tokens", note="with `--enable-prompt-tokens-details`")
+def test_tokens_from_the_cache_are_counted(real: Server) -> None:
+    prompt = "word " * 300  # more than a block of the cache, which has 128 tokens
+    first, second = [ask(real, headers=KEY, input=prompt, max_output_tokens=1).json()["usage"] for _ in range(2)]
+    assert first["input_tokens"] == second["input_tokens"]
+    assert second["input_tokens_details"]["cached_tokens"] >= 128
 
 
 def test_the_plugin_is_inside_the_key_check(real: Server) -> None:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
 
+from integrations.flags import unknown_flags
+from integrations.running import installation
 from integrations.scripted_mlx.server import SECONDS, ScriptedServer, scripted_server
-from integrations.scripted_mlx.turns import WEATHER, ServerTurns, call, text_of, types
+from integrations.scripted_mlx.turns import WEATHER, ServerTurns, UnforcedTurns, call, report, text_of, types
 
 pytestmark = pytest.mark.live
 
@@ -29,8 +32,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ScriptedServer]
         yield running
 
 
-class TestServer(ServerTurns):
+class TestServer(ServerTurns, UnforcedTurns):
     """What every MLX server does."""
+
+
+def test_the_example_mounts_the_shim_by_itself(tmp_path: Path) -> None:
+    command = [str(Path(__file__).with_name("serve.py")), *COMMAND[1:]]
+    with scripted_server("VLLM_MLX", INSTALL, command, tmp_path) as server:
+        server.will_say("<think>Hm.</think>Hello.")
+        assert text_of(server.create(input="Hi", max_output_tokens=100)) == "Hello."
 
 
 def test_an_answer_that_the_limit_cuts_behind_a_call_is_incomplete(server: ScriptedServer) -> None:
@@ -46,12 +56,31 @@ def test_line_ends_around_calls_are_no_messages(server: ScriptedServer) -> None:
     assert types(response["output"]) == ["reasoning", "function_call", "function_call"]
 
 
+@pytest.mark.feature("several requests", note="one after the other; together with `--continuous-batching`")
 def test_two_requests_at_a_time_are_both_answered(server: ScriptedServer) -> None:
     """The launcher has the server queue them; of itself it refuses the second."""
     server.will_say("<think>Hm.</think>Hello.", delay=0.02)
     with ThreadPoolExecutor(2) as pool:
         answers = [pool.submit(server.create, input="Hi", max_output_tokens=100) for _ in range(2)]
         assert [text_of(answer.result(SECONDS)) for answer in answers] == ["Hello.", "Hello."]
+
+
+@pytest.mark.feature("log-probabilities", no="the server's chat API has none")
+def test_log_probabilities_are_reported_as_left_out(server: ScriptedServer) -> None:
+    assert "top_logprobs" in report(server, include=["message.output_text.logprobs"], top_logprobs=2)
+
+
+@pytest.mark.feature("cached tokens", no="the server does not count them")
+def test_cached_tokens_are_not_counted(server: ScriptedServer) -> None:
+    server.will_say("<think>Hm.</think>Hello.")
+    usages = [server.create(input="word " * 300, max_output_tokens=50)["usage"] for _ in range(2)]
+    assert [usage["input_tokens_details"]["cached_tokens"] for usage in usages] == [0, 0]
+
+
+@pytest.mark.usefixtures("server")
+def test_the_document_names_flags_of_the_server() -> None:
+    command = [installation("VLLM_MLX") / "bin" / "vllm-mlx", "serve", "--help"]
+    assert not unknown_flags(Path(__file__).with_name("README.md"), command)
 
 
 def test_the_host_is_recognised(server: ScriptedServer) -> None:
