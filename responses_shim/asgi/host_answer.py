@@ -11,10 +11,13 @@ import msgspec
 from starlette.types import Message
 
 from responses_shim.asgi.headers import headers_from_host
+from responses_shim.core.response.opening import Opening
+from responses_shim.core.wire.chat_errors import error_from
 from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts import HostProfile
 from responses_shim.runtime.interfaces import Listener, RawHeaders
+from responses_shim.runtime.retry import Retries
 
 MAX_ERROR_BODY = 1024 * 1024
 """How many bytes of an error body are kept."""
@@ -81,9 +84,18 @@ class ChatAnswer:
     An error, or what is no answer to a chat call, has `ERROR_BODY_TIMEOUT` seconds to end.
     """
 
-    def __init__(self, listener: Listener, profile: HostProfile) -> None:
+    def __init__(
+        self, listener: Listener, profile: HostProfile, retries: Retries, release_request: Callable[[], None]
+    ) -> None:
+        self.headers: RawHeaders = []
+        """The headers of the answer that the client gets too; empty until it begins."""
+        self.is_busy = False
+        """Whether the host has answered with nothing but an error, after which the call is to be made again."""
         self._listener = listener
         self._profile = profile
+        self._retries = retries
+        self._release_request = release_request
+        self._opening = Opening() if profile.retry.opening_statuses and retries.possible else None
         self._collected = Answer(MAX_ERROR_BODY)
         # Where the bytes of an event stream go, once one has begun: `Listener.data`, behind a look at the first bytes
         self._stream: Callable[[bytes, bool], Awaitable[None]] | None = None
@@ -113,7 +125,8 @@ class ChatAnswer:
 
     def _begin(self, start: Message) -> None:
         headers = {name.lower(): value.lower() for name, value in start.get("headers", ())}
-        self._listener.head(headers_from_host(start.get("headers", ())))
+        self.headers = headers_from_host(start.get("headers", ()))
+        self._listener.head(self.headers)
         coding = headers.get(b"content-encoding", b"identity")
         content_type = headers.get(b"content-type", b"")
         if coding != b"identity":
@@ -126,6 +139,8 @@ class ChatAnswer:
             self._collect_json(start)
         else:
             self._stream = partial(self._first_bytes, start)
+        if self._succeeded and self._opening is None:
+            self._release_request()
 
     def _collect_json(self, start: Message) -> None:
         self._stream = None
@@ -143,10 +158,30 @@ class ChatAnswer:
             self._collect_json(start)
         else:
             if first:
-                self._stream = self._listener.data
                 self._collected.forget()
+                self._stream = self._listener.data if self._opening is None else partial(self._hold, self._opening)
+                return self._stream(data, more)
             return self._listener.data(data, more)
         return self._collect({"type": "http.response.body", "body": data, "more_body": more})
+
+    def _hold(self, opening: Opening, data: bytes, more: bool) -> Awaitable[None]:
+        """Take more of the stream's opening: it is held until it is known not to be an error."""
+        opening.feed(data)
+        if more and opening.undecided:
+            return self._listener.data(b"", more)  # so that the host does not count as silent
+        if opening.error is not None and self._retries.plan(error_from(opening.error), in_opening=True):
+            self.is_busy, self._stream = True, _ignore
+            self._listener.call.deadline = anyio.current_time() + ERROR_BODY_TIMEOUT
+            return _ignore(b"", more)
+        self._release_request()
+        self._opening = None
+        self._stream = self._listener.data
+        return self._listener.data(opening.take(), more)
+
+    async def pass_opening_on(self) -> None:
+        """Have the listener read the error that was held: the call is not made again after all."""
+        if self._opening is not None and self._opening.error is not None and not self._listener.gone.is_set():
+            await self._listener.data(self._opening.take(), False)
 
     def _refuse(self, message: str) -> None:
         self._invalid_answer = message
@@ -155,6 +190,11 @@ class ChatAnswer:
     def is_invalid(self) -> bool:
         """Whether it is no answer to a chat call, whatever its status."""
         return self._invalid_answer is not None
+
+    @property
+    def is_refusal(self) -> bool:
+        """Whether it is an HTTP error, or nothing at all."""
+        return not self.is_invalid and (self._collected.status >= 400 or not self._collected.status)
 
     @property
     def _succeeded(self) -> bool:
@@ -169,11 +209,17 @@ class ChatAnswer:
             body = self._collected.body  # by now with its title, which may have come in pieces
             return UpstreamError(_web_page(body) if _is_web_page(body) else self._invalid_answer)
         status = self._collected.status
+        if self._opening is not None and self._opening.undecided:
+            return UpstreamError(self._profile.unfinished_message)
         if status == 0 or self._succeeded:
             return None
         if status < 400:
             return UpstreamError(f"The host answered with status {status}, which is no answer to a chat call.")
         return read_error(self._profile, self._collected)
+
+
+async def _ignore(data: bytes, more: bool) -> None:
+    """Do nothing with what a host sends behind its error."""
 
 
 def read_error(profile: HostProfile, answer: Answer) -> ShimError:

@@ -27,6 +27,7 @@ from responses_shim.hosts import HostProfile, Probe
 from responses_shim.runtime.host_code import place_of, run_host_code
 from responses_shim.runtime.interfaces import Listener, RawHeaders
 from responses_shim.runtime.offload import offload_if_large
+from responses_shim.runtime.retry import Retries, RetryPolicy
 
 logger = logging.getLogger("responses_shim")
 
@@ -48,32 +49,62 @@ class _Tokenized(msgspec.Struct):
 class HostClient:
     """Calls the host's routes on behalf of one client request.
 
-    `scope` is the client's, `prefix` the part of its path before the route (a root_path, as a rule).
+    `scope` is the client's, `prefix` the part of its path before the route (a root_path, as a rule); `max_retries`
+    how many times a chat call is made again.
     """
 
-    def __init__(self, app: ASGIApp, scope: Scope, prefix: str, profile: HostProfile) -> None:
+    def __init__(self, app: ASGIApp, scope: Scope, prefix: str, profile: HostProfile, max_retries: int = 0) -> None:
         self._app = app
         self._scope = scope
         self._prefix = prefix
         self._profile = profile
+        self._max_retries = max_retries
 
-    async def chat(self, chat: dict[str, Any], listener: Listener, size: int = 0) -> ShimError | None:
+    async def chat(
+        self,
+        chat: dict[str, Any],
+        listener: Listener,
+        size: int = 0,
+        on_retry: Callable[[], None] | None = None,
+    ) -> ShimError | None:
         """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed.
 
-        `size` is about the number of bytes that `chat` has as JSON.
+        If the host refuses it and may not the next time, the call is made again (see `runtime.retry`), which `on_retry`
+        is told. `size` is about the number of bytes that `chat` has as JSON.
         """
-        answer = ChatAnswer(listener, self._profile)
-        raised: BaseException | None = None
-        with listener.call:
-            body = await offload_if_large(size, partial(msgspec.json.encode, chat))
-            headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
-            scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
-            receive = _receive(body, listener.gone.wait)
-            del chat, body, headers  # they may be of megabytes, and the answer takes long
-            raised = await run_host_code(partial(self._app, scope, receive, answer.send))
-        if raised is not None and not listener.gone.is_set() and not answer.is_invalid:
-            return self._error_from(raised)
-        return answer.error()
+        retries = Retries(RetryPolicy(self._profile.retry, self._max_retries), listener, on_retry)
+        bodies: list[bytes] = []  # the encoded request, until it is not needed any more: it may be of megabytes
+        encode: Callable[[], bytes] | None = partial(msgspec.json.encode, chat)
+        del chat
+        while True:
+            answer = ChatAnswer(listener, self._profile, retries, bodies.clear)
+            raised: BaseException | None = None
+            with listener.call:
+                if encode is not None:
+                    bodies.append(await offload_if_large(size, encode))
+                    encode = None
+                call = self._chat_call(bodies[0], listener, answer)
+                if not retries.possible:
+                    bodies.clear()
+                raised = await run_host_code(call)
+            if raised is None or listener.gone.is_set() or answer.is_invalid:
+                error = answer.error()
+            else:
+                error = self._error_from(raised)
+            if not answer.is_busy and bodies and error is not None and answer.is_refusal:
+                answer.is_busy = retries.plan(error, answer.headers)
+            if not answer.is_busy:
+                return error
+            if not await retries.wait():
+                listener.head(answer.headers)
+                await answer.pass_opening_on()
+                return error
+
+    def _chat_call(self, body: bytes, listener: Listener, answer: ChatAnswer) -> Callable[[], Awaitable[None]]:
+        """What makes the chat call once, with a request id of its own."""
+        headers = headers_to_host(self._scope["headers"], body, self._profile.request_id)
+        scope = self._inner_scope(self._profile.chat_path, headers, method="POST", query_string=b"")
+        return partial(self._app, scope, _receive(body, listener.gone.wait), answer.send)
 
     async def prompt_tokens(self, chat: dict[str, Any], size: int = 0) -> list[int] | None:
         """The token ids of the prompt of `chat`, from the host's tokenize route; None if it has none or fails.

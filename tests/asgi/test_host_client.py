@@ -350,7 +350,9 @@ async def test_an_error_has_the_hosts_headers(stream: bool) -> None:
         (b"content-length", b"999"),
         (b"transfer-encoding", b"chunked"),
     ]
-    reply = await failed(Json(429, {"error": {"message": "busy"}}, headers), stream=stream)
+    host = ScriptedHost([Json(429, {"error": {"message": "busy"}}, headers)])
+    reply = await post(ResponsesShim(host, max_retries=0), "/v1/responses", {**REQUEST, "stream": stream})
+    check_error(reply.json)
     assert reply.headers.raw == [
         (b"retry-after", b"7"),
         *headers[1:5],

@@ -255,6 +255,23 @@ _CITATION: dict[str, Any] = {"start_index": 0, "end_index": 0, "title": "", "url
 """What the API requires of a `url_citation`, with its defaults."""
 
 
+def has_any_answer(chunk: Chunk) -> bool:
+    """Whether a chunk carries any text, reasoning, refusal, call or annotation.
+
+    Hosts send a role before they know whether there will be an answer (vllm-mlx: the role, then the error that it is
+    busy), and until the response starts a failure can have an HTTP status.
+    """
+    for choice in chunk.choices or ():
+        delta = choice.delta or choice.message
+        if choice.index or delta is None:
+            continue
+        if delta.content or delta.reasoning or delta.reasoning_content:
+            return True
+        if delta.tool_calls or delta.refusal or delta.annotations:
+            return True
+    return False
+
+
 def annotations_of(delta: Delta) -> list[dict[str, Any]]:
     """The annotations of a delta in the form that `output_text.annotations` has.
 
