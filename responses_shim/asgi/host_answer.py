@@ -193,8 +193,14 @@ class ChatAnswer:
 
     @property
     def is_refusal(self) -> bool:
-        """Whether it is an HTTP error, or nothing at all."""
-        return not self.is_invalid and (self._collected.status >= 400 or not self._collected.status)
+        """Whether it is an HTTP error, or has ended without anything of an answer."""
+        status = self._collected.status
+        return not self.is_invalid and (status >= 400 or not status or self._is_opening)
+
+    @property
+    def _is_opening(self) -> bool:
+        """Whether it is a stream that has begun with nothing of an answer so far, which is held."""
+        return self._stream is not None and self._opening is not None and self._opening.undecided
 
     @property
     def _succeeded(self) -> bool:
@@ -209,7 +215,7 @@ class ChatAnswer:
             body = self._collected.body  # by now with its title, which may have come in pieces
             return UpstreamError(_web_page(body) if _is_web_page(body) else self._invalid_answer)
         status = self._collected.status
-        if self._opening is not None and self._opening.undecided:
+        if self._is_opening:
             return UpstreamError(self._profile.unfinished_message)
         if status == 0 or self._succeeded:
             return None

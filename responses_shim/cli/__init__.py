@@ -1,6 +1,7 @@
 """The `responses-shim` command.
 
     responses-shim run vllm-mlx serve model              start a server by its own command, with the shim mounted
+    responses-shim proxy http://127.0.0.1:8080/v1        serve the Responses API for a server that is no Python program
     responses-shim demo                                  stream an answer from a small real engine
     responses-shim codex                                 print what Codex needs in its configuration
     responses-shim store list                            see, count and delete what is stored
@@ -19,7 +20,7 @@ import sys
 from collections.abc import Sequence
 
 from responses_shim import __version__
-from responses_shim.cli import codex, demo, embedded, launch, store
+from responses_shim.cli import codex, demo, embedded, launch, proxy, store
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.surface import markdown
 from responses_shim.errors import ConfigurationError
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             serve = launch.prepare(server_command, with_parent=options.with_parent)
+        elif options.command == "proxy":
+            proxy.run(options)
         elif options.command == "demo":
             demo.run(options)
         elif options.command == "codex":
@@ -116,6 +119,15 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="end when standard input is closed, so that the server does not outlive the process that started it",
     )
+
+    proxy_parser = commands.add_parser(
+        "proxy",
+        help="serve the Responses API for a server that is no Python program",
+        description=proxy.DESCRIPTION,
+        epilog=proxy.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    proxy.add_options(proxy_parser)
 
     demo_parser = commands.add_parser(
         "demo",

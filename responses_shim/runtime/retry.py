@@ -33,7 +33,7 @@ MAX_RETRY_AFTER = 10.0
 
 _SECONDS = re.compile(r"\d+(\.\d*)?", re.ASCII)
 _BUSY = re.compile(r"busy|overload|unavailable|capacity|queue|slow.?down|too many|rate.?limit|again later|retry")
-_FINAL_CODES = frozenset({"insufficient_quota"})
+_FINAL_CODES = frozenset({"insufficient_quota", "upstream_unauthorized"})
 """The codes of errors that another call a moment later cannot change, whatever their status."""
 
 

@@ -24,6 +24,7 @@ from tests.scripted import (
     Json,
     Raise,
     Return,
+    Script,
     ScriptedHost,
     Start,
     Step,
@@ -60,7 +61,7 @@ def text_of(reply: Reply) -> str:
 @streaming
 @pytest.mark.parametrize("refusals", [[LIMITED], [BUSY, LIMITED], [Json(503, None), LIMITED, BUSY]])
 async def test_a_host_that_is_busy_is_asked_again(refusals: list[Step], stream: bool) -> None:
-    scripts: list[list[Step]] = [*([refusal] for refusal in refusals), ANSWER]
+    scripts: list[Script] = [*([refusal] for refusal in refusals), ANSWER]
     host = ScriptedHost(*scripts)
     reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
     assert (reply.status, text_of(reply)) == (200, "Hello")
@@ -70,7 +71,10 @@ async def test_a_host_that_is_busy_is_asked_again(refusals: list[Step], stream: 
 
 @streaming
 async def test_nothing_of_a_failed_call_is_in_the_response(stream: bool) -> None:
-    refusal = [Start(429, [(b"x-refused", b"1"), (b"set-cookie", b"a=1"), (b"retry-after", b"0")]), b"Later."]
+    refusal: list[Step] = [
+        Start(429, [(b"x-refused", b"1"), (b"set-cookie", b"a=1"), (b"retry-after", b"0")]),
+        b"Later.",
+    ]
     host = ScriptedHost(refusal, [Start(200, [*EVENT_STREAM, (b"x-answered", b"1")]), *ANSWER])
     reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
     assert reply.headers["x-answered"] == "1"

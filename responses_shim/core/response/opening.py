@@ -32,8 +32,8 @@ class Opening:
 
     @property
     def undecided(self) -> bool:
-        """Whether bytes have come, and have not shown it yet."""
-        return self._reader is not None and bool(self._held)
+        """Whether they have not shown it yet."""
+        return self._reader is not None
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes, cut anywhere."""

@@ -56,19 +56,19 @@ def test_an_error_decides_it_too(shown: bytes) -> None:
     assert opening.error
 
 
-def test_an_error_behind_an_answer_is_none_of_the_opening() -> None:
-    assert opening_of(chunk("Hi") + frame({"error": BUSY})).error is None
-
-
-def test_nothing_is_undecided_before_anything_has_come() -> None:
-    assert not Opening().undecided
+@pytest.mark.parametrize("cut", [True, False])
+def test_an_error_behind_an_answer_is_none_of_the_opening(cut: bool) -> None:
+    answer, error = chunk("Hi"), frame({"error": BUSY})
+    opening = opening_of(answer, error) if cut else opening_of(answer + error)
+    assert opening.error is None
+    assert opening.take() == answer + error
 
 
 def test_an_opening_is_not_endless() -> None:
     comment = b": wait\n\n" * 1000
     opening = Opening()
     fed = 0
-    while not fed or opening.undecided:
+    while opening.undecided:
         opening.feed(comment)
         fed += len(comment)
     assert MAX_OPENING < fed <= MAX_OPENING + len(comment)
