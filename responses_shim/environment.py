@@ -11,6 +11,10 @@ logger = logging.getLogger("responses_shim")
 
 PREFIX = "RESPONSES_SHIM_"
 """How the name of each setting's environment variable begins."""
+UPSTREAM_KEY = "RESPONSES_SHIM_UPSTREAM_KEY"
+"""The variable with the key that `responses-shim proxy` sends to its upstream. No setting."""
+API_KEY = "RESPONSES_SHIM_API_KEY"
+"""The variable with the keys that `responses-shim proxy` asks its callers for. No setting."""
 
 
 def environment() -> Mapping[str, str]:
@@ -40,7 +44,7 @@ def find_settings(environ: Mapping[str, str], settings: Collection[str]) -> dict
     for variable, value in environ.items():
         if variable in names:
             values[names[variable]] = value
-        elif variable.startswith(PREFIX):
+        elif variable.startswith(PREFIX) and variable not in (UPSTREAM_KEY, API_KEY):
             logger.warning("%s", _unknown(variable, names))
     return values
 

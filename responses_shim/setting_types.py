@@ -73,6 +73,7 @@ class SettingsArguments(TypedDict, total=False):
     nemo_gym: bool
     audio_root: str | None
     commit_after: float
+    max_retries: int
     ping: PingKind
     ping_interval: float
     upstream_idle: float

@@ -199,6 +199,15 @@ class Settings(BaseModel):
     If the host fails before that, the client gets the HTTP status of the error; afterwards it gets an error event.
     """
 
+    max_retries: int = Field(default=3, ge=0, le=20)
+    """How many times a chat call that the host refuses for the moment is made again, before the answer begins.
+
+    After a 429, or a 503 that says the host is busy; with `responses-shim proxy` also after a 500, 502, 504 or 520, or
+    if the host cannot be reached. The first wait is up to half a second, each next one up to twice as long, unless the
+    host says how long (`Retry-After`, up to 10 seconds). A stream begins after `commit_after`, and from then on no call
+    is made again.
+    """
+
     ping: PingKind = "in_progress"
     """What is sent to keep a silent stream alive.
 

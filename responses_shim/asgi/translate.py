@@ -26,6 +26,7 @@ from responses_shim.core.request.tool_lists import ToolList
 from responses_shim.core.request.tool_outputs import next_round_request
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest, JsonSchemaFormat
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import MAX_STRING, check_depth, unsupported
@@ -351,7 +352,7 @@ async def _add_audio(request: Request, translated: TranslatedRequest, admit: Cal
         chat["messages"] = add_audio(chat["messages"], audio)
 
 
-def report_header(translated: TranslatedRequest) -> RawHeaders:
+def report_header(report: Report) -> RawHeaders:
     """`Responses-Shim-Report`, if there is anything to report."""
-    report = translated.prepared.report.header()
-    return [(b"responses-shim-report", report.encode("ascii"))] if report else []
+    value = report.header()
+    return [(b"responses-shim-report", value.encode("ascii"))] if value else []

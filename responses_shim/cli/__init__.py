@@ -1,6 +1,7 @@
 """The `responses-shim` command.
 
     responses-shim run vllm-mlx serve model              start a server by its own command, with the shim mounted
+    responses-shim proxy http://127.0.0.1:8080/v1        serve the Responses API for a server that is no Python program
     responses-shim demo                                  stream an answer from a small real engine
     responses-shim doctor http://127.0.0.1:8000/v1       examine a running server, and say what to change
     responses-shim codex                                 print what Codex needs in its configuration
@@ -20,7 +21,7 @@ import sys
 from collections.abc import Sequence
 
 from responses_shim import __version__
-from responses_shim.cli import codex, demo, doctor, embedded, launch, store
+from responses_shim.cli import codex, demo, doctor, embedded, launch, proxy, store
 from responses_shim.cli.failure import CommandFailed
 from responses_shim.cli.surface import markdown
 from responses_shim.errors import ConfigurationError
@@ -41,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "run":
             serve = launch.prepare(server_command, with_parent=options.with_parent)
+        elif options.command == "proxy":
+            proxy.run(options)
         elif options.command == "demo":
             demo.run(options)
         elif options.command == "doctor":
@@ -119,6 +122,15 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="end when standard input is closed, so that the server does not outlive the process that started it",
     )
+
+    proxy_parser = commands.add_parser(
+        "proxy",
+        help="serve the Responses API for a server that is no Python program",
+        description=proxy.DESCRIPTION,
+        epilog=proxy.EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    proxy.add_options(proxy_parser)
 
     demo_parser = commands.add_parser(
         "demo",

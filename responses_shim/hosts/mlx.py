@@ -28,7 +28,7 @@ from responses_shim.hosts.mlx_filters import (
     TruncationNoticeFilter,
 )
 from responses_shim.hosts.mlx_tools import tool_handling
-from responses_shim.hosts.profile import Chat, HostProfile
+from responses_shim.hosts.profile import DEFAULT_RETRIES, Chat, HostProfile, RetryRules
 
 _PATHS = {"verbosity": "text.verbosity", "logprobs": "", "return_tokens_as_token_ids": ""}
 """The client's names of chat fields, where they differ; empty for one that has another field reported in its place."""
@@ -54,6 +54,7 @@ class Server:
     - `cut_reasons`: the finish_reasons with which an answer may end that the token limit has cut
     - `call_space`: it leaves the white space around calls in the text
     - `hides_errors`: the messages of its errors with a status of 500 and more are those of exceptions
+    - `retry`: after which failures it is asked again
     """
 
     unread: tuple[str, ...] = ()
@@ -65,6 +66,7 @@ class Server:
     cut_reasons: frozenset[str] = frozenset()
     call_space: bool = False
     hides_errors: bool = False
+    retry: RetryRules = DEFAULT_RETRIES
 
 
 SERVERS: dict[str, Server] = {
@@ -75,6 +77,8 @@ SERVERS: dict[str, Server] = {
         text_outputs=True,
         cut_reasons=frozenset({"tool_calls"}),
         call_space=True,
+        # Where it is busy its stream is a role, then an error with the code 500 (see `BusyFilter`).
+        retry=RetryRules(opening_statuses=frozenset({500})),
     ),
     "mlx-vlm": Server(
         unread=("stop", "user"),
@@ -248,6 +252,7 @@ def _profile(name: str, modules: tuple[str, ...], unfinished: str = "") -> HostP
         ),
         unfinished_message=f"The host ended its stream before the answer was complete.{unfinished}",
         tokenize_path=None,
+        retry=server.retry,
         engine_fields=_ENGINE_FIELDS | server.engine_fields,
         for_server=partial(_for_server, name),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from responses_shim.core.response.filters import Field
-from responses_shim.core.wire.chat import Choice, Chunk, Delta
+from responses_shim.core.wire.chat import Choice, Chunk, Delta, has_any_answer
 from responses_shim.core.wire.chat_errors import error_from
 from responses_shim.errors import ShimError
 
@@ -53,7 +53,7 @@ class BusyFilter:
         self._message = message
 
     def feed(self, chunk: Chunk) -> Sequence[Chunk]:
-        if _has_answer(chunk):
+        if has_any_answer(chunk):
             self.done = True
         elif isinstance(chunk.error, dict) and chunk.error.get("type") == "InternalServerError":
             chunk.error = {"message": self._message, "type": "server_error", "code": 503}
@@ -157,8 +157,3 @@ def _delta(chunk: Chunk) -> Delta | None:
     """The delta of the answer, or its message where it is not streamed; None if the chunk has neither."""
     choice = next((choice for choice in chunk.choices or () if not choice.index), None)
     return (choice.delta or choice.message) if choice is not None else None
-
-
-def _has_answer(chunk: Chunk) -> bool:
-    delta = _delta(chunk)
-    return delta is not None and any((delta.content, delta.reasoning, delta.reasoning_content, delta.tool_calls))

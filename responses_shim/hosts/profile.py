@@ -35,6 +35,31 @@ class Probe:
 
 
 @dataclass(frozen=True)
+class RetryRules:
+    """Which failures of a chat call are worth another one, by the status of the error: the host may be less busy then.
+
+    The request itself must not be at fault, and the host must not have begun to work on it.
+    """
+
+    statuses: frozenset[int] = frozenset({429})
+    """The statuses of HTTP errors after which the call is made again."""
+
+    busy_statuses: frozenset[int] = frozenset({503})
+    """Those after which it is if the host says that it is busy: in words, by a Retry-After, or by no reason at all."""
+
+    opening_statuses: frozenset[int] = frozenset()
+    """Those of an error that comes with the status 200, in the event stream, before anything of the answer.
+
+    A stream without a status of its own has that of its `code`, or 500. Where there are any, the beginning of each
+    stream is held until something of the answer has come.
+    """
+
+
+DEFAULT_RETRIES = RetryRules()
+"""Those of a host in this process, which has no gateway in front of it: a failure of another kind would come again."""
+
+
+@dataclass(frozen=True)
 class HostProfile:
     """How one kind of host differs from others: its paths, the requests that it accepts, its errors.
 
@@ -98,6 +123,9 @@ class HostProfile:
 
     probe: Probe = Probe("/v1/models")
     """The request that shows whether the host lets a client in, made before any work that is expensive."""
+
+    retry: RetryRules = DEFAULT_RETRIES
+    """After which failures a chat call is made again."""
 
     engine_fields: frozenset[str] = frozenset()
     """The fields of a create request, beyond those of the Responses API, that `adapt` gets in the chat request.

@@ -54,6 +54,17 @@ class Listener(Protocol):
     """Set once nobody wants the rest of the answer."""
     call: anyio.CancelScope
     """The scope that the upstream makes its call in: cancelled if the call has to end. It may get a deadline too."""
+    retries: int
+    """How many times a call has been made again."""
+
+    @property
+    def time_to_retry(self) -> float:
+        """For how many seconds a call of which nothing has come may still be made again; 0 or less for none."""
+        ...
+
+    def renew_call(self) -> None:
+        """Forget the call that was made, its headers included: there is another `call` for the next one."""
+        ...
 
     def head(self, headers: RawHeaders) -> None:
         """The answer has begun, with these headers, whose names are in lower case."""

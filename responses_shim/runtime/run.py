@@ -19,6 +19,7 @@ waits a moment for the call to return or raise: hosts exist that end a stream cl
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
@@ -33,11 +34,11 @@ from responses_shim.errors import ShimError, UpstreamError
 from responses_shim.hosts.profile import Chat
 from responses_shim.runtime.answer_check import AnswerCheck
 from responses_shim.runtime.ending import Ending
-from responses_shim.runtime.host_code import place_of
 from responses_shim.runtime.interfaces import NextRound, RawHeaders, Sink, Upstream, last_round
 from responses_shim.runtime.log_line import log_end
 from responses_shim.runtime.phase import Phase
 from responses_shim.runtime.signal import Signal
+from responses_shim.runtime.translation import translated
 from responses_shim.runtime.watchdog import Deadline, Watchdog
 from responses_shim.runtime.writer import Writer
 from responses_shim.settings import Settings
@@ -93,6 +94,8 @@ class Run:
         """Set once nobody wants the rest of the call: the client has left, or the run has failed."""
         self.call = anyio.CancelScope()
         """What is awaited, the call or the next request, is awaited within this scope."""
+        self.retries = 0
+        """How many times a call has been made again."""
         self._translator = translator
         self._settings = settings
         self._streams = sink.framing is not None
@@ -110,7 +113,7 @@ class Run:
             translator, answer_check=answer_check, prompt_tokens=prompt_tokens, next_round=next_round, save=save
         )
         self._writer = Writer(sink, self._abandon)
-        self._writer.headers = headers or []
+        self._writer.headers = self._first_headers = headers or []
         self._watchdog = Watchdog(clock)
 
     async def execute(self, upstream: Upstream, chat: Chat) -> None:
@@ -134,6 +137,8 @@ class Run:
             requests = [chat] if self._phase is Phase.CALLING else []
             del chat
             while requests:
+                begins = self._streams and not self._writer.begun
+                self._retry_until = self._started_at + settings.commit_after if begins else math.inf
                 self._chat = requests[0] if self._translator.lacks_prompt_tokens else {}
                 await self._round(upstream(requests.pop(), self))
                 if self._phase is Phase.BETWEEN and (request := await self._next_request()) is not None:
@@ -142,9 +147,10 @@ class Run:
         finally:
             self._watchdog.stop()
             self._writer.close()
-        log_end(self._translator, self._clock() - self._started_at, abandoned=self._phase is Phase.ABANDONED)
+        abandoned = self._phase is Phase.ABANDONED
+        log_end(self._translator, self._clock() - self._started_at, retries=self.retries, abandoned=abandoned)
         error = self._translator.error
-        if not self._writer.begun and self._phase is not Phase.ABANDONED and error is not None:
+        if not self._writer.begun and not abandoned and error is not None:
             headers = self._writer.headers
             error.headers += tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in headers)
             raise error
@@ -187,6 +193,15 @@ class Run:
 
     # What the upstream reports (Listener) --------------------------------------------------------------------------
 
+    @property
+    def time_to_retry(self) -> float:
+        """Until the stream begins without an answer. One that begins before its calls do is not waited for."""
+        return self._retry_until - self._clock() if self._phase is Phase.CALLING else 0.0
+
+    def renew_call(self) -> None:
+        self.call, self._last_received = anyio.CancelScope(), self._clock()
+        self.head(self._first_headers)
+
     def head(self, headers: RawHeaders) -> None:
         if not self._writer.begun:
             self._writer.headers = headers
@@ -203,7 +218,7 @@ class Run:
                 self._last_write = now
                 self._writer.queue_frame(frame)
                 return self._writer.write()
-        frames = self._translated(translator.feed, data)
+        frames = translated(translator, translator.feed, data)
         if not more:
             frames = [*frames, *translator.end_stream()]
         if translator.state is not RoundState.OPEN:
@@ -214,20 +229,7 @@ class Run:
         """The complete answer of a host that was asked to stream and did not."""
         if self._phase is not Phase.CALLING:
             return self._refuse()
-        return self._end_of_stream(self._translated(self._translator.feed_json, body))
-
-    def _translated(self, feed: Callable[[bytes], list[Frame]], data: bytes) -> list[Frame]:
-        """The frames that `feed` makes of bytes of the host. If it raises, the response fails, and there are none.
-
-        A host may take an exception of its `send` for a client that has gone, and go on as if nothing was missing.
-        """
-        try:
-            return feed(data)
-        except Exception as error:
-            logger.error("the host's answer could not be translated: %s at %s", type(error).__name__, place_of(error))
-            logger.debug("why it could not be translated:", exc_info=error)
-            self._translator.fail(UpstreamError("The host's answer could not be translated."))
-            return []
+        return self._end_of_stream(translated(self._translator, self._translator.feed_json, body))
 
     def _refuse(self) -> Awaitable[None]:
         """Ignore what comes after the end.

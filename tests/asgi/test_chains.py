@@ -146,7 +146,7 @@ async def test_a_failed_response_is_kept_and_cannot_be_continued() -> None:
 async def test_a_request_that_the_host_refuses_leaves_nothing_behind(stream: bool) -> None:
     """Neither its input nor the error is in what follows."""
     busy = Json(429, {"error": {"message": "Later.", "type": "rate_limit_error"}})
-    client, host = client_of(counting, [busy], counting)
+    client, host = client_of(counting, [busy], counting, max_retries=0)
     first = await client.create(input="One")
     error = await client.refused(input="Two", previous_response_id=first["id"], stream=stream)
     assert error["status"] == 429

@@ -418,7 +418,7 @@ async def test_a_response_is_no_conversation() -> None:
     ids=["before it began", "in the middle"],
 )
 async def test_a_response_that_fails_leaves_nothing_in_the_conversation(script: list[Step], status: str | None) -> None:
-    client, host = client_of(script, counting)
+    client, host = client_of(script, counting, max_retries=0)
     id = await client.conversation()
     if status is None:
         assert (await client.refused(conversation=id, input="One"))["status"] == 429

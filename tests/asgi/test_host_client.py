@@ -10,7 +10,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from responses_shim import ResponsesShim
-from responses_shim.asgi import host_client
+from responses_shim.asgi import host_answer
 from tests.caller import Reply, call, payloads, post
 from tests.oracle import check_error, check_stream
 from tests.scripted import (
@@ -233,7 +233,7 @@ async def test_the_message_of_an_error_that_is_no_json_is_its_text(body: bytes, 
 
 
 async def test_only_the_beginning_of_a_long_error_body_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_client, "MAX_ERROR_BODY", 10)
+    monkeypatch.setattr(host_answer, "MAX_ERROR_BODY", 10)
     reply = await failed(Start(500, []), *[b"words"] * 100)
     assert reply.json["error"]["message"] == "wordswords"
 
@@ -325,7 +325,7 @@ async def test_a_stream_that_begins_with_white_space_is_read() -> None:
 async def test_an_error_whose_body_never_ends_is_given_up_with_its_status(
     monkeypatch: pytest.MonkeyPatch, steps: list[Step], status: int, message: str, stream: bool
 ) -> None:
-    monkeypatch.setattr(host_client, "ERROR_BODY_TIMEOUT", 0.01)
+    monkeypatch.setattr(host_answer, "ERROR_BODY_TIMEOUT", 0.01)
     host = ScriptedHost(steps)
     reply = await post(ResponsesShim(host), "/v1/responses", {**REQUEST, "stream": stream})
     check_error(reply.json)
@@ -335,7 +335,7 @@ async def test_an_error_whose_body_never_ends_is_given_up_with_its_status(
 
 
 async def test_a_good_answer_may_take_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(host_client, "ERROR_BODY_TIMEOUT", 0.0)
+    monkeypatch.setattr(host_answer, "ERROR_BODY_TIMEOUT", 0.0)
     check_stream(payloads((await post(ResponsesShim(ScriptedHost()), "/v1/responses", STREAMED)).events))
 
 
@@ -350,7 +350,9 @@ async def test_an_error_has_the_hosts_headers(stream: bool) -> None:
         (b"content-length", b"999"),
         (b"transfer-encoding", b"chunked"),
     ]
-    reply = await failed(Json(429, {"error": {"message": "busy"}}, headers), stream=stream)
+    host = ScriptedHost([Json(429, {"error": {"message": "busy"}}, headers)])
+    reply = await post(ResponsesShim(host, max_retries=0), "/v1/responses", {**REQUEST, "stream": stream})
+    check_error(reply.json)
     assert reply.headers.raw == [
         (b"retry-after", b"7"),
         *headers[1:5],

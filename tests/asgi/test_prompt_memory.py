@@ -24,14 +24,14 @@ WIDE = [{"role": "user", "content": TEXT[1:] + "😀"}]
 
 
 class MeasuringHost:
-    """Answers with a text, and notes how much is allocated when it begins to."""
+    """Answers with a text, and notes how much is allocated once it has begun to: then it will not be asked again."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await read_body(receive)
         await anyio.lowlevel.checkpoint()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         gc.collect()
         self.allocated, _ = tracemalloc.get_traced_memory()
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         for body in (chunk("a"), chunk(finish_reason="stop"), DONE):
             await send({"type": "http.response.body", "body": body, "more_body": body is not DONE})
 

@@ -14,6 +14,7 @@ from . import (
     linear,
     memory,
     options,
+    proxy,
     rate,
     report,
     request,
@@ -37,6 +38,7 @@ ROWS = {
     "linear": linear.measure,
     "memory": memory.measure,
     "store": store.measure,
+    "proxy": proxy.measure,
     "followers": followers.measure,
     "rate": rate.measure,
     "streams": streams.measure,
@@ -44,7 +46,7 @@ ROWS = {
     "without_key": without_key.measure,
     "vllm": vllm.measure,
 }
-NOT_BY_DEFAULT = {"followers", "rate", "streams", "hostile", "without_key", "vllm"}
+NOT_BY_DEFAULT = {"followers", "proxy", "rate", "streams", "hostile", "without_key", "vllm"}
 
 
 async def run(names: list[str], plan: Plan) -> None:

@@ -104,6 +104,18 @@ def relay() -> Iterator[Server]:
             yield Server(port, RESPONSES, (host_pid, process.pid))
 
 
+@contextlib.contextmanager
+def proxy() -> Iterator[Server]:
+    """The host with `responses-shim proxy` in front."""
+    port = _free_port()
+    with _uvicorn("raw") as (host_port, host_pid):
+        upstream = f"http://127.0.0.1:{host_port}/v1"
+        arguments = [sys.executable, "-m", "responses_shim.cli", "proxy", upstream, "--port", str(port)]
+        with _process(arguments, {"RESPONSES_SHIM_HOST": "generic"}) as process:
+            _wait_for(port, process)
+            yield Server(port, RESPONSES, (host_pid, process.pid))
+
+
 def relay_command() -> str | None:
     """Where the relay's binary is: on the path, or beside this interpreter; None if it is not installed."""
     return shutil.which("codex-relay") or shutil.which("codex-relay", path=str(Path(sys.executable).parent))

@@ -24,6 +24,7 @@ from . import (  # noqa: E402
     linear,
     memory,
     options,
+    proxy,
     rate,
     report,
     request,
@@ -107,7 +108,7 @@ def test_an_unfinished_body_gives_its_whole_chunks() -> None:
     assert unchunk(b"3\r\nabc\r\na") == b"abc"
 
 
-ROWS = [tokens, first_event, request, translation, linear, memory, store, followers, rate, streams, tool_markup]
+ROWS = [tokens, first_event, request, translation, linear, memory, store, proxy, followers, rate, streams, tool_markup]
 
 
 @pytest.mark.parametrize("rows", ROWS)

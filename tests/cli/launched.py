@@ -1,4 +1,4 @@
-"""A server that `responses-shim run` has started in a process of its own, and what it prints."""
+"""A server that `responses-shim run` or `proxy` has started in a process of its own, and what it prints."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 60.0
 """How long a server may take for each thing that it is expected to do."""
 
-RUN = [sys.executable, "-m", "responses_shim.cli", "run"]
+SHIM = [sys.executable, "-m", "responses_shim.cli"]
+RUN = [*SHIM, "run"]
 
 UVICORN_URL = r"Uvicorn running on (http://\S+)"
 
@@ -53,11 +54,20 @@ app.include_router(router)
 
 
 class Launched:
-    """`responses-shim run` with these words, in this directory; all of it is killed at the end of the `with` block."""
+    """`responses-shim run` with these words, in this directory; all of it is killed at the end of the `with` block.
 
-    def __init__(self, *words: str, cwd: Path, environment: Mapping[str, str] | None = None) -> None:
+    `command` are other words than `run`.
+    """
+
+    def __init__(
+        self,
+        *words: str,
+        cwd: Path,
+        environment: Mapping[str, str] | None = None,
+        command: Sequence[str] = ("run",),
+    ) -> None:
         self._process = subprocess.Popen(
-            [*RUN, *words],
+            [*SHIM, *command, *words],
             cwd=cwd,
             env={**os.environ, "PYTHONPATH": str(ROOT), **(environment or {})},
             stdin=subprocess.DEVNULL,

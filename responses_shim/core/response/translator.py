@@ -30,7 +30,7 @@ from responses_shim.core.response.fast_path import FastPath, FastPaths, carried_
 from responses_shim.core.response.filters import Filter, FilterChain
 from responses_shim.core.response.stream import ResponseStream, RoundResult
 from responses_shim.core.tools.tool_map import ToolMap
-from responses_shim.core.wire.chat import Choice, Chunk, Delta
+from responses_shim.core.wire.chat import Choice, Chunk, Delta, has_any_answer
 from responses_shim.core.wire.chunks import END_OF_STREAM, ChunkReader, UnreadableChunk
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.finish_reasons import end_of
@@ -287,7 +287,7 @@ class Translator:
             if chunk is END_OF_STREAM:
                 self.state = RoundState.COMPLETE if self.finished else RoundState.CUT
             elif not (self.finished and isinstance(chunk, UnreadableChunk)):  # the answer is there already
-                if not self.started and _has_any_answer(chunk):
+                if not self.started and has_any_answer(chunk):
                     frames += self.start()
                 frames += self._feed_chunk(chunk)
         return frames
@@ -321,20 +321,3 @@ class Translator:
 
 def _unwritable() -> UpstreamError:
     return UpstreamError("The host sent something that cannot be passed on.")
-
-
-def _has_any_answer(chunk: Chunk) -> bool:
-    """Whether a chunk carries any text, reasoning, refusal, call or annotation.
-
-    Hosts send a role before they know whether there will be an answer (vllm-mlx: the role, then the
-    error that it is busy), and until the response starts a failure can have an HTTP status.
-    """
-    for choice in chunk.choices or ():
-        delta = choice.delta or choice.message
-        if choice.index or delta is None:
-            continue
-        if delta.content or delta.reasoning or delta.reasoning_content:
-            return True
-        if delta.tool_calls or delta.refusal or delta.annotations:
-            return True
-    return False

@@ -266,6 +266,23 @@ ANNOTATIONS: dict[str, dict[str, type]] = {
 """The types of annotations that the API has, each with the keys that it requires, and the types of their values."""
 
 
+def has_any_answer(chunk: Chunk) -> bool:
+    """Whether a chunk carries any text, reasoning, refusal, call or annotation.
+
+    Hosts send a role before they know whether there will be an answer (vllm-mlx: the role, then the error that it is
+    busy), and until the response starts a failure can have an HTTP status.
+    """
+    for choice in chunk.choices or ():
+        delta = choice.delta or choice.message
+        if choice.index or delta is None:
+            continue
+        if delta.content or delta.reasoning or delta.reasoning_content:
+            return True
+        if delta.tool_calls or delta.refusal or delta.annotations:
+            return True
+    return False
+
+
 def annotations_of(delta: Delta) -> list[dict[str, Any]]:
     """The annotations of a delta in the form that `output_text.annotations` has.
 

@@ -14,6 +14,8 @@ and three that say how the format of an answer beside tools was seen to:
 - composed: the host enforces it on the answer, and lets the model call tools
 - described: it was described to the model in words
 - repaired: the answer was not in the format all the same, and was made so
+
+and a number, `retries=2`: how many times the host was asked again before it answered.
 """
 
 from __future__ import annotations
@@ -39,6 +41,7 @@ class Report:
     def __init__(self) -> None:
         self.tools: list[str] = []
         self._outcomes: dict[str, str] = {}
+        self._retries = 0
 
     def mapped(self, path: str) -> None:
         """The field at `path` goes to the host under another name or in another form."""
@@ -68,6 +71,10 @@ class Report:
         """The answer was not in the format at `path`, and was made so."""
         self._record("repaired", path)
 
+    def retried(self) -> None:
+        """The host was asked once more, having refused the request."""
+        self._retries += 1
+
     def include(self, other: Report) -> None:
         """What another report says of fields goes into this one too."""
         for path, outcome in other._outcomes.items():
@@ -85,8 +92,9 @@ class Report:
         paths_by_outcome: dict[str, list[str]] = {}
         for path, outcome in self._outcomes.items():
             paths_by_outcome.setdefault(outcome, []).append(path)
+        last = [f"retries={self._retries}"] if self._retries else []
         members = []
-        bytes_left = MAX_BYTES - len(", truncated=?1")
+        bytes_left = MAX_BYTES - len(", truncated=?1") - sum(len(member) + len(", ") for member in last)
         for outcome, paths in paths_by_outcome.items():
             strings = []
             bytes_left -= len(outcome) + len("=(), ")
@@ -99,6 +107,6 @@ class Report:
             if strings:
                 members.append(f"{outcome}=({' '.join(strings)})")
             if bytes_left < 0:
-                members.append("truncated=?1")
+                last.append("truncated=?1")
                 break
-        return ", ".join(members)
+        return ", ".join([*members, *last])

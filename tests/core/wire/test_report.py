@@ -16,11 +16,11 @@ from responses_shim.core.wire.report import MAX_BYTES, Report
 from responses_shim.hosts import PROFILES
 from tests.core.prepared import prepare_body, prepared
 
-Dictionary: TypeAlias = dict[str, list[str] | bool]
+Dictionary: TypeAlias = dict[str, list[str] | bool | int]
 
 
 def parse(header: str) -> Dictionary:
-    """By a parser that nobody here wrote: inner lists of strings and booleans, none of them with parameters."""
+    """By a parser that nobody here wrote: inner lists of strings, a number, a boolean, none of them with parameters."""
     if not header:
         return {}
     members: Dictionary = {}
@@ -32,6 +32,9 @@ def parse(header: str) -> Dictionary:
             paths = [without_parameters(path) for path in value]
             assert all(type(path) is str for path in paths)
             members[name] = [str(path) for path in paths]
+        elif name == "retries":
+            assert type(value) is int
+            members[name] = value
         else:
             assert value is True
             members[name] = True
@@ -260,3 +263,14 @@ def test_every_path_leads_to_something_that_the_client_sent(fields: Any, host: s
     paths = [path for paths in reported.values() if isinstance(paths, list) for path in paths]
     assert len(paths) == len(set(paths))
     assert all(at(body, path) is not None for path in paths)
+
+
+@given(REPORTED, st.integers(1, 20))
+def test_the_retries_are_counted_however_much_else_there_is(reported: list[tuple[str, str]], retries: int) -> None:
+    report = Report()
+    for outcome, path in reported:
+        METHODS[outcome](report, path)
+    for _ in range(retries):
+        report.retried()
+    assert len(report.header()) <= MAX_BYTES
+    assert parse(report.header())["retries"] == retries
