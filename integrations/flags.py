@@ -20,9 +20,7 @@ OTHERS = frozenset(
 """Flags of other programs that the documents name."""
 
 
-def unknown_flags(
-    document: Path, command: Sequence[str | Path], environment: Mapping[str, str] | None = None
-) -> set[str]:
+def unknown_flags(document: Path, command: Sequence[str], environment: Mapping[str, str] | None = None) -> set[str]:
     """The flags in a document that the server's help does not have. `command` prints that help."""
     variables = {**os.environ, **(environment or {})}
     run = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=SECONDS, check=True)

@@ -6,7 +6,8 @@ Codex CLI has tests of its own (`integrations/codex`).
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,34 @@ from tests.serving import serving
 
 pytestmark = pytest.mark.live
 
+README = Path(__file__).with_name("README.md")
+
 QUESTION = "What is six times seven?"
 COMMAND = "echo $((6 * 7)) | tee answer"
 THOUGHT = "Let me count."
 
 
-def opencode(url: str, home: Path) -> list[str]:
-    """opencode: writes its configuration, and gives the words of its command line."""
-    limits = {"context": 32000, "output": 4096}
-    shows_reasoning = {"forceReasoning": True, "reasoningSummary": "auto"}
-    model = {"tool_call": True, "reasoning": True, "limit": limits, "options": shows_reasoning}
-    provider = {"npm": "@ai-sdk/openai", "options": {"baseURL": url, "apiKey": "none"}, "models": {"my-model": model}}
-    folder = home / ".config" / "opencode"
-    folder.mkdir(parents=True)
-    (folder / "opencode.json").write_text(json.dumps({"provider": {"shim": provider}}))
-    return ["opencode", "run", "--model", "shim/my-model", QUESTION]
+@dataclass(frozen=True)
+class Agent:
+    """An agent: its name in the README, the file for what the README shows, and the words of its command line."""
+
+    name: str
+    file: str
+    words: tuple[str, ...]
 
 
-def qwen_code(url: str, home: Path) -> list[str]:
-    """Qwen Code, in the same way."""
-    model = {"id": "my-model", "wireApi": "responses", "envKey": "SHIM_API_KEY", "baseUrl": url}
-    settings = {
-        "modelProviders": {"openai": [model]},
-        "security": {"auth": {"selectedType": "openai"}},
-        "model": {"name": "my-model"},
-        "privacy": {"usageStatisticsEnabled": False},
-    }
-    (home / ".qwen").mkdir()
-    (home / ".qwen" / "settings.json").write_text(json.dumps(settings))
-    return ["qwen", "--approval-mode", "yolo", "--prompt", QUESTION]
+OPENCODE = Agent(
+    "opencode", ".config/opencode/opencode.json", ("opencode", "run", "--model", "shim/my-model", QUESTION)
+)
+QWEN_CODE = Agent("Qwen Code", ".qwen/settings.json", ("qwen", "--approval-mode", "yolo", "--prompt", QUESTION))
+
+
+def recipe(agent: Agent, url: str) -> str:
+    """The configuration that the README shows for the agent, with this URL in it."""
+    _, _, behind = README.read_text(encoding="utf-8").partition(f"**{agent.name}**")
+    block = re.search(r"```json\n(.*?)```", behind, re.S)
+    assert block is not None
+    return block[1].replace("http://127.0.0.1:8000/v1", url)
 
 
 def thinks_calls_and_answers(chat: dict[str, Any]) -> list[Step]:
@@ -68,22 +68,23 @@ def thinks_calls_and_answers(chat: dict[str, Any]) -> list[Step]:
     return text_answer("A question")  # opencode asks for a title
 
 
-@pytest.mark.parametrize("agent", [opencode, qwen_code])
-def test_a_command_is_run_and_its_output_is_answered(agent: Callable[[str, Path], list[str]], tmp_path: Path) -> None:
+@pytest.mark.parametrize("agent", [OPENCODE, QWEN_CODE], ids=lambda agent: agent.words[0])
+def test_a_command_is_run_and_its_output_is_answered(agent: Agent, tmp_path: Path) -> None:
     host = ScriptedHost(thinks_calls_and_answers)
-    work = tmp_path / "work"
-    work.mkdir()
+    program, *words = agent.words
+    binary = installation(CODING_AGENTS.variable or "") / "node_modules" / ".bin" / program
+    if not binary.exists():
+        not_installed(f"needs {CODING_AGENTS.variable} to name the folder of: {CODING_AGENTS.command}")
+    settings, work = tmp_path / agent.file, tmp_path / "work"
+    for folder in (settings.parent, work):
+        folder.mkdir(parents=True)
+    own = {"HOME": str(tmp_path), "PWD": str(work), "SHIM_API_KEY": "none", "XDG_CONFIG_HOME": "", "XDG_DATA_HOME": ""}
+    quiet = {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"}
     with serving(ResponsesShim(host)) as url:
-        program, *words = agent(f"{url}/v1", tmp_path)
-        binary = installation(CODING_AGENTS.variable or "") / "node_modules" / ".bin" / program
-        if not binary.exists():
-            not_installed(f"needs {CODING_AGENTS.variable} to name the folder of: {CODING_AGENTS.command}")
-        own = {"HOME": str(tmp_path), "SHIM_API_KEY": "none", "XDG_CONFIG_HOME": "", "XDG_DATA_HOME": ""}
-        quiet = {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"}
-        environment = {**own, **quiet, "PWD": str(work)}
-        assert "It is 42." in run_client([str(binary), *words], environment, work)
+        settings.write_text(recipe(agent, f"{url}/v1"))
+        assert "It is 42." in run_client([str(binary), *words], {**own, **quiet}, work)
     *_, called, output = host.requests[-1]["messages"]
     assert (work / "answer").read_text() == "42\n"
     assert output["tool_call_id"] == "call_1"
-    if agent is opencode:  # which has it encrypted, for it keeps no history on the server
+    if agent is OPENCODE:  # which has it encrypted, for it keeps no history on the server
         assert called["reasoning"] == THOUGHT

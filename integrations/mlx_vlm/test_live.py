@@ -99,7 +99,7 @@ def test_the_prompt_of_a_turn_begins_with_that_of_the_turn_before(server: Script
 
 @pytest.mark.usefixtures("server")
 def test_the_document_names_flags_of_the_server() -> None:
-    command: list[str | Path] = [installation("MLX_VLM") / "bin" / "mlx_vlm.server", "--help"]
+    command = [str(installation("MLX_VLM") / "bin" / "mlx_vlm.server"), "--help"]
     assert not unknown_flags(Path(__file__).with_name("README.md"), command)
 
 

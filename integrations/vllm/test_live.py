@@ -317,7 +317,7 @@ def test_a_response_in_the_background_is_polled_and_another_one_cancelled(script
 
 
 def test_the_document_names_flags_of_the_server(installed: Path) -> None:
-    command: list[str | Path] = [installed / "bin" / "vllm", "serve", "--help=all"]
+    command = [str(installed / "bin" / "vllm"), "serve", "--help=all"]
     assert not unknown_flags(Path(__file__).with_name("README.md"), command, SMALL)
 
 

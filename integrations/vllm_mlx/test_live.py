@@ -79,7 +79,7 @@ def test_cached_tokens_are_not_counted(server: ScriptedServer) -> None:
 
 @pytest.mark.usefixtures("server")
 def test_the_document_names_flags_of_the_server() -> None:
-    command: list[str | Path] = [installation("VLLM_MLX") / "bin" / "vllm-mlx", "serve", "--help"]
+    command = [str(installation("VLLM_MLX") / "bin" / "vllm-mlx"), "serve", "--help"]
     assert not unknown_flags(Path(__file__).with_name("README.md"), command)
 
 
