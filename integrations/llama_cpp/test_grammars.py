@@ -94,6 +94,7 @@ def test_any_schema(write: Write, schema: Any) -> None:
     assert_taken(write(safe_schema(schema)))
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
 @many
 @given(pattern=PATTERNS)
 def test_what_is_written_in_a_pattern_matches_it(write: Write, pattern: str) -> None:

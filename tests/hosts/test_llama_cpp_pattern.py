@@ -72,6 +72,7 @@ def test_what_cannot_be_rewritten(pattern: str) -> None:
     assert rewrite(pattern) is None
 
 
+@pytest.mark.filterwarnings("ignore:Possible nested set:FutureWarning")
 @given(PATTERNS, st.data())
 def test_whatever_matches_the_rewritten_pattern_matches_the_original(pattern: str, data: st.DataObject) -> None:
     rewritten = rewrite(pattern)
