@@ -59,12 +59,14 @@ class ScriptedServer:
 
 
 @contextmanager
-def scripted_server(variable: str, install: str, command: list[str], folder: Path) -> Iterator[ScriptedServer]:
+def scripted_server(
+    variable: str, install: str, command: list[str], folder: Path, **more_variables: str
+) -> Iterator[ScriptedServer]:
     """Run a server while the block lasts.
 
     `variable` is the environment variable that names the server's virtual environment, made by `install`; without it
     see `not_installed`. `command` is the server's own, where MODEL and PORT are to be replaced. Models and script are
-    written to `folder`.
+    written to `folder`. `more_variables` are added to the server's environment.
     """
     environment = installation(variable)
     shim = environment / "bin" / "responses-shim"
@@ -81,6 +83,7 @@ def scripted_server(variable: str, install: str, command: list[str], folder: Pat
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(CHECKOUT)]),
         "SCRIPT": str(script.file),
+        **more_variables,
     }
     with ChildServer([str(shim), "run", "--with-parent", *words], port=port, environment=variables) as server:
         server.wait_until_listening(START_SECONDS)
