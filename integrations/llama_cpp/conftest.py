@@ -40,12 +40,15 @@ def start(model: str) -> Iterator[Start]:
     """`start(**flags)` starts a server by `responses-shim run llama-cpp` and returns its base URL, with the /v1.
 
     `start(command=[...])` starts that command instead; `PORT` in it becomes the port. `variables` are added to its
-    environment. Servers end with the session.
+    environment, and what the server prints goes to the file `log`. Servers end with the session.
     """
     with ExitStack() as running:
 
         def start_server(
-            command: list[str] | None = None, variables: Mapping[str, str] | None = None, **flags: str
+            command: list[str] | None = None,
+            variables: Mapping[str, str] | None = None,
+            log: Path | None = None,
+            **flags: str,
         ) -> str:
             port = child.free_port()
             if command is None:
@@ -54,6 +57,8 @@ def start(model: str) -> Iterator[Start]:
                 command = [sys.executable, "-m", "responses_shim.cli", "run", "--with-parent", "llama-cpp", "--"]
                 command += ["--model", model, *words]
             command = [word.replace("PORT", str(port)) for word in command]
+            if log is not None:
+                command = ["sh", "-c", 'exec "$@" 2>"$0"', str(log), *command]
             environment = {
                 **os.environ,
                 "MODEL": model,

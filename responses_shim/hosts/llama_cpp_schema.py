@@ -105,6 +105,7 @@ class _Rewriter:
         return self._rewritten(schema if isinstance(schema, dict) else {})
 
     def _rewritten(self, schema: Schema) -> Schema:
+        """One schema, rewritten, without definitions."""
         safe = {key: kept for key, value in schema.items() if (kept := self._keyword(key, value)) is not _OMITTED}
         if "$ref" in schema and "$ref" not in safe:
             safe = {key: value for key, value in safe.items() if key in _ANNOTATIONS}
