@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
 
 SECONDS = 120.0
 """How long a client may take for all that it is asked in one go; those in Python take seconds to start."""
@@ -36,6 +39,15 @@ def not_installed(reason: str) -> NoReturn:
 def installation(variable: str) -> Path:
     """The folder that an environment variable names; one that does not exist, where it is not set."""
     return Path(os.environ.get(variable) or "no such folder").resolve()
+
+
+def detected_host(python: str | Path, host: str) -> str:
+    """The host that is detected in the app of `host`, which its own code builds where it is installed."""
+    command = [python, "-m", "tests.captures.apps.record", host, "--print"]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "VLLM_TARGET_DEVICE": "cpu", "HF_HUB_OFFLINE": "1"}
+    run = subprocess.run(command, env=variables, cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert run.returncode == 0, run.stderr
+    return str(json.loads(run.stdout.splitlines()[-1])["detected"])
 
 
 def node_command(script: Path, package: str, variable: str, install: str, folder: Path) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,11 +39,17 @@ def free_port() -> int:
 def start(model: str) -> Iterator[Start]:
     """`start(**flags)` starts a server by `responses-shim run llama-cpp` and returns its base URL, with the /v1.
 
-    `start(command=[...])` starts that command instead; `PORT` in it becomes the port. Servers end with the session.
+    `start(command=[...])` starts that command instead; `PORT` in it becomes the port. `variables` are added to its
+    environment, and what the server prints goes to the file `log`. Servers end with the session.
     """
     with ExitStack() as running:
 
-        def start_server(command: list[str] | None = None, **flags: str) -> str:
+        def start_server(
+            command: list[str] | None = None,
+            variables: Mapping[str, str] | None = None,
+            log: Path | None = None,
+            **flags: str,
+        ) -> str:
             port = child.free_port()
             if command is None:
                 given = {"n_ctx": "1024", "interrupt_requests": "False", **flags, "port": str(port)}
@@ -51,6 +57,8 @@ def start(model: str) -> Iterator[Start]:
                 command = [sys.executable, "-m", "responses_shim.cli", "run", "--with-parent", "llama-cpp", "--"]
                 command += ["--model", model, *words]
             command = [word.replace("PORT", str(port)) for word in command]
+            if log is not None:
+                command = ["sh", "-c", 'exec "$@" 2>"$0"', str(log), *command]
             environment = {
                 **os.environ,
                 "MODEL": model,
@@ -59,6 +67,7 @@ def start(model: str) -> Iterator[Start]:
                 "N_THREADS": "1",
                 "N_THREADS_BATCH": "1",
                 "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")])),
+                **(variables or {}),
             }
             server = running.enter_context(child.ChildServer(command, port=port, environment=environment))
             server.wait_until_listening(START_SECONDS)

@@ -1,17 +1,18 @@
 """The models whose directories `make.py` writes: real ones, whose logits are replaced by those of a script.
 
-Imported by the server, from `PYTHONPATH`. The environment variable SCRIPT names a JSON file that is read at each
-prompt:
+Imported by the server, from `PYTHONPATH`. The script (`integrations/script.py`) is named by the environment variable
+SCRIPT. A turn may have
 
-    {"text": "<think>Hm.</think>Hello.", "end": true, "delay": 0.01}
+    {"when": "", "text": "<think>Hm.</think>Hello.", "end": true, "delay": 0.01}
 
 `end` (true): the text is followed by the token that ends an answer; otherwise it begins again. `delay` (0): seconds for
 each token.
+
+A prompt is seen as far as the server has the model read it: not the beginning that it has in its cache.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -19,8 +20,15 @@ from typing import Any
 
 import mlx.core as mx
 
+from integrations.script import add_line, turn_for
+
 END = 2
 """The id of `<|im_end|>`."""
+
+
+SHORT = 512
+"""The longest piece of a prompt that the model reads, in tokens. Of others the cache gets zeros: the prompts of agents
+have tens of thousands of tokens here, one for each of their bytes, and attention to all of them takes minutes."""
 
 
 class Script:
@@ -30,6 +38,7 @@ class Script:
         from tokenizers import Tokenizer
 
         self._tokenizer = Tokenizer.from_file(str(Path(model_file).parent / "tokenizer.json"))
+        self._prompt: list[int] = []
         self._ids = [END]
         self._next = 0
         self._delay = 0.0
@@ -38,7 +47,9 @@ class Script:
         """Logits of the next token of the script; of the first one, unless the input is the token before it."""
         row = inputs.tolist()[0]
         if len(row) > 1 or self._next == 0 or row[-1] != self._ids[self._next - 1]:
-            self._begin()
+            self._begin(row)
+        else:
+            self._prompt = []
         time.sleep(self._delay)
         token = self._ids[self._next]
         self._next = (self._next + 1) % len(self._ids)
@@ -46,11 +57,16 @@ class Script:
         scripted[:, -1, token] = 1e4
         return scripted.astype(logits.dtype)
 
-    def _begin(self) -> None:
-        script = json.loads(Path(os.environ["SCRIPT"]).read_text(encoding="utf-8"))
-        ids = self._tokenizer.encode(script["text"], add_special_tokens=False).ids
-        self._ids = [*ids, END] if script.get("end", True) else ids
-        self._delay = script.get("delay", 0.0)
+    def _begin(self, row: list[int]) -> None:
+        """Find the turn for a prompt, which comes in one piece or in several."""
+        self._prompt += row
+        script = Path(os.environ["SCRIPT"])
+        prompt = self._tokenizer.decode(self._prompt, skip_special_tokens=False)
+        turn = turn_for(script, prompt)
+        add_line(script, "seen", {"prompt": prompt})
+        ids = self._tokenizer.encode(turn["text"], add_special_tokens=False).ids
+        self._ids = [*ids, END] if turn.get("end", True) else ids
+        self._delay = turn.get("delay", 0.0)
         self._next = 0
 
 
@@ -66,7 +82,14 @@ def lm_model(model_file: str) -> tuple[type[Any], type[Any]]:
         def __call__(
             self, inputs: mx.array, cache: Any = None, input_embeddings: Any = None, **options: Any
         ) -> mx.array:
-            return self._script.replace(inputs, super().__call__(inputs, cache, input_embeddings))
+            length = inputs.shape[1]
+            if length <= SHORT or cache is None:
+                return self._script.replace(inputs, super().__call__(inputs, cache, input_embeddings))
+            width = self.args.hidden_size // self.args.num_attention_heads
+            unread = mx.zeros((1, self.args.num_key_value_heads, length, width))
+            for layer in cache:
+                layer.update_and_fetch(unread, unread)
+            return self._script.replace(inputs, mx.zeros((1, length, self.args.vocab_size)))
 
     return Scripted, ModelArgs
 

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 
 from integrations.running import LOOPBACK_ONLY, installation, not_installed
+from integrations.script import Script
 from responses_shim.cli.child import ChildServer, free_port
 from tests import caller
 from tests.oracle import check_response, check_stream
@@ -30,15 +31,15 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class ScriptedServer:
-    """A running server: its address, its model's name, and the file of the script."""
+    """A running server: its address, its model's name, and what the model says."""
 
     url: str
     model: str
-    script: Path
+    script: Script
 
     def will_say(self, text: str, **options: Any) -> None:
         """Have the model answer each prompt from now on with this text. For the options see `scripted_model.py`."""
-        self.script.write_text(json.dumps({"text": text, **options}), encoding="utf-8")
+        self.script.say(text, **options)
 
     def create(self, **request: Any) -> Json:
         """The response to a request, checked."""
@@ -84,14 +85,14 @@ def scripted_server(
         config.write_text(json.dumps({**options, "chat_template": template}), encoding="utf-8")
     port = free_port()
     words = [word.replace("MODEL", str(folder)).replace("PORT", str(port)) for word in command]
-    script = folder / "script.json"
-    script.write_text('{"text": "Hello."}', encoding="utf-8")
+    script = Script(folder)
+    script.say("Hello.")
     variables = {
         **os.environ,
         **LOOPBACK_ONLY,
         "HF_HUB_OFFLINE": "1",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(CHECKOUT)]),
-        "SCRIPT": str(script),
+        "SCRIPT": str(script.file),
         **settings,
     }
     launcher = [str(python)] if words[0].endswith(".py") else [str(shim), "run", "--with-parent"]

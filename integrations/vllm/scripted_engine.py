@@ -3,11 +3,9 @@
 Everything but the engine's words is vLLM's own: routes, middlewares, chat template, tokenizer, parsers, the stream.
 Only `AsyncLLM.generate` is replaced, in the API server's process, when vLLM loads its plugins (`vllm.general_plugins`).
 
-The script is a JSON file, named by the environment variable SCRIPTED_ENGINE and read anew for every request: a list of
-turns, the first of which whose `when` is in the prompt is played.
+The script (`integrations/script.py`) is named by the environment variable SCRIPTED_ENGINE. A turn may have
 
-    [{"when": "<tool_response>", "text": "Done."},
-     {"when": "", "text": "<think>Hm.</think>\\n\\nHello.", "per_chunk": 7, "pause": 0.01, "dies": true}]
+    {"when": "", "text": "<think>Hm.</think>\\n\\nHello.", "per_chunk": 7, "pause": 0.01, "dies": true}
 
 - `text`: what the engine says, markup included; it is tokenised, and comes token by token
 - `per_chunk`: how many tokens come at once, 1 by default: the share of a slow reader
@@ -22,11 +20,12 @@ What `generate` was given goes to the file with `.seen` behind its name, one JSO
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+
+from integrations.script import add_line, turn_for
 
 SCRIPT = "SCRIPTED_ENGINE"
 
@@ -51,20 +50,14 @@ async def _generate(
     prompt_ids = list(prompt["prompt_token_ids"])
     text = tokenizer.decode(prompt_ids)
     _note(script, text, prompt, sampling_params, request_id, options)
-    turn = _turn(script, text)
+    turn = turn_for(script, text)
     given = 0
     try:
         async for output in _play(turn, tokenizer, prompt_ids, sampling_params, request_id):
             given += len(output.outputs[0].token_ids)
             yield output
     finally:
-        _append(script, "ended", given)
-
-
-def _turn(script: Path, prompt: str) -> dict[str, Any]:
-    """The first turn of the script that is for this prompt."""
-    turn: dict[str, Any] = next(turn for turn in json.loads(script.read_text()) if turn["when"] in prompt)
-    return turn
+        add_line(script, "ended", given)
 
 
 def _note(script: Path, text: str, prompt: Any, sampling: Any, request_id: str, options: dict[str, Any]) -> None:
@@ -79,12 +72,7 @@ def _note(script: Path, text: str, prompt: Any, sampling: Any, request_id: str, 
         if constraint is None
         else {name: value for name, value in vars(constraint).items() if value and not name.startswith("_")},
     }
-    _append(script, "seen", seen)
-
-
-def _append(script: Path, kind: str, value: Any) -> None:
-    with script.with_name(f"{script.name}.{kind}").open("a") as file:
-        file.write(json.dumps(value, default=str) + "\n")
+    add_line(script, "seen", seen)
 
 
 async def _play(

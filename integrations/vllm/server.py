@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 
+from integrations import script
 from responses_shim.cli import child
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,36 +52,18 @@ def make_model(installed: Path, folder: Path) -> Path:
     return model
 
 
-class Script:
-    """What the scripted engine says, and what it was given."""
+class Script(script.Script):
+    """What vLLM's scripted engine says, as `scripted_engine` describes it, with the plugin that installs the engine."""
 
     def __init__(self, folder: Path) -> None:
-        self.file = folder / "script.json"
-        self._seen = folder / "script.json.seen"
-        self._ended = folder / "script.json.ended"
+        super().__init__(folder)
         self.plugins = folder / "plugins"
-        self.say("")
         _write_distribution(self.plugins)
-
-    def play(self, *turns: Mapping[str, Any]) -> None:
-        """The turns from now on, as `scripted_engine` describes them. What was seen before is forgotten."""
-        self.file.write_text(json.dumps(turns))
-        self._seen.write_text("")
-        self._ended.write_text("")
-
-    def say(self, text: str, **how: Any) -> None:
-        """One turn, whatever the prompt is."""
-        self.play({"when": "", "text": text, **how})
-
-    @property
-    def seen(self) -> list[dict[str, Any]]:
-        """What the engine was given since the script was set, call by call."""
-        return [json.loads(line) for line in self._seen.read_text().splitlines()]
 
     @property
     def ended(self) -> list[int]:
         """How many tokens the engine has given in each call that has ended since the script was set."""
-        return [json.loads(line) for line in self._ended.read_text().splitlines()]
+        return self.lines("ended")
 
 
 def _write_distribution(folder: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from integrations.running import detected_host
 from integrations.vllm.server import ROOT
 from responses_shim.hosts import vllm
 from tests.hosts.test_vllm import READ
@@ -29,6 +30,10 @@ def in_vllm(installed: Path, program: str) -> Any:
     run = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=SECONDS, check=False)
     assert run.returncode == 0, run.stderr
     return json.loads(run.stdout.splitlines()[-1])
+
+
+def test_its_app_is_recognised(installed: Path) -> None:
+    assert detected_host(installed / "bin" / "python", "vllm") == "vllm"
 
 
 def test_the_fields_are_those_of_its_chat_request(installed: Path) -> None:

@@ -81,6 +81,7 @@ class ResponsesShim:
         self._tool_lists = ToolLists()
         self._state = State.of(self.settings, self._keys)
         self._profile: HostProfile | None = None
+        self._has_warned = False
         self._is_native: bool | None = None
 
     @asynccontextmanager
@@ -106,6 +107,7 @@ class ResponsesShim:
                 message = await receive()
                 if message["type"] == "lifespan.startup":
                     self._warn_of_processes(scope)
+                    self._warn(self._detect(scope))
                     await running.enter_async_context(self.running())
                 elif message["type"] == "lifespan.shutdown":
                     await running.aclose()  # while the host can still answer
@@ -126,6 +128,12 @@ class ResponsesShim:
                 "sqlite:////var/lib/responses.db",
                 processes,
             )
+
+    def _warn(self, profile: HostProfile) -> None:
+        """Log what the operator should know of how the host was started. Once."""
+        if not self._has_warned and (text := profile.warning()) is not None:
+            self._has_warned = True
+            logger.warning("%s", text)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" and self.settings.enabled:
@@ -190,6 +198,7 @@ class ResponsesShim:
         """The host's profile. It is detected at the first request, since the host may add routes until then."""
         if self._profile is None:
             self._profile = self._detect(scope)
+            self._warn(self._profile)
         return self._profile
 
     def _detect(self, scope: Scope) -> HostProfile:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,15 +23,22 @@ MAX_LAYERS = 20
 def detect(app: Any) -> HostProfile:
     """The profile of the host that the ASGI app `app` is, or that it wraps as a middleware; the generic one if unknown.
 
-    A host is recognised by the modules in which its route functions are defined. Which packages are installed says
-    nothing, since hosts install one another's.
+    A host is recognised by the module in which the function of its chat route is defined. Which packages are installed
+    says nothing, since hosts install one another's; nor do other routes, which an app may have of anybody.
     """
     for layer in _layers(app):
-        for module in _endpoint_modules(layer):
+        for module in _chat_modules(layer):
             for profile in PROFILES.values():
-                if any(module == name or module.startswith(f"{name}.") for name in profile.modules):
+                if _defines(profile, module):
                     return profile
     return generic.PROFILE
+
+
+def _defines(profile: HostProfile, module: str) -> bool:
+    """Whether the host of a profile defines its routes in that module."""
+    if profile.also_loaded is not None and profile.also_loaded not in sys.modules:
+        return False
+    return any(module == name or module.startswith(f"{name}.") for name in profile.modules)
 
 
 def _layers(app: Any) -> Iterator[Any]:
@@ -42,13 +50,16 @@ def _layers(app: Any) -> Iterator[Any]:
         app = getattr(app, "app", None)
 
 
-def _endpoint_modules(router: Any, depth: int = 0) -> Iterator[str]:
-    """The modules of the route functions of an app or router, those of routers inside it included.
+def _chat_modules(router: Any, depth: int = 0) -> Iterator[str]:
+    """The modules of the functions of an app's or router's chat routes, those of routers inside it included.
 
-    Those are in a route's own `routes` (Starlette's Mount) or in its `original_router` (FastAPI since 0.165).
+    Those are in a route's own `routes` (Starlette's Mount) or in its `original_router` (FastAPI since 0.165), whose
+    routes have the end of the path alone.
     """
     for route in getattr(router, "routes", None) or ():
         if endpoint := getattr(route, "endpoint", None):
-            yield str(getattr(endpoint, "__module__", ""))
+            path = str(getattr(route, "path", ""))
+            if path.endswith("/chat/completions") or (path and "/v1/chat/completions".endswith(path)):
+                yield str(getattr(endpoint, "__module__", ""))
         elif depth < MAX_LAYERS:
-            yield from _endpoint_modules(getattr(route, "original_router", route), depth + 1)
+            yield from _chat_modules(getattr(route, "original_router", route), depth + 1)

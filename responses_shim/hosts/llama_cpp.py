@@ -5,8 +5,8 @@ most fields, and knows neither the role `developer` nor the response format `jso
 content that is a string. Of the tool choices only a named function has an effect: with any other, tools reach the chat
 template at most, and calls in the answer are not parsed: the shim reads them.
 
-Some JSON schemas crash its process; `llama_cpp_schema` makes them safe. What the server was recorded to do is in
-`tests/captures/llama_cpp`.
+Some JSON schemas crash its process; `llama_cpp_schema` makes them safe. So does a wrong `grammar`, which its request
+model has too, and which is not passed on. What the server was recorded to do is in `tests/captures/llama_cpp`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,11 @@ from responses_shim.errors import InvalidRequest, ShimError
 from responses_shim.hosts.llama_cpp_schema import safe_schema
 from responses_shim.hosts.profile import Chat, HostProfile, Probe
 from responses_shim.hosts.tool_handling import Model, Templates, ToolHandling, shows_tools, takes_text_arguments
+
+_ENGINE_FIELDS = frozenset(
+    {"logit_bias", "logit_bias_type", "min_tokens", "mirostat_mode", "mirostat_tau", "mirostat_eta"}
+)
+"""Fields of a create request that go on to the chat request as they are."""
 
 # The fields of a translated chat request that the server reads under the same name.
 _FIELDS = (
@@ -51,7 +56,7 @@ _FIELDS = (
 
 def adapt(chat: Chat, report: Report) -> Chat:
     """Keeps the fields that this server reads, under its names, and makes JSON schemas safe for it."""
-    adapted = {name: chat[name] for name in _FIELDS if name in chat}
+    adapted = {name: chat[name] for name in (*_FIELDS, *_ENGINE_FIELDS) if name in chat}
     if "max_completion_tokens" in chat:
         adapted["max_tokens"] = chat["max_completion_tokens"]
     if "repetition_penalty" in chat:
@@ -76,13 +81,30 @@ def adapt(chat: Chat, report: Report) -> Chat:
     return adapted
 
 
+def _server() -> Any:
+    """The server's module, which has its state. It is looked up, and never imported."""
+    return sys.modules.get("llama_cpp.server.app")
+
+
+def warning() -> str | None:
+    """That a second request ends a stream, unless the server was started so that requests wait for one another."""
+    settings = getattr(_server(), "_server_settings", None)
+    return INTERRUPTS if getattr(settings, "interrupt_requests", False) else None
+
+
+INTERRUPTS = (
+    "any second request, GET /v1/models too, ends an answer that llama-cpp-python is streaming: start it with "
+    "--interrupt_requests False (or INTERRUPT_REQUESTS=False) to have requests wait for one another"
+)
+
+
 def templates(name: str) -> Templates:
     """The chat template of the model that the server has loaded: from the model's file, unless it was given another.
 
     None for a format of llama-cpp-python's own (`--chat_format`, or one that it recognises a template as): none of them
-    shows tools. The server's module is looked up, and never imported.
+    shows tools.
     """
-    proxy = getattr(sys.modules.get("llama_cpp.server.app"), "_llama_proxy", None)
+    proxy = getattr(_server(), "_llama_proxy", None)
     model = getattr(proxy, "_current_model", None)
     chat_format, metadata = getattr(model, "chat_format", None), getattr(model, "metadata", {})
     if not isinstance(chat_format, str) or not chat_format.startswith("chat_template."):
@@ -186,7 +208,7 @@ _VALIDATION_ERROR = re.compile(r"'loc': \((?P<loc>[^)]*)\), 'msg': (?P<quote>['\
 
 
 def read_error(body: Any, status: int) -> ShimError:
-    """Makes a validation error a 400 with the field and the reason. Other errors are read as any host's.
+    """Makes a validation error a 400 with the field and the reason, and of paths of files their names.
 
     The server answers a validation error with a 500 whose message is pydantic's list of errors as Python prints it,
     with the client's input in it, and a traceback:
@@ -202,7 +224,15 @@ def read_error(body: Any, status: int) -> ShimError:
         field = ".".join(location.split(", ")) or "body"
         reason = first["msg"] if first else "it does not say why"
         return InvalidRequest(f"The host refused the request: {field}: {reason}.")
+    if _NO_MODEL_FILE.search(error.message):
+        return InvalidRequest("The host cannot load this model: its file is missing.", code="model_not_found")
+    error.message = _PATH.sub(lambda path: re.split(r"[/\\]", path[0])[-1], error.message)
     return error
+
+
+_NO_MODEL_FILE = re.compile(r"Model path does not exist: |^The model `.*` does not exist$")
+_PATH = re.compile(r"(?<![\w.:/\\-])(?:~?(?:/[^\s/'\"`,;:()<>]+){2,}|[A-Za-z]:(?:\\[^\s\\'\"`,;:()<>]+)+)")
+"""The path of a file of the server's, of which clients see the name alone: its exceptions have them in their words."""
 
 
 def read_exception(error: BaseException) -> ShimError:
@@ -226,7 +256,7 @@ PROFILE = HostProfile(
     ),
     unfinished_message=(
         "The host ended its stream before the answer was complete. llama-cpp-python does so when another request "
-        "comes; start it with --interrupt_requests False to have requests wait for one another."
+        "comes, unless it is started with --interrupt_requests False, which has requests wait for one another."
     ),
     tokenize_path=None,  # its own route takes a text, not messages
     request_id="uuid4",
@@ -239,5 +269,7 @@ PROFILE = HostProfile(
         renders=renders_tools,
         enforces_named_choice=True,
     ),
+    warning=warning,
+    engine_fields=_ENGINE_FIELDS,
     catalog=False,  # GET /v1/models takes the model's lock, which ends a stream that is running
 )

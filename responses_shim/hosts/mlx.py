@@ -236,11 +236,12 @@ def _public_error(error: ShimError) -> ShimError:
     return UpstreamError(f"The host failed with status {error.status}; its log says more.", status=error.status)
 
 
-def _profile(name: str, modules: tuple[str, ...], unfinished: str = "") -> HostProfile:
+def _profile(name: str, modules: tuple[str, ...], unfinished: str = "", also_loaded: str | None = None) -> HostProfile:
     server = SERVERS[name]
     return HostProfile(
         name=name,
         modules=modules,
+        also_loaded=also_loaded,
         adapt=partial(adapt, server),
         read_error=partial(read_error, server),
         read_exception=read_exception,
@@ -269,6 +270,6 @@ PROFILES = (
     _profile("mlx-vlm", ("mlx_vlm",)),
     # It installs a package `vllm_mlx` too, which is another name of its own: its routes are defined in `rapid_mlx`.
     _profile("rapid-mlx", ("rapid_mlx",)),
-    # Its package is called `app`, as that of many a server, so it is not recognised by that: the launcher names it.
-    _profile("mlx-openai-server", ()),
+    # Its package is called `app`, as that of many a server.
+    _profile("mlx-openai-server", ("app.api.endpoints",), also_loaded="app.core.handler_process"),
 )

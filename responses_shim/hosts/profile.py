@@ -12,6 +12,11 @@ from responses_shim.core.wire.report import Report
 from responses_shim.errors import ShimError
 from responses_shim.hosts.tool_handling import ToolHandling
 
+
+def _no_warning() -> None:
+    return None
+
+
 Chat = dict[str, Any]
 """The body of a chat request as JSON data: `{"model": "…", "messages": [{"role": "user", …}, …], …}`."""
 
@@ -100,6 +105,9 @@ class HostProfile:
     Called once for each chat call, with the request that is sent to the host, without its messages.
     """
 
+    also_loaded: str | None = None
+    """A module that is loaded wherever this host runs, if others may define their routes in packages of that name."""
+
     policy: TranslationOptions = DEFAULT_OPTIONS
     """Which messages the host accepts, how past reasoning is sent to it, and whether it composes calls and a format.
 
@@ -143,6 +151,12 @@ class HostProfile:
 
     processes: int = 1
     """How many processes answer the requests of this server, each with a shim of its own."""
+
+    warning: Callable[[], str | None] = _no_warning
+    """`warning()` is what the operator should know of how this server was started; None if there is nothing to say.
+
+    It is logged once: when the server starts, or at the first request.
+    """
 
     tools: ToolHandling = field(default_factory=ToolHandling)
     """What it does with tools, and with the calls that a model writes in its text."""

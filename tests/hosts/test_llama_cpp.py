@@ -52,6 +52,10 @@ def objections(chat: Json) -> Iterator[str]:
     choice = chat.get("tool_choice", "auto")
     if choice not in ("none", "auto") and not isinstance(choice, dict):
         yield f"tool_choice {choice}"
+    if chat.get("logprobs") and "top_logprobs" not in chat:
+        yield "log-probabilities without top_logprobs"
+    if "grammar" in chat:
+        yield "a grammar that may be wrong"
     if chat.get("response_format", {"type": "text"})["type"] not in ("text", "json_object"):
         yield "a response_format that is not known"
 
@@ -75,6 +79,7 @@ def request_of(name: str) -> Json:
         "developer_role_stream",
         "ignored_fields_stream",
         "json_schema_stream",
+        "logprobs_without_top_stream",
         "max_completion_tokens_stream",
         "presence_penalty_null",
         "presence_penalty_null_stream",
@@ -157,6 +162,7 @@ OTHERS: dict[str, st.SearchStrategy[Any]] = {
     "parallel_tool_calls": st.none() | st.booleans(),
     "reasoning": st.sampled_from([None, {}, {"effort": "low", "summary": "auto"}]),
     "return_token_ids": st.none() | st.booleans(),
+    "include": st.sampled_from([None, [], ["message.output_text.logprobs"]]),
     "text": st.builds(
         lambda verbosity, form: {"verbosity": verbosity, "format": form},
         st.sampled_from([None, "low"]),
@@ -260,7 +266,7 @@ def test_a_json_object_format_is_sent_as_it_is() -> None:
 
 def test_a_schema_that_had_to_be_made_safe_is_reported() -> None:
     pattern = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^\\d$"}}}
-    safe = {"type": "object", "properties": {"a": {"type": "string"}}}
+    safe = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^[0-9]$"}}}
     chat, report = adapted(text={"format": {"type": "json_schema", "name": "a", "schema": pattern}})
     assert chat["response_format"]["schema"] == safe
     assert report == 'mapped=("text.format" "text.format.schema")'
@@ -462,3 +468,24 @@ def test_sampling_parameters_are_passed_on_under_the_servers_names() -> None:
     chat = adapt({"model": "m", "messages": [], "repetition_penalty": 1.1, **sampling}, report)
     assert chat == {"model": "m", "messages": [], "repeat_penalty": 1.1, **sampling}
     assert report.header() == 'mapped=("repetition_penalty")'
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        ("cannot open /opt/models/my-model.gguf: no such file", "cannot open my-model.gguf: no such file"),
+        (
+            "[Errno 2] No such file or directory: '/home/me/.cache/x y/a.gguf'",
+            "[Errno 2] No such file or directory: 'x y/a.gguf'",
+        ),
+        (r"cannot open 'C:\Users\me\a.gguf'", "cannot open 'a.gguf'"),
+        ("see ~/models/a.gguf", "see a.gguf"),
+        ("roles must alternate user/assistant/user/assistant", "roles must alternate user/assistant/user/assistant"),
+        ("see https://example.com/a/b", "see https://example.com/a/b"),
+        ("1 / 2 and /v1", "1 / 2 and /v1"),
+    ],
+)
+def test_clients_see_no_paths_of_the_servers_files(words: str, shown: str) -> None:
+    error = {"error": {"message": words, "type": "internal_server_error", "param": None, "code": None}}
+    assert read_error(error, 500).message == shown
+    assert read_exception(RuntimeError(words)).message == f"The host failed: {shown}"

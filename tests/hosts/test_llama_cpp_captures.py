@@ -84,6 +84,7 @@ UNFINISHED: dict[str, list[str]] = {
 
 NOT_TEMPLATED = "'dict object' has no attribute 'content'"
 NOT_A_LIST = 'can only concatenate str (not "list") to str'
+NO_FILE = "The host cannot load this model: its file is missing."
 NO_LOGITS = "logprobs is not supported for models created with logits_all=False"
 REFUSED = "The host refused the request: "
 SYSTEM_FIRST = f"{REFUSED}messages.{{}}.ChatCompletionRequestSystemMessage.role: Input should be 'system'."
@@ -124,6 +125,8 @@ FAILURES: dict[str, tuple[int, str | None, str]] = {
     "logits_all_off_logprobs": (500, None, NO_LOGITS),
     "logits_all_off_logprobs_stream": (500, None, f"The host failed: {NO_LOGITS}"),
     "malformed_json": (500, None, "The host failed: Expecting value: line 1 column 15 (char 14)"),
+    "missing_model": (400, "model_not_found", NO_FILE),
+    "missing_model_stream": (400, "model_not_found", NO_FILE),
     "presence_penalty_null": (500, None, "argument 5: TypeError: wrong type"),
     "presence_penalty_null_stream": (500, None, "The host failed: argument 5: TypeError: wrong type"),
     "request_id_not_uuid": (400, None, "The host failed with status 400 and did not say why."),
@@ -203,7 +206,7 @@ async def test_a_failure_before_the_answer_is_an_http_error(name: str, stream: b
     error = reply.json["error"]
     assert (reply.status, error["code"], error["message"]) == FAILURES[name]
     assert reply.headers["content-type"] == "application/json"
-    for secret in (".py", "/tmp", "site-packages", "Say hello"):
+    for secret in (".py", "/tmp", "/srv", "site-packages", "Say hello"):
         assert secret not in reply.body.decode()
 
 
@@ -223,6 +226,35 @@ async def test_an_answer_without_a_finish_reason_is_a_failure(name: str) -> None
     assert [event["type"] for event in events[-2:]] == ["error", "response.failed"]
     assert texts(events[-1]["response"]) == UNFINISHED[name]
     assert events[-1]["response"]["error"]["message"] == unstreamed.json["error"]["message"]
+
+
+def cut_behind_a_middleware() -> Recorded:
+    """The interrupted stream as a BaseHTTPMiddleware passes it on: without `[DONE]`, and ended as if all was well."""
+    host = capture("interrupted_by_chat_stream")
+    assert host.sent.pop()["body"] == b"data: [DONE]\n\n"
+    host.sent.append({"type": "http.response.body", "body": b"", "more_body": False})
+    return host
+
+
+@pytest.mark.parametrize(
+    "host", [capture("interrupted_by_chat_stream"), cut_behind_a_middleware()], ids=["bare", "behind"]
+)
+async def test_an_interrupted_answer_fails_with_what_happened_and_what_to_do(host: Recorded) -> None:
+    events = payloads((await ask(host, stream=True)).events)
+    error, failed = events[-2:]
+    assert (error["code"], failed["response"]["error"]["code"]) == ("server_error", "server_error")
+    assert "another request comes, unless it is started with --interrupt_requests False" in error["message"]
+    [item] = failed["response"]["output"]
+    assert item["status"] == "incomplete"
+
+
+async def test_a_keep_alive_comment_does_not_begin_the_answer() -> None:
+    """What comes after it may still be an error with a status."""
+    host = capture("context_overflow_stream")
+    comment = capture("queued_ping_stream").sent[1]
+    assert comment["body"].startswith(b": ping")
+    host.sent.insert(1, comment)
+    assert (await ask(host, stream=True)).status == 400
 
 
 # Single quirks -------------------------------------------------------------------------------------------------------

@@ -222,6 +222,11 @@ CHATML_TOOLS_CASES: dict[str, Exchange] = {
     "chatml_tools_named_stream": Exchange(tool_chat(stream=True, tool_choice=CHOOSE_WEATHER, max_tokens=60)),
 }
 
+MISSING_MODEL_CASES: dict[str, Exchange] = {
+    "missing_model": Exchange(chat(model="gone")),
+    "missing_model_stream": Exchange(chat(model="gone", stream=True)),
+}
+
 CRASHES: dict[str, dict[str, Any]] = {
     "pattern with an escape": chat(
         **schema_format(
@@ -335,6 +340,8 @@ class Configuration:
 
     record: Callable[[Any], Awaitable[dict[str, Exchange]]]
     settings: dict[str, Any] = field(default_factory=dict)
+    missing_model: str | None = None
+    """The name of a second model, whose file is not there."""
 
 
 CONFIGURATIONS = {
@@ -344,6 +351,7 @@ CONFIGURATIONS = {
     "chatml_tools": Configuration(
         lambda app: record_each(app, CHATML_TOOLS_CASES), {"chat_format": "chatml-function-calling"}
     ),
+    "missing_model": Configuration(lambda app: record_each(app, MISSING_MODEL_CASES), missing_model="gone"),
     "queue": Configuration(record_queue, {"interrupt_requests": False, "n_ctx": 8192, "logits_all": False}),
 }
 
@@ -356,12 +364,16 @@ def model_path() -> str:
     return str(next(Path(package.origin).parent.glob("*.gguf")))
 
 
-def make_app(settings: dict[str, Any]) -> Any:
+def make_app(settings: dict[str, Any], missing_model: str | None = None) -> Any:
     from llama_cpp.server.app import create_app
-    from llama_cpp.server.settings import Settings
+    from llama_cpp.server.settings import ModelSettings, ServerSettings, Settings
 
     base = {"model_alias": "smollm2", "n_ctx": 512, "n_threads": 1, "n_threads_batch": 1, "verbose": False}
-    return create_app(settings=Settings(model=model_path(), **{**base, **settings}))
+    given = Settings(model=model_path(), **{**base, **settings})
+    models = [ModelSettings.model_validate(given)]
+    if missing_model is not None:
+        models.append(ModelSettings(model="/srv/models/gone.gguf", model_alias=missing_model))
+    return create_app(server_settings=ServerSettings.model_validate(given), model_settings=models)
 
 
 def readable_json(content: Any) -> str:
@@ -373,7 +385,7 @@ def readable_json(content: Any) -> str:
 
 def record_configuration(name: str) -> None:
     configuration = CONFIGURATIONS[name]
-    recorded = anyio.run(configuration.record, make_app(configuration.settings))
+    recorded = anyio.run(configuration.record, make_app(configuration.settings, configuration.missing_model))
     for case, exchange in recorded.items():
         content = {"server": configuration.settings, **exchange.as_json()}
         (HERE / f"{case}.json").write_text(readable_json(content))

@@ -23,7 +23,8 @@ import httpx
 from responses_shim.cli.child import ChildServer, free_port
 
 HERE = Path(__file__).parent
-SCRIPTED = HERE.parents[2] / "integrations" / "scripted_mlx"
+ROOT = HERE.parents[2]
+SCRIPTED = ROOT / "integrations" / "scripted_mlx"
 KEY = "right-key"
 METAL = "call_without_metal_stream"
 """The case in which rapid-mlx has its grammar for tools. It is recorded alone."""
@@ -129,10 +130,10 @@ def record(server: str, environment: Path, names: list[str]) -> None:
     with tempfile.TemporaryDirectory() as directory:
         folder, script, port = Path(directory), Path(directory) / "script.json", free_port()
         subprocess.run([environment / "bin" / "python", SCRIPTED / "make.py", folder], check=True, timeout=SECONDS)
-        script.write_text('{"text": "Hello."}')
+        script.write_text(json.dumps([{"text": "Hello."}]))
         typed = [word for word in SERVERS[server] if UNPARSED not in names or word not in REASONING_PARSER]
         command, *flags = [word.replace("MODEL", directory).replace("PORT", str(port)) for word in typed]
-        variables = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(SCRIPTED), "SCRIPT": str(script)}
+        variables = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": f"{SCRIPTED}:{ROOT}", "SCRIPT": str(script)}
         if server == "rapid-mlx":
             variables["RAPID_MLX_TRUST_REMOTE_CODE"] = "1"  # the scripted model is a Python file
             if METAL not in names:
@@ -174,15 +175,15 @@ def _exchange(client: httpx.Client, script: Path, case: Case, model: str) -> Jso
     if body["stream"]:
         body["stream_options"] = {"include_usage": True}
     if not case.second:
-        script.write_text(case.script if isinstance(case.script, str) else json.dumps(case.script))
+        script.write_text(case.script if isinstance(case.script, str) else json.dumps([case.script]))
         return _sent(client, "POST", case, headers, body)
-    script.write_text(json.dumps(LONG))
+    script.write_text(json.dumps([LONG]))
     first = {**body, "stream": True, "max_tokens": 120}
     with client.stream("POST", case.path, headers=headers, json=first) as running:
         lines = running.iter_lines()
         while "on" not in next(lines):
             pass
-        script.write_text(json.dumps(case.script))
+        script.write_text(json.dumps([case.script]))
         exchange = _sent(client, "POST", case, headers, body)
         for _ in lines:
             pass

@@ -1,0 +1,1 @@
+"""The shim on rapid-mlx's server."""
