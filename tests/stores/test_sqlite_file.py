@@ -176,8 +176,9 @@ async def test_what_was_freed_in_a_file_is_given_back_while_others_use_it(
             number += 1
     await other.close()
     await store.close()
-    assert given[0] > 1_500_000
-    assert len(content(path)) < 500_000 + number * 4_000
+    taken = number * 4_000  # by the turns that were added meanwhile, some of it of what was free
+    assert given[0] + taken > 1_500_000
+    assert len(content(path)) < 500_000 + taken
     assert ids_of(await store.history(A, "new0")) == ["ikept", "okept", "inew0", "onew0"]
     assert await store.vacuum() >= 0
 
