@@ -9,7 +9,7 @@ that the server has not got them, and why:
 
 A `no` is tested as well: its test sees how the request is refused, or what the report says was left out.
 
-    pytest -m live integrations --features-file integrations/features.json
+    pytest -m "live or feature" integrations --features-file integrations/features.json
     python -m integrations.features
 
 The first adds what the tests that passed have shown to the record; what failed is taken out, what was skipped stays.

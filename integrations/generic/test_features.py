@@ -1,6 +1,6 @@
 """What a server that the shim knows nothing about gets from it, shown on one that plays a script; and the example.
 
-They need no engine, so they run with the tests of this repository, and again with the live ones.
+They need no engine, so they run with the tests of this repository; what they show is recorded with the live ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from tests.scripted import (
 )
 from tests.state import Client
 
-pytestmark = [pytest.mark.live, pytest.mark.anyio]
+pytestmark = pytest.mark.anyio
 
 Response = dict[str, Any]
 
