@@ -38,7 +38,6 @@ def codex(scripted_url: str, tmp_path: Path) -> CodexCLI:
     return codex_for(scripted_url.removesuffix("/v1"), tmp_path)
 
 
-@pytest.mark.feature("calls read from text")
 class TestCodex(CodexTurns):
     """What it does on every server. The tools, and the outputs of calls, are described to the model in words."""
 

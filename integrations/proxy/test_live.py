@@ -105,7 +105,6 @@ def events_of(answer: httpx.Response) -> list[Json]:
     return events
 
 
-@pytest.mark.feature("text")
 def test_a_streamed_turn(url: str) -> None:
     with httpx.stream("POST", f"{url}/responses", json=body(stream=True), headers=KEY, timeout=SECONDS) as answer:
         assert answer.status_code == 200
@@ -114,7 +113,6 @@ def test_a_streamed_turn(url: str) -> None:
     assert [event["type"] for event in events].count("response.output_text.delta") > 1
 
 
-@pytest.mark.feature("text", "state")
 def test_the_sdk_and_what_is_stored(url: str) -> None:
     with OpenAI(base_url=url, api_key="callers", max_retries=0, timeout=SECONDS) as client:
         first = client.responses.create(model=MODEL, input="Say hello.", max_output_tokens=16)
@@ -160,7 +158,6 @@ def long_seconds(url: str) -> float:
     return time.monotonic() - began
 
 
-@pytest.mark.feature("disconnect")
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_the_engine(url: str, long_seconds: float, stream: bool) -> None:
     asked = body(stream=stream, text={"format": LONG}, max_output_tokens=600)

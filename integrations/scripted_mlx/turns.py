@@ -69,14 +69,12 @@ def calls_of(response: dict[str, Any]) -> list[tuple[str, Any]]:
 class UnparsedTurns:
     """Tests of a server that reads no calls of its model, which the fixture `server` of the subclass's module runs."""
 
-    @pytest.mark.feature("calls read from text")
     def test_a_call_in_the_text_is_an_item(self, server: ScriptedServer) -> None:
         server.will_say("Let me look.\n" + kimi_call("Paris"))
         response = server.create(input="Weather?", tools=[WEATHER], max_output_tokens=400)
         assert calls_of(response) == [("get_weather", {"city": "Paris"})]
         assert text_of(response).rstrip("\n") == "Let me look."
 
-    @pytest.mark.feature("calls read from text")
     def test_calls_in_parallel_are_streamed_with_arguments_of_their_types(self, server: ScriptedServer) -> None:
         server.will_say(xml_call("Paris, on the Seine", 3) + xml_call("Rome", 2))
         events = server.stream(input="Weather?", tools=[WEATHER, FORECAST], max_output_tokens=500)

@@ -41,7 +41,6 @@ def server(serve: Serve, script: Script) -> Iterator[Server]:
         yield running
 
 
-@pytest.mark.feature("calls read from text")
 def test_a_call_in_the_text_is_an_item(server: Server, script: Script) -> None:
     script.say(f"<think>Paris.</think>\n\nLet me look.\n{called('Paris')}")
     response = respond(server, tools=TOOLS)
@@ -63,7 +62,6 @@ def test_text_stays_text(server: Server, script: Script) -> None:
     assert said(respond(server, tools=TOOLS, tool_choice="none"))[1] == ("message", called("Paris"))
 
 
-@pytest.mark.feature("calls read from text")
 def test_calls_in_parallel_and_several_tokens_at_once(server: Server, script: Script) -> None:
     for per_chunk in (1, 3, 50):
         script.say(f"<think>Two.</think>{called('Paris')}\n{XML}", per_chunk=per_chunk)
