@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from integrations.codex.codex_cli import CodexCLI, Run, find_codex
 from integrations.script import Script
 
@@ -56,6 +58,7 @@ class CodexTurns:
         prompts = [str(seen["prompt"]) for seen in script.seen if self.answered in seen["prompt"]]
         return prompts[-1].split(self.answered)[1]
 
+    @pytest.mark.feature("Codex")
     def test_a_command_is_run_and_its_output_reaches_the_model(self, codex: CodexCLI, script: Script) -> None:
         self.calls(script, "exec_command", {"cmd": "echo six times seven is $((6 * 7))"})
         run = well(codex.exec("What is six times seven?"))
@@ -64,6 +67,7 @@ class CodexTurns:
         assert run.text.split() == ["One", "moment.", "Done."]
         assert "six times seven is 42" in self.output_seen(script)
 
+    @pytest.mark.feature("Codex")
     def test_a_patch_changes_a_real_file(self, codex: CodexCLI, script: Script) -> None:
         self.calls(script, "apply_patch", {"input": PATCH})
         (codex.work / "poem.txt").write_text("Roses are red,\nviolets are green.\n")

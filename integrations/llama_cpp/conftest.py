@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from integrations.script import Script
 from responses_shim.cli import child, embedded
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,3 +87,18 @@ def url(start: Start) -> str:
 def locked_url(start: Start) -> str:
     """A server that wants the key `right`, and ends a running stream when another request comes, its default."""
     return start(api_key="right", interrupt_requests="True")
+
+
+@pytest.fixture(scope="session")
+def script(tmp_path_factory: pytest.TempPathFactory) -> Script:
+    """What the scripted model says."""
+    return Script(tmp_path_factory.mktemp("script"))
+
+
+@pytest.fixture(scope="session")
+def scripted_url(start: Start, script: Script) -> str:
+    """A server whose model says what the script says."""
+    # The model reads nothing of the prompt, so the context may be longer than it was made for: Codex's prompt is long.
+    flags = ["--n_ctx", "32768", "--logits_all", "False", "--interrupt_requests", "False", "--port", "PORT"]
+    command = [sys.executable, "-m", "integrations.llama_cpp.scripted", *flags]
+    return start(command=command, variables={"SCRIPT": str(script.file)})

@@ -105,6 +105,7 @@ def events_of(answer: httpx.Response) -> list[Json]:
     return events
 
 
+@pytest.mark.feature("text")
 def test_a_streamed_turn(url: str) -> None:
     with httpx.stream("POST", f"{url}/responses", json=body(stream=True), headers=KEY, timeout=SECONDS) as answer:
         assert answer.status_code == 200
@@ -113,6 +114,7 @@ def test_a_streamed_turn(url: str) -> None:
     assert [event["type"] for event in events].count("response.output_text.delta") > 1
 
 
+@pytest.mark.feature("text", "state")
 def test_the_sdk_and_what_is_stored(url: str) -> None:
     with OpenAI(base_url=url, api_key="callers", max_retries=0, timeout=SECONDS) as client:
         first = client.responses.create(model=MODEL, input="Say hello.", max_output_tokens=16)
@@ -158,6 +160,7 @@ def long_seconds(url: str) -> float:
     return time.monotonic() - began
 
 
+@pytest.mark.feature("disconnect")
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_client_that_leaves_frees_the_engine(url: str, long_seconds: float, stream: bool) -> None:
     asked = body(stream=stream, text={"format": LONG}, max_output_tokens=600)
@@ -200,6 +203,7 @@ def test_an_upstream_that_is_killed_fails_the_response() -> None:
         assert httpx.get(f"{root}/responses-shim/health", timeout=SECONDS).status_code == 503
 
 
+@pytest.mark.feature("Codex")
 def test_codex_runs_a_command(tmp_path: Path) -> None:
     """What a model would say is a script; Codex and the proxy are the real ones."""
     host = ScriptedHost(calls_then_says("exec_command", {"cmd": "echo six times seven is $((6 * 7))"}))

@@ -69,6 +69,7 @@ def calls_of(response: dict[str, Any]) -> list[tuple[str, Any]]:
 class UnparsedTurns:
     """Tests of a server that reads no calls of its model, which the fixture `server` of the subclass's module runs."""
 
+    @pytest.mark.feature("calls read from text")
     def test_a_call_in_the_text_is_an_item(self, server: ScriptedServer) -> None:
         server.will_say("Let me look.\n" + kimi_call("Paris"))
         response = server.create(input="Weather?", tools=[WEATHER], max_output_tokens=400)

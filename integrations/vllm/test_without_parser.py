@@ -41,6 +41,7 @@ def server(serve: Serve, script: Script) -> Iterator[Server]:
         yield running
 
 
+@pytest.mark.feature("calls read from text")
 def test_a_call_in_the_text_is_an_item(server: Server, script: Script) -> None:
     script.say(f"<think>Paris.</think>\n\nLet me look.\n{called('Paris')}")
     response = respond(server, tools=TOOLS)

@@ -77,6 +77,24 @@ def test_cached_tokens_are_not_counted(server: ScriptedServer) -> None:
     assert [usage["input_tokens_details"]["cached_tokens"] for usage in usages] == [0, 0]
 
 
+@pytest.mark.feature("prefix cache")
+def test_the_prompt_of_a_turn_begins_with_that_of_the_turn_before_and_what_was_written(server: ScriptedServer) -> None:
+    written = "<think>Two.</think>Let me look." + call("Paris") + call("Rome")
+    server.will_say(written)
+    first = server.create(input="Weather?", tools=[WEATHER], max_output_tokens=300)
+    before = longest_prompt(server)
+    server.will_say("<think>Done.</think>Sunny.")
+    calls = [item for item in first["output"] if item["type"] == "function_call"]
+    outputs = [{"type": "function_call_output", "call_id": item["call_id"], "output": "sunny"} for item in calls]
+    server.create(input=outputs, tools=[WEATHER], previous_response_id=first["id"], max_output_tokens=200)
+    assert longest_prompt(server).startswith(before + written)
+
+
+def longest_prompt(server: ScriptedServer) -> str:
+    """The prompt that the model has read since the script was set; it reads the ends of answers as well."""
+    return max((seen["prompt"] for seen in server.script.seen), key=len).removeprefix("<|im_end|>")
+
+
 @pytest.mark.usefixtures("server")
 def test_the_document_names_flags_of_the_server() -> None:
     command = [str(installation("VLLM_MLX") / "bin" / "vllm-mlx"), "serve", "--help"]
