@@ -37,6 +37,7 @@ def body(**fields: Any) -> Json:
     return {"model": MODEL, "input": "Hello!", **fields}
 
 
+@pytest.mark.feature("reasoning", "function calls", "parallel calls", host="proxy")
 @pytest.mark.parametrize("stream", [True, False])
 def test_reasoning_text_and_parallel_calls(url: str, script: Script, stream: bool) -> None:
     script.say(f"<think>Two.</think>\n\nLet me look.\n{called('Paris')}\n{called('Rome')}")
