@@ -77,7 +77,9 @@ PATTERNS = st.one_of(
 
 def as_python(pattern: str) -> str:
     """A pattern in Python's dialect, with the flag ASCII."""
-    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda found: _IN_PYTHON.get(found[0], found[0]), pattern, flags=re.DOTALL)
+    return re.sub(
+        r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda found: _IN_PYTHON.get(found[0], found[0]), pattern, flags=re.DOTALL
+    )
 
 
 _IN_PYTHON = {"$": r"\Z", r"\s": r"[\s\xa0]"}
