@@ -109,13 +109,14 @@ class _Rewriter:
         safe = {key: kept for key, value in schema.items() if (kept := self._keyword(key, value)) is not _OMITTED}
         if "$ref" in schema and "$ref" not in safe:
             safe = {key: value for key, value in safe.items() if key in _ANNOTATIONS}
+        safe = self._with_all_of(safe)
         if "properties" in safe:
             safe = _without(safe, _UNIONS)
-            if safe.get("additionalProperties") is True or len(safe["properties"]) < len(schema["properties"]):
+            lacks_some = len(safe["properties"]) < len(_mapping(schema.get("properties")))
+            if lacks_some or safe.get("additionalProperties") is True:
                 safe["additionalProperties"] = {"type": [*_ANY_TYPE]}
         if "enum" in safe or "const" in safe:
             return _without(safe, ["type"]) if isinstance(safe.get("type"), list) else safe
-        safe = self._with_all_of(safe)
         for key in safe.keys() & _UNIONS:
             safe[key] = [_narrowed(branch, safe.get("type")) for branch in safe[key]]
         return _with_type(_with_branches(safe))

@@ -246,5 +246,6 @@ async def test_no_catalogue_is_made_for_llama_cpp() -> None:
         return JSONResponse(LIST)
 
     route.__module__ = "llama_cpp.server.app"
-    reply = await ask(Starlette(routes=[Route("/v1/models", route)]))
+    host = Starlette(routes=[Route("/v1/models", route), Route("/v1/chat/completions", route, methods=["POST"])])
+    reply = await ask(host)
     assert reply.json == LIST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from hypothesis import strategies as st
@@ -76,7 +77,12 @@ PATTERNS = st.one_of(
 
 def as_python(pattern: str) -> str:
     """A pattern in Python's dialect, with the flag ASCII."""
-    return pattern.replace("$", r"\Z").replace(r"\s", r"[\s\xa0]")
+    return re.sub(
+        r"\\.|\[(?:\\.|[^\]\\])*\]|\$", lambda found: _IN_PYTHON.get(found[0], found[0]), pattern, flags=re.DOTALL
+    )
+
+
+_IN_PYTHON = {"$": r"\Z", r"\s": r"[\s\xa0]"}
 
 
 COUNTS = st.sampled_from([0, 1, 2, 3, 1000, 1001, -1, 10**9, 2.5, None, True])

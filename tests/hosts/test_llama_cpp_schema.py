@@ -133,6 +133,11 @@ FORGOTTEN: dict[str, tuple[Json, Json]] = {
         an_object(a={"enum": ["x", None]}),
     ),
     "all of one": (an_object(a={"allOf": [text()], "title": "A"}), an_object(a={"title": "A", **text()})),
+    "all of one constant": (an_object(a={"allOf": [{"const": 1}], "type": ["object"]}), an_object(a={"const": 1})),
+    "all of one object, and more": (
+        {"allOf": [an_object(a=text())], "additionalProperties": True},
+        {**an_object(a=text()), "additionalProperties": ANYTHING},
+    ),
     "all of strings": (an_object(a={"allOf": [text(), text()]}), an_object(a=ANYTHING)),
     "all of objects and a string": (
         an_object(a={"type": "object", "allOf": [an_object(), text()]}),
