@@ -174,7 +174,7 @@ def test_text_parts(url: str) -> None:
 
 @pytest.mark.feature("log-probabilities", note="without `--logits_all False`")
 def test_logprobs(url: str) -> None:
-    fields = {"include": ["message.output_text.logprobs"], "top_logprobs": 2, "max_output_tokens": 3}
+    fields = {"include": ["message.output_text.logprobs"], "top_logprobs": 2, "max_output_tokens": 3, "temperature": 0}
     events = stream_events(url, **fields)
     deltas = [event for event in events if event["type"] == "response.output_text.delta"]
     # The token that was chosen comes on top of the two that were asked for, if it is neither.
