@@ -92,7 +92,8 @@ def test_the_prompt_of_a_turn_begins_with_that_of_the_turn_before_and_what_was_w
 
 def longest_prompt(server: ScriptedServer) -> str:
     """The prompt that the model has read since the script was set; it reads the ends of answers as well."""
-    return max((seen["prompt"] for seen in server.script.seen), key=len).removeprefix("<|im_end|>")
+    prompts = [str(seen["prompt"]) for seen in server.script.seen]
+    return max(prompts, key=len).removeprefix("<|im_end|>")
 
 
 @pytest.mark.usefixtures("server")
