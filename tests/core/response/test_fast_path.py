@@ -296,6 +296,15 @@ def test_nothing_is_learned_from_a_frame_with_log_probabilities_that_has_its_tex
     assert played.output[0]["content"][0]["text"] == "aabab"
 
 
+@pytest.mark.parametrize("key", ["choices", "delta", "content"])
+def test_nothing_is_learned_from_a_frame_whose_text_is_the_name_of_a_key(key: str) -> None:
+    """With another text in the place of the key it would be no frame of an answer any more."""
+    for make, options in ((chunk, {}), (with_logprobs, {"logprobs": True})):
+        played = answer(*map(make, ["a", key, key, "b"]), **options)
+        assert played.fast == 3
+        assert played.output[0]["content"][0]["text"] == f"a{key}{key}b"
+
+
 def test_pings_are_numbered_with_the_frames_of_the_fast_path() -> None:
     pinged = play([*map(chunk, "abc"), STOP], after_each=Translator.ping).payloads
     check_stream(pinged)
