@@ -336,7 +336,7 @@ DIMENSIONS = [
     dimension("metadata", 9_000, lambda n: {"metadata": {f"k{k}": "v" for k in range(n + 16)}}, refused=True),
     dimension("characters of metadata", 500_000, lambda n: {"metadata": {"k": "x" * (n + 512)}}, refused=True),
     dimension("entries of include", 50_000, field("include", lambda n: ["reasoning.encrypted_content"] * n)),
-    dimension("entries of stop", 50_000, field("stop", lambda n: ["x"] * n)),
+    dimension("entries of stop", 50_000, field("stop", lambda n: ["x"] * n), refused=True),
     dimension("empty arrays", 9_000, field("x", lambda n: [[]] * n)),
     dimension("numbers", 90_000, field("x", lambda n: [1.5] * n)),
     dimension(
