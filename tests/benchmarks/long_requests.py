@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from responses_shim.asgi.body import parse_json
-from responses_shim.core.request.parse import check_strings, parse_request
+from responses_shim.core.request.parse import MAX_STOP, check_strings, parse_request
 from responses_shim.core.request.prepare import encode_echo, prepare
 from responses_shim.core.request.stored_input import stored_input
 from responses_shim.core.request.unread import unread_fields
@@ -336,7 +336,7 @@ DIMENSIONS = [
     dimension("metadata", 9_000, lambda n: {"metadata": {f"k{k}": "v" for k in range(n + 16)}}, refused=True),
     dimension("characters of metadata", 500_000, lambda n: {"metadata": {"k": "x" * (n + 512)}}, refused=True),
     dimension("entries of include", 50_000, field("include", lambda n: ["reasoning.encrypted_content"] * n)),
-    dimension("entries of stop", 50_000, field("stop", lambda n: ["x"] * n), refused=True),
+    dimension("entries of stop", 50_000, field("stop", lambda n: ["x"] * (n + MAX_STOP)), refused=True),
     dimension("empty arrays", 9_000, field("x", lambda n: [[]] * n)),
     dimension("numbers", 90_000, field("x", lambda n: [1.5] * n)),
     dimension(
