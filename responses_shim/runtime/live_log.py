@@ -102,7 +102,10 @@ class LiveLog:
                     return None
                 if read.entries or after + 1 < read.first:
                     frames = b"".join([_framed(data) for _, data in read.entries])
-                    return Piece(frames, read.entries[-1][0] if read.entries else after, read.first)
+                    last = read.entries[-1][0] if read.entries else after
+                    if last == read.last and not read.ended:
+                        self._start_reader(last)  # if they are many, each finds something new each time
+                    return Piece(frames, last, read.first)
                 if read.ended:
                     return None
                 self._start_reader(read.last)

@@ -100,6 +100,17 @@ async def test_however_many_follow_each_new_event_is_read_once(run: Run, logs: L
     assert seen == [[0, 1, 2, 3, 4]] * 50
 
 
+async def test_who_has_come_to_the_end_of_the_log_has_the_rest_read_for_all(run: Run, logs: LiveLogs) -> None:
+    """Hundreds that read the log themselves found something new each time, and never stopped doing so."""
+    await run.write()
+    with logs.following(OWNER, ID, LONG) as log:
+        piece = await log.read(-1)
+        assert piece is not None
+        assert numbers(piece.frames) == [0]
+        await settle()
+        assert run.read_behind == [-1, 0]
+
+
 async def test_two_runs_have_a_reader_each(run: Run, logs: LiveLogs) -> None:
     with logs.following(OWNER, ID, LONG) as log, logs.following(OWNER, "other", LONG) as other:
         assert log is not other
