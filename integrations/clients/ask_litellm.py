@@ -11,7 +11,7 @@ from integrations.clients.asking import API_KEY, QUESTION, SECONDS, Outcome, fun
 
 def ask(base_url: str, model: str, stream: bool, outcome: Outcome) -> None:
     name = f"openai/{model}"
-    # Unless it is told so, it waits for the complete response and makes a stream of that.
+    # By default it waits for the complete response and makes a stream of that.
     known = {"litellm_provider": "openai", "mode": "responses", "supports_native_streaming": True}
     litellm.register_model({name: known})
     result: Any = litellm.responses(

@@ -69,8 +69,8 @@ class HostClient:
     ) -> ShimError | None:
         """Make a chat call (an `Upstream` of a run): report the answer to the listener, return why it failed.
 
-        If the host refuses it and may not the next time, the call is made again (see `runtime.retry`), which `on_retry`
-        is told. `size` is about the number of bytes that `chat` has as JSON.
+        If the host refuses it and may not the next time, the call is made again (see `runtime.retry`); `on_retry` is
+        called each time. `size` is about the number of bytes that `chat` has as JSON.
         """
         retries = Retries(RetryPolicy(self._profile.retry, self._max_retries), listener, on_retry)
         # The encoded request, until it is not needed any more: it may be of megabytes.

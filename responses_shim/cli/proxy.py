@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 PORT = 8000
 SHUTDOWN_SECONDS = 10
-"""How many seconds open streams have to end when the server is told to."""
+"""How many seconds open streams have to end when the server is to stop."""
 
 DESCRIPTION = """\
 Serve the Responses API for a server that speaks Chat Completions, in any
@@ -78,7 +78,7 @@ def _port(text: str) -> int:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Serve until the process is told to end.
+    """Serve until a signal ends the process.
 
     Raises ConfigurationError if a setting or the URL is wrong, CommandFailed if an option is, or if it cannot start.
     """
@@ -100,7 +100,7 @@ def run(options: argparse.Namespace) -> None:
                 ws="none",  # what would be a WebSocket is answered as the request that it is
                 lifespan="on",
                 server_header=False,
-                proxy_headers=False,  # who connects is who connects: the upstream is told of both
+                proxy_headers=False,  # who connects is who connects: the upstream gets both
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
             )
         )

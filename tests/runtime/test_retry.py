@@ -187,12 +187,12 @@ def chances(*values: float) -> Iterator[float]:
 
 @pytest.mark.anyio
 async def test_a_wait_that_is_over_counts_as_a_retry() -> None:
-    listener, told = Listening(), []
-    retries = Retries(IN_PROCESS, listener, lambda: told.append(True), chance=chances(0.3, 0.3).__next__)
+    listener, reported = Listening(), []
+    retries = Retries(IN_PROCESS, listener, lambda: reported.append(True), chance=chances(0.3, 0.3).__next__)
     for count in (1, 2):
         assert retries.plan(LIMITED, after("0"))
         assert await retries.wait()
-        assert (listener.retries, len(told)) == (count, count)
+        assert (listener.retries, len(reported)) == (count, count)
 
 
 @pytest.mark.anyio

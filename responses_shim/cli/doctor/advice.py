@@ -103,7 +103,7 @@ ADVICE: Mapping[Topic, Mapping[str, str]] = {
         "llama-cpp": "This server gives no usage in a stream; responses have `usage: null`. No flag changes that.",
     },
     "limit": {
-        _ANY: "An answer that the limit has cut cannot be told from a complete one. Look for a newer version of the "
+        _ANY: "An answer that the limit has cut looks like a complete one. Look for a newer version of the "
         "server; give clients a limit that is large enough.",
     },
     "tools": {
@@ -134,7 +134,7 @@ ADVICE: Mapping[Topic, Mapping[str, str]] = {
         "newer version of the server.",
     },
     "merged_calls": {
-        _ANY: "Calls that are made at once cannot be told apart safely: have clients send parallel_tool_calls: "
+        _ANY: "Calls that are made at once cannot be distinguished safely: have clients send parallel_tool_calls: "
         "false, and try another tool parser.",
     },
     "think_tags": {

@@ -270,7 +270,7 @@ async def _images(subject: Subject) -> Finding:
     if not seen.succeeded:
         return missing(f"A request with an image fails: the answer {seen.problem}.", "images")
     if plain.prompt_tokens is None or seen.prompt_tokens is None:
-        return untested("They are accepted; whether the model sees them cannot be told without a number of tokens.")
+        return untested("They are accepted; whether the model sees them cannot be known without a number of tokens.")
     if seen.prompt_tokens <= plain.prompt_tokens:
         return missing("An image is left out in silence: the prompt is no longer with it.", "images")
     return ok(f"An image is {seen.prompt_tokens - plain.prompt_tokens} tokens of the prompt.")
@@ -286,7 +286,7 @@ CHECKS = (
     Check("chat.tools", "the model's calls come as calls", _tools, "chat"),
     Check("chat.tools_required", "tool_choice: required is enforced", _tools_required, "chat"),
     Check("chat.tools_named", "a named tool_choice is enforced", _tools_named, "chat"),
-    Check("chat.tools_parallel", "several calls in one answer can be told apart", _parallel, "chat"),
+    Check("chat.tools_parallel", "several calls in one answer can be distinguished", _parallel, "chat"),
     Check("chat.call_ids", "calls have ids", _call_ids, "chat"),
     Check("chat.reasoning", "reasoning is separate from the text", _reasoning, "chat"),
     Check("chat.replay", "past reasoning reaches the model", _replay, "chat"),

@@ -6,7 +6,7 @@ from responses_shim.cli.doctor.findings import Finding, broken, ok, untested
 from responses_shim.cli.doctor.turns import Turn
 
 MIN_EVENTS = 8
-"""The fewest events of a stream by which this can be told."""
+"""The fewest events of a stream by which this can be seen."""
 MIN_SECONDS = 0.25
 """The least time that the stream must have taken: an answer that was quick may well come at once."""
 

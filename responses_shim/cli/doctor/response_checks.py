@@ -298,7 +298,7 @@ CHECKS = (
     Check("responses.tools", "the model's calls come as items", _tools, "responses"),
     Check("responses.tools_required", "tool_choice: required is enforced", _tools_required, "responses"),
     Check("responses.tools_named", "a named tool_choice is enforced", _tools_named, "responses"),
-    Check("responses.tools_parallel", "several calls in one answer can be told apart", _parallel, "responses"),
+    Check("responses.tools_parallel", "several calls in one answer can be distinguished", _parallel, "responses"),
     Check("responses.round_trip", "the output of a call reaches the model", _round_trip, "responses"),
     Check("responses.custom_tool", "custom tools are taken", _custom, "responses"),
     Check("responses.reasoning", "reasoning is an item of its own", _reasoning, "responses"),

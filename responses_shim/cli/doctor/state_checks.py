@@ -93,7 +93,7 @@ async def _previous(subject: Subject) -> Finding:
     if not chained.succeeded:
         return missing(f"A request with previous_response_id fails: the answer {chained.problem}.", "store")
     if chained.prompt_tokens is None or alone.prompt_tokens is None:
-        return ok("Accepted; whether the model sees what came before cannot be told without a usage.")
+        return ok("Accepted; whether the model sees what came before cannot be known without a usage.")
     if chained.prompt_tokens <= alone.prompt_tokens:
         return broken("previous_response_id is ignored in silence: the prompt is no longer with it.", "store")
     return ok(f"What came before is in the prompt ({chained.prompt_tokens - alone.prompt_tokens} tokens).")

@@ -7,6 +7,7 @@ November 2026. The names are those of vLLM's parsers, as far as it has one.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import get_args
 
 from responses_shim.core.response.tool_markup.grammar import (
@@ -304,6 +305,7 @@ _TEMPLATES: tuple[tuple[str, Form], ...] = (
 )
 
 
+@lru_cache(maxsize=32)  # asked for each request, and a template may have 20 kB
 def marked_form(template: str) -> Form | None:
     """The form of which there are marks in a chat template; None if there are none."""
     return next((form for mark, form in _TEMPLATES if mark in template), None)
