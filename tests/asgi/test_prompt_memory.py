@@ -1,4 +1,4 @@
-"""A request may be of megabytes, and its answer take long: meanwhile nothing is kept of it that is not needed."""
+"""A request may be of megabytes: it is translated in a few times its size, and while it is answered little is kept."""
 
 from __future__ import annotations
 
@@ -31,13 +31,23 @@ class MeasuringHost:
         await anyio.lowlevel.checkpoint()
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]})
         gc.collect()
-        self.allocated, _ = tracemalloc.get_traced_memory()
+        self.allocated, self.peak = tracemalloc.get_traced_memory()
         for body in (chunk("a"), chunk(finish_reason="stop"), DONE):
             await send({"type": "http.response.body", "body": body, "more_body": body is not DONE})
 
 
 async def kept(**body: Any) -> float:
     """What is kept of a request while it is answered, its own bytes included, in multiples of `SIZE`."""
+    return (await measured(**body)).allocated / SIZE
+
+
+async def peak(**body: Any) -> float:
+    """The most that is allocated until the host answers, the request's own bytes included, in multiples of `SIZE`."""
+    return (await measured(**body)).peak / SIZE
+
+
+async def measured(**body: Any) -> MeasuringHost:
+    """A host that has measured while a second request of this kind is answered."""
     host = MeasuringHost()
     shim = ResponsesShim(host, auth_probe="off")
     request = {"model": "m", "stream": True, **body}
@@ -49,7 +59,7 @@ async def kept(**body: Any) -> float:
     finally:
         tracemalloc.stop()
     assert reply.status == 200
-    return host.allocated / SIZE
+    return host
 
 
 @pytest.mark.parametrize("given", [TEXT, [MESSAGE], WIDE])
@@ -73,3 +83,25 @@ async def test_tools_are_kept_as_json_and_not_as_they_were_decoded() -> None:
 async def test_what_the_response_repeats_is_kept_as_json() -> None:
     text = "x" * (SIZE - 1) + "😀"
     assert await kept(input="Hi", instructions=text, store=False) < 2.7
+
+
+EMOJI = WIDE[0]["content"]
+"""It takes four bytes for each character."""
+CUSTOM_CALL = {"type": "custom_tool_call", "call_id": "a", "name": "c", "input": EMOJI}
+SHELL_CALL = {"type": "shell_call", "call_id": "a", "action": {"commands": ["ls", EMOJI]}}
+PATCH = {"type": "create_file", "path": "a", "diff": EMOJI}
+PATCH_CALL = {"type": "apply_patch_call", "call_id": "a", "operation": PATCH}
+CALL = {"type": "function_call", "call_id": "a", "name": "f", "arguments": f'{{"a":"{EMOJI}"}}'}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"input": EMOJI},
+        {"input": "Hi", "instructions": EMOJI},
+        *({"input": [MESSAGE | {"content": "Hi"}, call]} for call in (CUSTOM_CALL, SHELL_CALL, PATCH_CALL, CALL)),
+    ],
+    ids=["input", "instructions", "custom", "shell", "patch", "function"],
+)
+async def test_a_text_with_an_emoji_is_there_once_at_that_size(fields: Any) -> None:
+    assert await peak(**fields) < 8.5

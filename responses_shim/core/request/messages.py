@@ -36,7 +36,7 @@ from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.outputs import Calls, Output
 from responses_shim.core.request.turn import AssistantTurn, Message
 from responses_shim.core.tools import hosted
-from responses_shim.core.tools.arguments import object_arguments
+from responses_shim.core.tools.arguments import Arguments, arguments_text, object_arguments
 from responses_shim.core.tools.base import Tool, ToolIdentity, ToolKind
 from responses_shim.core.tools.kinds import FUNCTION, KINDS
 from responses_shim.core.tools.tool_map import ToolMap
@@ -336,19 +336,19 @@ class _Conversation:
                 raise missing(f"{call_path}.function")
             name, arguments = (required_string(function, key, f"{call_path}.function") for key in ("name", "arguments"))
             name = self._tools.function_name(ToolIdentity(FUNCTION, name))
-            arguments = self._object_arguments(arguments, f"{call_path}.function.arguments")
-            self._add_call(required_string(call, "id", call_path), name, arguments)
+            given = self._object_arguments(arguments, f"{call_path}.function.arguments")
+            self._add_call(required_string(call, "id", call_path), name, given)
 
-    def _object_arguments(self, given: str, path: str) -> str:
+    def _object_arguments(self, given: Arguments, path: str) -> Arguments:
         """The arguments at `path`, which the model wrote, as a JSON object if the host needs one."""
         if self._options.invalid_arguments != "wrap":
             return given
-        arguments = object_arguments(given)
+        arguments = object_arguments(arguments_text(given))
         if arguments != given:
             self._report.mapped(path)
         return arguments
 
-    def _add_call(self, call_id: str, name: str, arguments: str) -> None:
+    def _add_call(self, call_id: str, name: str, arguments: Arguments) -> None:
         self._turn.add_call(call_id, name, arguments)
         self._calls.add(call_id, self._turn)
 

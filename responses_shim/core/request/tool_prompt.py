@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from responses_shim.core.request.turn import Message
+from responses_shim.core.tools.arguments import arguments_text
 from responses_shim.core.wire.report import Report
 
 _DESCRIPTION = """\
@@ -171,7 +172,8 @@ def _with_calls(message: Message) -> Message:
     calls = []
     for call in message["tool_calls"]:
         name = msgspec.json.encode(call["function"]["name"]).decode()
-        calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {call["function"]["arguments"]}}}\n</tool_call>')
+        arguments = arguments_text(call["function"]["arguments"])
+        calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {arguments}}}\n</tool_call>')
     content = message.get("content") or ""
     if content and not content[-1].isspace():
         content += "\n"  # else the model has written its own white space

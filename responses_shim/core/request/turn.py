@@ -17,6 +17,7 @@ from typing import Any
 
 from responses_shim.core.request.content import Part
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.tools.arguments import Arguments
 
 Message = dict[str, Any]
 
@@ -52,7 +53,7 @@ class AssistantTurn:
         self._texts.append((True, text))
         self._text_is_last = False
 
-    def add_call(self, call_id: str, name: str, arguments: str) -> None:
+    def add_call(self, call_id: str, name: str, arguments: Arguments) -> None:
         """Add a call of the function `name`."""
         self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
         self._text_is_last = False

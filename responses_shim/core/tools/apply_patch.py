@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from responses_shim.core.tools.arguments import (
+    Arguments,
     object_or_empty,
     required_object,
     string_or_none,
@@ -62,7 +63,7 @@ class ApplyPatchKind(BuiltInToolKind):
         },
     }
 
-    def past_arguments(self, item: Item, path: str) -> str:
+    def past_arguments(self, item: Item, path: str) -> Arguments:
         operation = required_object(item, "operation", path)
         return write_given_arguments(
             {name: operation.get(name) for name in ("type", "path", "diff")}, f"{path}.operation"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from io import BytesIO
 from typing import Any
 
 import msgspec
+from msgspec import Raw
 
 from responses_shim.core.wire.json_limits import has_long_number
+from responses_shim.core.wire.large_json import encode_large, has_long_text, write_json
 from responses_shim.core.wire.lenient_json import JSON_ERRORS, writable_json
 from responses_shim.core.wire.validation import MAX_DEPTH, MAX_STRING, missing, too_deep, too_long, wrong_type
 
@@ -89,7 +92,19 @@ def required_object(item: dict[str, Any], key: str, path: str) -> dict[str, Any]
     return value
 
 
-def object_arguments(text: str) -> str:
+Arguments = str | Raw
+"""The arguments of a past call, as the JSON text that a chat request has in a string; long ones as that string's JSON.
+
+So a text with an emoji, of which each character takes four bytes, is there in that form once, in its item.
+"""
+
+
+def arguments_text(arguments: Arguments) -> str:
+    """The JSON text of arguments."""
+    return arguments if isinstance(arguments, str) else msgspec.json.decode(arguments, type=str)
+
+
+def object_arguments(text: str) -> Arguments:
     """The arguments of a past call as a JSON object: unchanged if they are one, to the last character.
 
     Chat templates that read them (vLLM parses them first) fail on anything else. What can be read leniently is written
@@ -110,8 +125,9 @@ class _Object(msgspec.Struct):
 def _is_object(text: str) -> bool:
     """Whether a text is a JSON object, as Python reads it."""
     try:
-        msgspec.json.decode(text, type=_Object)
-        return len(text) <= MAX_INTEGER or not has_long_number(text.encode(), MAX_INTEGER)
+        data = text.encode()  # the text would keep what `msgspec` makes of it
+        msgspec.json.decode(data, type=_Object)
+        return len(text) <= MAX_INTEGER or not has_long_number(data, MAX_INTEGER)
     except JSON_ERRORS:
         pass
     try:
@@ -120,22 +136,36 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def write_arguments(value: Any) -> str:
+def write_arguments(value: Any) -> Arguments:
     """JSON as Python writes it, and so chat templates, and so the models that learned from them: `{"a": 1, "b": 2}`.
 
     With a space behind each colon and comma, a past call is what the model wrote and what the host has in its prefix
     cache, where a template shows the arguments as they are.
     """
-    return json.dumps(value, ensure_ascii=False)
+    if not has_long_text(value):
+        return json.dumps(value, ensure_ascii=False)
+    buffer = BytesIO()
+
+    def write(part: bytes) -> None:
+        buffer.write(part.replace(b"\\", b"\\\\").replace(b'"', b'\\"'))
+
+    buffer.write(b'"')
+    write_json(value, write, _spaced_json, comma=b", ", colon=b": ")
+    buffer.write(b'"')
+    return Raw(buffer.getvalue())
 
 
-def write_given_arguments(fields: dict[str, Any], path: str) -> str:
+def _spaced_json(value: object) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def write_given_arguments(fields: dict[str, Any], path: str) -> Arguments:
     """As `write_arguments`, without the fields that a model leaves out: those that are null or an empty object.
 
     `path` is where they are in the request. Raises InvalidRequest if they are longer than `MAX_STRING`.
     """
     given = {name: value for name, value in fields.items() if value not in (None, {})}
     # What Python writes in a second, msgspec writes in a tenth of it, so that is what shows how long it would be.
-    if (length := len(msgspec.json.encode(given))) > MAX_STRING:
+    if (length := len(encode_large(given))) > MAX_STRING:
         raise too_long(path, length, MAX_STRING)
     return write_arguments(given)

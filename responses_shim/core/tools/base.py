@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 from msgspec import UNSET, Struct, UnsetType
 
 from responses_shim.core.items.base import ItemBuilder, NextNumber
-from responses_shim.core.tools.arguments import parse_arguments
+from responses_shim.core.tools.arguments import Arguments, parse_arguments
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.json_end import JSONEnd
 from responses_shim.core.wire.responses import ItemStatus
@@ -188,8 +188,8 @@ class ToolKind(ABC):
         ...
 
     @abstractmethod
-    def past_arguments(self, item: Item, path: str) -> str:
-        """The arguments, as JSON text, that the function was called with.
+    def past_arguments(self, item: Item, path: str) -> Arguments:
+        """The arguments that the function was called with.
 
         Raises InvalidRequest that names a wrong field.
         """

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from responses_shim.core.items.base import NextNumber
-from responses_shim.core.tools.arguments import write_arguments
+from responses_shim.core.tools.arguments import Arguments, write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
     Function,
@@ -96,7 +96,7 @@ class CustomKind(NamedToolKind):
             raise missing(f"{path}.name")
         return Declaration(_function(declared), not for_programs_only(tool), bool(declared.defer_loading))
 
-    def past_arguments(self, item: Item, path: str) -> str:
+    def past_arguments(self, item: Item, path: str) -> Arguments:
         return write_arguments({"input": required_string(item, "input", path)})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from responses_shim.core.tools.arguments import (
+    Arguments,
     integer_or_none,
     object_or_empty,
     required_object,
@@ -68,7 +69,7 @@ class LocalShellKind(BuiltInToolKind):
         },
     }
 
-    def past_arguments(self, item: Item, path: str) -> str:
+    def past_arguments(self, item: Item, path: str) -> Arguments:
         action = required_object(item, "action", path)
         names = ("command", "env", "timeout_ms", "user", "working_directory")
         return write_given_arguments({name: action.get(name) for name in names}, f"{path}.action")

@@ -5,7 +5,13 @@ from __future__ import annotations
 import shlex
 from typing import Any, ClassVar
 
-from responses_shim.core.tools.arguments import integer_or_none, required_object, strings, write_given_arguments
+from responses_shim.core.tools.arguments import (
+    Arguments,
+    integer_or_none,
+    required_object,
+    strings,
+    write_given_arguments,
+)
 from responses_shim.core.tools.base import (
     BuiltInToolKind,
     Declaration,
@@ -89,7 +95,7 @@ class ShellKind(BuiltInToolKind):
             declaration.offered = False
         return declaration
 
-    def past_arguments(self, item: Item, path: str) -> str:
+    def past_arguments(self, item: Item, path: str) -> Arguments:
         action = required_object(item, "action", path)
         names = ("commands", "timeout_ms", "max_output_length")
         return write_given_arguments({name: action.get(name) for name in names}, f"{path}.action")

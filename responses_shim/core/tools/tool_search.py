@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.tools.arguments import write_arguments
+from responses_shim.core.tools.arguments import Arguments, write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
     Function,
@@ -67,7 +67,7 @@ class ToolSearchKind(ToolKind):
         """OpenAI's own searches have no `call_id`: then it is the item's id."""
         return required_string(item, "id" if item.get("call_id") is None else "call_id", path)
 
-    def past_arguments(self, item: Item, path: str) -> str:
+    def past_arguments(self, item: Item, path: str) -> Arguments:
         arguments = item.get("arguments")
         if isinstance(arguments, str):
             return arguments

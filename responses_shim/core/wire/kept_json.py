@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import msgspec
+from responses_shim.core.wire.large_json import encode_large
 
-_encode = msgspec.json.Encoder().encode
 _COPIED = 64 * 1024  # bytes
 
 
@@ -14,5 +13,5 @@ def encode_kept(value: object) -> bytes:
     `msgspec` leaves up to half as much memory again behind them. Small ones are copied to be without it; of large ones
     the system has not given that memory yet, and the copy would take more.
     """
-    data = _encode(value)
+    data = encode_large(value)
     return data if len(data) > _COPIED else memoryview(data).tobytes()

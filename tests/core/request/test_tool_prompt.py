@@ -8,6 +8,8 @@ import jsonschema
 import pytest
 
 from responses_shim.core.request.tool_prompt import describe_tools, force_call
+from responses_shim.core.tools.arguments import Arguments, write_arguments
+from responses_shim.core.wire.large_json import PIECE
 from responses_shim.core.wire.report import Report
 
 Json = dict[str, Any]
@@ -37,7 +39,7 @@ def described(request: Json, *, keep_tools: bool = False) -> Json:
     return describe_tools(request, Report(), keep_tools=keep_tools)
 
 
-def call(name: str, arguments: str) -> Json:
+def call(name: str, arguments: Arguments) -> Json:
     return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 
@@ -96,6 +98,14 @@ def test_past_calls_and_their_outputs_are_text() -> None:
         "content": "<tool_response>\nsunny\n</tool_response>\n<tool_response>\nnoon\n</tool_response>",
     }
     assert user == {"role": "user", "content": "So?"}
+
+
+def test_long_arguments_which_are_kept_as_json_are_text() -> None:
+    arguments = write_arguments({"a": "a" * PIECE + "😀"})
+    assistant = {"role": "assistant", "content": None, "tool_calls": [call("f", arguments)]}
+    _, spoken = described(chat(assistant))["messages"]
+    assert spoken["content"].startswith('<tool_call>\n{"name": "f", "arguments": {"a": "aaa')
+    assert spoken["content"].endswith('a😀"}}\n</tool_call>')
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from responses_shim.core.tools.arguments import arguments_text
 from responses_shim.core.tools.base import ToolSummaries
 from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
@@ -136,7 +137,7 @@ def types(events: Sequence[Json]) -> list[str]:
 def past_arguments(call_type: str, **fields: Any) -> str:
     """The arguments of a past call, as the host is shown them again."""
     item = {"type": call_type, "call_id": "call_1", **fields}
-    return KINDS.by_call_type[call_type].past_arguments(item, "input[3]")
+    return arguments_text(KINDS.by_call_type[call_type].past_arguments(item, "input[3]"))
 
 
 def refused_call(call_type: str, **fields: Any) -> tuple[str | None, str | None]:

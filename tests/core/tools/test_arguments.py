@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from responses_shim.core.tools.arguments import MAX_INTEGER, MAX_LENIENT, object_arguments, parse_arguments
+from responses_shim.core.tools.arguments import (
+    MAX_INTEGER,
+    MAX_LENIENT,
+    arguments_text,
+    object_arguments,
+    parse_arguments,
+    write_arguments,
+)
+from responses_shim.core.wire import large_json
 from responses_shim.core.wire.validation import MAX_DEPTH
 from tests.core.driver import Json
 from tests.core.tools.declared import PARSED, SEARCH, SHELL, call, call_item, types
@@ -107,3 +119,21 @@ def test_an_integer_that_python_does_not_read_makes_arguments_a_text(digits: int
     """A host that reads them with Python would fail."""
     text = '{"a": ' + "9" * digits + "}"
     assert (object_arguments(text) == text) is kept
+
+
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8"))
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st.text('aé"\\\n'), inner))
+
+
+@given(value=VALUES, piece=st.integers(1, 5))
+def test_long_texts_in_arguments_are_written_as_any(value: Any, piece: int) -> None:
+    whole = large_json.PIECE
+    large_json.PIECE = piece
+    try:
+        written = write_arguments(value)
+    finally:
+        large_json.PIECE = whole
+    assert arguments_text(written) == json.dumps(value, ensure_ascii=False)
+    assert msgspec.json.encode({"arguments": written}) == msgspec.json.encode(
+        {"arguments": json.dumps(value, ensure_ascii=False)}
+    )
