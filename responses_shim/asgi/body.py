@@ -35,6 +35,16 @@ In 64 kB there is room for ten thousand, whose translation takes fifteen times a
 """
 
 
+FEW_NODES = 20_000
+"""How many arrays, objects and keys a body of more than `INLINE_LIMIT` bytes may have, together."""
+
+NODE_SIZE = 45
+"""And one more for each so many bytes, up to `max_nodes`. A coding agent's conversation has 65 to 100 for each.
+
+Each takes up to 150 bytes when it is decoded, and more when it is translated.
+"""
+
+
 class ClientDisconnect(Exception):
     """The client left before it had sent its complete body."""
 
@@ -97,9 +107,13 @@ async def decode_json(
     deep. What `read` and `admit` raise is raised here.
     """
 
+    max_nodes = settings.max_nodes
+    if len(body) > INLINE_LIMIT:
+        max_nodes = min(max_nodes, FEW_NODES + len(body) // NODE_SIZE)
+
     def count() -> tuple[int, int]:
         text = body if counted is None else counted
-        return check_json_limits(text, settings.max_text, settings.max_nodes, settings.max_values)
+        return check_json_limits(text, settings.max_text, max_nodes, settings.max_values)
 
     def decode(nodes: int, values: int) -> Result:
         size = len(body) + NODE_COST * nodes

@@ -3,7 +3,8 @@
     {"model": "m", "x": [1.5, 1.5, …], "input": "Hi"}    is read as {"model": "m", "x": True, "input": "Hi"}
 
 A number that takes four bytes in JSON takes 32 as an object. So a body of many small values is first split into its
-fields, each as the bytes of its JSON. Of a field that has no meaning here only the name is kept, for the report.
+fields, each as the bytes of its JSON. Of a field that has no meaning here only the name is kept, for the report; and
+fields, items and tools are counted before they are built.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ import msgspec
 from msgspec import Raw, Struct
 
 from responses_shim.asgi.body import parse_json
-from responses_shim.core.request.parse import MAX_STOP
+from responses_shim.core.request.parse import MAX_FIELDS, MAX_STOP, too_many_fields
 from responses_shim.core.tools.declarations import check_count
-from responses_shim.core.wire.json_limits import count_values
-from responses_shim.core.wire.validation import array_too_long
+from responses_shim.core.wire.json_limits import count_fields, count_values
+from responses_shim.core.wire.requests import MAX_METADATA, Metadata
+from responses_shim.core.wire.validation import array_too_long, convert
 
-FEW_NODES = 10_000
-"""How many arrays, objects and keys a body may have to be split.
+MAX_ITEMS = 4096
+"""How many items `input` may have, whatever their length. OpenAI takes 16,384.
 
-100,000 fields that are not decoded take more memory than if they were.
+A short item takes a thousand bytes: as it was sent, as a message for the host, and as it is stored.
 """
+
+ITEM_SIZE = 256
+"""It may have more if there are so many bytes of the body for each of them. A coding agent's have 500 or more."""
 
 LARGE_VALUE = 50
 """A body with so many bytes for each of its values, or more, is not split.
@@ -38,14 +43,18 @@ UNREAD = True
 
 _STEP = 64 * 1024  # bytes that are searched in one go, during which no other thread can run
 _MAX_EXPONENT = 10  # bytes
+_SMALLEST_FIELD = len('"":1,')
 _LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}")  # with at most 100 digits before it, no other is too large
 
 _NULL = Raw(b"null")
 
 
 class _Limited(Struct):
-    """The fields of which so many values may be sent, and no more."""
+    """The fields of which so many values may be sent, and no more; and those that are long in other requests."""
 
+    input: Raw = _NULL
+    instructions: Raw = _NULL
+    metadata: Raw = _NULL
     tools: Raw = _NULL
     stop: Raw = _NULL
 
@@ -53,6 +62,7 @@ class _Limited(Struct):
 split_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 """The fields of a JSON object, each as the piece of JSON that its value is."""
 _limited = msgspec.json.Decoder(_Limited).decode
+_entries = msgspec.json.Decoder(list[Raw]).decode
 _decode = msgspec.json.Decoder().decode
 
 
@@ -60,26 +70,33 @@ def parse_large_request(body: bytes | bytearray, nodes: int, values: int, read: 
     """The JSON data of a body that keeps the limits, as far as it is in fields named in `read`.
 
     `nodes` and `values` are its numbers of these, as `check_json_limits` counts them. Of every other field that is not
-    null the value may be `UNREAD`. Raises InvalidRequest as `parse_json`, and for more tools or entries of `stop` than
-    are allowed.
+    null the value may be `UNREAD`. Raises InvalidRequest as `parse_json`, and for more fields, items, tools or entries
+    of `stop` than are allowed.
     """
     if LARGE_VALUE * (nodes + values) < len(body):
         return parse_json(body)
-    fields: dict[str, Raw] | None = None
     try:
-        if nodes <= FEW_NODES:
-            fields = split_fields(body)
-            limited = _Limited(fields.get("tools", _NULL), fields.get("stop", _NULL))
-        else:
-            limited = _limited(body)
-        check_count(limited.tools)
-        if (stop := bytes(limited.stop)).startswith(b"[") and count_values(stop) > MAX_STOP:
-            raise array_too_long("stop", MAX_STOP)
-        if fields is not None:
-            return {name: _decode(json) if name in read else _unread(json) for name, json in fields.items()}
+        _check_counts(body, _limited(body))
+        fields = split_fields(body)
+        return {name: _decode(json) if name in read else _unread(json) for name, json in fields.items()}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        pass  # `parse_json` says what is wrong, or puts it right
-    return parse_json(body)
+        return parse_json(body)  # says what is wrong, or puts it right
+
+
+def _check_counts(body: bytes | bytearray, limited: _Limited) -> None:
+    """Raise InvalidRequest for more of anything than is allowed."""
+    rest = len(body) - len(limited.input) - len(limited.instructions) - len(limited.tools)
+    if rest > MAX_FIELDS * _SMALLEST_FIELD and count_fields(body, MAX_FIELDS) > MAX_FIELDS:
+        raise too_many_fields()
+    if bytes(memoryview(limited.input)[:1]) == b"[":
+        allowed = max(MAX_ITEMS, len(body) // ITEM_SIZE)
+        if len(_entries(limited.input)) > allowed:
+            raise array_too_long("input", allowed)
+    if count_fields(bytes(limited.metadata), MAX_METADATA) > MAX_METADATA:
+        convert(dict.fromkeys(map(str, range(MAX_METADATA + 1)), ""), Metadata, "metadata")  # raises
+    check_count(limited.tools)
+    if (stop := bytes(limited.stop)).startswith(b"[") and count_values(stop) > MAX_STOP:
+        raise array_too_long("stop", MAX_STOP)
 
 
 def _unread(json: Raw) -> Any:

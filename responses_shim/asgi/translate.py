@@ -257,6 +257,7 @@ def _prepare(request: Request, sent: _Sent, turn: Turn | None) -> TranslatedRequ
         unread = unread_fields(sent.body, Tokens.__struct_fields__)
     else:
         unread = unread_fields(sent.body, tools=tool_list.unread if tool_list is not None else None)
+    sent.body.clear()  # it may be of megabytes, and what is still needed of it is in `parsed`
     for path in unread:
         if path not in engine_fields:
             report.dropped(path)

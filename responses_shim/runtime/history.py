@@ -14,7 +14,7 @@ Which requests need a store, and which go on without one:
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,21 +88,23 @@ class Turn:
         """Write into the response object what it continues, and that it is kept, and give the input items their ids.
 
         They get them before the output does: the ids of a turn ascend. If an interceptor has set `store` to false, the
-        response is not kept after all. What comes before the input, which may be of megabytes, is kept only for a
-        response whose next round is translated from it again.
+        response is not kept after all. The input and what comes before it, which may be of megabytes, are left only to
+        a response whose next round is translated from them again.
         """
+        taken = {item.id for item in self.before} if self.conversation is not None else ()
+        items: str | Iterable[Item] = request.input
+        if request.tool_outputs != "wait":
+            self.before, request.input = [], ""
+            items = _emptying(items) if isinstance(items, list) else items
         self.keeps = self.keeps and request.store is not False
         if self.keeps:
-            taken = {item.id for item in self.before} if self.conversation is not None else ()
-            sent = stored_input(request.input, ids.new, taken)
+            sent = stored_input(items, ids.new, taken)
             self._input = [StoredItem(id, encode_kept(item)) for id, item in sent]
         response.store = self.keeps
         if self.parent is not None:
             response.previous_response_id = self.parent.id
         if self.conversation is not None:
             response.conversation = {"id": self.conversation.id}
-        if request.tool_outputs != "wait":
-            self.before = []
 
     async def release(self) -> None:
         """Give up the conversation, if the turn has taken one and still has it."""
@@ -226,6 +228,13 @@ class Turn:
             return ConversationTurn(self.conversation.id, response.id)
         items = [*self._input, *self._rounds, *self.unsaved_output(response)]
         return ConversationTurn(self.conversation.id, response.id, items, key=response.id)
+
+
+def _emptying(items: list[Item]) -> Iterator[Item]:
+    """Each item, which is then no longer in the list."""
+    items.reverse()
+    while items:
+        yield items.pop()
 
 
 def output_items(response: Response) -> list[StoredItem]:

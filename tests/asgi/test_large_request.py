@@ -11,21 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.asgi.body import parse_json
-from responses_shim.asgi.large_request import FEW_NODES, UNREAD, parse_large_request
-from responses_shim.core.request.parse import MAX_STOP, parse_request
+from responses_shim.asgi.large_request import ITEM_SIZE, MAX_ITEMS, UNREAD, parse_large_request
+from responses_shim.core.request.parse import MAX_FIELDS, MAX_STOP, parse_request
 from responses_shim.core.tools.declarations import MAX_TOOLS
 from responses_shim.core.tools.kinds import KINDS
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
+from responses_shim.core.wire.requests import MAX_METADATA
 from responses_shim.errors import InvalidRequest
 from tests.core.driver import Json
 from tests.fuzz.mutations import mutated_bytes
 
-READ = {"model", "input", "tools", "stop"}
+READ = {"model", "input", "instructions", "metadata", "tools", "stop"}
 FUNCTION = {"type": "function", "name": "f"}
 
 
-def parsed(body: bytes | Json, nodes: int = FEW_NODES) -> Any:
+def parsed(body: bytes | Json, nodes: int = 10_000) -> Any:
     """What is made of a body; an error is its code, its param and its message."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
@@ -70,7 +71,7 @@ def test_what_nobody_reads_takes_no_memory() -> None:
     [
         *(b'"\xff"', b'"\xed\xa0\x80"', b'{"\xff": 1}', b'"\\q"', b'"\x01"', b'"\\ud83d"', b'"\\u12"', b"'"),
         *(b"1e999", b"-1E+999", b"[1e308, 1e309]", b"1e-999", b"01", b"1.", b"nan", b"tru", b"[1,]", b"{1: 2}", b""),
-        *(b'"' + b"e" * 70_000 + b'", "z": 1e999', b"[" + b"1," * 32_763 + b"1e999]"),
+        *(b'"' + b"e" * 70_000 + b'", "z": 1e999', b"[" + b" " * 65_526 + b"1e999]"),
     ],
 )
 @pytest.mark.parametrize("name", [b"x", b"input"])
@@ -92,7 +93,6 @@ def test_any_body_is_read_as_if_it_were_decoded_completely(body: bytes) -> None:
     assert read(parsed(body)) == read(parsed_completely(body))
 
 
-@pytest.mark.parametrize("nodes", [FEW_NODES, FEW_NODES + 1])
 @pytest.mark.parametrize(
     ("tools", "index"),
     [
@@ -101,8 +101,8 @@ def test_any_body_is_read_as_if_it_were_decoded_completely(body: bytes) -> None:
         ([{"type": "namespace", "name": f"n{index}", "tools": [FUNCTION] * 1000} for index in range(5)], 4),
     ],
 )
-def test_too_many_tools_are_refused_as_if_they_had_been_decoded(tools: list[Json], index: int, nodes: int) -> None:
-    error = parsed({"model": "m", "input": "Hi", "tools": tools}, nodes)
+def test_too_many_tools_are_refused_as_if_they_had_been_decoded(tools: list[Json], index: int) -> None:
+    error = parsed({"model": "m", "input": "Hi", "tools": tools})
     assert error[:2] == ("array_above_max_length", f"tools[{index}]")
     with pytest.raises(InvalidRequest) as raised:
         ToolMap(tools, None, None, Report(), kinds=KINDS)
@@ -118,19 +118,17 @@ def test_too_many_tools_are_refused_as_if_they_had_been_decoded(tools: list[Json
         *([1] * (MAX_TOOLS + 1), [{"type": "namespace", "tools": 5}], [{"type": "namespace"}], "tools", 5, {}),
     ],
 )
-@pytest.mark.parametrize("nodes", [FEW_NODES, FEW_NODES + 1])
-def test_what_else_is_wrong_with_tools_is_not_judged_yet(tools: Any, nodes: int) -> None:
+def test_what_else_is_wrong_with_tools_is_not_judged_yet(tools: Any) -> None:
     body = {"model": "m", "input": "Hi", "tools": tools}
-    assert parsed(body, nodes) == body
+    assert parsed(body) == body
 
 
-@pytest.mark.parametrize("nodes", [FEW_NODES, FEW_NODES + 1])
-def test_too_many_entries_of_stop_are_refused_before_they_are_decoded(nodes: int) -> None:
+def test_too_many_entries_of_stop_are_refused_before_they_are_decoded() -> None:
     most = {"model": "m", "input": "Hi", "stop": ["a,b", 'c",'] * (MAX_STOP // 2)}
-    assert parsed(most, nodes) == most
+    assert parsed(most) == most
     assert parse_request(most).stop == most["stop"]
     more = {**most, "stop": [*most["stop"], ""]}
-    error = parsed(more, nodes)
+    error = parsed(more)
     assert error[:2] == ("array_above_max_length", "stop")
     with pytest.raises(InvalidRequest) as raised:
         parse_request(more)
@@ -143,9 +141,40 @@ def test_another_stop_than_an_array_is_judged_later(stop: Any) -> None:
     assert parsed(body) == body
 
 
-@pytest.mark.parametrize(
-    ("body", "nodes"), [({"model": "m", "x": [1], "y": "é"}, FEW_NODES + 1), ({"model": "m", "x": "a" * 60_000}, 10)]
-)
-def test_a_body_of_many_fields_or_of_large_values_is_not_split(body: Json, nodes: int) -> None:
-    """The one would take more memory split than decoded, the other takes little."""
-    assert parsed(body, nodes) == body
+def test_a_body_of_large_values_is_not_split() -> None:
+    body = {"model": "m", "x": "a" * 60_000}
+    assert parsed(body, 10) == body
+
+
+@pytest.mark.parametrize("nested", [1, [{"a": {"b": 1}}], {"a": [1, {}]}])
+def test_too_many_fields_are_refused_before_they_are_built(nested: Any) -> None:
+    most = {f"k{number}": nested for number in range(MAX_FIELDS)}
+    assert parsed(most) == dict.fromkeys(most, UNREAD)
+    more = {**most, "input": []}
+    error = parsed(more)
+    assert error[:2] == ("object_above_max_properties", None)
+    with pytest.raises(InvalidRequest) as raised:
+        parse_request(more)
+    assert (raised.value.code, raised.value.param, raised.value.message) == error
+
+
+@pytest.mark.parametrize("text", ["", "a" * (ITEM_SIZE * (MAX_ITEMS + 100))])
+def test_too_many_items_are_refused_before_they_are_built(text: str) -> None:
+    """A long body may have more."""
+    body = {"model": "m", "instructions": text}
+    most = {**body, "input": [{"type": "x"}] * MAX_ITEMS}
+    more = {**body, "input": [{"type": "x"}] * (MAX_ITEMS + 100)}
+    assert parsed(most, 100_000) == most
+    assert parsed(more, 100_000) == more if text else parsed(more)[:2] == ("array_above_max_length", "input")
+
+
+def test_too_much_metadata_is_refused_before_it_is_built() -> None:
+    most = {"model": "m", "input": "Hi", "metadata": {str(number): ":," for number in range(MAX_METADATA)}}
+    assert parsed(most) == most
+    assert parse_request(most).metadata == most["metadata"]
+    more = {**most, "metadata": {**most["metadata"], "x": ""}}
+    error = parsed(more)
+    assert error[1] == "metadata"
+    with pytest.raises(InvalidRequest) as raised:
+        parse_request(more)
+    assert (raised.value.code, raised.value.param, raised.value.message) == error

@@ -13,9 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from responses_shim import RequestView, ResponsesShim
+from responses_shim.asgi.body import FEW_NODES, NODE_SIZE
+from responses_shim.asgi.large_request import ITEM_SIZE, MAX_ITEMS
+from responses_shim.core.request.content import MAX_MEDIA
+from responses_shim.core.request.parse import MAX_FIELDS
 from responses_shim.core.tools.declarations import MAX_TOOLS
 from responses_shim.core.wire.validation import MAX_DEPTH, MAX_STRING
 from responses_shim.runtime.files import MAX_FILENAME
+from responses_shim.runtime.offload import INLINE_LIMIT
 from tests.benchmarks.hostile_shapes import SHAPES, Shape
 from tests.caller import Reply, request
 from tests.oracle import check_error, check_response
@@ -166,6 +171,46 @@ async def test_the_number_of_tools_is_limited() -> None:
     for extra in (FUNCTION, more):
         error = await refusal(body_of(tools=[*tools, extra]))
         assert error[:3] == (400, "array_above_max_length", f"tools[{MAX_TOOLS}]")
+
+
+@pytest.mark.anyio
+async def test_a_body_may_have_so_much_in_it_as_its_size_allows() -> None:
+    dense = body_of(x=[{}] * (FEW_NODES * 3 // 2))
+    assert len(dense) > INLINE_LIMIT
+    allowed = FEW_NODES + len(dense) // NODE_SIZE
+    message = f"The request body has more than the {allowed} arrays, objects and keys allowed here."
+    assert await refusal(dense) == (413, "too_many_values", None, message)
+    text = "a" * (FEW_NODES * NODE_SIZE)
+    assert (await send(body_of(x=[{}] * (FEW_NODES * 3 // 2), y=text))).status == 200
+
+
+@pytest.mark.anyio
+async def test_the_number_of_fields_is_limited() -> None:
+    most = {**REQUEST, **{f"k{number}": 1 for number in range(MAX_FIELDS - len(REQUEST))}}
+    assert (await send(json.dumps(most).encode())).status == 200
+    for text in ("", "a" * INLINE_LIMIT):
+        error = await refusal(json.dumps({**most, "x": text}).encode())
+        assert error[:3] == (400, "object_above_max_properties", None)
+
+
+@pytest.mark.anyio
+async def test_the_number_of_items_is_limited_by_the_size_of_the_body() -> None:
+    short = [{"role": "user", "content": "a" * 20}] * MAX_ITEMS
+    assert (await send(body_of(input=short))).status == 200
+    message = f"Invalid 'input': array too long. Expected an array with maximum length {MAX_ITEMS}."
+    assert await refusal(body_of(input=[*short, *short])) == (400, "array_above_max_length", "input", message)
+    assert (await send(body_of(input=[{"role": "user", "content": "a" * ITEM_SIZE}] * (2 * MAX_ITEMS)))).status == 200
+
+
+@pytest.mark.anyio
+async def test_the_number_of_images_is_limited() -> None:
+    image = {"type": "input_image", "image_url": "https://example.com/a.png"}
+    most = {"role": "user", "content": [image] * MAX_MEDIA}
+    assert (await send(body_of(input=[most]))).status == 200
+    output = {"type": "function_call_output", "call_id": "a", "output": [image]}
+    for more, param in (({"role": "user", "content": [image]}, "content[0]"), (output, "output[0]")):
+        error = await refusal(body_of(input=[CALL, most, more]))
+        assert error[:3] == (400, "array_above_max_length", f"input[2].{param}")
 
 
 @pytest.mark.anyio

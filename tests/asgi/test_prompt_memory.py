@@ -74,7 +74,7 @@ async def test_what_is_stored_is_kept_once(given: Any) -> None:
 
 async def test_tools_are_kept_as_json_and_not_as_they_were_decoded() -> None:
     """Those of a large request are shared with no other."""
-    names = [f"f{number}" for number in range(4000)]
+    names = [f"f{number}" for number in range(2500)]
     schema = {"type": "object", "properties": {"a": {"type": "string", "description": "x" * 100}}}
     tools = [{"type": "function", "name": name, "parameters": schema} for name in names]
     assert await kept(input="Hi", tools=tools, store=False) < 3

@@ -10,7 +10,13 @@ from typing import Any
 
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.validation import bad_value, missing, required_string, unsupported, wrong_type
+from responses_shim.core.wire.validation import (
+    bad_value,
+    missing,
+    required_string,
+    unsupported,
+    wrong_type,
+)
 from responses_shim.errors import InvalidRequest
 
 Part = dict[str, Any]
@@ -33,6 +39,9 @@ _MEDIA = {
     "input_video": "video",
     "video_url": "video",
 }
+MAX_MEDIA = 1000
+"""How many images, videos and sounds a request may have. OpenAI takes 500 images, and hosts far fewer."""
+
 _DETAILS = ("low", "high", "auto")
 
 
@@ -65,13 +74,21 @@ def parts_of(content: Any, path: str, options: TranslationOptions, report: Repor
     return [part for part in parts if part is not None]
 
 
-def user_content(content: Any, path: str, options: TranslationOptions, report: Report) -> str | list[Part]:
-    """The content of a user message: a string if there is only text, else chat parts. Raises as `parts_of`."""
+def content_of(content: Any, path: str, options: TranslationOptions, report: Report) -> str | list[Part]:
+    """The content of a user or tool message: a string if there is only text, else chat parts. Raises as `parts_of`."""
     if isinstance(content, str):
         return content
-    parts = parts_of(content, path, options, report)
-    text = joined_text(parts)
-    return text if text is not None else parts
+    texts = _only_texts(content, path, report)
+    return "\n".join(texts) if texts is not None else parts_of(content, path, options, report)
+
+
+def _only_texts(content: Any, path: str, report: Report) -> list[str] | None:
+    """The texts of parts, without a chat part made of each; None if there are other parts than texts."""
+    for part in content if isinstance(content, list) else ():
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind is not None and (not isinstance(kind, str) or kind in _MEDIA or kind == "input_file"):
+            return None
+    return texts_of(content, path, report)
 
 
 def joined_text(parts: list[Part]) -> str | None:
@@ -121,6 +138,13 @@ def _chat_part(part: Part, path: str, options: TranslationOptions, report: Repor
         return None if text is None else {"type": "text", "text": text}
     if media not in options.parts:
         raise unsupported(f"{path}.type", f"this host takes no {media} content.")
+    report.media += 1
+    if report.media > MAX_MEDIA:
+        raise InvalidRequest(
+            f"There are more than the {MAX_MEDIA} images, videos and sounds allowed here.",
+            param=path,
+            code="array_above_max_length",
+        )
     if kind == "input_audio":
         return {"type": "input_audio", "input_audio": _audio(part, path)}
     return {"type": f"{media}_url", f"{media}_url": _url(part, f"{media}_url", path, options, report)}

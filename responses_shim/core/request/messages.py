@@ -31,7 +31,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from responses_shim.core.request.content import Part, joined_text, parts_of, text_of, texts_of, user_content
+from responses_shim.core.request.content import Part, content_of, joined_text, parts_of, text_of, texts_of
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.outputs import Calls, Output
 from responses_shim.core.request.turn import AssistantTurn, Message
@@ -43,6 +43,7 @@ from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import (
+    array_too_long,
     bad_value,
     convert,
     missing,
@@ -67,6 +68,9 @@ REFUSED_ITEMS = {
     "item_reference": "items are not stored here; send the item itself.",
 }
 """Types of items that this server cannot honour, and why. Skipping them would change the answer."""
+
+MAX_CALLS = 4096
+"""How many calls a conversation may have where they are on messages, each of which may have any number of them."""
 
 _DECLARE_TOOLS = ("additional_tools", "tool_search_output")
 ROLES = ["user", "assistant", "system", "developer", "tool"]
@@ -223,9 +227,11 @@ class _Conversation:
         if last_instruction is not None:
             self.system.append(last_instruction)
         made: list[Message] = [{"role": "system", "content": "\n\n".join(self.system)}] if self.system else []
-        for message in self._messages:
+        self._messages.reverse()
+        while self._messages:  # each is gone once it has been made: together they may be large
+            message = self._messages.pop()
             if isinstance(message, AssistantTurn):
-                made.extend(message.messages(self._options))
+                made.extend(message.messages())
             else:
                 made.append(message)
         return made
@@ -233,6 +239,7 @@ class _Conversation:
     def _end_turn(self) -> None:
         """Finish the turn of the model, if there is one."""
         if not self._turn.is_empty:
+            self._turn.end(self._options)
             self._messages.append(self._turn)
             self._turn = AssistantTurn()
 
@@ -242,7 +249,7 @@ class _Conversation:
         role = item.get("role")
         content = item.get("content")
         if role == "user":
-            content = user_content(content, f"{path}.content", self._options, self._report)
+            content = content_of(content, f"{path}.content", self._options, self._report)
             self._end_turn()
             self._messages.append({"role": "user", "content": content})
         elif role == "assistant":
@@ -329,6 +336,8 @@ class _Conversation:
         """Calls on an assistant message, as agents that were written for chat completions leave them there."""
         if not isinstance(calls, list):
             raise wrong_type(path, "an array")
+        if len(self._calls) + len(calls) > MAX_CALLS:
+            raise array_too_long(path, MAX_CALLS)
         for index, call in enumerate(calls):
             call_path = f"{path}[{index}]"
             function = call.get("function") if isinstance(call, dict) else None

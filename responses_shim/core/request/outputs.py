@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from responses_shim.core.request.content import Part, joined_text, parts_of
+from responses_shim.core.request.content import Part, content_of
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.turn import AssistantTurn
 from responses_shim.core.tools.base import Item, NamedToolKind, ToolKind
@@ -63,6 +63,9 @@ class Calls:
         """Remember the id of a call's item, by which an output may name the call. The first one of an id counts."""
         self._ids_of_items.setdefault(item_id, call_id)
 
+    def __len__(self) -> int:
+        return len(self._turns)
+
     def turn_of(self, call_id: str) -> AssistantTurn | None:
         """The turn of a call; None if it has not come yet."""
         return self._turns.get(call_id)
@@ -103,22 +106,16 @@ class Calls:
                         code="invalid_value",
                     )
                 self._report.dropped(output.path)
+        self._turns.clear()
 
     def _add_output(self, output: Output, call_id: str, turn: AssistantTurn) -> None:
         """Make the tool message. What it cannot hold goes into a user message behind all tool messages of the turn."""
-        content = output.content
-        if not isinstance(content, str):
-            parts = parts_of(content, output.content_path, self._options, self._report)
-            text = joined_text(parts)
-            if text is not None:
-                content = text
-            elif self._options.tool_images == "tool":
-                content = parts
-            else:
-                content = _text_beside_media(parts)
-                turn.images.append({"type": "text", "text": f"Output of the tool call {call_id}:"})
-                turn.images += [part for part in parts if part["type"] != "text"]
-                self._report.mapped(output.content_path)
+        content = content_of(output.content, output.content_path, self._options, self._report)
+        if isinstance(content, list) and self._options.tool_images != "tool":
+            heading = {"type": "text", "text": f"Output of the tool call {call_id}:"}
+            turn.add_images([heading, *(part for part in content if part["type"] != "text")])
+            self._report.mapped(output.content_path)
+            content = _text_beside_media(content)
         turn.outputs.append({"role": "tool", "tool_call_id": call_id, "content": content})
 
 

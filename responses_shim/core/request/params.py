@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
+from msgspec.structs import asdict
 
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest, TextFormat
@@ -88,7 +88,7 @@ def _report_without_effect(request: CreateRequest, report: Report) -> None:
 
 
 # One for all responses, each of which keeps it as long as its stream is open.
-_DEFAULT_TEXT = {"format": msgspec.to_builtins(TextFormat())}
+_DEFAULT_TEXT = {"format": {"type": "text"}}
 
 
 def text_echo(request: CreateRequest) -> dict[str, Any]:
@@ -97,7 +97,8 @@ def text_echo(request: CreateRequest) -> dict[str, Any]:
     if config is None:
         return _DEFAULT_TEXT
     answer_format = config.format if config.format is not None else TextFormat()
-    echo: dict[str, Any] = {"format": msgspec.to_builtins(answer_format)}
+    # The schema itself, which may be large, not a copy.
+    echo: dict[str, Any] = {"format": {"type": answer_format.__struct_config__.tag, **asdict(answer_format)}}
     if config.verbosity is not None:
         echo["verbosity"] = config.verbosity
     return echo

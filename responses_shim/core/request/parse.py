@@ -40,8 +40,19 @@ _DATA_FIELDS = ("input", "metadata")  # images, and NeMo Gym's audio
 MAX_STOP = 1000
 """How many entries `stop` may have. OpenAI takes four; a host looks for each of them in every piece of the answer."""
 
+MAX_FIELDS = 1000
+"""How many fields a request may have. The API and the hosts together know about a hundred."""
+
 WARM_UP = "a request cannot fill the prompt cache without an answer here; leave it out."
 """Why a request that only fills the prompt cache is refused: it would be answered, and paid for."""
+
+
+def too_many_fields() -> InvalidRequest:
+    """The error for a request of more than `MAX_FIELDS` fields."""
+    return InvalidRequest(
+        f"Invalid 'body': too many properties. Expected an object with at most {MAX_FIELDS} properties.",
+        code="object_above_max_properties",
+    )
 
 
 def check_strings(body: Any) -> None:
@@ -79,6 +90,8 @@ def parse_request(body: Any) -> CreateRequest:
 
     Input items and tools are checked later, when they are translated (`prepare`).
     """
+    if isinstance(body, dict) and len(body) > MAX_FIELDS:
+        raise too_many_fields()
     request: CreateRequest = convert(body, CreateRequest)
     if not request.model:
         raise missing("model")

@@ -15,7 +15,7 @@ turn begins with that of this one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Container, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from responses_shim.core.request.messages import REFUSED_ITEMS, ROLES, Item, type_by_shape
@@ -35,7 +35,7 @@ _PREFIXES = {
 
 
 def stored_input(
-    items: str | list[Item], new_id: Callable[[str], str], taken: Container[str] = ()
+    items: str | Iterable[Item], new_id: Callable[[str], str], taken: Container[str] = ()
 ) -> Iterator[tuple[str, Item]]:
     """The id of each input item, and the item as it is stored, one after the other: together they may be large.
 
@@ -51,7 +51,7 @@ def stored_input(
         if not isinstance(id, str) or not id or id in taken or id in known:
             id = new_id(_PREFIXES.get(kind, "item") if isinstance(kind, str) else "item")
         known.add(id)
-        yield id, {**_completed(item, kind), "id": id}
+        yield id, _completed(item, kind, id)
 
 
 def check_items(items: Sequence[Item], path: str) -> None:
@@ -82,9 +82,9 @@ def check_items(items: Sequence[Item], path: str) -> None:
         check_depth(item, own)
 
 
-def _completed(item: Item, kind: Any) -> Item:
-    """The item with its type, and for a message with a status and its content as parts."""
-    completed = {"type": kind, **item}
+def _completed(item: Item, kind: Any, id: str) -> Item:
+    """The item with its type and id, and for a message with a status and its content as parts."""
+    completed = {"type": kind, **item, "id": id}
     completed["type"] = kind
     if kind == "message":
         completed.setdefault("status", "completed")

@@ -26,14 +26,17 @@ class AssistantTurn:
     """What the model wrote between two messages of others.
 
     - `fields`: more fields of the assistant message
-    - `outputs`: the tool messages that answer its calls
-    - `images`: chat parts of a user message behind them, for what a tool message cannot hold
+    - `outputs`: the tool messages that answer its calls, which may come when it has ended
     """
+
+    # There may be thousands, which are kept to the end of the conversation.
+    __slots__ = ("_calls", "_images", "_message", "_text_is_last", "_texts", "fields", "outputs")
 
     def __init__(self) -> None:
         self.fields: Message = {}
         self.outputs: list[Message] = []
-        self.images: list[Part] = []
+        self._images: list[Part] | None = None
+        self._message: Message | None = None
         self._texts: list[tuple[bool, str]] = []  # each with whether it is reasoning
         self._calls: list[dict[str, Any]] = []
         self._text_is_last = False
@@ -58,12 +61,24 @@ class AssistantTurn:
         self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
         self._text_is_last = False
 
-    def messages(self, options: TranslationOptions) -> Iterator[Message]:
-        """The messages, in the order that chat completions wants."""
-        yield self._assistant_message(options)
+    def add_images(self, parts: list[Part]) -> None:
+        """Add chat parts of a user message behind the outputs, for what a tool message cannot hold."""
+        if self._images is None:
+            self._images = []
+        self._images += parts
+
+    def end(self, options: TranslationOptions) -> None:
+        """Make the assistant message: only outputs and images are added from now on."""
+        self._message = self._assistant_message(options)
+        del self._calls, self._texts, self.fields
+
+    def messages(self) -> Iterator[Message]:
+        """The messages of a turn that has ended, in the order that chat completions wants."""
+        assert self._message is not None
+        yield self._message
         yield from self.outputs
-        if self.images:
-            yield {"role": "user", "content": self.images}
+        if self._images is not None:
+            yield {"role": "user", "content": self._images}
 
     def _assistant_message(self, options: TranslationOptions) -> Message:
         message: Message = {"role": "assistant"}

@@ -10,6 +10,7 @@ in pieces, between which other threads may run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from itertools import accumulate, chain
 
@@ -34,6 +35,7 @@ _NO_DIGITS = bytes(set(range(256)) - set(_DIGITS))
 _NUMBERS = bytes(0x30 if code in _DIGITS else 0x20 for code in range(256))  # each digit is 0, anything else a space
 _LONG_NUMBER = b"0" * (_PLAIN_DIGITS + 1)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
+_RUNS = re.compile(rb"[{\[]+|[}\]]+|[^{}\[\]]+")
 _MAX_NAME = 100  # characters of a field that an error names
 _LEVELS = 16  # how many levels of brackets are taken off before each bracket is looked at
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
@@ -64,10 +66,6 @@ def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, ma
         openings = piece.count(b"{") + piece.count(b"[")
         nodes += openings + piece.count(b":") + sum(length // _PLAIN_DIGITS for length in lengths)
         values += piece.count(b",")
-        if nodes > max_nodes:
-            raise _too_many(f"{max_nodes} arrays, objects and keys")
-        if values > max_values:
-            raise _too_many(f"{max_values} values")
         if openings:
             brackets = piece.translate(None, _NO_BRACKETS)
             if depth + openings > MAX_DEPTH and _is_too_deep(brackets, depth):
@@ -75,6 +73,10 @@ def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, ma
             depth += 2 * openings - len(brackets)
         else:
             depth -= piece.count(b"}") + piece.count(b"]")
+        if nodes > max_nodes:
+            raise _too_many(f"{max_nodes} arrays, objects and keys")
+        if values > max_values:
+            raise _too_many(f"{max_values} values")
     return nodes, values
 
 
@@ -90,6 +92,23 @@ def _most_nodes(text: bytes | bytearray, max_values: int) -> int:
 def count_values(array: bytes) -> int:
     """How many values there are in the JSON of an array of strings or numbers; 1 for one of them, or an empty array."""
     return 1 + sum(piece.count(b",") for piece in _outside_strings(array))
+
+
+def count_fields(text: bytes | bytearray, enough: int) -> int:
+    """How many keys the outermost object of a JSON text has; it is not counted on once there are more than `enough`."""
+    depth = count = 0
+    for piece in _outside_strings(text):
+        for run in _RUNS.finditer(piece):
+            found = run[0]
+            if found[:1] in b"{[":
+                depth += len(found)
+            elif found[:1] in b"}]":
+                depth -= len(found)
+            elif depth == 1:
+                count += found.count(b":")
+        if count > enough:
+            break
+    return count
 
 
 def has_long_number(text: bytes, max_digits: int) -> bool:

@@ -67,7 +67,8 @@ def write_json(
             write_json(inner, write, encode, comma, colon)
             separator = comma
         write(b"}")
-    elif isinstance(value, list):
+    else:
+        assert isinstance(value, list)
         separator = b"["
         for inner in value:
             write(separator)

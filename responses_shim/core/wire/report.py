@@ -36,10 +36,12 @@ class Report:
     """Collects what became of each field. Of a field that is reported several times, the last report counts.
 
     `tools` are the paths of the chat request's tools, in their order: with these a host's profile reports a tool.
+    `media` is how many images, videos and sounds have been found so far.
     """
 
     def __init__(self) -> None:
         self.tools: list[str] = []
+        self.media = 0
         self._outcomes: dict[str, str] = {}
         self._retries = 0
 

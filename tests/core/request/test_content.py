@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from responses_shim.core.request.content import parts_of, text_of, user_content
+from responses_shim.core.request.content import content_of, parts_of, text_of
 from responses_shim.core.request.options import DEFAULT_OPTIONS, TranslationOptions
 from responses_shim.core.wire.report import Report
 from responses_shim.errors import InvalidRequest
@@ -22,14 +22,14 @@ PNG = "data:image/png;base64,AA=="
 
 def refusal(content: Any, options: TranslationOptions = DEFAULT_OPTIONS) -> InvalidRequest:
     with pytest.raises(InvalidRequest) as caught:
-        user_content(content, "content", options, Report())
+        content_of(content, "content", options, Report())
     check_error(caught.value.body())
     assert caught.value.status == 400
     return caught.value
 
 
 def part(content: Json, options: TranslationOptions = DEFAULT_OPTIONS) -> Json:
-    parts = user_content([content], "content", options, Report())
+    parts = content_of([content], "content", options, Report())
     assert isinstance(parts, list)
     (made,) = parts
     return made
@@ -49,13 +49,13 @@ TEXTS: list[Json] = [
 
 def test_text_is_one_string_whatever_its_parts_are_called() -> None:
     """Chat templates exist that cannot take a list at all."""
-    assert user_content(TEXTS, "content", DEFAULT_OPTIONS, Report()) == "a\nb\nc\nd\ne\nf"
+    assert content_of(TEXTS, "content", DEFAULT_OPTIONS, Report()) == "a\nb\nc\nd\ne\nf"
     assert text_of(TEXTS, "content", "", Report()) == "abcdef"
 
 
 @pytest.mark.parametrize("content", ["", []])
 def test_nothing_is_the_empty_string(content: Any) -> None:
-    assert user_content(content, "content", DEFAULT_OPTIONS, Report()) == ""
+    assert content_of(content, "content", DEFAULT_OPTIONS, Report()) == ""
     assert text_of(content, "content", "\n", Report()) == ""
 
 
@@ -68,7 +68,7 @@ def test_a_string_is_a_part_where_parts_are_asked_for() -> None:
 def test_no_character_is_lost(texts: list[str]) -> None:
     parts = [{"type": "input_text", "text": text} for text in texts]
     assert text_of(parts, "content", "", Report()) == "".join(texts)
-    assert user_content(parts, "content", DEFAULT_OPTIONS, Report()) == "\n".join(texts)
+    assert content_of(parts, "content", DEFAULT_OPTIONS, Report()) == "\n".join(texts)
 
 
 # Media ---------------------------------------------------------------------------------------------------------------
@@ -104,7 +104,7 @@ def test_audio_is_the_same_in_both_apis() -> None:
 
 def test_media_keep_their_place_among_the_text() -> None:
     content = [{"type": "input_text", "text": "Look:"}, {"type": "input_image", "image_url": PNG}, TEXTS[2]]
-    assert user_content(content, "content", DEFAULT_OPTIONS, Report()) == [
+    assert content_of(content, "content", DEFAULT_OPTIONS, Report()) == [
         {"type": "text", "text": "Look:"},
         {"type": "image_url", "image_url": {"url": PNG}},
         {"type": "text", "text": "c"},
@@ -162,13 +162,13 @@ def test_a_host_is_given_no_detail_that_it_does_not_know(
 
 @pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "text"}])
 def test_a_part_without_a_type_is_its_text(kind: Json) -> None:
-    assert user_content([{**kind, "text": "a"}], "content", DEFAULT_OPTIONS, Report()) == "a"
+    assert content_of([{**kind, "text": "a"}], "content", DEFAULT_OPTIONS, Report()) == "a"
 
 
 def test_a_part_of_an_unknown_type_is_its_text_or_left_out_and_reported() -> None:
     content = [{"type": "input_html", "text": "a"}, {"type": "hologram", "data": "AA=="}, {"type": "poem", "text": 7}]
     first, second = Report(), Report()
-    assert user_content(content, "content", DEFAULT_OPTIONS, first) == "a"
+    assert content_of(content, "content", DEFAULT_OPTIONS, first) == "a"
     assert text_of(content, "content", "\n", second) == "a"
     for report in (first, second):
         assert report.header() == 'mapped=("content[0]"), dropped=("content[1]" "content[2]")'
@@ -275,7 +275,7 @@ def test_an_image_that_was_stored_elsewhere_is_refused_with_what_to_send_instead
 def test_the_content_is_left_as_it_was() -> None:
     content = [*TEXTS, *(part for parts in MEDIA.values() for part in parts)]
     before = copy.deepcopy(content)
-    made = user_content(content, "content", DEFAULT_OPTIONS, Report())
+    made = content_of(content, "content", DEFAULT_OPTIONS, Report())
     assert isinstance(made, list)
     for part in made:
         part[part["type"]] = part["changed"] = None

@@ -12,7 +12,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from openai.types.responses import ResponseInputItemParam
 
+from responses_shim.core.request import content
 from responses_shim.core.request.messages import (
+    MAX_CALLS,
     READ_ITEMS,
     REFUSED_ITEMS,
     SKIPPED_ITEMS,
@@ -795,9 +797,19 @@ def test_more_items_leave_the_messages_of_those_before_as_they_were(
     assert messages([*before, called("c"), *after], options=options)[: len(first)] == first
 
 
+def test_the_number_of_calls_on_messages_is_limited() -> None:
+    """A chat request has two objects for each, which take ten times the bytes of the shortest."""
+    most = assistant(None, tool_calls=[chat_call(str(number)) for number in range(MAX_CALLS)])
+    assert len(messages([most])[0]["tool_calls"]) == MAX_CALLS
+    with pytest.raises(InvalidRequest) as raised:
+        messages([most, assistant(None, tool_calls=[chat_call("a")])])
+    assert (raised.value.code, raised.value.param) == ("array_above_max_length", "input[1].tool_calls")
+
+
 @pytest.mark.parametrize("backwards", [False, True])
-def test_the_time_for_many_calls_is_linear(backwards: bool) -> None:
+def test_the_time_for_many_calls_is_linear(backwards: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """A request holds up all others on the host while it is translated. Quadratic, this took more than 4 s."""
+    monkeypatch.setattr(content, "MAX_MEDIA", 20_000)
     calls = [called(str(number)) for number in range(20_000)]
     outputs = [result(call["call_id"], PARTS) for call in calls]
     seconds = []

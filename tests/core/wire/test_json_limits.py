@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.wire import json_limits
-from responses_shim.core.wire.json_limits import MAX_DIGITS, check_json_limits, has_long_number, size_of_text
+from responses_shim.core.wire.json_limits import (
+    MAX_DIGITS,
+    check_json_limits,
+    count_fields,
+    has_long_number,
+    size_of_text,
+)
 from responses_shim.core.wire.validation import MAX_DEPTH
 from responses_shim.errors import InvalidRequest
 
@@ -148,6 +154,20 @@ def test_much_that_is_side_by_side_is_not_deep() -> None:
     check(b"[" + b"[[]]," * 100_000 + b"1]")
     check(("[" + ",".join([deep(MAX_DEPTH - 1)] * 1000) + "]").encode())
     check(b'{"a": "' + b"[" * 1_000_000 + b'"}')
+
+
+# Fields --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64 * 1024])
+def test_the_fields_of_the_outermost_object_are_counted(piece: int) -> None:
+    inner: list[Any] = [1, ":", {"a:": 1, "b": {"c": [{"d": 1}]}}, [[{"e": 1}], {}], {}, [], '\\":']
+    for count in range(1, 20):
+        text = json.dumps({f"{{{number}:": inner[number % len(inner)] for number in range(count)}).encode()
+        with patch.object(json_limits, "_PIECE", piece):
+            assert count_fields(text, 100) == count
+            assert count_fields(text, 10) >= min(count, 11)
+    assert count_fields(b'[{"a": 1}]', 9) == count_fields(b'"a:"', 9) == count_fields(b"{}", 9) == 0
 
 
 # Numbers -------------------------------------------------------------------------------------------------------------
