@@ -188,7 +188,7 @@ def add_audio(messages: list[dict[str, Any]], urls: list[str]) -> list[dict[str,
         message = messages[index]
         if message["role"] == "user":
             content = message["content"]
-            parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
+            parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
             return [*messages[:index], {**message, "content": audio + parts}, *messages[index + 1 :]]
     return [*messages, {"role": "user", "content": audio}]
 

@@ -92,16 +92,30 @@ SHELL_CALL = {"type": "shell_call", "call_id": "a", "action": {"commands": ["ls"
 PATCH = {"type": "create_file", "path": "a", "diff": EMOJI}
 PATCH_CALL = {"type": "apply_patch_call", "call_id": "a", "operation": PATCH}
 CALL = {"type": "function_call", "call_id": "a", "name": "f", "arguments": f'{{"a":"{EMOJI}"}}'}
+SHELL_OUTPUT = {
+    "type": "shell_call_output",
+    "call_id": "a",
+    "output": [{"stdout": EMOJI, "outcome": {"type": "exit", "exit_code": 0}}],
+}
+PATCH_OUTPUT = {"type": "apply_patch_call_output", "call_id": "a", "status": "failed", "output": EMOJI}
+ITEMS: dict[str, list[dict[str, Any]]] = {
+    "custom": [CUSTOM_CALL],
+    "shell": [SHELL_CALL],
+    "patch": [PATCH_CALL],
+    "function": [CALL],
+    "shell output": [{**SHELL_CALL, "action": {"commands": ["ls"]}}, SHELL_OUTPUT],
+    "patch output": [{**PATCH_CALL, "operation": {"type": "delete_file", "path": "a"}}, PATCH_OUTPUT],
+    "developer": [{"role": "developer", "content": "a"}, {"role": "developer", "content": EMOJI}],
+    "answers": [{"role": "assistant", "content": "a"}, {"role": "assistant", "content": EMOJI}],
+    "parts": [{"role": "user", "content": [{"type": "input_text", "text": text} for text in ("a", EMOJI)]}],
+}
+FIELDS = {
+    "input": {"input": EMOJI},
+    "instructions": {"input": "Hi", "instructions": EMOJI},
+    **{name: {"input": [{"role": "user", "content": "Hi"}, *items]} for name, items in ITEMS.items()},
+}
 
 
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"input": EMOJI},
-        {"input": "Hi", "instructions": EMOJI},
-        *({"input": [MESSAGE | {"content": "Hi"}, call]} for call in (CUSTOM_CALL, SHELL_CALL, PATCH_CALL, CALL)),
-    ],
-    ids=["input", "instructions", "custom", "shell", "patch", "function"],
-)
+@pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
 async def test_a_text_with_an_emoji_is_there_once_at_that_size(fields: Any) -> None:
     assert await peak(**fields) < 8.5

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 from typing import Any, TypeAlias
 
-import msgspec
 from msgspec import Struct
 
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.wire.large_json import Text, joined, json_text
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest, JsonObjectFormat, JsonSchemaFormat
 
@@ -41,7 +41,7 @@ class DescribedFormat(Struct, frozen=True):
     - `to_verify`: the format that the answer must be checked against; None if nobody checks it
     """
 
-    description: str
+    description: Text
     to_verify: AnswerFormat | None
 
 
@@ -88,12 +88,11 @@ def response_format(answer: AnswerFormat) -> dict[str, Any]:
     return {"type": "json_schema", "json_schema": {name: value for name, value in fields.items() if value is not None}}
 
 
-def _described(answer: AnswerFormat) -> str:
+def _described(answer: AnswerFormat) -> Text:
     if isinstance(answer, JsonObjectFormat):
         return _DESCRIPTION
     name = f" It is {answer.name!r}: {answer.description}" if answer.description else ""
-    schema = msgspec.json.encode(answer.schema).decode()
-    return f"{_DESCRIPTION}{name}\nIt must be valid against this JSON schema:\n{schema}"
+    return joined([f"{_DESCRIPTION}{name}\nIt must be valid against this JSON schema:\n", json_text(answer.schema)])
 
 
 def constrained_chat(chat: dict[str, Any], constraint: dict[str, Any], tokens_spent: int) -> dict[str, Any]:

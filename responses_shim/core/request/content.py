@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import Raw
+
 from responses_shim.core.request.options import TranslationOptions
+from responses_shim.core.wire.large_json import Text, joined
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import (
     bad_value,
@@ -74,12 +77,12 @@ def parts_of(content: Any, path: str, options: TranslationOptions, report: Repor
     return [part for part in parts if part is not None]
 
 
-def content_of(content: Any, path: str, options: TranslationOptions, report: Report) -> str | list[Part]:
-    """The content of a user or tool message: a string if there is only text, else chat parts. Raises as `parts_of`."""
-    if isinstance(content, str):
+def content_of(content: Any, path: str, options: TranslationOptions, report: Report) -> Text | list[Part]:
+    """The content of a user or tool message: a text if there is nothing else, else chat parts. Raises as `parts_of`."""
+    if isinstance(content, (str, Raw)):
         return content
     texts = _only_texts(content, path, report)
-    return "\n".join(texts) if texts is not None else parts_of(content, path, options, report)
+    return joined(texts, "\n") if texts is not None else parts_of(content, path, options, report)
 
 
 def _only_texts(content: Any, path: str, report: Report) -> list[str] | None:
@@ -91,10 +94,10 @@ def _only_texts(content: Any, path: str, report: Report) -> list[str] | None:
     return texts_of(content, path, report)
 
 
-def joined_text(parts: list[Part]) -> str | None:
+def joined_text(parts: list[Part]) -> Text | None:
     """The text of chat parts, one to a line; None if not all of them are text."""
     texts = [part["text"] for part in parts if part["type"] == "text"]
-    return "\n".join(texts) if len(texts) == len(parts) else None
+    return joined(texts, "\n") if len(texts) == len(parts) else None
 
 
 def _parts(content: Any, path: str) -> Iterator[tuple[Part, str]]:

@@ -36,10 +36,11 @@ from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.outputs import Calls, Output
 from responses_shim.core.request.turn import AssistantTurn, Message
 from responses_shim.core.tools import hosted
-from responses_shim.core.tools.arguments import Arguments, arguments_text, object_arguments
+from responses_shim.core.tools.arguments import object_arguments
 from responses_shim.core.tools.base import Tool, ToolIdentity, ToolKind
 from responses_shim.core.tools.kinds import FUNCTION, KINDS
 from responses_shim.core.tools.tool_map import ToolMap
+from responses_shim.core.wire.large_json import Text, joined, plain
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import (
@@ -137,7 +138,7 @@ def to_messages(
     report: Report,
     options: TranslationOptions,
     *,
-    last_instruction: str | None = None,
+    last_instruction: Text | None = None,
     reasoning_from: int = 0,
 ) -> list[Message]:
     """The chat messages for `instructions` and items. Raises InvalidRequest that names the item's field that is wrong.
@@ -161,7 +162,7 @@ class _Conversation:
     """The messages so far, and the turn of the model that is being put together."""
 
     def __init__(self, tools: ToolMap, report: Report, options: TranslationOptions) -> None:
-        self.system: list[str] = []
+        self.system: list[Text] = []
         self.keeps_reasoning = True
         self._messages: list[Message | AssistantTurn] = []
         self._tools = tools
@@ -218,7 +219,7 @@ class _Conversation:
             pass  # it only looked so
         self._report.dropped(path)
 
-    def finish(self, last_instruction: str | None) -> list[Message]:
+    def finish(self, last_instruction: Text | None) -> list[Message]:
         """All messages; none if no item and no instruction says anything."""
         self._end_turn()
         self._calls.close()
@@ -226,7 +227,7 @@ class _Conversation:
             return []
         if last_instruction is not None:
             self.system.append(last_instruction)
-        made: list[Message] = [{"role": "system", "content": "\n\n".join(self.system)}] if self.system else []
+        made: list[Message] = [{"role": "system", "content": joined(self.system, "\n\n")}] if self.system else []
         self._messages.reverse()
         while self._messages:  # each is gone once it has been made: together they may be large
             message = self._messages.pop()
@@ -301,7 +302,7 @@ class _Conversation:
         """Add a message that the client did not write itself: `heading` says what it is."""
         self._end_turn()
         text = joined_text(parts)
-        content = [{"type": "text", "text": heading}, *parts] if text is None else f"{heading}\n{text}"
+        content = [{"type": "text", "text": heading}, *parts] if text is None else joined([heading, text], "\n")
         self._messages.append({"role": "user", "content": content})
 
     def _reasoning(self, item: Item, path: str) -> None:
@@ -348,16 +349,16 @@ class _Conversation:
             given = self._object_arguments(arguments, f"{call_path}.function.arguments")
             self._add_call(required_string(call, "id", call_path), name, given)
 
-    def _object_arguments(self, given: Arguments, path: str) -> Arguments:
+    def _object_arguments(self, given: Text, path: str) -> Text:
         """The arguments at `path`, which the model wrote, as a JSON object if the host needs one."""
         if self._options.invalid_arguments != "wrap":
             return given
-        arguments = object_arguments(arguments_text(given))
+        arguments = object_arguments(plain(given))
         if arguments != given:
             self._report.mapped(path)
         return arguments
 
-    def _add_call(self, call_id: str, name: str, arguments: Arguments) -> None:
+    def _add_call(self, call_id: str, name: str, arguments: Text) -> None:
         self._turn.add_call(call_id, name, arguments)
         self._calls.add(call_id, self._turn)
 

@@ -14,6 +14,7 @@ from responses_shim.core.request.content import Part, content_of
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.request.turn import AssistantTurn
 from responses_shim.core.tools.base import Item, NamedToolKind, ToolKind
+from responses_shim.core.wire.large_json import Text, joined
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import quoted, required_string
 from responses_shim.errors import InvalidRequest
@@ -119,6 +120,6 @@ class Calls:
         turn.outputs.append({"role": "tool", "tool_call_id": call_id, "content": content})
 
 
-def _text_beside_media(parts: list[Part]) -> str:
+def _text_beside_media(parts: list[Part]) -> Text:
     texts = [part["text"] for part in parts if part["type"] == "text"]
-    return "\n".join(texts) or "The output follows in the next message."
+    return joined(texts, "\n") or "The output follows in the next message."

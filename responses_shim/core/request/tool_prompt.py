@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from responses_shim.core.request.turn import Message
-from responses_shim.core.tools.arguments import arguments_text
+from responses_shim.core.wire.large_json import joined, plain
 from responses_shim.core.wire.report import Report
 
 _DESCRIPTION = """\
@@ -148,7 +148,7 @@ def describe_tools(chat: dict[str, Any], report: Report, *, keep_tools: bool) ->
 def _with_description(messages: list[Message], text: str) -> list[Message]:
     first = messages[0]
     if first["role"] in ("system", "developer"):
-        return [{**first, "content": f"{first['content']}\n\n{text}"}, *messages[1:]]
+        return [{**first, "content": joined([first["content"], text], "\n\n")}, *messages[1:]]
     return [{"role": "system", "content": text}, *messages]
 
 
@@ -172,9 +172,9 @@ def _with_calls(message: Message) -> Message:
     calls = []
     for call in message["tool_calls"]:
         name = msgspec.json.encode(call["function"]["name"]).decode()
-        arguments = arguments_text(call["function"]["arguments"])
+        arguments = plain(call["function"]["arguments"])
         calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {arguments}}}\n</tool_call>')
-    content = message.get("content") or ""
+    content = plain(message.get("content") or "")
     if content and not content[-1].isspace():
         content += "\n"  # else the model has written its own white space
     others = {key: value for key, value in message.items() if key != "tool_calls"}
@@ -183,12 +183,12 @@ def _with_calls(message: Message) -> Message:
 
 def _outputs_message(outputs: list[Message]) -> Message:
     """One user message with the outputs of calls, in parts if one of them has images."""
-    if all(isinstance(output["content"], str) for output in outputs):
-        texts = [f"<tool_response>\n{output['content']}\n</tool_response>" for output in outputs]
-        return {"role": "user", "content": "\n".join(texts)}
+    if not any(isinstance(output["content"], list) for output in outputs):
+        texts = [joined(["<tool_response>\n", output["content"], "\n</tool_response>"]) for output in outputs]
+        return {"role": "user", "content": joined(texts, "\n")}
     parts: list[dict[str, Any]] = []
     for output in outputs:
         content = output["content"]
-        own = [{"type": "text", "text": content}] if isinstance(content, str) else content
+        own = content if isinstance(content, list) else [{"type": "text", "text": content}]
         parts += [{"type": "text", "text": "<tool_response>"}, *own, {"type": "text", "text": "</tool_response>"}]
     return {"role": "user", "content": parts}

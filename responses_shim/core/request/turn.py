@@ -17,7 +17,7 @@ from typing import Any
 
 from responses_shim.core.request.content import Part
 from responses_shim.core.request.options import TranslationOptions
-from responses_shim.core.tools.arguments import Arguments
+from responses_shim.core.wire.large_json import Text, compact, joined
 
 Message = dict[str, Any]
 
@@ -48,7 +48,9 @@ class AssistantTurn:
 
     def add_text(self, text: str) -> None:
         """Add the text of one message. Two messages with nothing of the model's between are set apart by a line."""
-        self._texts.append((False, f"\n\n{text}" if self._text_is_last else text))
+        if self._text_is_last:
+            self._texts.append((False, "\n\n"))
+        self._texts.append((False, text))
         self._text_is_last = True
 
     def add_reasoning(self, text: str) -> None:
@@ -56,7 +58,7 @@ class AssistantTurn:
         self._texts.append((True, text))
         self._text_is_last = False
 
-    def add_call(self, call_id: str, name: str, arguments: Arguments) -> None:
+    def add_call(self, call_id: str, name: str, arguments: Text) -> None:
         """Add a call of the function `name`."""
         self._calls.append({"id": call_id, "type": "function", "function": {"name": name, "arguments": arguments}})
         self._text_is_last = False
@@ -84,13 +86,15 @@ class AssistantTurn:
         message: Message = {"role": "assistant"}
         if options.reasoning_replay == "think":
             texts = [
-                f"{options.think_opening}{text}</think>" if is_reasoning else text for is_reasoning, text in self._texts
+                part
+                for is_reasoning, text in self._texts
+                for part in ((options.think_opening, text, "</think>") if is_reasoning else (text,))
             ]
-            message["content"] = "".join(texts) or None
+            message["content"] = joined(texts) or None
         else:
-            message["content"] = "".join([text for is_reasoning, text in self._texts if not is_reasoning]) or None
-            if reasoning := "\n".join([text for is_reasoning, text in self._texts if is_reasoning]):
-                message["reasoning"] = reasoning
+            message["content"] = joined([text for is_reasoning, text in self._texts if not is_reasoning]) or None
+            if reasoning := joined([text for is_reasoning, text in self._texts if is_reasoning], "\n"):
+                message["reasoning"] = compact(reasoning)  # some hosts get it under a second name too
         if self._calls:
             message["tool_calls"] = self._calls
         message.update(self.fields)

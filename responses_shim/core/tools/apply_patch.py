@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from responses_shim.core.tools.arguments import (
-    Arguments,
     object_or_empty,
     required_object,
     string_or_none,
     write_given_arguments,
 )
 from responses_shim.core.tools.base import BuiltInToolKind, Function, Item, ParsedCallBuilder, ToolSummaries
+from responses_shim.core.wire.large_json import Text, joined
 from responses_shim.core.wire.responses import (
     ApplyPatchCallItem,
     CreateFile,
@@ -63,7 +63,7 @@ class ApplyPatchKind(BuiltInToolKind):
         },
     }
 
-    def past_arguments(self, item: Item, path: str) -> Arguments:
+    def past_arguments(self, item: Item, path: str) -> Text:
         operation = required_object(item, "operation", path)
         return write_given_arguments(
             {name: operation.get(name) for name in ("type", "path", "diff")}, f"{path}.operation"
@@ -72,9 +72,9 @@ class ApplyPatchKind(BuiltInToolKind):
     def posted_output(self, output: Any, status: str | None) -> Item:
         return {"status": status or "completed", **super().posted_output(output, status)}
 
-    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> Text:
         """`completed` or `failed`, and the client's words about it if there are any."""
         status = item.get("status")
         if status not in ("completed", "failed"):
             raise bad_value(f"{path}.status", status, ["completed", "failed"])
-        return f"{status}: {required_string(item, 'output', path)}" if item.get("output") else status
+        return joined([status, ": ", required_string(item, "output", path)]) if item.get("output") else str(status)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-from io import BytesIO
 from typing import Any
 
 import msgspec
-from msgspec import Raw
 
 from responses_shim.core.wire.json_limits import has_long_number
-from responses_shim.core.wire.large_json import encode_large, has_long_text, write_json
+from responses_shim.core.wire.large_json import Text, encode_large, json_text
 from responses_shim.core.wire.lenient_json import JSON_ERRORS, writable_json
 from responses_shim.core.wire.validation import MAX_DEPTH, MAX_STRING, missing, too_deep, too_long, wrong_type
 
@@ -92,19 +90,7 @@ def required_object(item: dict[str, Any], key: str, path: str) -> dict[str, Any]
     return value
 
 
-Arguments = str | Raw
-"""The arguments of a past call, as the JSON text that a chat request has in a string; long ones as that string's JSON.
-
-So a text with an emoji, of which each character takes four bytes, is there in that form once, in its item.
-"""
-
-
-def arguments_text(arguments: Arguments) -> str:
-    """The JSON text of arguments."""
-    return arguments if isinstance(arguments, str) else msgspec.json.decode(arguments, type=str)
-
-
-def object_arguments(text: str) -> Arguments:
+def object_arguments(text: str) -> Text:
     """The arguments of a past call as a JSON object: unchanged if they are one, to the last character.
 
     Chat templates that read them (vLLM parses them first) fail on anything else. What can be read leniently is written
@@ -136,30 +122,20 @@ def _is_object(text: str) -> bool:
         return False
 
 
-def write_arguments(value: Any) -> Arguments:
+def write_arguments(value: Any) -> Text:
     """JSON as Python writes it, and so chat templates, and so the models that learned from them: `{"a": 1, "b": 2}`.
 
     With a space behind each colon and comma, a past call is what the model wrote and what the host has in its prefix
     cache, where a template shows the arguments as they are.
     """
-    if not has_long_text(value):
-        return json.dumps(value, ensure_ascii=False)
-    buffer = BytesIO()
-
-    def write(part: bytes) -> None:
-        buffer.write(part.replace(b"\\", b"\\\\").replace(b'"', b'\\"'))
-
-    buffer.write(b'"')
-    write_json(value, write, _spaced_json, comma=b", ", colon=b": ")
-    buffer.write(b'"')
-    return Raw(buffer.getvalue())
+    return json_text(value, _spaced_json, comma=b", ", colon=b": ")
 
 
 def _spaced_json(value: object) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def write_given_arguments(fields: dict[str, Any], path: str) -> Arguments:
+def write_given_arguments(fields: dict[str, Any], path: str) -> Text:
     """As `write_arguments`, without the fields that a model leaves out: those that are null or an empty object.
 
     `path` is where they are in the request. Raises InvalidRequest if they are longer than `MAX_STRING`.

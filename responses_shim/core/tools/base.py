@@ -19,9 +19,10 @@ from typing import Any, ClassVar, Protocol
 from msgspec import UNSET, Struct, UnsetType
 
 from responses_shim.core.items.base import ItemBuilder, NextNumber
-from responses_shim.core.tools.arguments import Arguments, parse_arguments
+from responses_shim.core.tools.arguments import parse_arguments
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.json_end import JSONEnd
+from responses_shim.core.wire.large_json import Text
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.core.wire.validation import missing, required_string
 
@@ -188,7 +189,7 @@ class ToolKind(ABC):
         ...
 
     @abstractmethod
-    def past_arguments(self, item: Item, path: str) -> Arguments:
+    def past_arguments(self, item: Item, path: str) -> Text:
         """The arguments that the function was called with.
 
         Raises InvalidRequest that names a wrong field.

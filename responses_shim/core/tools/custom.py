@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from responses_shim.core.items.base import NextNumber
-from responses_shim.core.tools.arguments import Arguments, write_arguments
+from responses_shim.core.tools.arguments import write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
     Function,
@@ -19,9 +19,13 @@ from responses_shim.core.tools.base import (
 )
 from responses_shim.core.tools.free_text import FreeText
 from responses_shim.core.wire.events import CustomToolCallInputDelta, CustomToolCallInputDone, Event
+from responses_shim.core.wire.large_json import Text, joined
 from responses_shim.core.wire.requests import CustomTool, GrammarInput
 from responses_shim.core.wire.responses import CustomToolCallItem, ItemStatus
 from responses_shim.core.wire.validation import convert, missing, required_string
+
+MAX_PATTERN = 64 * 1024
+"""The longest regular expression that a host is given to enforce, in characters. A longer one is only described."""
 
 
 class CustomCallBuilder(NamedCallBuilder):
@@ -96,23 +100,23 @@ class CustomKind(NamedToolKind):
             raise missing(f"{path}.name")
         return Declaration(_function(declared), not for_programs_only(tool), bool(declared.defer_loading))
 
-    def past_arguments(self, item: Item, path: str) -> Arguments:
+    def past_arguments(self, item: Item, path: str) -> Text:
         return write_arguments({"input": required_string(item, "input", path)})
 
 
 def _function(tool: CustomTool) -> Function:
     text: dict[str, Any] = {"type": "string", "description": "The input of the tool, as plain text."}
-    description = [tool.description] if tool.description else []
+    description: list[Text] = [tool.description] if tool.description else []
     if isinstance(tool.format, GrammarInput):
         grammar = tool.format
         language = "Lark grammar" if grammar.syntax == "lark" else "regular expression"
-        description.append(f"The input must match this {language}:\n{grammar.definition}")
-        if grammar.syntax == "regex":
+        description.append(joined([f"The input must match this {language}:\n", grammar.definition]))
+        if grammar.syntax == "regex" and len(grammar.definition) <= MAX_PATTERN:
             text["pattern"] = _anchored(grammar.definition)
     parameters = {"type": "object", "properties": {"input": text}, "required": ["input"], "additionalProperties": False}
     function: Function = {"name": tool.name}
     if description:
-        function["description"] = "\n\n".join(description)
+        function["description"] = joined(description, "\n\n")
     function["parameters"] = parameters
     if "pattern" not in text:
         function["strict"] = True

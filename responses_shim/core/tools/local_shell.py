@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from responses_shim.core.tools.arguments import (
-    Arguments,
     integer_or_none,
     object_or_empty,
     required_object,
@@ -14,6 +13,7 @@ from responses_shim.core.tools.arguments import (
     write_given_arguments,
 )
 from responses_shim.core.tools.base import BuiltInToolKind, Function, Item, ParsedCallBuilder, ToolSummaries
+from responses_shim.core.wire.large_json import Text
 from responses_shim.core.wire.responses import ExecAction, ItemStatus, LocalShellCallItem
 from responses_shim.core.wire.validation import required_string
 
@@ -69,7 +69,7 @@ class LocalShellKind(BuiltInToolKind):
         },
     }
 
-    def past_arguments(self, item: Item, path: str) -> Arguments:
+    def past_arguments(self, item: Item, path: str) -> Text:
         action = required_object(item, "action", path)
         names = ("command", "env", "timeout_ms", "user", "working_directory")
         return write_given_arguments({name: action.get(name) for name in names}, f"{path}.action")

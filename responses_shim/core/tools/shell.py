@@ -6,7 +6,6 @@ import shlex
 from typing import Any, ClassVar
 
 from responses_shim.core.tools.arguments import (
-    Arguments,
     integer_or_none,
     required_object,
     strings,
@@ -27,6 +26,7 @@ from responses_shim.core.wire.events import (
     ShellCallCommandDelta,
     ShellCallCommandDone,
 )
+from responses_shim.core.wire.large_json import Text, joined
 from responses_shim.core.wire.responses import ItemStatus, ShellAction, ShellCallItem
 from responses_shim.core.wire.validation import bad_value, missing, required_string, wrong_type
 
@@ -95,12 +95,12 @@ class ShellKind(BuiltInToolKind):
             declaration.offered = False
         return declaration
 
-    def past_arguments(self, item: Item, path: str) -> Arguments:
+    def past_arguments(self, item: Item, path: str) -> Text:
         action = required_object(item, "action", path)
         names = ("commands", "timeout_ms", "max_output_length")
         return write_given_arguments({name: action.get(name) for name in names}, f"{path}.action")
 
-    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> str:
+    def read_output(self, item: Item, path: str, tools: ToolSummaries) -> Text:
         """What each command printed, with how it ended on the last line; a blank line between two commands."""
         output = item.get("output")
         if output is None:
@@ -109,17 +109,18 @@ class ShellKind(BuiltInToolKind):
             return output
         if not isinstance(output, list):
             raise wrong_type(f"{path}.output", "an array")
-        return "\n\n".join(_command_output(entry, f"{path}.output[{index}]") for index, entry in enumerate(output))
+        outputs = [_command_output(entry, f"{path}.output[{index}]") for index, entry in enumerate(output)]
+        return joined(outputs, "\n\n")
 
 
-def _command_output(entry: Any, path: str) -> str:
+def _command_output(entry: Any, path: str) -> Text:
     if not isinstance(entry, dict):
         raise wrong_type(path, "an object")
     printed = [required_string(entry, name, path).rstrip("\n") for name in ("stdout", "stderr") if entry.get(name)]
     outcome = entry.get("outcome")
     if not isinstance(outcome, dict):
         raise missing(f"{path}.outcome") if outcome is None else wrong_type(f"{path}.outcome", "an object")
-    return "\n".join([*printed, _outcome(outcome, f"{path}.outcome")])
+    return joined([*printed, _outcome(outcome, f"{path}.outcome")], "\n")
 
 
 def _outcome(outcome: dict[str, Any], path: str) -> str:

@@ -43,6 +43,7 @@ from responses_shim.core.tools.names import function_name, loosely_spelled, with
 from responses_shim.core.tools.namespace import NAMESPACE
 from responses_shim.core.tools.tool_search import list_deferred
 from responses_shim.core.wire.kept_json import encode_kept
+from responses_shim.core.wire.large_json import joined
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.validation import quoted
 from responses_shim.errors import InvalidRequest
@@ -150,10 +151,10 @@ class ToolMap:
         for tool in self._allowed():
             function, namespace = tool.function, tool.identity.namespace
             if namespace is not None and namespace in descriptions:
-                description = f"{namespace}: {descriptions.pop(namespace)}"
+                texts = [namespace, ": ", descriptions.pop(namespace)]
                 if own := function.get("description"):
-                    description = f"{description}\n\n{own}"
-                function = {**function, "description": description}
+                    texts += ["\n\n", own]
+                function = {**function, "description": joined(texts)}
             functions.append(function)
         return functions
 
@@ -163,6 +164,7 @@ class ToolMap:
         `echo`, `schemas` and `chat_params` are of no use from then on.
         """
         self.echo = []
+        self._searchable, self._namespaces = {}, dict.fromkeys(self._namespaces)
         for tool in self._offered.values():
             tool.function = {}
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.tools.arguments import Arguments, write_arguments
+from responses_shim.core.tools.arguments import write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
     Function,
@@ -22,6 +22,7 @@ from responses_shim.core.tools.base import (
     ToolSummaries,
     object_schema,
 )
+from responses_shim.core.wire.large_json import Text, joined
 from responses_shim.core.wire.requests import ToolSearchTool
 from responses_shim.core.wire.responses import ItemStatus, ToolSearchCallItem
 from responses_shim.core.wire.validation import convert, required_string
@@ -67,7 +68,7 @@ class ToolSearchKind(ToolKind):
         """OpenAI's own searches have no `call_id`: then it is the item's id."""
         return required_string(item, "id" if item.get("call_id") is None else "call_id", path)
 
-    def past_arguments(self, item: Item, path: str) -> Arguments:
+    def past_arguments(self, item: Item, path: str) -> Text:
         arguments = item.get("arguments")
         if isinstance(arguments, str):
             return arguments
@@ -87,5 +88,7 @@ def list_deferred(function: Function, deferred: Mapping[str, str | None]) -> Fun
     """The function of a search, with the names and descriptions of deferred tools added to its own description."""
     if not deferred:
         return function
-    lines = [f"- {name}: {description}" if description else f"- {name}" for name, description in deferred.items()]
-    return {**function, "description": f"{function['description']}\n\nTools that can be found:\n" + "\n".join(lines)}
+    texts = [function["description"], "\n\nTools that can be found:"]
+    for name, description in deferred.items():
+        texts += ["\n- ", name, ": ", description] if description else ["\n- ", name]
+    return {**function, "description": joined(texts)}

@@ -7,13 +7,20 @@ and only a piece at a time has its UTF-8 kept.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 
 import msgspec
+from msgspec import Raw
 
 PIECE = 64 * 1024
 """How many characters of a long string are written in one go."""
+
+Text = str | Raw
+"""A text of a chat request: a string or, if it is long, not ASCII, and was put together here, the JSON of one.
+
+A string with an emoji takes four bytes for each character, so there is not to be another one beside that of the item.
+"""
 
 _encode = msgspec.json.Encoder().encode
 
@@ -57,8 +64,7 @@ def write_json(
         write(encode(value))
     elif isinstance(value, str):
         write(b'"')
-        for start in range(0, len(value), PIECE):
-            write(_encode(value[start : start + PIECE])[1:-1])
+        _write_characters(value, write)
         write(b'"')
     elif isinstance(value, dict):
         separator = b"{"
@@ -75,3 +81,60 @@ def write_json(
             write_json(inner, write, encode, comma, colon)
             separator = comma
         write(b"]")
+
+
+def joined(texts: Sequence[Text], separator: str = "") -> Text:
+    """Texts with a separator between them, as a text of a chat request. One alone is that text."""
+    strings = [text for text in texts if isinstance(text, str)]
+    if len(texts) == 1:
+        return texts[0]
+    if len(strings) == len(texts) and (sum(map(len, strings)) <= PIECE or all(map(str.isascii, strings))):
+        return separator.join(strings)
+    return _json_text(texts, separator)
+
+
+def json_text(
+    value: object, encode: Callable[[object], bytes] = _encode, comma: bytes = b",", colon: bytes = b":"
+) -> Text:
+    """The JSON of a value as a text of a chat request. The other parameters are those of `write_json`."""
+    if not has_long_text(value):
+        return encode(value).decode()
+    buffer = BytesIO()
+
+    def write(part: bytes) -> None:
+        buffer.write(part.replace(b"\\", b"\\\\").replace(b'"', b'\\"'))
+
+    buffer.write(b'"')
+    write_json(value, write, encode, comma, colon)
+    buffer.write(b'"')
+    return Raw(buffer.getvalue())
+
+
+def compact(text: Text) -> Text:
+    """A text of a chat request as JSON if it is long: for one that is in it twice, under two names."""
+    return _json_text([text], "") if isinstance(text, str) and _is_long(text) else text
+
+
+def _json_text(texts: Sequence[Text], separator: str) -> Raw:
+    buffer = BytesIO()
+    buffer.write(b'"')
+    for index, text in enumerate(texts):
+        if index:
+            buffer.write(_encode(separator)[1:-1])
+        if isinstance(text, str):
+            _write_characters(text, buffer.write)
+        else:
+            buffer.write(memoryview(text)[1:-1])
+    buffer.write(b'"')
+    return Raw(buffer.getvalue())
+
+
+def plain(text: Text) -> str:
+    """A text of a chat request as a string."""
+    return text if isinstance(text, str) else msgspec.json.decode(text, type=str)
+
+
+def _write_characters(text: str, write: Callable[[bytes], object]) -> None:
+    """Write what there is between the quotes of a string's JSON."""
+    for start in range(0, len(text), PIECE):
+        write(_encode(text[start : start + PIECE])[1:-1])

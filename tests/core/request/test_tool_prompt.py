@@ -8,8 +8,8 @@ import jsonschema
 import pytest
 
 from responses_shim.core.request.tool_prompt import describe_tools, force_call
-from responses_shim.core.tools.arguments import Arguments, write_arguments
-from responses_shim.core.wire.large_json import PIECE
+from responses_shim.core.tools.arguments import write_arguments
+from responses_shim.core.wire.large_json import PIECE, Text
 from responses_shim.core.wire.report import Report
 
 Json = dict[str, Any]
@@ -39,7 +39,7 @@ def described(request: Json, *, keep_tools: bool = False) -> Json:
     return describe_tools(request, Report(), keep_tools=keep_tools)
 
 
-def call(name: str, arguments: Arguments) -> Json:
+def call(name: str, arguments: Text) -> Json:
     return {"id": "call_1", "type": "function", "function": {"name": name, "arguments": arguments}}
 
 

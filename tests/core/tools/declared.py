@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from responses_shim.core.tools.arguments import arguments_text
 from responses_shim.core.tools.base import ToolSummaries
 from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.events import ALLOWED_AFTER, Event
+from responses_shim.core.wire.large_json import plain
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import ItemStatus
 from responses_shim.errors import InvalidRequest
@@ -137,7 +137,7 @@ def types(events: Sequence[Json]) -> list[str]:
 def past_arguments(call_type: str, **fields: Any) -> str:
     """The arguments of a past call, as the host is shown them again."""
     item = {"type": call_type, "call_id": "call_1", **fields}
-    return arguments_text(KINDS.by_call_type[call_type].past_arguments(item, "input[3]"))
+    return plain(KINDS.by_call_type[call_type].past_arguments(item, "input[3]"))
 
 
 def refused_call(call_type: str, **fields: Any) -> tuple[str | None, str | None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
@@ -13,12 +14,12 @@ from hypothesis import strategies as st
 from responses_shim.core.tools.arguments import (
     MAX_INTEGER,
     MAX_LENIENT,
-    arguments_text,
     object_arguments,
     parse_arguments,
     write_arguments,
 )
 from responses_shim.core.wire import large_json
+from responses_shim.core.wire.large_json import plain
 from responses_shim.core.wire.validation import MAX_DEPTH
 from tests.core.driver import Json
 from tests.core.tools.declared import PARSED, SEARCH, SHELL, call, call_item, types
@@ -127,13 +128,9 @@ VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner) | st.dictionaries(st
 
 @given(value=VALUES, piece=st.integers(1, 5))
 def test_long_texts_in_arguments_are_written_as_any(value: Any, piece: int) -> None:
-    whole = large_json.PIECE
-    large_json.PIECE = piece
-    try:
+    with patch.object(large_json, "PIECE", piece):
         written = write_arguments(value)
-    finally:
-        large_json.PIECE = whole
-    assert arguments_text(written) == json.dumps(value, ensure_ascii=False)
+    assert plain(written) == json.dumps(value, ensure_ascii=False)
     assert msgspec.json.encode({"arguments": written}) == msgspec.json.encode(
         {"arguments": json.dumps(value, ensure_ascii=False)}
     )

@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from responses_shim.core.request.options import TranslationOptions
-from responses_shim.core.tools.arguments import Arguments, write_arguments
+from responses_shim.core.tools.arguments import write_arguments
 from responses_shim.core.tools.base import Declaration, ParsedCallBuilder, ToolKind, ToolSummaries
 from responses_shim.core.tools.kinds import KINDS, ToolKinds
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.events import Event
+from responses_shim.core.wire.large_json import Text
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.responses import BaseItem, ItemStatus
 from responses_shim.core.wire.validation import required_string
@@ -207,7 +208,7 @@ class ClockKind(ToolKind):
         zones = {"type": "string", "enum": tool["zones"]}
         return Declaration({"name": "clock", "parameters": {"type": "object", "properties": {"zone": zones}}})
 
-    def past_arguments(self, item: Json, path: str) -> Arguments:
+    def past_arguments(self, item: Json, path: str) -> Text:
         return write_arguments({"zone": required_string(item, "zone", path)})
 
     def read_output(self, item: Json, path: str, tools: ToolSummaries) -> str:

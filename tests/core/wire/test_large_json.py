@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import sys
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from responses_shim.core.wire import large_json
-from responses_shim.core.wire.large_json import PIECE, encode_large, has_long_text
+from responses_shim.core.wire.large_json import (
+    PIECE,
+    Text,
+    compact,
+    encode_large,
+    has_long_text,
+    joined,
+    json_text,
+    plain,
+)
 
 LONG = "a" * PIECE + "😀"
 
@@ -24,12 +35,8 @@ VALUES = st.recursive(
 
 @given(value=VALUES, piece=st.integers(1, 5))
 def test_it_is_the_json_that_msgspec_writes(value: Any, piece: int) -> None:
-    whole = large_json.PIECE
-    large_json.PIECE = piece
-    try:
+    with patch.object(large_json, "PIECE", piece):
         assert encode_large(value) == msgspec.json.encode(value)
-    finally:
-        large_json.PIECE = whole
 
 
 @pytest.mark.parametrize("character", ["😀", "漢", "é"])
@@ -49,3 +56,44 @@ def test_a_long_text_is_found_at_any_depth(value: Any) -> None:
 @pytest.mark.parametrize("value", [LONG[1:], "a" * PIECE * 2, {LONG: 1}, [1, None, {"a": LONG[1:]}], (LONG,), 1.5])
 def test_what_is_short_or_ascii_or_no_json_data_is_not_searched_for(value: Any) -> None:
     assert not has_long_text(value)
+
+
+# Texts of a chat request ----------------------------------------------------------------------------------------------
+
+
+TEXTS = st.lists(st.text(st.characters(codec="utf-8")), max_size=4)
+
+
+@given(
+    texts=TEXTS, as_json=st.lists(st.booleans(), min_size=4, max_size=4), separator=st.sampled_from(["", "\n\n", '"'])
+)
+def test_texts_are_joined_as_strings_are(texts: list[str], as_json: list[bool], separator: str) -> None:
+    for piece in (1, 5, 10**6):
+        given_texts: list[Text] = [
+            Raw(msgspec.json.encode(text)) if is_json else text for text, is_json in zip(texts, as_json, strict=False)
+        ]
+        with patch.object(large_json, "PIECE", piece):
+            assert plain(joined(given_texts, separator)) == separator.join(texts)
+
+
+def test_only_a_long_text_that_was_put_together_is_json() -> None:
+    assert joined([LONG], "\n") is LONG
+    assert joined(["a" * PIECE, "b"]) == "a" * PIECE + "b"
+    assert joined(["é", "b"], "\n") == "é\nb"
+    assert isinstance(joined([LONG, "b"]), Raw)
+    assert isinstance(joined(["é" * PIECE, "b"]), Raw)
+
+
+def test_a_text_that_is_there_twice_is_json_if_it_is_long() -> None:
+    raw = compact(LONG)
+    assert isinstance(raw, Raw)
+    assert plain(raw) == LONG
+    assert compact(raw) is raw
+    assert (compact("é"), compact("a" * PIECE * 2)) == ("é", "a" * PIECE * 2)
+
+
+@given(value=VALUES, piece=st.integers(1, 5))
+def test_the_json_of_a_value_is_a_text(value: Any, piece: int) -> None:
+    with patch.object(large_json, "PIECE", piece):
+        written = json_text(value)
+    assert plain(written) == msgspec.json.encode(value).decode()
