@@ -79,14 +79,15 @@ class Settings(BaseModel):
 
     The text of a million tokens is 4 to 5 MB. It is decoded in one go, during which nothing else runs in the process:
     10 MB take 20 ms at worst, and 40 MB, since one emoji makes a string take four bytes for each character; to be
-    translated, up to 130 MB.
+    translated, up to 70 MB.
     """
 
     max_nodes: int = Field(default=100_000, ge=1)
     """The most arrays, objects and keys in a request body, together. More are a 413.
 
     A coding agent's conversation of a million tokens has some 70,000. They are decoded in one go, during which nothing
-    else runs in the process: 100,000 take about 10 ms, and 10 to 20 MB.
+    else runs in the process: 100,000 take about 10 ms, and 10 to 20 MB. A body between 100 kB and 3.6 MB may have a
+    fifth of them, and more in proportion to its size.
     """
 
     max_values: int = Field(default=1_000_000, ge=1)

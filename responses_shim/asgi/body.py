@@ -35,16 +35,6 @@ In 64 kB there is room for ten thousand, whose translation takes fifteen times a
 """
 
 
-FEW_NODES = 20_000
-"""How many arrays, objects and keys a body of more than `INLINE_LIMIT` bytes may have, together."""
-
-NODE_SIZE = 45
-"""And one more for each so many bytes, up to `max_nodes`. A coding agent's conversation has 65 to 100 for each.
-
-Each takes up to 150 bytes when it is decoded, and more when it is translated.
-"""
-
-
 class ClientDisconnect(Exception):
     """The client left before it had sent its complete body."""
 
@@ -107,9 +97,7 @@ async def decode_json(
     deep. What `read` and `admit` raise is raised here.
     """
 
-    max_nodes = settings.max_nodes
-    if len(body) > INLINE_LIMIT:
-        max_nodes = min(max_nodes, FEW_NODES + len(body) // NODE_SIZE)
+    max_nodes = allowed_nodes(len(body), settings.max_nodes)
 
     def count() -> tuple[int, int]:
         text = body if counted is None else counted
@@ -125,6 +113,18 @@ async def decode_json(
     if nodes > SMALL_NODES:
         await admit()
     return await offload_if_large(len(body) + NODE_COST * nodes, lambda: decode(nodes, values))
+
+
+def allowed_nodes(size: int, max_nodes: int) -> int:
+    """How many arrays, objects and keys a body of that many bytes may have, if any may have `max_nodes`.
+
+    One of more than `INLINE_LIMIT` may have a fifth of them, and more with its size, all of them from 3.6 MB on. By
+    default that is 20,000, and one for each 45 bytes; a coding agent's conversation has one for each 65 to 100 bytes.
+    Each takes up to 150 bytes when it is decoded, and more when it is translated.
+    """
+    if size <= INLINE_LIMIT:
+        return max_nodes
+    return min(max_nodes, max_nodes // 5 + max_nodes * size // 4_500_000)
 
 
 def _check_media_type(content_type: str) -> None:

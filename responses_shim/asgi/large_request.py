@@ -38,6 +38,15 @@ LARGE_VALUE = 50
 A conversation has some 200, and takes five times its size when it is decoded. To split it would only take time.
 """
 
+
+class _EveryField:
+    def __contains__(self, name: object) -> bool:
+        return True
+
+
+EVERY_FIELD = _EveryField()
+"""What is read of a request that interceptors see."""
+
 UNREAD = True
 """What stands in the place of a value that nobody reads."""
 

@@ -14,6 +14,7 @@ from responses_shim.asgi.admission import Admission
 from responses_shim.asgi.body import decode_json, read_body
 from responses_shim.asgi.client_watch import ClientWatch
 from responses_shim.asgi.known_tools import decode_request
+from responses_shim.asgi.large_request import EVERY_FIELD, parse_large_request
 from responses_shim.asgi.owner import cache_key_of
 from responses_shim.asgi.request import Request
 from responses_shim.core.request.answer_format import constrained_chat, response_format
@@ -46,7 +47,7 @@ from responses_shim.runtime.ids import Ids
 from responses_shim.runtime.interceptors import intercept
 from responses_shim.runtime.interfaces import RawHeaders
 from responses_shim.runtime.json_schema import SchemaCheck
-from responses_shim.runtime.offload import offload_if_large
+from responses_shim.runtime.offload import INLINE_LIMIT, offload_if_large
 from responses_shim.stores.base import StoreUnavailable
 from responses_shim.views.request import RequestView
 
@@ -150,7 +151,8 @@ async def _decode(request: Request, data: bytearray, admission: Admission) -> _S
     """What the client sent, from the bytes of its body."""
     read = partial(_read, request)
     if request.interceptors:  # they may change the tools, of this request alone
-        return await decode_json(data, request.settings, admission.ask, read)
+        parse = partial(parse_large_request, read=EVERY_FIELD) if len(data) > INLINE_LIMIT else None
+        return await decode_json(data, request.settings, admission.ask, read, parse=parse)
     sent, tool_list = await decode_request(
         data, request.settings, admission.ask, request.tool_lists, read, request.profile.engine_fields
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from responses_shim import RequestView, ResponsesShim
-from responses_shim.asgi.body import FEW_NODES, NODE_SIZE
+from responses_shim.asgi.body import allowed_nodes
 from responses_shim.asgi.large_request import ITEM_SIZE, MAX_ITEMS
 from responses_shim.core.request.content import MAX_MEDIA
 from responses_shim.core.request.parse import MAX_FIELDS
@@ -54,6 +54,10 @@ def item(**fields: Any) -> bytes:
 
 def file(**fields: Any) -> bytes:
     return body_of(input=[{"role": "user", "content": [{"type": "input_file", **fields}]}])
+
+
+async def unchanged(view: RequestView, headers: Mapping[str, str]) -> None:
+    """An interceptor that changes nothing."""
 
 
 def nested(depth: int) -> Any:
@@ -175,13 +179,14 @@ async def test_the_number_of_tools_is_limited() -> None:
 
 @pytest.mark.anyio
 async def test_a_body_may_have_so_much_in_it_as_its_size_allows() -> None:
-    dense = body_of(x=[{}] * (FEW_NODES * 3 // 2))
-    assert len(dense) > INLINE_LIMIT
-    allowed = FEW_NODES + len(dense) // NODE_SIZE
+    dense = body_of(x=[{}] * 30_000)
+    allowed = allowed_nodes(len(dense), 100_000)
+    assert (len(dense) > INLINE_LIMIT, allowed) == (True, 20_000 + len(dense) // 45)
     message = f"The request body has more than the {allowed} arrays, objects and keys allowed here."
     assert await refusal(dense) == (413, "too_many_values", None, message)
-    text = "a" * (FEW_NODES * NODE_SIZE)
-    assert (await send(body_of(x=[{}] * (FEW_NODES * 3 // 2), y=text))).status == 200
+    assert (await send(body_of(x=[{}] * 30_000, y="a" * 1_000_000))).status == 200
+    assert (await send(dense, max_nodes=200_000)).status == 200
+    assert allowed_nodes(INLINE_LIMIT, 100_000) == allowed_nodes(3_600_000, 100_000) == 100_000
 
 
 @pytest.mark.anyio
@@ -198,7 +203,9 @@ async def test_the_number_of_items_is_limited_by_the_size_of_the_body() -> None:
     short = [{"role": "user", "content": "a" * 20}] * MAX_ITEMS
     assert (await send(body_of(input=short))).status == 200
     message = f"Invalid 'input': array too long. Expected an array with maximum length {MAX_ITEMS}."
-    assert await refusal(body_of(input=[*short, *short])) == (400, "array_above_max_length", "input", message)
+    for interceptors in ([], [unchanged]):
+        error = await refusal(body_of(input=[*short, *short]), interceptors=interceptors)
+        assert error == (400, "array_above_max_length", "input", message)
     assert (await send(body_of(input=[{"role": "user", "content": "a" * ITEM_SIZE}] * (2 * MAX_ITEMS)))).status == 200
 
 
@@ -232,9 +239,6 @@ async def test_the_number_of_images_is_limited() -> None:
 )
 @pytest.mark.parametrize("intercepted", [False, True])
 async def test_what_is_nested_too_deep_is_named(fields: Any, param: str, depth: int, intercepted: bool) -> None:
-    async def unchanged(view: RequestView, headers: Any) -> None:
-        pass
-
     options = {"interceptors": [unchanged]} if intercepted else {}
     text = json.dumps({**REQUEST, **fields("@")}).replace('"@"', '{"a":' * depth + "1" + "}" * depth)
     status, code, named, message = await refusal(text.encode(), **options)

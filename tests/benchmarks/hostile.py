@@ -1,7 +1,8 @@
 """What requests that are meant to hurt do to the host's process: how long its loop is held, how much memory it takes.
 
-Each request goes to a fresh server, a process of its own, after one small request. The loop has a heartbeat (see
-`hostile_host`), and the kernel knows the process's peak of resident memory.
+Each request goes to a fresh server, a process of its own, after one small request and one of an agent's, of 200 kB: so
+what the first large request of a process takes once, for threads and modules, is not counted. The loop has a heartbeat
+(see `hostile_host`), and the kernel knows the process's peak of resident memory.
 
 The figure of a request is the shortest of its longest holds, of those that it had each time it was sent: whatever else
 runs on the machine only makes them longer, and what the request itself does to the loop, it does each time.
@@ -17,12 +18,15 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from . import servers
-from .hostile_shapes import SHAPES, Shape, request
+from .hostile_bodies import request
+from .hostile_shapes import HONEST, SHAPES, Shape
 from .report import Row
 from .sampling import Plan, Spread
 from .servers import Server
 
 MEGABYTE = 1_000_000
+ORDINARY = 200_000
+"""The size of the conversation that comes before a hostile request, in bytes. From 100 kB on, threads do the work."""
 SMALL = 1_100_000
 """Up to which size of a body, in bytes, the lower of the two bars holds."""
 
@@ -54,7 +58,8 @@ def row(shape: Shape, size: int, rounds: int) -> Row:
 def _attack(shape: Shape, data: bytes) -> tuple[float, float, float, str]:
     """How long the loop was held (ms), how long the answer took (s), the memory it took (KB), and what it was."""
     with servers.hostile(RESPONSES_SHIM_HOST=shape.host, RESPONSES_SHIM_AUTH_PROBE="off") as server:
-        post(server, "/v1/responses", request().encode(), {})
+        for ordinary in (request().encode(), HONEST[0].body(ORDINARY)):
+            assert post(server, "/v1/responses", ordinary, {}) == "200 completed"
         _longest_hold(server)  # begins to count
         before = server.resident_kb()
         server.forget_peak()

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import gzip
-import json
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-Body = Callable[[int], bytes]
-"""From a number of bytes to a body of about as many."""
+from responses_shim.core.request.content import MAX_MEDIA
+from responses_shim.core.request.messages import MAX_CALLS
 
-HERE = "@"
-"""What a request has in the place of the part that grows."""
+from .hostile_bodies import (
+    FILLING,
+    HERE,
+    Body,
+    allowed_late_calls,
+    allowed_namespaces,
+    as_many_as_are_allowed,
+    item,
+    late_calls,
+    long,
+    many,
+    most_items,
+    numbered,
+    parts,
+    request,
+    small,
+)
 
 
 @dataclass(frozen=True)
@@ -43,74 +55,6 @@ class Shape:
         return data, unpacked
 
 
-# Making bodies -------------------------------------------------------------------------------------------------------
-
-
-def request(**fields: Any) -> str:
-    """A request as JSON."""
-    return json.dumps({"model": "m", "stream": True, "input": "Hi", **fields})
-
-
-def item(**fields: Any) -> str:
-    """A request with an item behind its message."""
-    return request(input=[{"role": "user", "content": "Hi"}, fields])
-
-
-def parts(*parts: Any) -> str:
-    """A request with a message of these parts."""
-    return request(input=[{"role": "user", "content": parts}])
-
-
-def many(text: str, unit: str, last: str = "", first: str = "") -> Body:
-    """The request `text` with as many of `unit` as fit in the place of `"@"`, between `first` and `last`."""
-    head, tail = text.split(f'"{HERE}"')
-
-    def body(size: int) -> bytes:
-        data = unit.encode()
-        return (head + first).encode() + data * (size // len(data)) + (last + tail).encode()
-
-    return body
-
-
-def long(text: str, unit: str = "A", last: str = "", first: str = "") -> Body:
-    """The same in a string."""
-    return many(text, unit, f'{last}"', f'"{first}')
-
-
-def numbered(text: str, unit: str) -> Body:
-    """The same with units in which `%d` is a number, another one in each, separated by commas."""
-    head, tail = text.split(f'"{HERE}"')
-
-    def body(size: int) -> bytes:
-        return (head + ",".join(unit % number for number in range(size // (len(unit) + 4))) + tail).encode()
-
-    return body
-
-
-def small(text: str) -> Body:
-    """A request that does not grow."""
-    return lambda size: text.encode()
-
-
-def late_calls(size: int) -> bytes:
-    """Outputs of calls that come in the opposite order behind them."""
-    pair = range(size // 110)
-    outputs = [{"type": "function_call_output", "call_id": f"c{n}", "output": ""} for n in pair]
-    calls = [{"type": "function_call", "call_id": f"c{n}", "name": "f", "arguments": "{"} for n in reversed(pair)]
-    return request(input=outputs + calls).encode()
-
-
-def allowed_namespaces(size: int) -> bytes:
-    """Tools of one namespace, and a `tool_choice` that allows that namespace again and again."""
-    count = size // 80
-    tools = [{"type": "function", "name": f"f{number}"} for number in range(count)]
-    allowed = [{"type": "namespace", "name": "n"}] * count
-    return request(
-        tools=[{"type": "namespace", "name": "n", "tools": tools}],
-        tool_choice={"type": "allowed_tools", "mode": "auto", "tools": allowed},
-    ).encode()
-
-
 # The shapes ----------------------------------------------------------------------------------------------------------
 
 _FUNCTION = {"type": "function", "name": "f"}
@@ -125,11 +69,27 @@ _CALL = {"type": "function_call", "call_id": "a", "name": "f", "arguments": HERE
 _PAST_NAME = {"type": "function_call", "call_id": "a", "name": HERE, "arguments": "{}"}
 _CUSTOM_CALL = {"type": "custom_tool_call", "call_id": "a", "name": "c", "input": HERE}
 _SEALED = {"type": "reasoning", "summary": [], "encrypted_content": HERE}
+_REASONING = {"type": "reasoning", "summary": []}
 _LIST = [HERE]
+_PATCH_CALL = {
+    "type": "apply_patch_call",
+    "call_id": "a",
+    "operation": {"type": "create_file", "path": "a", "diff": HERE},
+}
+_PAST_CALL = {**_CALL, "arguments": "{}"}
+_OUTPUT = {"type": "function_call_output", "call_id": "a"}
 _DEEP_SHELL = {"type": "shell", "description": HERE}
 _MESSAGE = '{"role":"user","content":""}'
 _DEFERRED = '{"type":"function","name":"f%d","defer_loading":true}'
 _EMOJI = "😀"
+
+_FILLED = {"role": "user", "content": FILLING}
+_SHORT_CALL = '{"type":"function_call","call_id":"%d","name":"f","arguments":"{}"}'
+_SHORT_OUTPUT = '{"type":"function_call_output","call_id":"%d","output":"o"}'
+_SHELL_OUTPUT = {"stdout": HERE, "outcome": {"type": "exit", "exit_code": 0}}
+_LARK = {"type": "custom", "name": "c", "format": {"type": "grammar", "syntax": "lark", "definition": HERE}}
+_ALLOWED_TOOL = {**_FUNCTION, "x": 1}
+_ALLOWED_ITEM = {**_FILLED, "x": 1}
 
 HONEST = [
     Shape("a conversation", numbered(request(input=_LIST), '{"role":"user","content":"%d' + " and so on" * 50 + '"}')),
@@ -167,6 +127,33 @@ LONG_TEXTS = [
     Shape("instructions, gzipped", long(request(instructions=HERE)), coding=("gzip",)),
     Shape("input", long(request(input=HERE))),
     Shape("input with an emoji", long(request(input=HERE), last=_EMOJI)),
+    Shape(
+        "developer message with an emoji",
+        long(request(instructions="Hi", input=[{"role": "developer", "content": HERE}]), last=_EMOJI),
+    ),
+    Shape(
+        "two answers with an emoji",
+        long(request(input=[{"role": "assistant", "content": text} for text in ("Hi", HERE)]), last=_EMOJI),
+    ),
+    Shape(
+        "two text parts with an emoji",
+        long(parts(*({"type": "input_text", "text": text} for text in ("Hi", HERE))), last=_EMOJI),
+    ),
+    Shape("reasoning with an emoji", long(item(**_REASONING, content=HERE), last=_EMOJI)),
+    Shape(
+        "description of a function, with an emoji",
+        long(request(tools=[{**_FUNCTION, "description": HERE}]), last=_EMOJI),
+    ),
+    Shape(
+        "description of a deferred function, with an emoji",
+        long(request(tools=[_SEARCH, {**_FUNCTION, "defer_loading": True, "description": HERE}]), last=_EMOJI),
+    ),
+    Shape("grammar with an emoji", long(request(tools=[_LARK]), last=_EMOJI)),
+    Shape("regular expression with an emoji", long(request(tools=[_REGEX]), last=_EMOJI)),
+    Shape(
+        "schema beside tools, with an emoji",
+        long(request(tools=[_FUNCTION], text={"format": {**_SCHEMA, "schema": {"description": HERE}}}), last=_EMOJI),
+    ),
     Shape("input of quotes", long(request(input=HERE), '\\"')),
     Shape("input of line ends", long(request(input=HERE), "\\n")),
     Shape("input of Chinese", long(request(input=HERE), "漢")),
@@ -193,6 +180,67 @@ MANY = [
     Shape("content parts", many(parts(HERE), '{"type":"text","text":"a"},', '{"type":"text","text":"a"}')),
     Shape("items of an unknown type", many(request(input=_LIST), '{"type":"x"},', _MESSAGE)),
     Shape("outputs before their calls", late_calls),
+    Shape("outputs before their calls, as many as are allowed", allowed_late_calls),
+    Shape(
+        "calls and outputs, as many as are allowed",
+        as_many_as_are_allowed(
+            request(input=[_FILLED, HERE]), f"{_SHORT_CALL},{_SHORT_OUTPUT}", 9, lambda size: most_items(size) // 2
+        ),
+    ),
+    Shape(
+        "messages, as many as are allowed",
+        as_many_as_are_allowed(request(input=[_FILLED, HERE]), '{"role":"user","content":"%d"}', 3, most_items),
+    ),
+    Shape(
+        "calls on a message, as many as are allowed",
+        as_many_as_are_allowed(
+            request(input=[_FILLED, {"role": "assistant", "tool_calls": _LIST}]),
+            '{"id":"%d","function":{"name":"f","arguments":"{}"}}',
+            6,
+            lambda size: MAX_CALLS,
+        ),
+    ),
+    Shape(
+        "outputs with an image, as many as are allowed",
+        as_many_as_are_allowed(
+            request(input=[_FILLED, HERE]),
+            _SHORT_CALL + "," + _SHORT_OUTPUT.replace('"o"', '[{"type":"input_image","image_url":"a"}]'),
+            17,
+            lambda size: MAX_MEDIA,
+        ),
+    ),
+    Shape(
+        "images",
+        as_many_as_are_allowed(
+            request(input=[_FILLED, {"role": "user", "content": _LIST}]), '{"type":"input_image","image_url":"a"}', 3
+        ),
+    ),
+    Shape(
+        "text parts, as many as are allowed",
+        as_many_as_are_allowed(
+            request(input=[_FILLED, {"role": "user", "content": _LIST}]), '{"type":"input_text","text":"a"}', 3
+        ),
+    ),
+    Shape(
+        "keys of an item that nobody knows, as many as are allowed",
+        as_many_as_are_allowed(request(input=[_ALLOWED_ITEM]).replace('"x": 1', f'"{HERE}"'), '"k%d":1', 1),
+    ),
+    Shape(
+        "keys of a tool that nobody knows, as many as are allowed",
+        as_many_as_are_allowed(
+            request(input=FILLING, tools=[_ALLOWED_TOOL]).replace('"x": 1', f'"{HERE}"'), '"k%d":1', 1
+        ),
+    ),
+    Shape(
+        "properties of a schema, as many as are allowed",
+        as_many_as_are_allowed(
+            request(
+                input=FILLING, text={"format": {**_SCHEMA, "schema": {"type": "object", "properties": {"x": 1}}}}
+            ).replace('"x": 1', f'"{HERE}"'),
+            '"k%d":{}',
+            2,
+        ),
+    ),
     Shape("functions", numbered(request(tools=_LIST), '{"type":"function","name":"f%d"}')),
     Shape(
         "deferred functions",
@@ -228,6 +276,23 @@ CALLS_AND_FILES = [
     Shape("arguments of empty arrays", long(item(**_CALL), "[],", "1]", "[")),
     Shape("arguments that break off", long(item(**_CALL), "[],", first='{\\"a\\":[')),
     Shape("input of a custom tool", long(item(**_CUSTOM_CALL), last=_EMOJI)),
+    Shape("diff of a patch, with an emoji", long(item(**_PATCH_CALL), last=_EMOJI)),
+    Shape("arguments with an emoji", long(item(**_CALL), last=_EMOJI + '\\"}', first='{\\"a\\":\\"')),
+    Shape(
+        "output of a call, with an emoji", long(request(input=[_PAST_CALL, {**_OUTPUT, "output": HERE}]), last=_EMOJI)
+    ),
+    Shape(
+        "output of a shell, with an emoji",
+        long(
+            request(
+                input=[
+                    {**_SHELL_CALL, "action": {"commands": ["ls"]}},
+                    {"type": "shell_call_output", "call_id": "a", "output": [_SHELL_OUTPUT]},
+                ]
+            ),
+            last=_EMOJI,
+        ),
+    ),
     Shape("base64 with blanks", long(parts(_FILE), "Q U F B ", first="data:text/plain;base64,")),
     Shape("a file of percent signs", long(parts(_FILE), "%41", first="data:text/plain,")),
     Shape("a data URL of semicolons", long(parts(_FILE), ";", ",QQ==", "data:text/plain")),

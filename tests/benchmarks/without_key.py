@@ -19,8 +19,9 @@ from tests.runtime.pdfs import pdf_of
 
 from . import servers
 from .hostile import MEGABYTE, exchange, post
+from .hostile_bodies import parts, request, small
 from .hostile_host import KEY
-from .hostile_shapes import SHAPES, Shape, parts, request, small
+from .hostile_shapes import SHAPES, Shape
 from .report import Row
 from .sampling import Plan, Spread
 from .servers import Server
