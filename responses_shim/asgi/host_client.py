@@ -21,13 +21,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from responses_shim.asgi.headers import headers_to_host
 from responses_shim.asgi.host_answer import Answer, ChatAnswer
 from responses_shim.core.request.tokenize import tokenize_request
-from responses_shim.core.wire.large_json import encode_large
+from responses_shim.core.wire.large_json import LARGE, encode_large
 from responses_shim.core.wire.lenient_json import JSON_ERRORS
 from responses_shim.errors import ShimError
 from responses_shim.hosts import HostProfile, Probe
 from responses_shim.runtime.host_code import place_of, run_host_code
 from responses_shim.runtime.interfaces import Listener, RawHeaders
-from responses_shim.runtime.offload import INLINE_LIMIT, offload_if_large
+from responses_shim.runtime.offload import offload_if_large
 from responses_shim.runtime.retry import Retries, RetryPolicy
 
 logger = logging.getLogger("responses_shim")
@@ -75,7 +75,7 @@ class HostClient:
         """
         retries = Retries(RetryPolicy(self._profile.retry, self._max_retries), listener, on_retry)
         # The encoded request, until it is not needed any more: it may be of megabytes.
-        encode = encode_large if size > INLINE_LIMIT else msgspec.json.encode  # a small one has no long text
+        encode = encode_large if size > LARGE else msgspec.json.encode
         bodies = [await offload_if_large(size, partial(encode, chat))]
         del chat
         while True:

@@ -239,7 +239,7 @@ def _prepare(request: Request, sent: _Sent, turn: Turn | None) -> TranslatedRequ
     prepared = _prepare_round(parsed, turn, options, ids.response, tool_list)
     size = _size(sent, turn)
     if size > LARGE_ECHO:
-        encode_echo(prepared.response, prepared.tools, request.settings.max_echo)
+        encode_echo(prepared.response, prepared.tools, request.settings.max_echo, size)
     report = prepared.report
     constraint = _constraint(request, prepared)
     engine_fields = _engine_fields(request, sent.body)

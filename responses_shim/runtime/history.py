@@ -24,6 +24,7 @@ import msgspec
 from responses_shim.core.request.messages import Item
 from responses_shim.core.request.stored_input import stored_input
 from responses_shim.core.wire.kept_json import encode_kept
+from responses_shim.core.wire.large_json import encode_large
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import Response
 from responses_shim.core.wire.stored import conversation_of, output_of, without_output
@@ -99,7 +100,7 @@ class Turn:
         self.keeps = self.keeps and request.store is not False
         if self.keeps:
             sent = stored_input(items, ids.new, taken)
-            self._input = [StoredItem(id, encode_kept(item)) for id, item in sent]
+            self._input = [StoredItem(id, encode_kept(item, encode_large)) for id, item in sent]
         response.store = self.keeps
         if self.parent is not None:
             response.previous_response_id = self.parent.id

@@ -14,11 +14,14 @@ from typing import Any
 import msgspec
 
 from responses_shim.asgi.body import parse_json
-from responses_shim.core.request.parse import MAX_STOP, check_strings, parse_request
+from responses_shim.core.request.content import MAX_MEDIA
+from responses_shim.core.request.messages import MAX_CALLS
+from responses_shim.core.request.parse import MAX_FIELDS, MAX_STOP, check_strings, parse_request
 from responses_shim.core.request.prepare import encode_echo, prepare
 from responses_shim.core.request.stored_input import stored_input
 from responses_shim.core.request.unread import unread_fields
 from responses_shim.core.wire.json_limits import check_json_limits
+from responses_shim.core.wire.large_json import encode_large
 from responses_shim.errors import InvalidRequest
 from responses_shim.hosts import generic, llama_cpp
 from responses_shim.hosts.profile import HostProfile
@@ -44,8 +47,8 @@ def translate(body: bytes, profile: HostProfile, history: Sequence[Json]) -> Non
     check_strings(data)
     request = parse_request(data)
     prepared = prepare(request, history=history, options=profile.policy, response_id="resp_1", created_at=0)
-    encode_echo(prepared.response, prepared.tools, LIMITS.max_body)
-    msgspec.json.encode(profile.adapt(prepared.chat, prepared.report))
+    encode_echo(prepared.response, prepared.tools, LIMITS.max_body, len(body))
+    encode_large(profile.adapt(prepared.chat, prepared.report))
     for path in unread_fields(data):
         prepared.report.dropped(path)
     prepared.report.header()
@@ -262,7 +265,7 @@ DIMENSIONS = [
     dimension("items of one id", 2_000, items({**message("x"), "id": "msg_1"})),
     dimension("text parts", 3_000, content(TEXT)),
     dimension("text parts of the assistant", 3_000, content({"type": "output_text", "text": "x"}, "assistant")),
-    dimension("images", 3_000, content(IMAGE)),
+    dimension("images", MAX_MEDIA // 10, content(IMAGE)),
     Dimension("request, items of the history", 1_000, history),
     # calls and outputs
     dimension("calls, each with its output", 1_000, in_turns(call(), OUTPUT)),
@@ -281,11 +284,11 @@ DIMENSIONS = [
     dimension(
         "characters of the input of a custom tool", 500_000, lambda n: items({**CUSTOM_CALL, "input": "x" * n})(1)
     ),
-    dimension("calls of an assistant message", 800, chat_calls),
+    dimension("calls of an assistant message", MAX_CALLS // 10, chat_calls),
     dimension("commands of the shell, and what they printed", 1_200, shell_call),
     dimension("patches", 1_000, items({"type": "apply_patch_call", "call_id": "call_%d", "operation": PATCH})),
     dimension("parts of an output", 3_000, lambda n: items(call(), {**OUTPUT, "output": [TEXT] * n})(1)),
-    dimension("images of an output", 3_000, lambda n: items(call(), {**OUTPUT, "output": [IMAGE] * n})(1)),
+    dimension("images of an output", MAX_MEDIA // 10, lambda n: items(call(), {**OUTPUT, "output": [IMAGE] * n})(1)),
     # tools
     dimension("functions", 400, tools(function("f%d"))),
     dimension("functions of one name", 400, tools(function("f"))),
@@ -327,7 +330,7 @@ DIMENSIONS = [
         profile=llama_cpp.PROFILE,
     ),
     # anything else
-    dimension("unknown keys", 9_000, lambda n: {f"k{number}": 1 for number in range(n)}),
+    dimension("unknown keys", MAX_FIELDS // 11, lambda n: {f"k{number}": 1 for number in range(n)}),
     dimension(
         "unknown keys of an item", 9_000, lambda n: {"input": [{**message("x"), **{f"k{k}": 1 for k in range(n)}}]}
     ),

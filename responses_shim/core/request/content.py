@@ -13,13 +13,7 @@ from msgspec import Raw
 from responses_shim.core.request.options import TranslationOptions
 from responses_shim.core.wire.large_json import Text, joined
 from responses_shim.core.wire.report import Report
-from responses_shim.core.wire.validation import (
-    bad_value,
-    missing,
-    required_string,
-    unsupported,
-    wrong_type,
-)
+from responses_shim.core.wire.validation import bad_value, missing, required_string, unsupported, wrong_type
 from responses_shim.errors import InvalidRequest
 
 Part = dict[str, Any]

@@ -15,6 +15,7 @@ from responses_shim.core.request.params import chat_params, text_echo
 from responses_shim.core.request.tool_lists import NO_TOOLS, ToolList
 from responses_shim.core.tools.tool_map import ToolMap
 from responses_shim.core.wire.kept_json import encode_kept
+from responses_shim.core.wire.large_json import LARGE, encode_large
 from responses_shim.core.wire.report import Report
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.core.wire.responses import ReasoningEcho, Response
@@ -89,18 +90,21 @@ def prepare(
     return PreparedRequest(chat, tools, report, response, described.to_verify if described is not None else None)
 
 
-def encode_echo(response: Response, tools: ToolMap, limit: int) -> None:
+def encode_echo(response: Response, tools: ToolMap, limit: int, size: int) -> None:
     """Encode what a new response repeats of a large request, so that it is done once and not for each event.
 
-    `tools` are those of the request. Raises InvalidRequest with status 413, which names the field, if it is more than
-    `limit` bytes.
+    `tools` are those of the request, which has `size` bytes. Raises InvalidRequest with status 413, which names the
+    field, if it is more than `limit` bytes.
     """
-    size = 0
+    length = 0
     for name in _LARGE:
         value = getattr(response, name)
-        encoded = tools.encoded_echo if name == "tools" else Raw(encode_kept(value))
-        size += len(encoded)
-        if size > limit:
+        if size > LARGE:
+            encoded = Raw(encode_large(value))
+        else:
+            encoded = tools.encoded_echo if name == "tools" else Raw(encode_kept(value))
+        length += len(encoded)
+        if length > limit:
             raise InvalidRequest(
                 f"Invalid '{name}': a response repeats at most {limit} bytes of its request here.",
                 param=name,

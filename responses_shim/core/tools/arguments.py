@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from responses_shim.core.wire.json_limits import has_long_number
-from responses_shim.core.wire.large_json import Text, encode_large, json_text
+from responses_shim.core.wire.large_json import Text, encode_large, has_long_text, json_text
 from responses_shim.core.wire.lenient_json import JSON_ERRORS, writable_json
 from responses_shim.core.wire.validation import MAX_DEPTH, MAX_STRING, missing, too_deep, too_long, wrong_type
 
@@ -128,7 +128,9 @@ def write_arguments(value: Any) -> Text:
     With a space behind each colon and comma, a past call is what the model wrote and what the host has in its prefix
     cache, where a template shows the arguments as they are.
     """
-    return json_text(value, _spaced_json, comma=b", ", colon=b": ")
+    if has_long_text(value):
+        return json_text(value, _spaced_json, comma=b", ", colon=b": ")
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _spaced_json(value: object) -> bytes:

@@ -13,6 +13,9 @@ from io import BytesIO
 import msgspec
 from msgspec import Raw
 
+LARGE = 500_000
+"""From which size of a request on, in bytes, long texts are looked for: in a smaller one little is gained by it."""
+
 PIECE = 64 * 1024
 """How many characters of a long string are written in one go."""
 
@@ -42,8 +45,10 @@ def has_long_text(value: object) -> bool:
     if isinstance(value, str):
         return _is_long(value)
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        # A call for each string would take most of the time.
-        if _is_long(inner) if isinstance(inner, str) else isinstance(inner, (dict, list)) and has_long_text(inner):
+        if isinstance(inner, str):
+            if len(inner) > PIECE and not inner.isascii():  # a call for each string would take most of the time
+                return True
+        elif isinstance(inner, (dict, list)) and has_long_text(inner):
             return True
     return False
 
@@ -85,9 +90,9 @@ def write_json(
 
 def joined(texts: Sequence[Text], separator: str = "") -> Text:
     """Texts with a separator between them, as a text of a chat request. One alone is that text."""
+    if len(texts) < 2:
+        return texts[0] if texts else ""
     strings = [text for text in texts if isinstance(text, str)]
-    if len(texts) == 1:
-        return texts[0]
     if len(strings) == len(texts) and (sum(map(len, strings)) <= PIECE or all(map(str.isascii, strings))):
         return separator.join(strings)
     return _json_text(texts, separator)
