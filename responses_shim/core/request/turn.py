@@ -83,15 +83,15 @@ class AssistantTurn:
             yield {"role": "user", "content": self._images}
 
     def _assistant_message(self, options: TranslationOptions) -> Message:
-        message: Message = {"role": "assistant"}
-        if options.reasoning_replay == "think":
+        message: Message = {"role": "assistant", "content": None}
+        if self._texts and options.reasoning_replay == "think":
             texts = [
                 part
                 for is_reasoning, text in self._texts
                 for part in ((options.think_opening, text, "</think>") if is_reasoning else (text,))
             ]
             message["content"] = joined(texts) or None
-        else:
+        elif self._texts:
             message["content"] = joined([text for is_reasoning, text in self._texts if not is_reasoning]) or None
             if reasoning := joined([text for is_reasoning, text in self._texts if is_reasoning], "\n"):
                 message["reasoning"] = compact(reasoning)  # some hosts get it under a second name too

@@ -111,9 +111,9 @@ class _Object(msgspec.Struct):
 def _is_object(text: str) -> bool:
     """Whether a text is a JSON object, as Python reads it."""
     try:
-        data = text.encode()  # the text would keep what `msgspec` makes of it
-        msgspec.json.decode(data, type=_Object)
-        return len(text) <= MAX_INTEGER or not has_long_number(data, MAX_INTEGER)
+        # One that is not ASCII would keep the UTF-8 that `msgspec` makes of it.
+        msgspec.json.decode(text if text.isascii() else text.encode(), type=_Object)
+        return len(text) <= MAX_INTEGER or not has_long_number(text.encode(), MAX_INTEGER)
     except JSON_ERRORS:
         pass
     try:
