@@ -1,8 +1,9 @@
 """The base of all builders: an output item from `output_item.added` through its deltas to `output_item.done`.
 
-A builder keeps the pieces of its text in a list and joins them when a part or the item closes. The value in the `done`
-event, in the item and in the final snapshot is that one string. Every method that makes events appends them to the list
-that it is given, so that one chunk of the host makes one list.
+A builder keeps its text as UTF-8, to which each piece is appended: as strings, which take some fifty bytes each besides
+their text, the pieces would take ten times as much. When a part or the item closes it is decoded, and the value in the
+`done` event, in the item and in the final snapshot is that one string. Every method that makes events appends them to
+the list that it is given, so that one chunk of the host makes one list.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ NextNumber = Callable[[], int]
 """Gives the next `sequence_number` of the response, each time it is called."""
 
 
+def encode_text(text: str) -> bytes:
+    """The UTF-8 of a text, which may have half a surrogate pair in it."""
+    return text.encode("utf-8", "surrogatepass")
+
+
 class ItemBuilder(ABC):
     """Builds one output item and makes its events.
 
@@ -28,9 +34,17 @@ class ItemBuilder(ABC):
         self.id = id
         self.index = index
         self.next_number = next_number
-        self.pieces: list[str] = []
-        """The text of the part or value that is open, in pieces. Each part has a list of its own."""
-        self._joined = 0  # how many of the first pieces are results of `join_pieces`
+        self.text = bytearray()
+        """The text of the part or value that is open, as `encode_text` encodes it."""
+
+    def add(self, text: str) -> None:
+        """Append a piece to the text, without an event."""
+        self.text += encode_text(text)
+
+    @property
+    def value(self) -> str:
+        """The text of the part or value that is open, as far as it has come."""
+        return self.text.decode("utf-8", "surrogatepass")
 
     @abstractmethod
     def item(self, status: ItemStatus) -> OutputItem:
@@ -66,18 +80,3 @@ class ItemBuilder(ABC):
         text.
         """
         return None
-
-    def join_pieces(self) -> None:
-        """Join the pieces that came since the last call, to save memory.
-
-        A Python string takes some fifty bytes besides its text: tokens that are kept one by one take ten times their
-        text. What is joined is joined again with what comes later whenever that is as long: so a text of a million
-        tokens has some twenty pieces, and each token has been copied as many times.
-        """
-        pieces, first = self.pieces, self._joined
-        joined = "".join(pieces[first:])
-        while first and len(pieces[first - 1]) <= len(joined):
-            first -= 1
-            joined = pieces[first] + joined
-        pieces[first:] = [joined]
-        self._joined = first + 1

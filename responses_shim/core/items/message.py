@@ -38,7 +38,7 @@ class MessageBuilder(ItemBuilder):
         """Append a piece of text. `logprobs` is a JSON array of its tokens' log-probabilities, or `NO_LOGPROBS`."""
         if self._open_part is not OutputText:
             self._begin_part(OutputText(""), events)
-        self.pieces.append(delta)
+        self.add(delta)
         if logprobs is not NO_LOGPROBS:
             self.keep_logprobs(bytes(logprobs))
         events.append(OutputTextDelta(self.next_number(), self.id, self.index, delta, self._part_index, logprobs))
@@ -67,7 +67,7 @@ class MessageBuilder(ItemBuilder):
         """Append a piece of a refusal."""
         if self._open_part is not Refusal:
             self._begin_part(Refusal(""), events)
-        self.pieces.append(delta)
+        self.add(delta)
         events.append(RefusalDelta(self.next_number(), self.id, self.index, delta, self._part_index))
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
@@ -92,7 +92,7 @@ class MessageBuilder(ItemBuilder):
         if self._open_part is None:
             return
         index = self._part_index
-        value = "".join(self.pieces)
+        value = self.value
         part: OutputText | Refusal
         if self._open_part is OutputText:
             logprobs = Raw(b"[%b]" % b",".join(self._logprobs)) if self._logprobs else NO_LOGPROBS
@@ -104,7 +104,6 @@ class MessageBuilder(ItemBuilder):
         events.append(ContentPartDone(self.next_number(), self.id, self.index, index, part))
         self._parts.append(part)
         self._open_part = None
-        self.pieces = []
-        self._joined = 0
+        self.text.clear()
         self._logprobs = []
         self._annotations = []

@@ -53,13 +53,13 @@ class ReasoningBuilder(ItemBuilder):
 
     def add_text(self, delta: str, events: list[Event]) -> None:
         """Append a piece of the reasoning."""
-        self.pieces.append(delta)
+        self.add(delta)
         for event in self._new_deltas():
             event.sequence_number, event.delta = self.next_number(), delta
             events.append(event)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        self._value = "".join(self.pieces)
+        self._value = self.value
         self._end_part(self._value, events)
 
     def next_delta(self) -> DeltaEvent | None:

@@ -54,7 +54,7 @@ class PendingCall:
     @property
     def has_arguments(self) -> bool:
         """Whether a piece of the arguments has come."""
-        return bool(self.pieces or (self.builder is not None and self.builder.pieces))
+        return bool(self.pieces or (self.builder is not None and self.builder.text))
 
     def repeats(self, delta: ToolCallDelta) -> bool:
         """Whether a delta adds nothing to the complete call: some hosts send it once more after its pieces."""

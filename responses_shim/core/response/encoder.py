@@ -8,7 +8,7 @@ line; for a WebSocket or an event log both are empty.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
@@ -24,8 +24,8 @@ encode_json = msgspec.json.Encoder().encode
 """The compact JSON of an event or a value, in bytes."""
 ENCODE_ERRORS = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 """What `encode_json` raises: for half a surrogate pair, integers that are too large, what is nested too deep."""
-_NUMBER = b'"sequence_number":0'
-_DELTA = b'"delta":""'
+_NUMBER = '"sequence_number":0'
+_DELTA = '"delta":""'
 
 
 def can_be_encoded(value: object) -> bool:
@@ -35,6 +35,17 @@ def can_be_encoded(value: object) -> bool:
     except ENCODE_ERRORS:
         return False
     return True
+
+
+class Template(NamedTuple):
+    """The frames of one part: what comes before their number, between it and the text, and after the text.
+
+    The text's quotes belong to the template.
+    """
+
+    head: str
+    middle: str
+    tail: str
 
 
 class EventEncoder:
@@ -64,13 +75,14 @@ class EventEncoder:
             frames.append((event.sequence_number, b"".join((before, head, response_json, b"}", after))))
         return frames
 
-    def template(self, delta: DeltaEvent) -> bytes:
-        """The format of frames that differ from that of `delta` in number and text only: `%d` and `%b`, in this order.
+    def template(self, delta: DeltaEvent) -> Template:
+        """What frames that differ from that of `delta` in number and text only have in common.
 
         `delta` has the number 0 and an empty text.
         """
         before, after = self._framing(delta.wire_type)
-        head, _, rest = encode_json(delta).replace(b"%", b"%%").partition(_NUMBER)
+        head, _, rest = encode_json(delta).decode().partition(_NUMBER)
         middle, _, tail = rest.partition(_DELTA)
-        before, after = before.replace(b"%", b"%%"), after.replace(b"%", b"%%")
-        return b"".join([before, head, _NUMBER[:-1], b"%d", middle, _DELTA[:-2], b"%b", tail, after])
+        return Template(
+            f"{before.decode()}{head}{_NUMBER[:-1]}", f"{middle}{_DELTA[:-1]}", f"{_DELTA[-1:]}{tail}{after.decode()}"
+        )

@@ -22,7 +22,7 @@ from typing import NamedTuple, TypeAlias
 
 from responses_shim.core.items.base import ItemBuilder
 from responses_shim.core.items.message import MessageBuilder
-from responses_shim.core.response.encoder import EventEncoder, Frame, encode_json
+from responses_shim.core.response.encoder import EventEncoder, Frame, Template, encode_json
 from responses_shim.core.response.filters import MARKUP_CHARACTERS, FilterChain
 from responses_shim.core.response.plain_frames import (
     CarriedField,
@@ -33,7 +33,7 @@ from responses_shim.core.response.plain_frames import (
     decode_text,
     read_logprobs,
 )
-from responses_shim.core.response.stream import JOIN_EVERY, ResponseStream
+from responses_shim.core.response.stream import ResponseStream
 from responses_shim.core.tools.base import CallBuilder
 from responses_shim.core.wire.chat import Chunk
 from responses_shim.core.wire.events import DeltaEvent, Event
@@ -47,6 +47,9 @@ MAX_LEARNED = 8
 They change, for example, with `created`, which some hosts set to the time of each chunk.
 """
 
+FOLLOW_EVERY = 16
+"""How often the end of arguments is looked for: whenever the sequence number is a multiple of this."""
+
 _NO_CHARACTERS = frozenset[str]()
 _ESCAPED_CHARACTERS = frozenset('"\\')
 _ANY_START: tuple[str, ...] = ()
@@ -58,79 +61,130 @@ FastPath: TypeAlias = "Callable[[bytes], Frame | None]"
 """Our frame for one body message of the host; None, and nothing done, if the message carries anything else."""
 
 
-def plain_path(
-    builder: ItemBuilder,
-    read: Reader,
-    template: bytes,
-    refused_characters: frozenset[str] = _NO_CHARACTERS,
-    refused_starts: tuple[str, ...] = _ANY_START,
-) -> FastPath:
-    """The fast path of text, reasoning or arguments.
+class PlainPath:
+    """The fast path of text, reasoning or arguments: `frame` is the `FastPath`.
 
     `read` gives the text of a body message, or None. Text with one of `refused_characters` is refused, and text that
     begins with one of `refused_starts`.
 
     The frames of a host differ in their text alone, as a rule. So the bytes around the text of one frame are learned,
-    and where another begins and ends with the same bytes, only the string between them is decoded.
-    """
-    next_number, keep, join = builder.next_number, builder.pieces.append, builder.join_pieces
-    before, after, start, end, learns_left = b"\n", b"", 0, 0, MAX_LEARNED  # no frame begins with a line end
+    and where another begins and ends with the same bytes, only the string between them is read. If all its characters
+    are printable and JSON escapes none of them, it is the same in JSON as it is without.
 
-    def path(data: bytes) -> Frame | None:
-        nonlocal before, after, start, end, learns_left
-        text: str | None
-        if data.startswith(before) and data.endswith(after):
+    Between two tokens a busy server goes through more memory than the processor's caches hold, and what counts then is
+    how little code and data a token needs. So neither the decoder nor the encoder of JSON is called for such text.
+    """
+
+    __slots__ = (
+        *("_after", "_before", "_end", "_head", "_learns_left", "_middle", "_next_number", "_read"),
+        *("_refused_characters", "_refused_starts", "_start", "_tail", "_text"),
+    )
+
+    def __init__(
+        self,
+        builder: ItemBuilder,
+        read: Reader,
+        template: Template,
+        refused_characters: frozenset[str] = _NO_CHARACTERS,
+        refused_starts: tuple[str, ...] = _ANY_START,
+    ) -> None:
+        self._head, self._middle, self._tail = template
+        self._next_number, self._text = builder.next_number, builder.text
+        self._read = read
+        self._refused_characters = refused_characters
+        self._refused_starts = refused_starts
+        self._learns_left = MAX_LEARNED
+        self._learn(_NOTHING_LEARNED)
+
+    def frame(self, data: bytes) -> Frame | None:
+        """Our frame for one body message of the host; None, and nothing done, if the message carries anything else."""
+        json: str | None = None
+        if data.startswith(self._before) and data.endswith(self._after):
+            added = data[self._start : self._end]
             try:
-                text = decode_text(data[start:end])
+                text = added.decode()
+                if text and text.isprintable() and '"' not in text and "\\" not in text:
+                    json = text
+                else:
+                    text = decode_text(f'"{text}"')
             except JSON_ERRORS:
                 return None
+        elif (read := self._read_and_learn(data)) is not None:
+            text = read
         else:
-            text = read(data)
-            if text is not None and learns_left:
-                learns_left -= 1
-                before, after = _surrounding_bytes(data, text, read)
-                start, end = len(before), -len(after)
-        if text is None or (refused_characters and not refused_characters.isdisjoint(text)):
             return None
-        if refused_starts and text.startswith(refused_starts):
+        if self._refused_characters and not self._refused_characters.isdisjoint(text):
             return None
-        keep(text)
-        sequence_number = next_number()
-        if not sequence_number % JOIN_EVERY:
-            join()
-        return sequence_number, template % (sequence_number, encode_json(text))
+        if self._refused_starts and text.startswith(self._refused_starts):
+            return None
+        if json is None:
+            added, json = text.encode(), encode_json(text)[1:-1].decode()
+        self._text += added
+        number = self._next_number()
+        return number, f"{self._head}{number}{self._middle}{json}{self._tail}".encode()
 
-    return path
+    def _read_and_learn(self, data: bytes) -> str | None:
+        text = self._read(data)
+        if text is not None and self._learns_left:
+            self._learns_left -= 1
+            self._learn(_surrounding_bytes(data, text, self._read))
+        return text
+
+    def _learn(self, surrounding: tuple[bytes, bytes]) -> None:
+        self._before, self._after = surrounding
+        self._start, self._end = len(self._before), -len(self._after)
+
+
+class ArgumentsPath(PlainPath):
+    """The fast path of arguments. Their end is looked for in small steps, for they may be of megabytes."""
+
+    __slots__ = ("_follow",)
+
+    def __init__(
+        self, builder: CallBuilder, read: Reader, template: Template, *, refused_starts: tuple[str, ...]
+    ) -> None:
+        super().__init__(builder, read, template, refused_starts=refused_starts)
+        self._follow = builder.follow
+
+    def frame(self, data: bytes) -> Frame | None:
+        frame = super().frame(data)
+        if frame is not None and not frame[0] % FOLLOW_EVERY:
+            self._follow()
+        return frame
+
+
+_NOTHING_LEARNED = b"\n", b""  # no frame begins with a line end
 
 
 def _surrounding_bytes(data: bytes, text: str, read: Reader) -> tuple[bytes, bytes]:
-    """The bytes of a frame before and after its text; if they cannot be found, a line end, with which no frame begins.
+    """The bytes of a frame before and after its text, with the quotes; if they cannot be found, `_NOTHING_LEARNED`.
 
     To check that the right string was found, another text is put there: the reader must then read that.
     """
     before, found, after = data.partition(encode_json(text))
     if found and read(before + b'"\\u0001"' + after) == "\x01":
-        return before, after
-    return b"\n", b""
+        return before + b'"', b'"' + after
+    return _NOTHING_LEARNED
 
 
-def logprobs_path(builder: MessageBuilder, template: bytes, refused_characters: frozenset[str]) -> FastPath:
+def logprobs_path(builder: MessageBuilder, template: Template, refused_characters: frozenset[str]) -> FastPath:
     """The fast path of text with log-probabilities: one entry, of that very text, goes on as the JSON that came.
 
-    As `plain_path` it learns the bytes around both.
+    As `PlainPath` it learns the bytes around both.
     """
-    next_number, keep, join = builder.next_number, builder.pieces.append, builder.join_pieces
+    next_number, keep = builder.next_number, builder.text.extend
     keep_logprobs = builder.keep_logprobs
-    template = template.replace(b'"logprobs":[]', b'"logprobs":%b')
+    head, middle = template.head, template.middle
+    to_logprobs, _, tail = template.tail.encode().partition(b"[]")
     before, between, after, start, end, learns_left = b"\n", b"", b"", 0, 0, MAX_LEARNED
 
     def path(data: bytes) -> Frame | None:
         nonlocal before, between, after, start, end, learns_left
         try:
             if data.startswith(before) and data.endswith(after):
-                middle = data.find(between, start)  # not inside the text: there a quote is escaped
-                text = decode_text(data[start:middle])
-                logprobs = data[middle + len(between) : end]
+                text_end = data.find(between, start)  # not inside the text: there a quote is escaped
+                text = decode_text(data[start:text_end])
+                logprobs = data[text_end + len(between) : end]
             else:
                 text, logprobs = read_logprobs(data)
                 if learns_left:
@@ -143,12 +197,11 @@ def logprobs_path(builder: MessageBuilder, template: bytes, refused_characters: 
         # A line end between the keys would end the `data` line of our frame.
         if entry.token != text or b"\n" in logprobs or b"\r" in logprobs or not refused_characters.isdisjoint(text):
             return None
-        keep(text)
+        keep(text.encode())
         keep_logprobs(logprobs)
-        sequence_number = next_number()
-        if not sequence_number % JOIN_EVERY:
-            join()
-        return sequence_number, template % (sequence_number, encode_json(text), logprobs)
+        number = next_number()
+        start_of_frame = f"{head}{number}{middle}".encode()
+        return number, b"".join((start_of_frame, encode_json(text)[1:-1], to_logprobs, logprobs, tail))
 
     return path
 
@@ -240,12 +293,12 @@ class FastPaths:
         if isinstance(builder, CallBuilder):
             read = arguments_reader(part.call_index)
             if builder.unwraps:
-                return plain_path(builder, read, template, _ESCAPED_CHARACTERS)
-            return plain_path(builder, read, template, refused_starts=_JSON_STARTS)
+                return PlainPath(builder, read, template, _ESCAPED_CHARACTERS).frame
+            return ArgumentsPath(builder, read, template, refused_starts=_JSON_STARTS).frame
         refused_characters = MARKUP_CHARACTERS if part.filtered else _NO_CHARACTERS
         if isinstance(builder, MessageBuilder) and self._stream.options.logprobs:
             return logprobs_path(builder, template, refused_characters)
-        return plain_path(builder, content_reader(part.carried), template, refused_characters)
+        return PlainPath(builder, content_reader(part.carried), template, refused_characters).frame
 
 
 class _Part(NamedTuple):

@@ -79,8 +79,6 @@ from responses_shim.core.wire.tokens import Tokens
 from responses_shim.core.wire.validation import too_deep
 from responses_shim.errors import ShimError, UpstreamError
 
-JOIN_EVERY = 16
-"""How often kept pieces of text are joined: whenever the sequence number is a multiple of this."""
 QUOTED = 80
 """How many characters of an unknown finish_reason are quoted to the client."""
 OBFUSCATED_SIZE = 16
@@ -198,10 +196,6 @@ class ResponseStream:
                 self.fail(self._items.error)
         if self._extras:
             self._add_extras(events)
-        # a multiple is among their numbers
-        current = self._items.current
-        if current is not None and events and events[-1].sequence_number % JOIN_EVERY < len(events):
-            current.join_pieces()
         return events
 
     def _feed_choice(self, choice: Choice, events: list[Event]) -> None:

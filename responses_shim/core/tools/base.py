@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from responses_shim.core.items.base import ItemBuilder, NextNumber
+from responses_shim.core.items.base import ItemBuilder, NextNumber, encode_text
 from responses_shim.core.tools.arguments import parse_arguments
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.json_end import JSONEnd
@@ -54,46 +54,32 @@ class CallBuilder(ItemBuilder):
         super().__init__(id, index, next_number)
         self.call_id = call_id
         self._end = JSONEnd()
-        self._seen = 0  # how many pieces `_follow` has seen
-        self._size = 0  # of these pieces, in characters
+        self._seen = 0  # how many bytes of the text `_end` has seen
 
     @property
     def complete(self) -> bool:
         """Whether the arguments are a complete JSON value: what comes next is no more of them.
 
-        The cost is that of looking at the pieces that have come since it was last asked.
+        The cost is that of looking at what has come since `follow` was last called.
         """
-        self._follow()
+        self.follow()
         return self._end.complete
 
-    def _follow(self) -> None:
-        """Look for the end in the pieces that have come since the last time."""
-        for piece in self.pieces[self._seen :]:
-            self._size += len(piece)
-            self._end.feed(piece)
-        self._seen = len(self.pieces)
+    def follow(self) -> None:
+        """Look for the end of the arguments in what has been appended to the text since the last time."""
+        self._end.feed(self.text[self._seen :].decode("utf-8", "surrogatepass"))
+        self._seen = len(self.text)
 
-    def join_pieces(self) -> None:
-        self._follow()
-        super().join_pieces()
-        self._seen = self._joined
+    def add(self, text: str) -> None:
+        super().add(text)
+        self.follow()
 
     def repeated_by(self, arguments: str) -> bool:
         """Whether `arguments` are those of the complete call, which the host then only writes once more.
 
         The cost is that of looking at `arguments`.
         """
-        return self._is_text(arguments)
-
-    def _is_text(self, text: str) -> bool:
-        """Whether the pieces make up `text`. They are joined only if they could."""
-        self._follow()
-        if len(text) != self._size:
-            return False
-        if len(self.pieces) > 1:
-            self.pieces[:] = ["".join(self.pieces)]
-            self._joined = self._seen = 1
-        return "".join(self.pieces) == text
+        return encode_text(arguments) == self.text
 
     @abstractmethod
     def add_arguments(self, delta: str, events: list[Event]) -> None:
@@ -123,10 +109,10 @@ class ParsedCallBuilder(CallBuilder):
         self._parsed: dict[str, Any] = {}
 
     def add_arguments(self, delta: str, events: list[Event]) -> None:
-        self.pieces.append(delta)
+        self.add(delta)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        parsed = parse_arguments("".join(self.pieces))
+        parsed = parse_arguments(self.value)
         if isinstance(parsed, dict):
             self._parsed = parsed
         elif isinstance(parsed, (str, list)) and status == "completed":

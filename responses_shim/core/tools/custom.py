@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from responses_shim.core.items.base import NextNumber
+from responses_shim.core.items.base import NextNumber, encode_text
 from responses_shim.core.tools.arguments import write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
@@ -46,7 +46,7 @@ class CustomCallBuilder(NamedCallBuilder):
             call_id=self.call_id,
             name=self._name,
             namespace=self._namespace,
-            input="".join(self.pieces),
+            input=self.value,
             status=status,
         )
 
@@ -55,29 +55,27 @@ class CustomCallBuilder(NamedCallBuilder):
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         self._add(self._text.close(cut=status == "incomplete"), events)
-        events.append(CustomToolCallInputDone(self.next_number(), self.id, self.index, "".join(self.pieces)))
+        events.append(CustomToolCallInputDone(self.next_number(), self.id, self.index, self.value))
 
     @property
     def complete(self) -> bool:
         return self._text.complete
 
-    def _follow(self) -> None:
-        """Count the characters only: the pieces are those of the text, and `FreeText` knows where the arguments end."""
-        self._size += sum(map(len, self.pieces[self._seen :]))
-        self._seen = len(self.pieces)
+    def follow(self) -> None:
+        """Do nothing: the text is not the arguments, of which `FreeText` knows where they end."""
 
     def repeated_by(self, arguments: str) -> bool:
         if self._text.of_another_shape:
             return self._text.held_equals(arguments)
         other = FreeText()
-        return self._is_text(other.feed(arguments) + other.close(cut=False))
+        return encode_text(other.feed(arguments) + other.close(cut=False)) == self.text
 
     def next_delta(self) -> CustomToolCallInputDelta | None:
         return CustomToolCallInputDelta(0, self.id, self.index, "") if self._text.in_string else None
 
     def _add(self, text: str, events: list[Event]) -> None:
         if text:
-            self.pieces.append(text)
+            self.add(text)
             events.append(CustomToolCallInputDelta(self.next_number(), self.id, self.index, text))
 
 

@@ -27,19 +27,19 @@ class FunctionCallBuilder(NamedCallBuilder):
             call_id=self.call_id,
             name=self._name,
             namespace=self._namespace,
-            arguments="".join(self.pieces),
+            arguments=self.value,
             status=status,
         )
 
     def add_arguments(self, delta: str, events: list[Event]) -> None:
-        self.pieces.append(delta)
+        self.add(delta)
         events.append(FunctionCallArgumentsDelta(self.next_number(), self.id, self.index, delta))
 
     def next_delta(self) -> FunctionCallArgumentsDelta:
         return FunctionCallArgumentsDelta(0, self.id, self.index, "")
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
-        value = "".join(self.pieces)
+        value = self.value
         if status == "completed" and not value.strip():
             # No arguments at all: where they are used they are parsed, and an empty text is no JSON.
             self.add_arguments("{}", events)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Raw
 
-from responses_shim.core.response.encoder import EventEncoder
+from responses_shim.core.response.encoder import EventEncoder, Template
 from responses_shim.core.wire.events import (
     Created,
     CustomToolCallInputDelta,
@@ -47,13 +47,18 @@ def encoded(*events: Event) -> list[bytes]:
     return [data for _, data in EventEncoder(sse_framing).encode(events)]
 
 
+def filled(template: Template, number: int, text_json: str) -> bytes:
+    """The frame with this number and this JSON string, whose quotes the template has already."""
+    return f"{template.head}{number}{template.middle}{text_json[1:-1]}{template.tail}".encode()
+
+
 @pytest.mark.parametrize("delta", DELTAS, ids=lambda delta: delta.wire_type)
 @given(number=st.integers(0, 10**6), text=st.text(max_size=8) | st.sampled_from(["%d", "%", '"delta":""', "\n\n"]))
 def test_a_template_makes_the_bytes_of_the_encoder(delta: DeltaEvent, number: int, text: str) -> None:
     template = EventEncoder(sse_framing).template(delta)
     event = msgspec.structs.replace(delta, sequence_number=number, delta=text)
     [frame] = encoded(event)
-    assert template % (number, json.dumps(text, ensure_ascii=False).encode()) == frame or "\x7f" in text
+    assert filled(template, number, json.dumps(text, ensure_ascii=False)) == frame or "\x7f" in text
     assert read_frame(frame) == event_json(event)
 
 
@@ -68,7 +73,7 @@ def test_the_framing_goes_around_the_json_of_each_event() -> None:
     [(_, framed)] = EventEncoder(lambda event_type: (f"%{event_type} ".encode(), b"%")).encode([Ping(3)])
     assert framed == b"%response.ping " + bare + b"%"
     template = EventEncoder(lambda event_type: (b"100% ", b" %")).template(DELTAS[1])
-    assert (template % (1, b'"x"')).startswith(b'100% {"type":"response.refusal.delta","sequence_number":1,')
+    assert filled(template, 1, '"x"').startswith(b'100% {"type":"response.refusal.delta","sequence_number":1,')
 
 
 def test_a_response_object_in_two_events_is_the_same_in_both() -> None:
