@@ -83,21 +83,21 @@ async def decode_json(
     admit: Callable[[], Awaitable[None]],
     read: Callable[[Any, int], Result],
     counted: bytes | None = None,
-    parse: Callable[[bytes | bytearray, int, int], Any] | None = None,
+    parse: Callable[[bytes | bytearray, int, int, int], Any] | None = None,
 ) -> Result:
     """What `read` makes of a body's JSON data and of how large that is to work on.
 
     That is the size in bytes, and `NODE_COST` for each array, object and key: a body of 60 kB may have 20,000 of them.
     What is large is decoded and read in a thread, in one go: each change of threads takes a tenth of a millisecond.
     `counted` is the JSON of those parts whose nodes are counted, if no other part can break a limit. `parse` decodes
-    the body, which has so many nodes and values, in the place of `parse_json`. `admit` is that of `read_body`; it is
-    called before more than `SMALL_NODES` are decoded.
+    the body, which has so many nodes and values, in the place of `parse_json`, and sees to it that it has no more nodes
+    than the last number says. `admit` is that of `read_body`; it is called before more than `SMALL_NODES` are decoded.
 
     Raises InvalidRequest: 413 for more of anything than the settings allow; 400 for what is not JSON, or nested too
     deep. What `read` and `admit` raise is raised here.
     """
-
-    max_nodes = allowed_nodes(len(body), settings.max_nodes)
+    allowed = allowed_nodes(len(body), settings.max_nodes)
+    max_nodes = allowed if parse is None else settings.max_nodes
 
     def count() -> tuple[int, int]:
         text = body if counted is None else counted
@@ -105,7 +105,7 @@ async def decode_json(
 
     def decode(nodes: int, values: int) -> Result:
         size = len(body) + NODE_COST * nodes
-        return read(parse_json(body) if parse is None else parse(body, nodes, values), size)
+        return read(parse_json(body) if parse is None else parse(body, nodes, values, allowed), size)
 
     if len(body) > INLINE_LIMIT:  # so `read_body` has called `admit`
         return await offload(lambda: decode(*count()))

@@ -5,6 +5,8 @@
 A number that takes four bytes in JSON takes 32 as an object. So a body of many small values is first split into its
 fields, each as the bytes of its JSON. Of a field that has no meaning here only the name is kept, for the report; and
 fields, items and tools are counted before they are built.
+
+Log-probabilities that a client sends back do not count as too many small values: they stay JSON (`past_logprobs`).
 """
 
 from __future__ import annotations
@@ -17,9 +19,10 @@ import msgspec
 from msgspec import Raw, Struct
 
 from responses_shim.asgi.body import parse_json
+from responses_shim.asgi.past_logprobs import count_logprob_nodes, decode_items
 from responses_shim.core.request.parse import MAX_FIELDS, MAX_STOP, too_many_fields
 from responses_shim.core.tools.declarations import check_count
-from responses_shim.core.wire.json_limits import count_fields, count_values
+from responses_shim.core.wire.json_limits import count_fields, count_values, too_many_nodes
 from responses_shim.core.wire.requests import MAX_METADATA, Metadata
 from responses_shim.core.wire.validation import array_too_long, convert
 
@@ -75,21 +78,29 @@ _entries = msgspec.json.Decoder(list[Raw]).decode
 _decode = msgspec.json.Decoder().decode
 
 
-def parse_large_request(body: bytes | bytearray, nodes: int, values: int, read: Container[str]) -> Any:
+def parse_large_request(body: bytes | bytearray, nodes: int, values: int, max_nodes: int, read: Container[str]) -> Any:
     """The JSON data of a body that keeps the limits, as far as it is in fields named in `read`.
 
     `nodes` and `values` are its numbers of these, as `check_json_limits` counts them. Of every other field that is not
-    null the value may be `UNREAD`. Raises InvalidRequest as `parse_json`, and for more fields, items, tools or entries
-    of `stop` than are allowed.
+    null the value may be `UNREAD`. Raises InvalidRequest as `parse_json`, for more than `max_nodes` besides those of
+    log-probabilities, and for more fields, items, tools or entries of `stop` than are allowed.
     """
-    if LARGE_VALUE * (nodes + values) < len(body):
+    if nodes <= max_nodes and LARGE_VALUE * (nodes + values) < len(body):
         return parse_json(body)
     try:
         _check_counts(body, _limited(body))
         fields = split_fields(body)
-        return {name: _decode(json) if name in read else _unread(json) for name, json in fields.items()}
+        if nodes <= max_nodes:
+            return {name: _decode(json) if name in read else _unread(json) for name, json in fields.items()}
+        items = fields.pop("input", _NULL)
+        if nodes - count_logprob_nodes(items) <= max_nodes:
+            data = {name: _decode(json) if name in read else _unread(json) for name, json in fields.items()}
+            # Interceptors get JSON data, whatever that takes.
+            return {**data, "input": _decode(items) if read is EVERY_FIELD else decode_items(items)}
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return parse_json(body)  # says what is wrong, or puts it right
+        if nodes <= max_nodes:
+            return parse_json(body)  # says what is wrong, or puts it right
+    raise too_many_nodes(max_nodes)
 
 
 def _check_counts(body: bytes | bytearray, limited: _Limited) -> None:

@@ -30,7 +30,7 @@ def parsed(body: bytes | Json, nodes: int = 10_000) -> Any:
     """What is made of a body; an error is its code, its param and its message."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     try:
-        return parse_large_request(bytearray(data), nodes, 1000, READ)
+        return parse_large_request(bytearray(data), nodes, 1000, 100_000, READ)
     except InvalidRequest as error:
         return error.code, error.param, error.message
 
@@ -59,7 +59,7 @@ def test_what_nobody_reads_takes_no_memory() -> None:
     numbers = b'{"model": "m", "x": [' + b"1.5," * 100_000 + b"1]}"
     tracemalloc.start()
     try:
-        parse_large_request(numbers, 3, 100_001, READ)
+        parse_large_request(numbers, 3, 100_001, 100_000, READ)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

@@ -119,3 +119,9 @@ FIELDS = {
 @pytest.mark.parametrize("fields", FIELDS.values(), ids=FIELDS)
 async def test_a_text_with_an_emoji_is_there_once_at_that_size(fields: Any) -> None:
     assert await peak(**fields) < 8.5
+
+
+async def test_log_probabilities_that_come_back_are_not_decoded() -> None:
+    probability = {"token": "a", "logprob": -0.5, "bytes": [97], "top_logprobs": []}
+    part = {"type": "output_text", "text": "a", "annotations": [], "logprobs": [probability] * (SIZE // 80)}
+    assert await peak(input=[{"role": "assistant", "content": [part]}]) < 6

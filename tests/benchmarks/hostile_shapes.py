@@ -83,6 +83,8 @@ _MESSAGE = '{"role":"user","content":""}'
 _DEFERRED = '{"type":"function","name":"f%d","defer_loading":true}'
 _EMOJI = "😀"
 
+_ANSWER = {"type": "output_text", "text": "a"}
+_PROBABILITY = '{"token":"token %d","logprob":-0.51234567,"bytes":[116,111],"top_logprobs":[]}'
 _FILLED = {"role": "user", "content": FILLING}
 _SHORT_CALL = '{"type":"function_call","call_id":"%d","name":"f","arguments":"{}"}'
 _SHORT_OUTPUT = '{"type":"function_call_output","call_id":"%d","output":"o"}'
@@ -230,6 +232,10 @@ MANY = [
         as_many_as_are_allowed(
             request(input=FILLING, tools=[_ALLOWED_TOOL]).replace('"x": 1', f'"{HERE}"'), '"k%d":1', 1
         ),
+    ),
+    Shape(
+        "log-probabilities that come back",
+        numbered(item(role="assistant", content=[{**_ANSWER, "logprobs": _LIST}]), _PROBABILITY),
     ),
     Shape(
         "properties of a schema, as many as are allowed",

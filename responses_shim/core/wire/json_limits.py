@@ -74,7 +74,7 @@ def check_json_limits(text: bytes | bytearray, max_text: int, max_nodes: int, ma
         else:
             depth -= piece.count(b"}") + piece.count(b"]")
         if nodes > max_nodes:
-            raise _too_many(f"{max_nodes} arrays, objects and keys")
+            raise too_many_nodes(max_nodes)
         if values > max_values:
             raise _too_many(f"{max_values} values")
     return nodes, values
@@ -92,6 +92,11 @@ def _most_nodes(text: bytes | bytearray, max_values: int) -> int:
 def count_values(array: bytes) -> int:
     """How many values there are in the JSON of an array of strings or numbers; 1 for one of them, or an empty array."""
     return 1 + sum(piece.count(b",") for piece in _outside_strings(array))
+
+
+def count_nodes(text: bytes) -> int:
+    """How many arrays, objects and keys there are in a JSON text."""
+    return sum(piece.count(b"{") + piece.count(b"[") + piece.count(b":") for piece in _outside_strings(text))
 
 
 def count_fields(text: bytes | bytearray, enough: int) -> int:
@@ -231,6 +236,11 @@ def _is_deep(value: msgspec.Raw, depth: int) -> bool:
             return True
         depth += sum(map(_STEPS.__getitem__, brackets))
     return False
+
+
+def too_many_nodes(max_nodes: int) -> InvalidRequest:
+    """The error for a body of more arrays, objects and keys than these."""
+    return _too_many(f"{max_nodes} arrays, objects and keys")
 
 
 def _too_many(what: str) -> InvalidRequest:
