@@ -83,7 +83,8 @@ def _any_app_to_come() -> bool:
 
 def print_line(text: str) -> None:
     """Print a line to standard error, as the launcher."""
-    print(f"responses-shim: {text}", file=sys.stderr, flush=True)
+    sys.stderr.write(f"responses-shim: {text}\n")  # in one go: several workers may share the output
+    sys.stderr.flush()
 
 
 class Watch:
