@@ -31,7 +31,7 @@ from typing import Any
 
 import msgspec
 
-from responses_shim.core.wire.large_json import encode_large
+from responses_shim.core.wire.large_json import encode_large, size_of_json
 from responses_shim.errors import InvalidRequest
 
 logger = logging.getLogger("responses_shim")
@@ -98,9 +98,9 @@ def schema_check(schema: dict[str, Any]) -> SchemaCheck | None:
     """
     if not _is_installed():
         return None
-    encoded = encode_large(schema)
-    if len(encoded) > MAX_SCHEMA:
+    if size_of_json(schema) > MAX_SCHEMA:
         raise _invalid(f"it has more than {MAX_SCHEMA} bytes")
+    encoded = encode_large(schema)
     return _kept(encoded) if len(encoded) <= MAX_KEPT else _compiled(encoded)
 
 

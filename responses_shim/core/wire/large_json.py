@@ -40,6 +40,18 @@ def encode_large(value: object) -> bytes:
     return buffer.getvalue()  # not a copy
 
 
+def size_of_json(value: object) -> int:
+    """How many bytes the JSON of a value has, which is not kept if it has long texts."""
+    size = 0
+
+    def count(part: bytes) -> None:
+        nonlocal size
+        size += len(part)
+
+    write_json(value, count)
+    return size
+
+
 def has_long_text(value: object) -> bool:
     """Whether a value is, or has in it, a string of more than `PIECE` characters that are not all ASCII."""
     if isinstance(value, str):

@@ -22,6 +22,7 @@ from responses_shim.core.wire.large_json import (
     joined,
     json_text,
     plain,
+    size_of_json,
 )
 
 LONG = "a" * PIECE + "😀"
@@ -37,6 +38,7 @@ VALUES = st.recursive(
 def test_it_is_the_json_that_msgspec_writes(value: Any, piece: int) -> None:
     with patch.object(large_json, "PIECE", piece):
         assert encode_large(value) == msgspec.json.encode(value)
+        assert size_of_json(value) == len(msgspec.json.encode(value))
 
 
 @pytest.mark.parametrize("character", ["😀", "漢", "é"])
