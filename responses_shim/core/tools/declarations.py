@@ -63,7 +63,8 @@ def read_declarations(tools: Iterable[tuple[Tool, str]], kinds: ToolKinds) -> De
             declarations.namespaces[namespace.name] = namespace.description
             for index, inner in enumerate(namespace.tools):
                 declarations.tools.append(_read_tool(inner, f"{path}.tools[{index}]", kinds, namespace.name))
-            declarations.echo.append(tool)
+            # OpenAI requires the description, and so do its clients of what is repeated.
+            declarations.echo.append(tool if namespace.description is not None else {**tool, "description": ""})
         else:
             _check_count(len(declarations.tools) + 1, path)
             declared = _read_tool(tool, path, kinds)

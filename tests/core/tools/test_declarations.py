@@ -50,6 +50,12 @@ def test_a_namespace_is_echoed_as_it_is() -> None:
     assert tool_map([tool, F])[0].echo[0] == tool
 
 
+@pytest.mark.parametrize("fields", [{}, {"description": None}])
+def test_a_namespace_is_echoed_with_the_description_that_clients_require(fields: Any) -> None:
+    tool = {name: value for name, value in in_namespace("crm", F).items() if name != "description"} | fields
+    assert tool_map([tool])[0].echo[0] == {**tool, "description": ""}
+
+
 # Tools that are not offered ------------------------------------------------------------------------------------------
 
 
