@@ -288,7 +288,8 @@ class Play:
                 assert response["status"] in ("completed", "incomplete")
                 assert turn[1:] == response["output"]
             else:  # the client has left just before its answer was sent
-                assert [item["status"] for item in turn[1:]] == ["completed"]
+                # more than one if an odd host has sent a text late
+                assert {item["status"] for item in turn[1:]} == {"completed"}
         results = [
             {"type": "function_call_output", "call_id": item["call_id"], "output": "4"}
             for item in turn
