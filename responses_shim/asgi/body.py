@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import msgspec
+from msgspec import Raw
 from starlette.types import Receive, Scope
 
 from responses_shim.asgi.decompress import Coding, DecompressedBody, read_coding, too_large
@@ -75,6 +76,12 @@ async def read_body(
     if declared.isdecimal() and int(declared) > SMALL_BODY:
         await admit()  # before the client has sent it
     return await _read(receive, limit, coding, admit)
+
+
+split_fields = msgspec.json.Decoder(dict[str, Raw]).decode
+"""The fields of a JSON object, each as the piece of JSON that its value is."""
+split_entries = msgspec.json.Decoder(list[Raw]).decode
+"""The entries of a JSON array, each as the piece of JSON that it is."""
 
 
 async def decode_json(

@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Raw
 
-from responses_shim.asgi.body import decode_json
-from responses_shim.asgi.large_request import parse_large_request, split_fields
+from responses_shim.asgi.body import decode_json, split_fields
+from responses_shim.asgi.large_request import parse_large_request
 from responses_shim.core.request.tool_lists import ToolList, ToolLists
 from responses_shim.core.wire.requests import CreateRequest
 from responses_shim.errors import InvalidRequest

@@ -11,18 +11,17 @@ Log-probabilities that a client sends back do not count as too many small values
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container
 from typing import Any
 
 import msgspec
 from msgspec import Raw, Struct
 
-from responses_shim.asgi.body import parse_json
+from responses_shim.asgi.body import parse_json, split_entries, split_fields
 from responses_shim.asgi.past_logprobs import count_logprob_nodes, decode_items
 from responses_shim.core.request.parse import MAX_FIELDS, MAX_STOP, too_many_fields
 from responses_shim.core.tools.declarations import check_count
-from responses_shim.core.wire.json_limits import count_fields, count_values, too_many_nodes
+from responses_shim.core.wire.json_limits import count_fields, count_values, has_large_number, too_many_nodes
 from responses_shim.core.wire.requests import MAX_METADATA, Metadata
 from responses_shim.core.wire.validation import array_too_long, convert
 
@@ -53,10 +52,7 @@ EVERY_FIELD = _EveryField()
 UNREAD = True
 """What stands in the place of a value that nobody reads."""
 
-_STEP = 64 * 1024  # bytes that are searched in one go, during which no other thread can run
-_MAX_EXPONENT = 10  # bytes
 _SMALLEST_FIELD = len('"":1,')
-_LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}")  # with at most 100 digits before it, no other is too large
 
 _NULL = Raw(b"null")
 
@@ -71,10 +67,7 @@ class _Limited(Struct):
     stop: Raw = _NULL
 
 
-split_fields = msgspec.json.Decoder(dict[str, Raw]).decode
-"""The fields of a JSON object, each as the piece of JSON that its value is."""
 _limited = msgspec.json.Decoder(_Limited).decode
-_entries = msgspec.json.Decoder(list[Raw]).decode
 _decode = msgspec.json.Decoder().decode
 
 
@@ -110,7 +103,7 @@ def _check_counts(body: bytes | bytearray, limited: _Limited) -> None:
         raise too_many_fields()
     if bytes(memoryview(limited.input)[:1]) == b"[":
         allowed = max(MAX_ITEMS, len(body) // ITEM_SIZE)
-        if len(_entries(limited.input)) > allowed:
+        if len(split_entries(limited.input)) > allowed:
             raise array_too_long("input", allowed)
     if count_fields(bytes(limited.metadata), MAX_METADATA) > MAX_METADATA:
         convert(dict.fromkeys(map(str, range(MAX_METADATA + 1)), ""), Metadata, "metadata")  # raises
@@ -123,10 +116,6 @@ def _unread(json: Raw) -> Any:
     """`UNREAD`, or None for a null. Raises as `_decode` if it is no JSON."""
     data = bytes(json)
     # Splitting has shown whatever is wrong, but for bytes that are not UTF-8, and numbers beyond any float.
-    if not data.isascii() or _has_large_number(data):
+    if not data.isascii() or has_large_number(data):
         _decode(data)
     return None if data == b"null" else UNREAD
-
-
-def _has_large_number(data: bytes) -> bool:
-    return any(_LARGE_NUMBER.search(data, start, start + _STEP + _MAX_EXPONENT) for start in range(0, len(data), _STEP))

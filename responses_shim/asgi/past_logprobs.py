@@ -16,7 +16,8 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
-from responses_shim.core.wire.json_limits import count_nodes
+from responses_shim.asgi.body import split_entries, split_fields
+from responses_shim.core.wire.json_limits import count_nodes, has_large_number
 
 _NULL = Raw(b"null")
 
@@ -34,8 +35,6 @@ class _Item(Struct):
 
 
 _item = msgspec.json.Decoder(_Item).decode
-_entries = msgspec.json.Decoder(list[Raw]).decode
-_fields = msgspec.json.Decoder(dict[str, Raw]).decode
 _parts = msgspec.json.Decoder(list[dict[str, Raw]]).decode
 _decode = msgspec.json.Decoder().decode
 
@@ -45,7 +44,7 @@ def count_logprob_nodes(items: Raw) -> int:
 
     Raises msgspec.DecodeError if it is no array.
     """
-    return sum(count_nodes(array) for item in _entries(items) for array in _logprobs_of(item))
+    return sum(count_nodes(array) for item in split_entries(items) for array in _logprobs_of(item))
 
 
 def decode_items(items: Raw) -> list[Any]:
@@ -53,7 +52,7 @@ def decode_items(items: Raw) -> list[Any]:
 
     Raises msgspec.DecodeError or UnicodeDecodeError if it is no such array.
     """
-    return [_decode_item(item) if _logprobs_of(item) else _decode(item) for item in _entries(items)]
+    return [_decode_item(item) if _logprobs_of(item) else _decode(item) for item in split_entries(items)]
 
 
 def _logprobs_of(item: Raw) -> list[bytes]:
@@ -68,7 +67,7 @@ def _logprobs_of(item: Raw) -> list[bytes]:
 
 
 def _decode_item(item: Raw) -> dict[str, Any]:
-    fields = _fields(item)
+    fields = split_fields(item)
     return {
         name: _decode(json) if name != "content" else list(map(_decode_part, _parts(json)))
         for name, json in fields.items()
@@ -81,5 +80,6 @@ def _decode_part(part: dict[str, Raw]) -> dict[str, Any]:
 
 def _kept(json: Raw) -> Any:
     data = bytes(json)
-    data.decode()  # splitting has shown whatever is wrong, but for bytes that are not UTF-8
-    return Raw(data) if data.startswith(b"[") else _decode(data)
+    # Splitting has shown whatever is wrong, but for bytes that are not UTF-8, and numbers beyond any float.
+    data.decode()
+    return Raw(data) if data.startswith(b"[") and not has_large_number(data) else _decode(data)

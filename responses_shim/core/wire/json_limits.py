@@ -36,6 +36,8 @@ _NUMBERS = bytes(0x30 if code in _DIGITS else 0x20 for code in range(256))  # ea
 _LONG_NUMBER = b"0" * (_PLAIN_DIGITS + 1)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _RUNS = re.compile(rb"[{\[]+|[}\]]+|[^{}\[\]]+")
+_LARGE_NUMBER = re.compile(rb"[eE]\+?[0-9]{3}")
+_MAX_EXPONENT = 10  # bytes
 _MAX_NAME = 100  # characters of a field that an error names
 _LEVELS = 16  # how many levels of brackets are taken off before each bracket is looked at
 _STEPS = {ord("{"): 1, ord("["): 1, ord("}"): -1, ord("]"): -1}
@@ -124,6 +126,15 @@ def has_long_number(text: bytes, max_digits: int) -> bool:
         if max(*lengths, len(digits)) > max_digits:
             return True
     return False
+
+
+def has_large_number(text: bytes) -> bool:
+    """Whether a JSON text may have a number beyond any float, such as `1e999`: those that decoders refuse are found.
+
+    Its numbers have at most `MAX_DIGITS` digits, so that one without an exponent is none.
+    """
+    starts = range(0, len(text), _PIECE)
+    return any(_LARGE_NUMBER.search(text, start, start + _PIECE + _MAX_EXPONENT) for start in starts)
 
 
 def _long_numbers(piece: bytes) -> tuple[list[int], bytes]:

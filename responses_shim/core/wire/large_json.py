@@ -54,15 +54,7 @@ def size_of_json(value: object) -> int:
 
 def has_long_text(value: object) -> bool:
     """Whether a value is, or has in it, a string of more than `PIECE` characters that are not all ASCII."""
-    if isinstance(value, str):
-        return _is_long(value)
-    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-        if isinstance(inner, str):
-            if len(inner) > PIECE and not inner.isascii():  # a call for each string would take most of the time
-                return True
-        elif isinstance(inner, (dict, list)) and has_long_text(inner):
-            return True
-    return False
+    return _find_long_texts(value, set())
 
 
 def _is_long(text: str) -> bool:
@@ -77,7 +69,36 @@ def write_json(
     colon: bytes = b":",
 ) -> None:
     """Write the JSON of a value part by part: a long string in pieces, and what has none in it as `encode` gives it."""
-    if not has_long_text(value):
+    containers: set[int] = set()
+    _find_long_texts(value, containers)
+    _write_json(value, write, encode, comma, colon, containers)
+
+
+def _find_long_texts(value: object, containers: set[int]) -> bool:
+    """Whether a value is or has in it a long text. Adds the ids of the dicts and lists that have: each is seen once."""
+    if isinstance(value, str):
+        return _is_long(value)
+    found = False
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(inner, str):
+            # a call for each string would take most of the time
+            found |= len(inner) > PIECE and not inner.isascii()
+        elif isinstance(inner, (dict, list)):
+            found |= _find_long_texts(inner, containers)
+    if found:
+        containers.add(id(value))
+    return found
+
+
+def _write_json(
+    value: object,
+    write: Callable[[bytes], object],
+    encode: Callable[[object], bytes],
+    comma: bytes,
+    colon: bytes,
+    containers: set[int],
+) -> None:
+    if not (_is_long(value) if isinstance(value, str) else id(value) in containers):
         write(encode(value))
     elif isinstance(value, str):
         write(b'"')
@@ -87,7 +108,7 @@ def write_json(
         separator = b"{"
         for key, inner in value.items():
             write(separator + _encode(key) + colon)
-            write_json(inner, write, encode, comma, colon)
+            _write_json(inner, write, encode, comma, colon, containers)
             separator = comma
         write(b"}")
     else:
@@ -95,7 +116,7 @@ def write_json(
         separator = b"["
         for inner in value:
             write(separator)
-            write_json(inner, write, encode, comma, colon)
+            _write_json(inner, write, encode, comma, colon, containers)
             separator = comma
         write(b"]")
 

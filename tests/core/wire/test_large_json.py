@@ -99,3 +99,20 @@ def test_the_json_of_a_value_is_a_text(value: Any, piece: int) -> None:
     with patch.object(large_json, "PIECE", piece):
         written = json_text(value)
     assert plain(written) == msgspec.json.encode(value).decode()
+
+
+def test_the_cost_does_not_grow_with_the_depth_of_a_long_text() -> None:
+    """Each dict and list is looked at a fixed number of times, however many others it is in."""
+    nested: Any = [LONG]
+    for _ in range(90):
+        nested = [[1] * 10, nested]
+    looked_at: list[object] = []
+
+    def looking(value: object, containers: set[int]) -> bool:
+        looked_at.append(value)
+        return find_long_texts(value, containers)
+
+    find_long_texts = large_json._find_long_texts
+    with patch.object(large_json, "_find_long_texts", looking):
+        assert encode_large(nested) == msgspec.json.encode(nested)
+    assert len(looked_at) <= 2 * (90 * 2 + 1)
