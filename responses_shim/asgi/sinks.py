@@ -34,15 +34,18 @@ class EventStreamSink:
         start = [*headers, *self._headers, *EVENT_STREAM]
         return self._send({"type": "http.response.start", "status": 200, "headers": start})
 
-    def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
-        # no frames: a ping
-        body = frames[0][1] if len(frames) == 1 else b"".join([data for _, data in frames]) or COMMENT
+    def write(self, frame: Frame) -> Awaitable[None]:
+        send = self._send  # Python looks an attribute up slowly where it is called, unless it is a method
+        return send({"type": "http.response.body", "body": frame[1], "more_body": True})
+
+    def write_all(self, frames: Sequence[Frame]) -> Awaitable[None]:
+        body = b"".join([data for _, data in frames]) or COMMENT
         return self._send({"type": "http.response.body", "body": body, "more_body": True})
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:
         data = [data for _, data in frames]
         if sum(map(len, data)) > LARGE:  # not once more in memory, joined to the last line
-            await self.write(frames)
+            await self.write_all(frames)
             data.clear()
         await self._send({"type": "http.response.body", "body": b"".join([*data, DONE]), "more_body": False})
 
@@ -60,7 +63,10 @@ class JSONSink:
     async def begin(self, headers: RawHeaders) -> None:
         self._host_headers = headers
 
-    async def write(self, frames: Sequence[Frame]) -> None:
+    async def write(self, frame: Frame) -> None:
+        raise AssertionError("a response that is not streamed has no frames")
+
+    async def write_all(self, frames: Sequence[Frame]) -> None:
         raise AssertionError("a response that is not streamed has no frames")
 
     async def finish(self, frames: Sequence[Frame], response: Response) -> None:

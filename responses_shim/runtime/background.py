@@ -76,7 +76,10 @@ class LogSink:
     async def begin(self, headers: RawHeaders) -> None:
         pass
 
-    def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
+    def write(self, frame: Frame) -> Awaitable[None]:
+        return self.write_all([frame])
+
+    def write_all(self, frames: Sequence[Frame]) -> Awaitable[None]:
         status, self._status = self._status, None
         return self._change(events=[*frames], status=status)
 
@@ -142,7 +145,7 @@ async def end_run(store: Store, owner: bytes, id: str, status: str, error: ShimE
                 break
             await anyio.lowlevel.checkpoint()  # a log of 40,000 events takes a tenth of a second
         numbers = count(last + 1)
-        closing, output = logged.close(numbers.__next__)
+        closing, output = logged.close(numbers)
         stored = [item for item in found.items if item.output]
         ids = {item.id for item in stored}
         unsaved = [StoredItem(id, data, output=True) for id, data in output if id not in ids]

@@ -35,11 +35,12 @@ class Sink(Protocol):
         """The answer begins. `headers` are those of the host's answer, empty if it has not come yet."""
         ...
 
-    def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
-        """Some frames; without any, something that is no event and keeps the connection alive.
+    def write(self, frame: Frame) -> Awaitable[None]:
+        """One frame: a token, as a rule."""
+        ...
 
-        The frames are not kept: the list is used again once this has returned, before its result is awaited.
-        """
+    def write_all(self, frames: Sequence[Frame]) -> Awaitable[None]:
+        """Several frames; without any, something that is no event and keeps the connection alive."""
         ...
 
     def finish(self, frames: Sequence[Frame], response: Response) -> Awaitable[None]:

@@ -23,7 +23,6 @@ import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from functools import partial
 
 import anyio
 
@@ -208,7 +207,8 @@ class Run:
 
     def data(self, data: bytes, more: bool) -> Awaitable[None]:
         """Bytes of the host's event stream, cut anywhere. What they hold goes out in one write."""
-        now = self._last_received = self._clock()
+        clock = self._clock  # Python looks an attribute up slowly where it is called, unless it is a method
+        now = self._last_received = clock()
         if self._phase is not _CALLING:
             return self._refuse()
         translator = self._translator
@@ -216,7 +216,7 @@ class Run:
             frame = fast_path(data)
             if frame is not None:
                 self._last_write = now
-                self._writer.queue_frame(frame)
+                self._writer.queued.append(frame)
                 return self._writer.write()
         frames = translated(translator, translator.feed, data)
         if not more:
@@ -388,7 +388,7 @@ class Run:
             self._writer.queue(self._translator.ping())
         elif self._settings.ping == "in_progress":
             self._writer.queue(self._translator.repeat_in_progress())
-        await self._write_with_timeout(partial(self._writer.write, comment=True))
+        await self._write_with_timeout(self._writer.keep_alive)
 
     async def _write_with_timeout(self, write: Callable[[], Awaitable[None]]) -> None:
         """Write, and drop the client if that takes longer than `write_timeout`."""

@@ -42,14 +42,14 @@ class Writer:
         """The headers of the host's answer, once they have come: the answer begins with them."""
         self.begun = False
         """Whether something has been written, so the status of the answer is decided."""
+        self.queued: list[Frame] = []
+        """The frames of the next write, always in this list: a token appends its frame without a call of ours."""
         self._sink = sink
         self._client_gone = client_gone
         self._writing = False
         self._waiting = 0  # how many wait for the end of the write that is under way
         self._idle: anyio.Event | None = None  # set at that end
-        self._queue: list[Frame] = []
-        self.queue_frame = self._queue.append
-        """Queues one frame for the next write. An attribute, since each token passes here."""
+        self._comment = False  # whether the next write is to write something even if nothing is queued
         self._response: Response | None = None  # the response, once its last frame is queued
         self._in_middle = False  # the next write is neither the first nor the last
 
@@ -61,42 +61,37 @@ class Writer:
     @property
     def pending(self) -> bool:
         """Whether frames are queued, or the end of the answer is."""
-        return bool(self._queue) or self._response is not None
+        return bool(self.queued) or self._response is not None
 
     def queue(self, frames: Iterable[Frame], response: Response | None = None) -> None:
         """Queue frames for the next write; with `response` they are the last, and end the answer."""
-        self._queue += frames
+        self.queued += frames
         if response is not None:
             self._response, self._in_middle = response, False
 
     @property
     def is_full(self) -> bool:
         """Whether so much is queued that it will be written in parts."""
-        return _count_of_part(self._queue) < len(self._queue)
+        return _count_of_part(self.queued) < len(self.queued)
 
     def discard(self) -> None:
         """Forget what is queued."""
-        self._queue.clear()
+        self.queued.clear()
 
-    async def write(self, *, comment: bool = False) -> None:
+    async def write(self) -> None:
         """Write what is queued, after the write that is under way, unless another write takes it along.
 
-        With `comment` and nothing queued, something is written that is no event and keeps the connection alive. Raises
-        OSError if the client is gone.
+        Raises OSError if the client is gone.
         """
         if self._writing:
             await self.wait_until_free()
         self._writing = True
-        queue = self._queue
+        queued = self.queued
         try:
-            if not self._in_middle:
-                await self._begin_or_finish(comment)
-            elif queue or comment:
-                if len(queue) > 1:
-                    await self._write_parts()
-                sending = self._sink.write(queue)
-                queue.clear()
-                await sending
+            if self._in_middle and len(queued) == 1:  # a token
+                await self._sink.write(queued.pop())
+            elif self.pending or self._comment:
+                await self._write_any()
         except BaseException as error:
             if isinstance(error, OSError) or not isinstance(error, Exception):
                 self._client_gone()
@@ -107,33 +102,37 @@ class Writer:
                 self._idle.set()
                 self._idle = None
 
-    async def _begin_or_finish(self, comment: bool) -> None:
-        """Write what is queued where that begins the answer, ends it, or both."""
-        if not (self.pending or comment):
-            return
+    async def keep_alive(self) -> None:
+        """As `write`, but if nothing is queued, something is written that is no event."""
+        self._comment = True
+        await self.write()
+
+    async def _write_any(self) -> None:
+        """Write what is queued, be it the beginning of the answer, its end, or much."""
+        self._comment = False
         if not self.begun:
             self.begun = True
             await self._sink.begin(self.headers)
         await self._write_parts()
         response, self._response = self._response, None
-        frames = [*self._queue]
-        self._queue.clear()
+        frames = [*self.queued]
+        self.queued.clear()
         if response is not None:
             await self._sink.finish(frames, response)
         else:
             self._in_middle = True
-            await self._sink.write(frames)
+            await self._sink.write_all(frames)
 
     async def _write_parts(self) -> None:
         """Write what is queued in parts, if it is large, and leave the last part in the queue.
 
         A caller that is cancelled meanwhile leaves the rest there too, for whoever writes next.
         """
-        queue = self._queue
-        while (count := _count_of_part(queue)) < len(queue):
-            part = queue[:count]
-            del queue[:count]
-            await self._sink.write(part)
+        queued = self.queued
+        while (count := _count_of_part(queued)) < len(queued):
+            part = queued[:count]
+            del queued[:count]
+            await self._sink.write_all(part)
             await anyio.lowlevel.checkpoint()
 
     def close(self) -> None:

@@ -30,7 +30,10 @@ class Parts:
     async def begin(self, headers: RawHeaders) -> None:
         self.written.append("begin")
 
-    def write(self, frames: Sequence[Frame]) -> Awaitable[None]:
+    def write(self, frame: Frame) -> Awaitable[None]:
+        return self.write_all([frame])
+
+    def write_all(self, frames: Sequence[Frame]) -> Awaitable[None]:
         return self._note([data for _, data in frames])
 
     async def _note(self, data: list[bytes]) -> None:
@@ -69,7 +72,7 @@ async def test_other_tasks_run_between_the_parts(begun: bool) -> None:
     sink = Parts()
     writer = Writer(sink, lambda: None)
     if begun:
-        await writer.write(comment=True)
+        await writer.keep_alive()
         sink.written.clear()
     writer.queue(numbered(BIG, BIG, BIG))
 

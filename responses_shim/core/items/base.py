@@ -9,14 +9,14 @@ the list that it is given, so that one chunk of the host makes one list.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from responses_shim.core.wire.events import DeltaEvent, Event, OutputItemAdded, OutputItemDone
 from responses_shim.core.wire.responses import ItemStatus, OutputItem
 from responses_shim.core.wire.tokens import Tokens
 
-NextNumber = Callable[[], int]
-"""Gives the next `sequence_number` of the response, each time it is called."""
+Numbers = Iterator[int]
+"""The `sequence_number`s of a response, in order: each event takes the next."""
 
 
 def encode_text(text: str) -> bytes:
@@ -30,10 +30,10 @@ class ItemBuilder(ABC):
     `id` is the item's, `index` its position in `output`; neither ever changes.
     """
 
-    def __init__(self, id: str, index: int, next_number: NextNumber) -> None:
+    def __init__(self, id: str, index: int, numbers: Numbers) -> None:
         self.id = id
         self.index = index
-        self.next_number = next_number
+        self.numbers = numbers
         self.text = bytearray()
         """The text of the part or value that is open, as `encode_text` encodes it."""
 
@@ -58,7 +58,7 @@ class ItemBuilder(ABC):
 
     def open(self, events: list[Event]) -> None:
         """Append `output_item.added`, and what opens the first part where every item of the kind has one."""
-        events.append(OutputItemAdded(self.next_number(), self.index, self.item("in_progress")))
+        events.append(OutputItemAdded(next(self.numbers), self.index, self.item("in_progress")))
 
     def close(self, status: ItemStatus, events: list[Event], tokens: Tokens | None = None) -> OutputItem:
         """Append the closing events and `output_item.done`; return the item as the snapshot will have it.
@@ -70,7 +70,7 @@ class ItemBuilder(ABC):
         if tokens is not None:
             for name in tokens.__struct_fields__:
                 setattr(item, name, getattr(tokens, name))
-        events.append(OutputItemDone(self.next_number(), self.index, item))
+        events.append(OutputItemDone(next(self.numbers), self.index, item))
         return item
 
     def next_delta(self) -> DeltaEvent | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, UnsetType
 
-from responses_shim.core.items.base import ItemBuilder, NextNumber
+from responses_shim.core.items.base import ItemBuilder, Numbers
 from responses_shim.core.wire.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -23,8 +23,8 @@ from responses_shim.core.wire.responses import NO_LOGPROBS, ItemStatus, MessageI
 class MessageBuilder(ItemBuilder):
     """Builds a `message` item. Log-probabilities are kept as JSON, so that they are encoded once."""
 
-    def __init__(self, id: str, index: int, next_number: NextNumber, phase: MessagePhase | UnsetType = UNSET) -> None:
-        super().__init__(id, index, next_number)
+    def __init__(self, id: str, index: int, numbers: Numbers, phase: MessagePhase | UnsetType = UNSET) -> None:
+        super().__init__(id, index, numbers)
         self._phase = phase
         self._parts: list[OutputText | Refusal] = []
         self._logprobs: list[bytes] = []  # JSON arrays without their brackets
@@ -41,7 +41,7 @@ class MessageBuilder(ItemBuilder):
         self.add(delta)
         if logprobs is not NO_LOGPROBS:
             self.keep_logprobs(bytes(logprobs))
-        events.append(OutputTextDelta(self.next_number(), self.id, self.index, delta, self._part_index, logprobs))
+        events.append(OutputTextDelta(next(self.numbers), self.id, self.index, delta, self._part_index, logprobs))
 
     def keep_logprobs(self, array: bytes) -> None:
         """Keep the log-probabilities of a piece of text: a JSON array with at least one entry."""
@@ -59,7 +59,7 @@ class MessageBuilder(ItemBuilder):
         self._annotations.append(annotation)
         events.append(
             OutputTextAnnotationAdded(
-                self.next_number(), self.id, self.index, self._part_index, annotation_index, annotation
+                next(self.numbers), self.id, self.index, self._part_index, annotation_index, annotation
             )
         )
 
@@ -68,7 +68,7 @@ class MessageBuilder(ItemBuilder):
         if self._open_part is not Refusal:
             self._begin_part(Refusal(""), events)
         self.add(delta)
-        events.append(RefusalDelta(self.next_number(), self.id, self.index, delta, self._part_index))
+        events.append(RefusalDelta(next(self.numbers), self.id, self.index, delta, self._part_index))
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         self._end_part(events)
@@ -86,7 +86,7 @@ class MessageBuilder(ItemBuilder):
     def _begin_part(self, part: OutputText | Refusal, events: list[Event]) -> None:
         self._end_part(events)
         self._open_part = type(part)
-        events.append(ContentPartAdded(self.next_number(), self.id, self.index, self._part_index, part))
+        events.append(ContentPartAdded(next(self.numbers), self.id, self.index, self._part_index, part))
 
     def _end_part(self, events: list[Event]) -> None:
         if self._open_part is None:
@@ -97,11 +97,11 @@ class MessageBuilder(ItemBuilder):
         if self._open_part is OutputText:
             logprobs = Raw(b"[%b]" % b",".join(self._logprobs)) if self._logprobs else NO_LOGPROBS
             part = OutputText(value, self._annotations, logprobs)
-            events.append(OutputTextDone(self.next_number(), self.id, self.index, index, value, logprobs))
+            events.append(OutputTextDone(next(self.numbers), self.id, self.index, index, value, logprobs))
         else:
             part = Refusal(value)
-            events.append(RefusalDone(self.next_number(), self.id, self.index, index, value))
-        events.append(ContentPartDone(self.next_number(), self.id, self.index, index, part))
+            events.append(RefusalDone(next(self.numbers), self.id, self.index, index, value))
+        events.append(ContentPartDone(next(self.numbers), self.id, self.index, index, part))
         self._parts.append(part)
         self._open_part = None
         self.text.clear()

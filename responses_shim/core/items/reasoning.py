@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Literal
 
-from responses_shim.core.items.base import ItemBuilder, NextNumber
+from responses_shim.core.items.base import ItemBuilder, Numbers
 from responses_shim.core.wire.events import (
     ContentPartAdded,
     ContentPartDone,
@@ -34,8 +34,8 @@ class ReasoningBuilder(ItemBuilder):
     With `seal` the item gets `encrypted_content` when it closes.
     """
 
-    def __init__(self, id: str, index: int, next_number: NextNumber, seal: Seal | None = None) -> None:
-        super().__init__(id, index, next_number)
+    def __init__(self, id: str, index: int, numbers: Numbers, seal: Seal | None = None) -> None:
+        super().__init__(id, index, numbers)
         self._seal = seal
         self._value: str | None = None
 
@@ -55,7 +55,7 @@ class ReasoningBuilder(ItemBuilder):
         """Append a piece of the reasoning."""
         self.add(delta)
         for event in self._new_deltas():
-            event.sequence_number, event.delta = self.next_number(), delta
+            event.sequence_number, event.delta = next(self.numbers), delta
             events.append(event)
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
@@ -71,11 +71,11 @@ class ReasoningBuilder(ItemBuilder):
         return [ReasoningTextDelta(0, self.id, self.index, "", 0)]
 
     def _begin_part(self, events: list[Event]) -> None:
-        events.append(ContentPartAdded(self.next_number(), self.id, self.index, 0, ReasoningText("")))
+        events.append(ContentPartAdded(next(self.numbers), self.id, self.index, 0, ReasoningText("")))
 
     def _end_part(self, value: str, events: list[Event]) -> None:
-        events.append(ReasoningTextDone(self.next_number(), self.id, self.index, 0, value))
-        events.append(ContentPartDone(self.next_number(), self.id, self.index, 0, ReasoningText(value)))
+        events.append(ReasoningTextDone(next(self.numbers), self.id, self.index, 0, value))
+        events.append(ContentPartDone(next(self.numbers), self.id, self.index, 0, ReasoningText(value)))
 
     def _fill(self, item: ReasoningItem, value: str) -> None:
         item.content = [ReasoningText(value)]
@@ -91,11 +91,11 @@ class SummaryBuilder(ReasoningBuilder):
         return [ReasoningSummaryTextDelta(0, self.id, self.index, "", 0)]
 
     def _begin_part(self, events: list[Event]) -> None:
-        events.append(ReasoningSummaryPartAdded(self.next_number(), self.id, self.index, 0, SummaryText("")))
+        events.append(ReasoningSummaryPartAdded(next(self.numbers), self.id, self.index, 0, SummaryText("")))
 
     def _end_part(self, value: str, events: list[Event]) -> None:
-        events.append(ReasoningSummaryTextDone(self.next_number(), self.id, self.index, 0, value))
-        events.append(ReasoningSummaryPartDone(self.next_number(), self.id, self.index, 0, SummaryText(value)))
+        events.append(ReasoningSummaryTextDone(next(self.numbers), self.id, self.index, 0, value))
+        events.append(ReasoningSummaryPartDone(next(self.numbers), self.id, self.index, 0, SummaryText(value)))
 
     def _fill(self, item: ReasoningItem, value: str) -> None:
         item.summary = [SummaryText(value)]

@@ -8,7 +8,7 @@ line; for a WebSocket or an event log both are empty.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import msgspec
 
@@ -19,13 +19,18 @@ Frame: TypeAlias = "tuple[int, bytes]"
 """An event's sequence number, and its bytes."""
 Framing: TypeAlias = "Callable[[str], tuple[bytes, bytes]]"
 """From an event type to the bytes before and after the event's JSON."""
+Template: TypeAlias = bytes
+"""The frames of one part, which differ in number and text: `template % (number, text)`.
+
+The text is as it is in JSON, without its quotes.
+"""
 
 encode_json = msgspec.json.Encoder().encode
 """The compact JSON of an event or a value, in bytes."""
 ENCODE_ERRORS = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError)
 """What `encode_json` raises: for half a surrogate pair, integers that are too large, what is nested too deep."""
-_NUMBER = '"sequence_number":0'
-_DELTA = '"delta":""'
+_NUMBER = b'"sequence_number":0'
+_DELTA = b'"delta":""'
 
 
 def can_be_encoded(value: object) -> bool:
@@ -35,17 +40,6 @@ def can_be_encoded(value: object) -> bool:
     except ENCODE_ERRORS:
         return False
     return True
-
-
-class Template(NamedTuple):
-    """The frames of one part: what comes before their number, between it and the text, and after the text.
-
-    The text's quotes belong to the template.
-    """
-
-    head: str
-    middle: str
-    tail: str
 
 
 class EventEncoder:
@@ -76,13 +70,12 @@ class EventEncoder:
         return frames
 
     def template(self, delta: DeltaEvent) -> Template:
-        """What frames that differ from that of `delta` in number and text only have in common.
+        """The template of the frames that differ from that of `delta` in number and text only.
 
         `delta` has the number 0 and an empty text.
         """
         before, after = self._framing(delta.wire_type)
-        head, _, rest = encode_json(delta).decode().partition(_NUMBER)
+        head, _, rest = encode_json(delta).partition(_NUMBER)
         middle, _, tail = rest.partition(_DELTA)
-        return Template(
-            f"{before.decode()}{head}{_NUMBER[:-1]}", f"{middle}{_DELTA[:-1]}", f"{_DELTA[-1:]}{tail}{after.decode()}"
-        )
+        around = (before + head + _NUMBER[:-1], middle + _DELTA[:-1], _DELTA[-1:] + tail + after)
+        return b"%b%%d%b%%b%b" % tuple(part.replace(b"%", b"%%") for part in around)

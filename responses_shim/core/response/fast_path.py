@@ -76,8 +76,8 @@ class PlainPath:
     """
 
     __slots__ = (
-        *("_after", "_before", "_end", "_head", "_learns_left", "_middle", "_next_number", "_read"),
-        *("_refused_characters", "_refused_starts", "_start", "_tail", "_text"),
+        *("_after", "_around", "_before", "_learns_left", "_numbers", "_read"),
+        *("_refused_characters", "_refused_starts", "_refuses_some", "_template", "_text"),
     )
 
     def __init__(
@@ -88,51 +88,52 @@ class PlainPath:
         refused_characters: frozenset[str] = _NO_CHARACTERS,
         refused_starts: tuple[str, ...] = _ANY_START,
     ) -> None:
-        self._head, self._middle, self._tail = template
-        self._next_number, self._text = builder.next_number, builder.text
+        self._template = template
+        self._numbers, self._text = builder.numbers, builder.text
         self._read = read
         self._refused_characters = refused_characters
         self._refused_starts = refused_starts
+        self._refuses_some = bool(refused_characters or refused_starts)
         self._learns_left = MAX_LEARNED
-        self._learn(_NOTHING_LEARNED)
+        self._learn(*_NOTHING_LEARNED)
 
     def frame(self, data: bytes) -> Frame | None:
         """Our frame for one body message of the host; None, and nothing done, if the message carries anything else."""
-        json: str | None = None
-        if data.startswith(self._before) and data.endswith(self._after):
-            added = data[self._start : self._end]
-            try:
-                text = added.decode()
-                if text and text.isprintable() and '"' not in text and "\\" not in text:
-                    json = text
-                else:
-                    text = decode_text(f'"{text}"')
-            except JSON_ERRORS:
-                return None
-        elif (read := self._read_and_learn(data)) is not None:
-            text = read
-        else:
+        json = data.removeprefix(self._before).removesuffix(self._after)
+        if len(data) - len(json) != self._around:
+            return self._frame_of(self._read_and_learn(data))
+        try:
+            text = json.decode()
+            if not text or not text.isprintable() or '"' in text or "\\" in text:
+                return self._frame_of(decode_text(f'"{text}"'))
+        except JSON_ERRORS:
             return None
-        if self._refused_characters and not self._refused_characters.isdisjoint(text):
+        if self._refuses_some and self._is_refused(text):
             return None
-        if self._refused_starts and text.startswith(self._refused_starts):
+        self._text.extend(json)
+        number = next(self._numbers)
+        return number, self._template % (number, json)
+
+    def _frame_of(self, text: str | None) -> Frame | None:
+        if text is None or self._is_refused(text):
             return None
-        if json is None:
-            added, json = text.encode(), encode_json(text)[1:-1].decode()
-        self._text += added
-        number = self._next_number()
-        return number, f"{self._head}{number}{self._middle}{json}{self._tail}".encode()
+        self._text.extend(text.encode())
+        number = next(self._numbers)
+        return number, self._template % (number, encode_json(text)[1:-1])
+
+    def _is_refused(self, text: str) -> bool:
+        return not self._refused_characters.isdisjoint(text) or text.startswith(self._refused_starts)
 
     def _read_and_learn(self, data: bytes) -> str | None:
         text = self._read(data)
         if text is not None and self._learns_left:
             self._learns_left -= 1
-            self._learn(_surrounding_bytes(data, text, self._read))
+            self._learn(*_surrounding_bytes(data, text, self._read))
         return text
 
-    def _learn(self, surrounding: tuple[bytes, bytes]) -> None:
-        self._before, self._after = surrounding
-        self._start, self._end = len(self._before), -len(self._after)
+    def _learn(self, before: bytes, after: bytes) -> None:
+        self._before, self._after = before, after
+        self._around = len(before) + len(after) or -1  # no frame is longer than itself
 
 
 class ArgumentsPath(PlainPath):
@@ -153,7 +154,7 @@ class ArgumentsPath(PlainPath):
         return frame
 
 
-_NOTHING_LEARNED = b"\n", b""  # no frame begins with a line end
+_NOTHING_LEARNED = b"", b""
 
 
 def _surrounding_bytes(data: bytes, text: str, read: Reader) -> tuple[bytes, bytes]:
@@ -172,10 +173,9 @@ def logprobs_path(builder: MessageBuilder, template: Template, refused_character
 
     As `PlainPath` it learns the bytes around both.
     """
-    next_number, keep = builder.next_number, builder.text.extend
+    numbers, keep = builder.numbers, builder.text.extend
     keep_logprobs = builder.keep_logprobs
-    head, middle = template.head, template.middle
-    to_logprobs, _, tail = template.tail.encode().partition(b"[]")
+    template = b"%b".join(template.rsplit(b"[]", 1))
     before, between, after, start, end, learns_left = b"\n", b"", b"", 0, 0, MAX_LEARNED
 
     def path(data: bytes) -> Frame | None:
@@ -199,9 +199,8 @@ def logprobs_path(builder: MessageBuilder, template: Template, refused_character
             return None
         keep(text.encode())
         keep_logprobs(logprobs)
-        number = next_number()
-        start_of_frame = f"{head}{number}{middle}".encode()
-        return number, b"".join((start_of_frame, encode_json(text)[1:-1], to_logprobs, logprobs, tail))
+        number = next(numbers)
+        return number, template % (number, encode_json(text)[1:-1], logprobs)
 
     return path
 

@@ -11,7 +11,6 @@ So every item has its end, and the response has the output that its followers ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Union
 
@@ -19,6 +18,7 @@ import msgspec
 from msgspec import Raw, Struct
 from msgspec.structs import replace
 
+from responses_shim.core.items.base import Numbers
 from responses_shim.core.response.encoder import encode_json
 from responses_shim.core.wire.events import (
     ContentPartAdded,
@@ -169,7 +169,7 @@ class LoggedOutput:
             if isinstance(event, OutputTextDelta) and event.logprobs != NO_LOGPROBS:
                 growing.logprobs.append(bytes(event.logprobs)[1:-1])
 
-    def close(self, next_number: Callable[[], int]) -> tuple[list[Event], list[tuple[str, bytes]]]:
+    def close(self, numbers: Numbers) -> tuple[list[Event], list[tuple[str, bytes]]]:
         """The events that end what is open, and the id and the JSON of each item of the output; none if it is lost.
 
         It can be called again when more has been fed.
@@ -183,17 +183,17 @@ class LoggedOutput:
         for growing in self._growing.values():
             if growing.part is not None:
                 part = growing.finished_part()
-                events += _end_of_part(part, item, self._index, next_number)
+                events += _end_of_part(part, item, self._index, numbers)
                 item = _with_part(item, part)
         text = self._growing[_CALL].text if _CALL in self._growing else ""
         if isinstance(item, FunctionCallItem):
             item = replace(item, arguments=text)
-            events.append(FunctionCallArgumentsDone(next_number(), item.id, self._index, text, item.name))
+            events.append(FunctionCallArgumentsDone(next(numbers), item.id, self._index, text, item.name))
         elif isinstance(item, CustomToolCallItem):
             item = replace(item, input=text)
-            events.append(CustomToolCallInputDone(next_number(), item.id, self._index, text))
+            events.append(CustomToolCallInputDone(next(numbers), item.id, self._index, text))
         item = replace(item, status="incomplete")
-        events.append(OutputItemDone(next_number(), self._index, item))
+        events.append(OutputItemDone(next(numbers), self._index, item))
         return events, [*self._done, (item.id, encode_json(item))]
 
 
@@ -218,22 +218,22 @@ def _with_part(item: OutputItem, part: Part) -> OutputItem:
     return replace(item, summary=[*item.summary, part])
 
 
-def _end_of_part(part: Part, item: OutputItem, index: int, number: Callable[[], int]) -> list[Event]:
+def _end_of_part(part: Part, item: OutputItem, index: int, numbers: Numbers) -> list[Event]:
     """The events that end a part: that of its text, and its own. It is the next one of the item."""
     if isinstance(part, SummaryText):
         assert isinstance(item, ReasoningItem)
         position = len(item.summary)
         return [
-            ReasoningSummaryTextDone(number(), item.id, index, position, part.text),
-            ReasoningSummaryPartDone(number(), item.id, index, position, part),
+            ReasoningSummaryTextDone(next(numbers), item.id, index, position, part.text),
+            ReasoningSummaryPartDone(next(numbers), item.id, index, position, part),
         ]
     assert isinstance(item, (MessageItem, ReasoningItem))
     position = len(item.content)
     text: Event
     if isinstance(part, OutputText):
-        text = OutputTextDone(number(), item.id, index, position, part.text, part.logprobs)
+        text = OutputTextDone(next(numbers), item.id, index, position, part.text, part.logprobs)
     elif isinstance(part, Refusal):
-        text = RefusalDone(number(), item.id, index, position, part.refusal)
+        text = RefusalDone(next(numbers), item.id, index, position, part.refusal)
     else:
-        text = ReasoningTextDone(number(), item.id, index, position, part.text)
-    return [text, ContentPartDone(number(), item.id, index, position, part)]
+        text = ReasoningTextDone(next(numbers), item.id, index, position, part.text)
+    return [text, ContentPartDone(next(numbers), item.id, index, position, part)]

@@ -32,7 +32,7 @@ from typing import Any
 
 from msgspec import UNSET, Raw, UnsetType
 
-from responses_shim.core.items.base import ItemBuilder, NextNumber
+from responses_shim.core.items.base import ItemBuilder, Numbers
 from responses_shim.core.items.message import MessageBuilder
 from responses_shim.core.items.reasoning import BUILDERS, ReasoningBuilder
 from responses_shim.core.response.call_index import CallIndex, PendingCall
@@ -70,7 +70,7 @@ class ItemSequence:
         self,
         *,
         new_id: Callable[[str], str],
-        next_number: NextNumber,
+        numbers: Numbers,
         tools: ToolMap | None,
         options: ResponseOptions,
     ) -> None:
@@ -83,7 +83,7 @@ class ItemSequence:
         self.tools = tools
         """By which the functions that the host calls become calls of tools."""
         self._new_id = new_id
-        self._next_number = next_number
+        self._numbers = numbers
         self._options = options
         self._call_ids: set[str] | None = None  # of all rounds, once there is a call: most responses have none
         self.begin_round()
@@ -170,7 +170,7 @@ class ItemSequence:
         if not isinstance(builder, ReasoningBuilder):
             self._close_current("completed", events)
             kind = BUILDERS[self._options.reasoning]
-            builder = kind(self._new_id("rs"), self.opened, self._next_number, self._options.seal)
+            builder = kind(self._new_id("rs"), self.opened, self._numbers, self._options.seal)
             self._open(builder, events)
         builder.add_text(text, events)
 
@@ -202,7 +202,7 @@ class ItemSequence:
         if isinstance(self.current, MessageBuilder):
             return self.current
         self._close_current("completed", events)
-        message = MessageBuilder(self._new_id("msg"), self.opened, self._next_number, self.phase)
+        message = MessageBuilder(self._new_id("msg"), self.opened, self._numbers, self.phase)
         self._open(message, events)
         return message
 
@@ -275,7 +275,7 @@ class ItemSequence:
             call_id = self._new_id("call")
         self._call_ids.add(call_id)
         tools = self.tools if self.tools is not None else _NO_TOOLS
-        builder = call.builder = tools.open(call.name, self._new_id, self.opened, self._next_number, call_id)
+        builder = call.builder = tools.open(call.name, self._new_id, self.opened, self._numbers, call_id)
         self._open(builder, events)
         for arguments in call.pieces:
             builder.add_arguments(arguments, events)

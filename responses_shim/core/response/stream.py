@@ -127,8 +127,8 @@ class ResponseStream:
         self._new_id = new_id
         self._now = now
         self._extras = options.token_ids or options.obfuscate is not None
-        self._number = count().__next__
-        self._items = ItemSequence(new_id=new_id, next_number=self._number, tools=tools, options=options)
+        self._numbers = count()
+        self._items = ItemSequence(new_id=new_id, numbers=self._numbers, tools=tools, options=options)
         self._rounds = 0  # how many rounds have ended
         self._reset_round()
 
@@ -145,23 +145,23 @@ class ResponseStream:
         """`response.created` and `response.queued`, for a response that begins later: `start` comes then."""
         self.response.status = "queued"
         begun = replace(self.response, output=[])
-        return [Created(self._number(), begun), Queued(self._number(), begun)]
+        return [Created(next(self._numbers), begun), Queued(next(self._numbers), begun)]
 
     def start(self) -> list[Event]:
         """`response.created` and `response.in_progress`, with one snapshot that has no output yet."""
         if self.response.status == "queued":
             self.response.status = "in_progress"
-            return [InProgress(self._number(), replace(self.response, output=[]))]
+            return [InProgress(next(self._numbers), replace(self.response, output=[]))]
         begun = replace(self.response, output=[])
-        return [Created(self._number(), begun), InProgress(self._number(), begun)]
+        return [Created(next(self._numbers), begun), InProgress(next(self._numbers), begun)]
 
     def ping(self) -> Event:
         """An event that says nothing but that the response is alive."""
-        return Ping(self._number())
+        return Ping(next(self._numbers))
 
     def repeat_in_progress(self) -> Event:
         """`response.in_progress` again, with the items that are done."""
-        return InProgress(self._number(), replace(self.response, output=list(self._items.done)))
+        return InProgress(next(self._numbers), replace(self.response, output=list(self._items.done)))
 
     def fail(self, error: ShimError) -> None:
         """Remember why the response cannot complete. The first reason stays."""
@@ -364,8 +364,8 @@ class ResponseStream:
         self.settle()
         response = self.response
         if self.error is not None:
-            return [_error_event(self._number(), self.error), Failed(self._number(), response)]
-        return [(Incomplete if response.status == "incomplete" else Completed)(self._number(), response)]
+            return [_error_event(next(self._numbers), self.error), Failed(next(self._numbers), response)]
+        return [(Incomplete if response.status == "incomplete" else Completed)(next(self._numbers), response)]
 
     def drop_unwritable(self, error: ShimError) -> None:
         """The response fails, without what of it cannot be encoded: `close` comes next, perhaps again."""

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, Protocol
 
 from msgspec import UNSET, Struct, UnsetType
 
-from responses_shim.core.items.base import ItemBuilder, NextNumber, encode_text
+from responses_shim.core.items.base import ItemBuilder, Numbers, encode_text
 from responses_shim.core.tools.arguments import parse_arguments
 from responses_shim.core.wire.events import Event
 from responses_shim.core.wire.json_end import JSONEnd
@@ -50,8 +50,8 @@ class CallBuilder(ItemBuilder):
     Then only a piece without escapes or quotes is text as it is.
     """
 
-    def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
-        super().__init__(id, index, next_number)
+    def __init__(self, id: str, index: int, numbers: Numbers, call_id: str) -> None:
+        super().__init__(id, index, numbers)
         self.call_id = call_id
         self._end = JSONEnd()
         self._seen = 0  # how many bytes of the text `_end` has seen
@@ -91,9 +91,9 @@ class NamedCallBuilder(CallBuilder):
     """A call of a tool whose name the client has chosen, perhaps within a namespace."""
 
     def __init__(
-        self, id: str, index: int, next_number: NextNumber, call_id: str, name: str, namespace: str | UnsetType = UNSET
+        self, id: str, index: int, numbers: Numbers, call_id: str, name: str, namespace: str | UnsetType = UNSET
     ) -> None:
-        super().__init__(id, index, next_number, call_id)
+        super().__init__(id, index, numbers, call_id)
         self._name = name
         self._namespace = namespace
 
@@ -104,8 +104,8 @@ class ParsedCallBuilder(CallBuilder):
     A call that was cut off has no arguments: half a command is not to be carried out.
     """
 
-    def __init__(self, id: str, index: int, next_number: NextNumber, call_id: str) -> None:
-        super().__init__(id, index, next_number, call_id)
+    def __init__(self, id: str, index: int, numbers: Numbers, call_id: str) -> None:
+        super().__init__(id, index, numbers, call_id)
         self._parsed: dict[str, Any] = {}
 
     def add_arguments(self, delta: str, events: list[Event]) -> None:
@@ -197,11 +197,9 @@ class ToolKind(ABC):
         """
         return {"output": text_of_parts(output)}
 
-    def new_call(
-        self, identity: ToolIdentity, id: str, index: int, next_number: NextNumber, call_id: str
-    ) -> CallBuilder:
+    def new_call(self, identity: ToolIdentity, id: str, index: int, numbers: Numbers, call_id: str) -> CallBuilder:
         """The builder for a call that the model has begun."""
-        return self.builder(id, index, next_number, call_id)
+        return self.builder(id, index, numbers, call_id)
 
     def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
         """Which tool of this kind a past call, or a `tool_choice`, is about.
@@ -224,10 +222,8 @@ class NamedToolKind(ToolKind):
 
     builder: ClassVar[type[NamedCallBuilder]]
 
-    def new_call(
-        self, identity: ToolIdentity, id: str, index: int, next_number: NextNumber, call_id: str
-    ) -> CallBuilder:
-        return self.builder(id, index, next_number, call_id, identity.name, identity.namespace or UNSET)
+    def new_call(self, identity: ToolIdentity, id: str, index: int, numbers: Numbers, call_id: str) -> CallBuilder:
+        return self.builder(id, index, numbers, call_id, identity.name, identity.namespace or UNSET)
 
     def identify(self, fields: dict[str, Any], path: str) -> ToolIdentity:
         name = required_string(fields, "name", path)

@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec import UNSET, UnsetType
 
-from responses_shim.core.items.base import NextNumber, encode_text
+from responses_shim.core.items.base import Numbers, encode_text
 from responses_shim.core.tools.arguments import write_arguments
 from responses_shim.core.tools.base import (
     Declaration,
@@ -35,9 +35,9 @@ class CustomCallBuilder(NamedCallBuilder):
     unwraps = True
 
     def __init__(
-        self, id: str, index: int, next_number: NextNumber, call_id: str, name: str, namespace: str | UnsetType = UNSET
+        self, id: str, index: int, numbers: Numbers, call_id: str, name: str, namespace: str | UnsetType = UNSET
     ) -> None:
-        super().__init__(id, index, next_number, call_id, name, namespace)
+        super().__init__(id, index, numbers, call_id, name, namespace)
         self._text = FreeText()
 
     def item(self, status: ItemStatus) -> CustomToolCallItem:
@@ -55,7 +55,7 @@ class CustomCallBuilder(NamedCallBuilder):
 
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         self._add(self._text.close(cut=status == "incomplete"), events)
-        events.append(CustomToolCallInputDone(self.next_number(), self.id, self.index, self.value))
+        events.append(CustomToolCallInputDone(next(self.numbers), self.id, self.index, self.value))
 
     @property
     def complete(self) -> bool:
@@ -76,7 +76,7 @@ class CustomCallBuilder(NamedCallBuilder):
     def _add(self, text: str, events: list[Event]) -> None:
         if text:
             self.add(text)
-            events.append(CustomToolCallInputDelta(self.next_number(), self.id, self.index, text))
+            events.append(CustomToolCallInputDelta(next(self.numbers), self.id, self.index, text))
 
 
 class CustomKind(NamedToolKind):

@@ -33,7 +33,7 @@ class FunctionCallBuilder(NamedCallBuilder):
 
     def add_arguments(self, delta: str, events: list[Event]) -> None:
         self.add(delta)
-        events.append(FunctionCallArgumentsDelta(self.next_number(), self.id, self.index, delta))
+        events.append(FunctionCallArgumentsDelta(next(self.numbers), self.id, self.index, delta))
 
     def next_delta(self) -> FunctionCallArgumentsDelta:
         return FunctionCallArgumentsDelta(0, self.id, self.index, "")
@@ -44,7 +44,7 @@ class FunctionCallBuilder(NamedCallBuilder):
             # No arguments at all: where they are used they are parsed, and an empty text is no JSON.
             self.add_arguments("{}", events)
             value += "{}"
-        events.append(FunctionCallArgumentsDone(self.next_number(), self.id, self.index, value, self._name))
+        events.append(FunctionCallArgumentsDone(next(self.numbers), self.id, self.index, value, self._name))
 
 
 class FunctionKind(NamedToolKind):

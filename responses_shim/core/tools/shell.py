@@ -47,9 +47,9 @@ class ShellCallBuilder(ParsedCallBuilder):
     def finish(self, status: ItemStatus, events: list[Event]) -> None:
         super().finish(status, events)
         for index, command in enumerate(self._commands()):
-            events.append(ShellCallCommandAdded(self.next_number(), self.index, index, ""))
-            events.append(ShellCallCommandDelta(self.next_number(), self.index, index, command))
-            events.append(ShellCallCommandDone(self.next_number(), self.index, index, command))
+            events.append(ShellCallCommandAdded(next(self.numbers), self.index, index, ""))
+            events.append(ShellCallCommandDelta(next(self.numbers), self.index, index, command))
+            events.append(ShellCallCommandDone(next(self.numbers), self.index, index, command))
 
     def from_bare(self, value: str | list[Any]) -> dict[str, Any]:
         return {"commands": value}

@@ -34,7 +34,7 @@ from typing import Any
 
 from msgspec import Raw, Struct
 
-from responses_shim.core.items.base import NextNumber
+from responses_shim.core.items.base import Numbers
 from responses_shim.core.tools.base import CallBuilder, Function, NamedToolKind, Tool, ToolIdentity, flattened
 from responses_shim.core.tools.choice import ToolChoice, read_choice
 from responses_shim.core.tools.declarations import Declarations, DeclaredTool, read_declarations
@@ -240,9 +240,7 @@ class ToolMap:
 
     # Calls -----------------------------------------------------------------------------------------------------------
 
-    def open(
-        self, name: str, new_id: Callable[[str], str], index: int, next_number: NextNumber, call_id: str
-    ) -> CallBuilder:
+    def open(self, name: str, new_id: Callable[[str], str], index: int, numbers: Numbers, call_id: str) -> CallBuilder:
         """The builder for a call of the function `name`, in whatever spelling the model used.
 
         A model may also call a tool that it should have searched for first. A call of an unknown name becomes a
@@ -254,7 +252,7 @@ class ToolMap:
         else:
             identity = self._deferred.get(name) or ToolIdentity(FUNCTION, name)
         kind = identity.kind
-        return kind.new_call(identity, new_id(kind.builder.prefix), index, next_number, call_id)
+        return kind.new_call(identity, new_id(kind.builder.prefix), index, numbers, call_id)
 
     def begins_a_longer_name(self, name: str) -> bool:
         """Whether an offered function has a longer name that begins with `name`."""

@@ -49,7 +49,7 @@ def encoded(*events: Event) -> list[bytes]:
 
 def filled(template: Template, number: int, text_json: str) -> bytes:
     """The frame with this number and this JSON string, whose quotes the template has already."""
-    return f"{template.head}{number}{template.middle}{text_json[1:-1]}{template.tail}".encode()
+    return template % (number, text_json[1:-1].encode())
 
 
 @pytest.mark.parametrize("delta", DELTAS, ids=lambda delta: delta.wire_type)

@@ -403,6 +403,8 @@ def test_a_frame_with_text_and_nothing_else_is_taken(data: bytes) -> None:
         b"",
         b"data: [DONE]\n\n",
         b": ping\n\n",
+        b"\n",
+        b"\nping",
         b"data: {}\n\n",
         b'data: {"choices":[]}\n\n',
         b'data: {"choices":[{"delta":{"content":"a"}}]}\r\n\r\n',
@@ -441,6 +443,7 @@ def test_a_frame_with_text_and_nothing_else_is_taken(data: bytes) -> None:
 )
 def test_any_other_bytes_are_refused_without_a_trace(data: bytes) -> None:
     for path in paths():
+        assert path(data) is None
         before = path(chunk("b"))
         assert path(data) is None
         after = path(chunk("b"))

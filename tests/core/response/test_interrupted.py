@@ -28,7 +28,7 @@ def ended(logged: Sequence[Json], terminal: Json) -> list[Json]:
     for event in logged:
         output.feed(encode_json(event))
     numbers = count(logged[-1]["sequence_number"] + 1)
-    closing, items = output.close(numbers.__next__)
+    closing, items = output.close(numbers)
     end = {
         **terminal,
         "type": "response.incomplete",
@@ -77,7 +77,7 @@ def delta(text: str) -> Json:
 
 
 def test_a_call_that_was_cut_has_the_arguments_so_far_and_is_incomplete() -> None:
-    events, [(id, data)] = logged(ADDED, delta('{"ci'), delta('ty"')).close(count(7).__next__)
+    events, [(id, data)] = logged(ADDED, delta('{"ci'), delta('ty"')).close(count(7))
     assert (id, json.loads(data)) == ("fc_1", {**CALL, "arguments": '{"city"', "status": "incomplete"})
     assert [event.sequence_number for event in events] == [7, 8]
     assert isinstance(events[1], OutputItemDone)
@@ -85,10 +85,10 @@ def test_a_call_that_was_cut_has_the_arguments_so_far_and_is_incomplete() -> Non
 
 def test_it_can_be_closed_again_when_more_has_come() -> None:
     output = logged(ADDED, delta("{"))
-    first = output.close(count().__next__)
-    assert output.close(count().__next__) == first
+    first = output.close(count())
+    assert output.close(count()) == first
     output.feed(encode_json(delta("}")))
-    _, [(_, data)] = output.close(count().__next__)
+    _, [(_, data)] = output.close(count())
     assert json.loads(data)["arguments"] == "{}"
 
 
@@ -97,7 +97,7 @@ def test_an_item_that_is_done_stays_byte_for_byte() -> None:
     done = b'{"type":"response.output_item.done","sequence_number":9,"output_index":0,"item":%b}' % item
     output = logged(ADDED)
     output.feed(done)
-    assert output.close(count().__next__) == ([], [("msg_1", item)])
+    assert output.close(count()) == ([], [("msg_1", item)])
 
 
 @pytest.mark.parametrize(
@@ -114,12 +114,12 @@ def test_of_a_log_that_cannot_be_read_nothing_is_known(unreadable: bytes) -> Non
     output.feed(unreadable)
     output.feed(encode_json(delta("{}")))
     assert output.lost
-    assert output.close(count().__next__) == ([], [])
+    assert output.close(count()) == ([], [])
 
 
 def test_events_that_are_about_no_item_are_passed_over() -> None:
     output = logged({"type": "response.in_progress"}, {"type": "response.ping"}, {"type": "error", "code": 1})
-    assert output.close(count().__next__) == ([], [])
+    assert output.close(count()) == ([], [])
 
 
 def test_a_text_that_was_cut_has_its_log_probabilities_and_citations() -> None:
@@ -144,7 +144,7 @@ def test_a_text_that_was_cut_has_its_log_probabilities_and_citations() -> None:
         },
         {**text, "sequence_number": 4, "delta": "c", "logprobs": entries[2:]},
     )
-    _, [(_, data)] = output.close(count().__next__)
+    _, [(_, data)] = output.close(count())
     assert json.loads(data)["content"] == [{**part, "text": "abc", "annotations": [citation], "logprobs": entries}]
 
 
@@ -164,7 +164,7 @@ def test_the_input_of_a_custom_tool_that_was_cut_is_what_came_of_it() -> None:
         "input": "",
     }
     piece = {**delta("*** Begin"), "type": "response.custom_tool_call_input.delta", "item_id": "ctc_1"}
-    events, [(_, data)] = logged({**ADDED, "item": call}, piece).close(count().__next__)
+    events, [(_, data)] = logged({**ADDED, "item": call}, piece).close(count())
     assert json.loads(data) == {**call, "input": "*** Begin", "status": "incomplete"}
     assert [json.loads(encode_json(event))["type"] for event in events] == [
         "response.custom_tool_call_input.done",
@@ -180,7 +180,7 @@ def test_a_summary_that_was_cut_is_a_part_with_what_came_of_it() -> None:
         {**ADDED, "item": item},
         {**about, "type": "response.reasoning_summary_part.added", "sequence_number": 1, "part": part},
         {**about, "type": "response.reasoning_summary_text.delta", "sequence_number": 2, "delta": "Hm"},
-    ).close(count().__next__)
+    ).close(count())
     assert json.loads(data)["summary"] == [{**part, "text": "Hm"}]
     assert [json.loads(encode_json(event))["type"] for event in events] == [
         "response.reasoning_summary_text.done",
@@ -206,6 +206,6 @@ def test_a_part_of_any_kind_that_was_cut_has_what_came_of_it(
         {**ADDED, "item": item},
         {**about, "type": "response.content_part.added", "sequence_number": 1, "part": part},
         {**about, "type": delta_type, "sequence_number": 2, "delta": "No"},
-    ).close(count().__next__)
+    ).close(count())
     assert json.loads(data)["content"] == [{**part, field: "No"}]
     assert [event.sequence_number for event in events] == [0, 1, 2]

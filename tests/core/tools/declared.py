@@ -92,7 +92,7 @@ def function(tool: Json) -> Json:
 
 def item(tools: ToolMap, name: str) -> Json:
     """A call of the function `name`, as the item that it opens with."""
-    builder = tools.open(name, lambda prefix: f"{prefix}_1", 0, count().__next__, "call_1")
+    builder = tools.open(name, lambda prefix: f"{prefix}_1", 0, count(), "call_1")
     opened: Json = msgspec.to_builtins(builder.item("in_progress"))
     return opened
 
@@ -107,7 +107,7 @@ def call(tool: Json, pieces: Sequence[str] | str, status: ItemStatus = "complete
     """The events of one call whose arguments come in these pieces: each valid, and in an order that may be."""
     tools, _ = tool_map([tool])
     (name,) = tools.names()
-    builder = tools.open(name, lambda prefix: f"{prefix}_1", 0, count().__next__, "call_1")
+    builder = tools.open(name, lambda prefix: f"{prefix}_1", 0, count(), "call_1")
     events: list[Event] = []
     builder.open(events)
     for piece in [pieces] if isinstance(pieces, str) else pieces:

@@ -230,7 +230,7 @@ def test_a_new_kind_is_offered_and_can_be_chosen() -> None:
 
 def test_a_call_of_a_new_kind_is_an_item_of_its_own() -> None:
     tools = ToolMap([CLOCK], None, None, Report(), kinds=WITH_CLOCKS)
-    builder = tools.open("clock", lambda prefix: f"{prefix}_1", 0, count().__next__, "call_1")
+    builder = tools.open("clock", lambda prefix: f"{prefix}_1", 0, count(), "call_1")
     events: list[Event] = []
     builder.add_arguments('{"zone": ', events)
     builder.add_arguments('"CET"}', events)
