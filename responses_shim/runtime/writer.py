@@ -105,11 +105,13 @@ class Writer:
     async def keep_alive(self) -> None:
         """As `write`, but if nothing is queued, something is written that is no event."""
         self._comment = True
-        await self.write()
+        try:
+            await self.write()
+        finally:
+            self._comment = False
 
     async def _write_any(self) -> None:
         """Write what is queued, be it the beginning of the answer, its end, or much."""
-        self._comment = False
         if not self.begun:
             self.begun = True
             await self._sink.begin(self.headers)
